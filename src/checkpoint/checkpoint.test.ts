@@ -1,0 +1,100 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { f32, hostTensor } from "../runtime/host-tensor.ts";
+import { bf16ToF32, f16ToF32, f32ToBf16 } from "./bfloat16.ts";
+import { checkParameters, openCheckpoint } from "./checkpoint.ts";
+import { writeSafetensors } from "./safetensors.ts";
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "kelix-checkpoint-"));
+});
+afterAll(() => rm(root, { recursive: true }));
+
+describe("16-bit floats", () => {
+  test("round to the nearest bfloat16, ties to even", () => {
+    const values = Float32Array.of(
+      1,
+      1 + 2 ** -8,
+      1 + 3 * 2 ** -8,
+      -0,
+      3.4e38,
+      Number.NaN,
+      Number.NEGATIVE_INFINITY,
+      1e-40,
+    );
+    const back = bf16ToF32(f32ToBf16(values));
+    const expected = Float32Array.of(1, 1, 1 + 2 ** -6, -0, Infinity, Number.NaN, -Infinity, 1e-40);
+    expected[7] = 65536 * 2 ** -149; // 1e-40 is 71362 steps of 2^-149; a bfloat16 keeps multiples of 65536
+    expect(back).toEqual(expected);
+  });
+
+  test("read float16 with subnormals, infinity and NaN", () => {
+    const bits = Uint16Array.of(0x3c00, 0xc000, 0x7bff, 0x0001, 0x03ff, 0x7c00, 0xfc00, 0x7e00, 0x8000);
+    const values = [1, -2, 65504, 2 ** -24, 1023 * 2 ** -24, Infinity, -Infinity, Number.NaN, -0];
+    expect(f16ToF32(bits)).toEqual(Float32Array.from(values));
+  });
+});
+
+describe("a checkpoint", () => {
+  test("merges the files of a folder, later ones winning, and reads as float32", async () => {
+    const folder = await mkdtemp(join(root, "merge-"));
+    await writeSafetensors(join(folder, "model-00001.safetensors"), [
+      ["a", f32([1], [1])],
+      ["b", f32([2], [1])],
+    ]);
+    await writeSafetensors(join(folder, "model-00002.safetensors"), [
+      ["b", hostTensor("bf16", f32ToBf16(Float32Array.of(3)), [1])],
+      ["n", hostTensor("i64", BigInt64Array.of(1n), [1])],
+    ]);
+    const checkpoint = await openCheckpoint(folder);
+    expect(checkpoint.names()).toEqual(["a", "b", "n"]);
+    expect(await checkpoint.read("b")).toEqual(f32([3], [1]));
+    expect(checkpoint.find("b")).toMatchObject({
+      dtype: "bf16",
+      byteLength: 2,
+      file: join(folder, "model-00002.safetensors"),
+    });
+    expect(checkpoint.find("c")).toBeUndefined();
+    await expect(checkpoint.read("n")).rejects.toThrow(/"n" has dtype i64, wanted a floating-point one/);
+    await checkpoint.close();
+  });
+
+  test("says how to convert a folder of pickles, and that an empty one is empty", async () => {
+    const folder = await mkdtemp(join(root, "pickle-"));
+    await expect(openCheckpoint(folder)).rejects.toThrow(/holds no \*\.safetensors file/);
+    await writeFile(join(folder, "pytorch_model.bin"), "");
+    await expect(openCheckpoint(folder)).rejects.toThrow(/pytorch_model.bin is a pickle.*safetensors.torch.save_file/);
+    await expect(openCheckpoint(join(folder, "pytorch_model.bin"))).rejects.toThrow(/is a pickle/);
+  });
+
+  test("lists every difference from the model in one message", async () => {
+    const path = join(root, "model.safetensors");
+    await writeSafetensors(path, [
+      ["a", f32([1, 2], [2])],
+      ["extra", f32([1], [1])],
+      ["dead", f32([1], [1])],
+    ]);
+    const checkpoint = await openCheckpoint(path);
+    const unused = (name: string) => name === "dead";
+    const declared = [
+      { name: "a", shape: [3] },
+      { name: "b", shape: [4, 5] },
+      { name: "c", shape: [] },
+    ];
+    expect(() => checkParameters(declared, checkpoint, unused)).toThrow(
+      "model.safetensors does not fit the model. 2 missing: b [4,5], c []; 1 of another shape: a has shape [2], the config wants [3]; 1 unknown: extra. Is this the right preset?",
+    );
+    checkParameters(
+      [
+        { name: "a", shape: [2] },
+        { name: "extra", shape: [1] },
+      ],
+      checkpoint,
+      unused,
+    );
+    await checkpoint.close();
+  });
+});

@@ -1,0 +1,96 @@
+// The condition of the diffusion transformer: hidden states of the language model -> keys and values for every block.
+// Independent of latents and time, so sampling runs it once a picture.
+
+import { splitHeads } from "../nn/attention.ts";
+import { linear } from "../nn/linear.ts";
+import { rmsNorm } from "../nn/norm.ts";
+import { init, type Params } from "../tensor/params.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { DitConfig } from "./config.ts";
+
+/** eps of the connector's norm and of the norms on queries and keys. */
+export const RMS_EPS = 1e-5;
+
+/** Rotary tables as tensors [n, E/2]. */
+export interface Rope {
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+}
+
+/** Sees each named activation, for comparison with other implementations. Names are weight paths. */
+export type Probe = (name: string, activation: Tensor) => void;
+
+/** What one block's cross-attention reads of the condition, [B, H, L, E] each. */
+export interface BlockMemory {
+  readonly k: Tensor;
+  readonly v: Tensor;
+}
+
+export interface ConditionOptions {
+  /** The connector has already run: y has C channels, not the connector's width. */
+  readonly isConnected?: boolean;
+  /** [B] of 0 and 1: samples whose condition becomes the null condition (dropout in training). */
+  readonly drop?: Tensor;
+  readonly probe?: Probe;
+}
+
+/** The connector alone: hidden states of the language model [B, L, connector] -> conditions [B, L, C]. */
+export function connectCondition(p: Params, y: Tensor, config: DitConfig): Tensor {
+  const C = config.captionChannels;
+  const hidden = linear(p.at("diffusion_connector", 0), y, C).geluTanh();
+  return rmsNorm(p.at("diffusion_connector", 3), linear(p.at("diffusion_connector", 2), hidden, C), RMS_EPS, "weight");
+}
+
+/** The null condition, all its rows [model_max_length, C]: a buffer of the checkpoint that no gradient changes. */
+export function nullCondition(p: Params, config: DitConfig): Tensor {
+  const C = config.captionChannels;
+  const initial = config.yEmbeddingInitMethod === "zeros" ? init.zeros : init.normal(1 / Math.sqrt(C));
+  return p.at("y_embedder").get("y_embedding", [config.modelMaxLength, C], initial).stopGradient();
+}
+
+/** Conditions y [B, L, connector or C] -> what every block attends to, [B, L, D]. */
+export function embedCondition(p: Params, y: Tensor, config: DitConfig, options: ConditionOptions = {}): Tensor {
+  const { isConnected = !config.useConnector, drop, probe } = options;
+  const D = config.hiddenSize;
+  let x = y;
+  if (!isConnected) {
+    x = connectCondition(p, x, config);
+    probe?.(p.at("diffusion_connector").path, x);
+  }
+  if (drop) {
+    const rows = nullCondition(p, config).slice(0, 0, x.size(1)); // the mask stays the sample's own
+    const isDropped = drop.reshape([drop.dim(0), 1, 1]);
+    x = x.mul(isDropped.neg().add(1)).add(isDropped.mul(rows));
+  }
+  const projection = p.at("y_embedder", "y_proj");
+  x = linear(projection.at("fc1"), x, D, true, init.normal(0.02)).geluTanh();
+  x = linear(projection.at("fc2"), x, D, true, init.normal(0.02));
+  probe?.(p.at("y_embedder").path, x);
+  if (config.yNorm) {
+    const norm = p.at("attention_y_norm");
+    x = x.rmsNorm(norm.get("weight", [D], init.constant(config.yNormScaleFactor)), config.normEps);
+    probe?.(norm.path, x);
+  }
+  return x;
+}
+
+/** Keys and values of every block's cross-attention for embedded conditions y [B, L, D]. */
+export function crossMemory(p: Params, y: Tensor, config: DitConfig, rope?: Rope): BlockMemory[] {
+  const { hiddenSize: D, numHeads: H } = config;
+  return Array.from({ length: config.depth }, (_, l) => {
+    const at = p.at("blocks", l, "cross_attn");
+    const keys = linear(at.at("to_k"), y, D);
+    const k = splitHeads(config.crossNorm ? rmsNorm(at.at("k_norm"), keys, RMS_EPS, "weight") : keys, H);
+    const v = splitHeads(linear(at.at("to_v"), y, D), H);
+    return { k: rope ? k.rotary(rope.cos, rope.sin) : k, v };
+  });
+}
+
+/**
+ * A mask of 0 and 1 as what is added to the scores: 0 and -10000. A mask of zeros alone masks nothing, as in the reference,
+ * which takes it for one that has been turned already.
+ */
+export function attentionBias(mask: ArrayLike<number>): Float32Array {
+  const values = Float32Array.from(mask);
+  return values.some((value) => value !== 0) ? values.map((value) => (1 - value) * -10_000) : values;
+}

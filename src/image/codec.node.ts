@@ -1,0 +1,68 @@
+// Encoded pictures to pixels and back, with sharp. Files come from strangers: the kind is told by the first bytes
+// before any decoder sees them, and the size from the header before any pixel is decoded.
+
+import { basename } from "node:path";
+import sharp from "sharp";
+import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { checkSize, ImageError, MAX_PIXELS, type Picture, pictureFromPixels } from "./picture.ts";
+
+/** Larger than any honest JPEG, PNG or WebP within the pixel limit is likely to be. */
+export const MAX_FILE_BYTES = 100_000_000;
+
+/** Decodes a JPEG, PNG or WebP, turned as its EXIF says; the first frame of an animation. Throws an ImageError. */
+export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Picture> {
+  if (!findFormat(bytes)) {
+    throw new ImageError(`${name}: is not a JPEG, PNG or WebP file, the only kinds that are read`);
+  }
+  // Embedded colour profiles are ignored, as Pillow does in the reference.
+  const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, pages: 1, failOn: "error", ignoreIcc: true });
+  const { width, height } = await image.metadata().catch(refuse(name));
+  checkSize(width, height, name);
+  const pixels = image.autoOrient().toColourspace("srgb").raw({ depth: "uchar" });
+  const { data, info } = await pixels.toBuffer({ resolveWithObject: true }).catch(refuse(name));
+  return pictureFromPixels(info.width, info.height, info.channels < 3 ? spreadGrey(data, info.channels) : data, name);
+}
+
+/** Encodes a picture without loss. */
+export async function encodePng({ width, height, data }: Picture): Promise<Uint8Array> {
+  return new Uint8Array(
+    await sharp(data, { raw: { width, height, channels: 3 } })
+      .png()
+      .toBuffer(),
+  );
+}
+
+/** Writes a picture as PNG; the file appears whole or not at all. */
+export async function writePng(path: string, picture: Picture): Promise<void> {
+  const bytes = await encodePng(picture);
+  await replaceFile(path, (file) => writeAll(file, bytes)).catch((error: NodeJS.ErrnoException) => {
+    throw new ImageError(`${path}: cannot be written (${error.code ?? error.message})`, { cause: error });
+  });
+}
+
+/** Names the kind of file by its first bytes; SVG, GIF, TIFF, HEIF and the rest are none of ours. */
+export function findFormat(bytes: Uint8Array): "jpeg" | "png" | "webp" | undefined {
+  const startsWith = (text: string, at = 0) =>
+    [...text].every((character, i) => bytes[at + i] === character.charCodeAt(0));
+  if (startsWith("\x89PNG\r\n\x1a\n")) return "png";
+  if (startsWith("\xff\xd8\xff")) return "jpeg";
+  if (startsWith("RIFF") && startsWith("WEBP", 8)) return "webp";
+  return undefined;
+}
+
+/** The decoder's own text may tell about the machine, so it is kept as the cause only. */
+function refuse(name: string): (error: unknown) => never {
+  return (cause) => {
+    throw new ImageError(`${basename(name)}: cannot be decoded; the file is damaged or cut short`, { cause });
+  };
+}
+
+/** Grey (and alpha) -> RGB (and alpha). */
+function spreadGrey(grey: Uint8Array, channels: number): Uint8Array {
+  const rgb = new Uint8Array((grey.length / channels) * (channels + 2));
+  for (let from = 0, to = 0; from < grey.length; from += channels) {
+    for (let channel = 0; channel < 3; channel++) rgb[to++] = grey[from]!;
+    if (channels === 2) rgb[to++] = grey[from + 1]!;
+  }
+  return rgb;
+}

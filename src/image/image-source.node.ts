@@ -1,0 +1,113 @@
+// Finds the bytes of whatever a caller calls an image and decodes them.
+// It opens any path and any address it is given: a server must not pass on what a stranger names.
+
+import { open } from "node:fs/promises";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
+import { ImageError, type ImageInput, type Picture, pictureFromPixels } from "./picture.ts";
+
+/** A download that failed on its way; trying again may help. */
+export class FetchError extends Error {
+  override readonly name = "FetchError";
+}
+
+export interface LoadImageOptions {
+  readonly signal?: AbortSignal;
+  /** Replaces the platform's fetch for http(s) addresses. */
+  readonly fetch?: typeof fetch;
+  /** For a download. Default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+/** Loads a picture from a path, a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
+export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
+  if (typeof input === "string") {
+    return /^(https?|file|data):/i.test(input) ? loadUrl(parseUrl(input), options) : loadFile(input);
+  }
+  if (input instanceof URL) return loadUrl(input, options);
+  if (input instanceof Uint8Array) return decodeImage(input);
+  if (input instanceof ArrayBuffer) return decodeImage(new Uint8Array(input));
+  if (input instanceof Blob) return loadBlob(input);
+  return pictureFromPixels(input.width, input.height, input.data);
+}
+
+async function loadBlob(blob: Blob): Promise<Picture> {
+  checkBytes(blob.size, "blob");
+  return decodeImage(new Uint8Array(await blob.arrayBuffer()), "blob");
+}
+
+async function loadFile(path: string): Promise<Picture> {
+  const name = basename(path);
+  const file = await open(path, "r").catch((cause: NodeJS.ErrnoException) => {
+    throw new ImageError(`${path}: cannot be opened (${cause.code})`, { cause });
+  });
+  try {
+    const info = await file.stat();
+    if (!info.isFile()) throw new ImageError(`${path}: is not a file`);
+    checkBytes(info.size, name);
+    return await decodeImage(await file.readFile(), name);
+  } finally {
+    await file.close();
+  }
+}
+
+function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
+  if (url.protocol === "file:") return loadFile(fileURLToPath(url));
+  if (url.protocol === "data:") return loadData(url);
+  if (url.protocol === "http:" || url.protocol === "https:") return download(url, options);
+  throw new ImageError(`Expected an image URL with http, https, file or data, got ${url.protocol}`);
+}
+
+async function loadData(url: URL): Promise<Picture> {
+  const response = await fetch(url).catch((cause) => {
+    throw new ImageError("data URL: is not well formed", { cause });
+  });
+  return decodeImage(new Uint8Array(await response.arrayBuffer()), "data URL");
+}
+
+async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: LoadImageOptions): Promise<Picture> {
+  // User names, passwords and queries may be secrets.
+  const name = url.origin + url.pathname;
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const bytes = await receive(
+    url,
+    signal ? AbortSignal.any([signal, deadline]) : deadline,
+    options.fetch ?? fetch,
+    name,
+  ).catch((cause) => {
+    if (signal?.aborted) throw signal.reason;
+    if (cause instanceof ImageError || cause instanceof FetchError) throw cause;
+    const why = deadline.aborted ? `did not arrive within ${timeoutMs} ms` : "cannot be fetched";
+    throw new FetchError(`${name}: ${why}`, { cause });
+  });
+  return decodeImage(bytes, name);
+}
+
+async function receive(url: URL, signal: AbortSignal, get: typeof fetch, name: string): Promise<Uint8Array> {
+  const response = await get(url, { signal });
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new FetchError(`${name}: the server answered ${response.status}`);
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  // Counted while it arrives: a declared length may be absent or untrue.
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    checkBytes(size, name);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function parseUrl(text: string): URL {
+  if (!URL.canParse(text)) throw new ImageError(`Expected an image URL, got ${JSON.stringify(text.slice(0, 80))}`);
+  return new URL(text);
+}
+
+function checkBytes(size: number, name: string): void {
+  if (size > MAX_FILE_BYTES) {
+    throw new ImageError(`${name}: has more than ${MAX_FILE_BYTES / 1e6} MB, the most that is read`);
+  }
+}

@@ -1,0 +1,101 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { findBucket } from "./buckets.ts";
+import { crop, resizeAndCenterCrop } from "./crop.ts";
+import { loadImage } from "./image-source.node.ts";
+import { cutPatches, fetchResize, processPicture } from "./patches.ts";
+import { resize } from "./resize.ts";
+import { roundHalfEven } from "./rounding.ts";
+import { smartResizeFetch, smartResizeProcessor } from "./smart-resize.ts";
+
+const golden = join(import.meta.dirname, "../../test/golden/preprocess");
+const outputs = await readSafetensors(join(golden, "outputs.safetensors"));
+const release = { patchSize: 14, mergeSize: 2 };
+const limits = { a: [3136, 1003520], b: [3136, 9408], c: [3136, 1003520] } as const;
+
+describe.each(["a", "b", "c"] as const)("picture %s of the reference", (key) => {
+  const golds = (name: string) => outputs.get(`${key}.${name}`)!;
+  const source = loadImage(join(golden, `image_${key}.png`));
+
+  test("decodes to the same bytes", async () => {
+    expect((await source).data).toEqual(golds("source_rgb").data);
+  });
+
+  test("is resized by bicubic to the same bytes", async () => {
+    const [minPixels, maxPixels] = limits[key];
+    const resized = fetchResize(await source, { minPixels, maxPixels });
+    expect([resized.height, resized.width, 3]).toEqual(golds("resized_rgb").shape);
+    expect(resized.data).toEqual(golds("resized_rgb").data);
+  });
+
+  test("is cropped by Lanczos to the same bytes", async () => {
+    expect(resizeAndCenterCrop(await source, 56, 56).data).toEqual(golds("lanczos_center_crop_56").data);
+  });
+
+  test("becomes the same patches", async () => {
+    const [height, width] = golds("resized_rgb").shape as [number, number];
+    const picture = { width, height, data: golds("resized_rgb").data as Uint8Array };
+    const { pixelValues, grid } = processPicture(picture, release);
+    expect([1n, ...grid.map(BigInt)]).toEqual([...(golds("image_grid_thw").data as BigInt64Array)]);
+    expect(pixelValues).toEqual(golds("pixel_values").data);
+  });
+});
+
+describe("sizes", () => {
+  test("round half to even, as Python", () => {
+    expect([0.5, 1.5, 2.5, 3.5, -0.5, -1.5, 2.4, 2.6].map(roundHalfEven)).toEqual([0, 2, 2, 4, 0, -2, 2, 3]);
+    expect(smartResizeFetch(70, 98)).toEqual([56, 112]);
+  });
+
+  test("differ between the two variants for strips below the factor", () => {
+    expect(smartResizeFetch(20, 300)).toEqual([28, 308]);
+    expect(smartResizeProcessor(20, 300)).toEqual([28, 420]);
+  });
+
+  test("refuse an aspect over 200 to 1", () => {
+    expect(() => smartResizeFetch(1, 201)).toThrow(/201 x 1, the longer side may be at most 200 times/);
+    expect(() => smartResizeProcessor(28, 28 * 201)).toThrow(/200 times/);
+  });
+
+  test("follow another patch and merge size", () => {
+    expect(smartResizeFetch(128, 100, { minPixels: 0, maxPixels: 16384 }, 16)).toEqual([128, 96]);
+  });
+
+  test("take the first of two equally near buckets and scale with the level", () => {
+    expect(findBucket(1000, 1000)).toEqual([1024, 1024]);
+    expect(findBucket(333, 517)).toEqual([832, 1216]);
+    expect(findBucket(10, 20, 512)).toEqual([352, 704]);
+  });
+});
+
+describe("patches", () => {
+  test("run in raster order with channels first", () => {
+    const data = Uint8Array.from({ length: 4 * 4 * 3 }, (_, i) => i);
+    const { pixelValues, grid } = cutPatches({ width: 4, height: 4, data }, { patchSize: 2, mergeSize: 2 });
+    expect(grid).toEqual([2, 2]);
+    const levels = [...pixelValues].map((value) => Math.round((value * 0.5 + 0.5) * 255));
+    expect(levels.slice(0, 12)).toEqual([0, 3, 12, 15, 1, 4, 13, 16, 2, 5, 14, 17]);
+    expect(levels[12]).toBe(6);
+    expect(levels[24]).toBe(24);
+  });
+
+  test("refuse sides that do not divide", () => {
+    const picture = { width: 28, height: 14, data: new Uint8Array(28 * 14 * 3) };
+    expect(() => cutPatches(picture, release)).toThrow("Expected sides that are multiples of 28 pixels, got 28 x 14");
+  });
+});
+
+describe("resize and crop", () => {
+  test("keep a flat colour and a picture of the same size", () => {
+    const flat = { width: 3, height: 5, data: new Uint8Array(45).fill(77) };
+    expect(new Set(resize(flat, 17, 2).data)).toEqual(new Set([77]));
+    expect(new Set(resize(flat, 1, 40, "lanczos").data)).toEqual(new Set([77]));
+    expect(resize(flat, 3, 5)).toBe(flat);
+  });
+
+  test("fill with black outside the picture", () => {
+    const picture = { width: 2, height: 1, data: Uint8Array.of(1, 2, 3, 4, 5, 6) };
+    expect([...crop(picture, 1, -1, 2, 2).data]).toEqual([0, 0, 0, 0, 0, 0, 4, 5, 6, 0, 0, 0]);
+  });
+});

@@ -1,0 +1,290 @@
+// Turns a traced graph into ONNX nodes: one entry for each operation, in the form that runs fastest on ONNX Runtime
+// (docs/decisions/0001-engine.md). Only what the asked outputs need is emitted.
+
+import { formatShape, type Shape, staticShape } from "../tensor/dims.ts";
+import type { Graph, GraphNode } from "../tensor/graph.ts";
+import type { DType, OpName } from "../tensor/ops.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } from "./encode.ts";
+
+/** How a parameter enters the model: fed at each run (training), or fixed from a checkpoint (inference). */
+export type ParameterSource = "input" | OnnxInitializer;
+
+/** The model that computes `outputs`; `parameter` says where each parameter that is used comes from. */
+export function lower(outputs: ReadonlyMap<string, Tensor>, graph: Graph, parameter: (path: string) => ParameterSource): OnnxModel {
+  const emitter = new Emitter(parameter);
+  const isNeeded = reachable(outputs);
+  for (const node of graph.nodes) if (isNeeded.has(node)) emitNode(node, emitter);
+  for (const [name, tensor] of outputs) {
+    emitter.node("Identity", [emitter.name(tensor)], [name]);
+    emitter.outputs.push({ name, dtype: tensor.dtype, shape: tensor.shape });
+  }
+  return emitter;
+}
+
+function reachable(outputs: ReadonlyMap<string, Tensor>): Set<GraphNode> {
+  const found = new Set<GraphNode>();
+  const open = [...outputs.values()].map((tensor) => tensor.node);
+  for (let node = open.pop(); node; node = open.pop()) {
+    if (found.has(node)) continue;
+    found.add(node);
+    open.push(...node.inputs.map((input) => input.node));
+  }
+  return found;
+}
+
+function emitNode<K extends OpName>(node: GraphNode<K>, emitter: Emitter): void {
+  const lowering: Lowering<K> = lowerings[node.op];
+  lowering(node, emitter);
+}
+
+class Emitter implements OnnxModel {
+  readonly nodes: OnnxNode[] = [];
+  readonly initializers: OnnxInitializer[] = [];
+  readonly inputs: OnnxValue[] = [];
+  readonly outputs: OnnxValue[] = [];
+  readonly parameter: (path: string) => ParameterSource;
+  readonly #names = new Map<Tensor, string>();
+  readonly #shared = new Map<string, string>();
+  #count = 0;
+
+  constructor(parameter: (path: string) => ParameterSource) {
+    this.parameter = parameter;
+  }
+
+  fresh(): string {
+    return `t${this.#count++}`;
+  }
+
+  /** The ONNX name of a tensor. */
+  name(tensor: Tensor): string {
+    let name = this.#names.get(tensor);
+    if (name === undefined) {
+      name = this.fresh();
+      this.#names.set(tensor, name);
+    }
+    return name;
+  }
+
+  rename(tensor: Tensor, name: string): void {
+    this.#names.set(tensor, name);
+  }
+
+  node(op: string, inputs: readonly string[], outputs: readonly string[], attributes: OnnxNode["attributes"] = {}, domain = ""): void {
+    this.nodes.push({ op, domain, inputs, outputs, attributes });
+  }
+
+  /** A node whose single result is not a tensor of the graph. */
+  step(op: string, inputs: readonly string[], attributes: OnnxNode["attributes"] = {}): string {
+    const name = this.fresh();
+    this.node(op, inputs, [name], attributes);
+    return name;
+  }
+
+  initializer(dtype: DType, shape: readonly number[], data: Float32Array | Int32Array | BigInt64Array): string {
+    const name = this.fresh();
+    this.initializers.push({ name, dtype, shape, bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
+    return name;
+  }
+
+  /** A small int64 vector (axes, sizes, shapes), made once. */
+  integers(values: readonly number[]): string {
+    const key = values.join(",");
+    let name = this.#shared.get(key);
+    if (name === undefined) {
+      name = this.initializer("i64", [values.length], BigInt64Array.from(values, BigInt));
+      this.#shared.set(key, name);
+    }
+    return name;
+  }
+
+  /** Views `source`, which has shape `from`, as `to`: dynamic sizes are copied in place, or one is inferred. */
+  reshape(source: string, from: Shape, to: Shape, target = this.fresh()): string {
+    const sizes = to.map((dim, i) => (typeof dim === "number" ? dim : dim === from[i] ? 0 : -1));
+    if (sizes.filter((n) => n === -1).length > 1) throw new Error(`reshape ${formatShape(from)} to ${formatShape(to)}: more than one dynamic size moves`);
+    this.node("Reshape", [source, this.integers(sizes)], [target]);
+    return target;
+  }
+}
+
+type Lowering<K extends OpName> = (node: GraphNode<K>, e: Emitter) => void;
+
+const microsoft = "com.microsoft";
+
+/** An operation that is one ONNX node with the same operands. */
+function direct<K extends OpName>(op: string, attributes: OnnxNode["attributes"] = {}, domain = ""): Lowering<K> {
+  return (node, e) => e.node(op, names(node, e), results(node, e), attributes, domain);
+}
+
+const int = (value: number): OnnxAttribute => ({ int: value });
+const ints = (values: readonly number[]): OnnxAttribute => ({ ints: values });
+const names = (node: GraphNode, e: Emitter) => node.inputs.map((input) => e.name(input));
+const results = (node: GraphNode, e: Emitter) => node.outputs.map((output) => e.name(output));
+
+function reduction<K extends "sum" | "mean">(op: string): Lowering<K> {
+  return (node, e) => e.node(op, [...names(node, e), e.integers(node.attributes.axes)], results(node, e), { keepdims: int(1) });
+}
+
+function extremum<K extends "argmin" | "argmax">(op: string): Lowering<K> {
+  return (node, e) => {
+    const index = e.step(op, names(node, e), { axis: int(-1), keepdims: int(0) });
+    e.node("Cast", [index], results(node, e), { to: int(6) });
+  };
+}
+
+const lowerings: { readonly [K in OpName]: Lowering<K> } = {
+  input: ({ attributes: { name }, outputs: [x] }, e) => {
+    e.rename(x!, name);
+    e.inputs.push({ name, dtype: x!.dtype, shape: x!.shape });
+  },
+  param: ({ attributes: { path }, outputs: [x] }, e) => {
+    const source = e.parameter(path);
+    if (source === "input") {
+      e.inputs.push({ name: path, dtype: x!.dtype, shape: x!.shape });
+      e.rename(x!, path);
+      return;
+    }
+    e.initializers.push(source);
+    if (source.dtype === "f32") e.rename(x!, source.name);
+    else e.node("Cast", [source.name], [e.name(x!)], { to: int(1) });
+  },
+  constant: ({ attributes: { data }, outputs: [x] }, e) => e.rename(x!, e.initializer(x!.dtype, staticShape(x!.shape), data)),
+  add: direct("Add"),
+  sub: direct("Sub"),
+  mul: direct("Mul"),
+  div: direct("Div"),
+  neg: direct("Neg"),
+  exp: direct("Exp"),
+  log: direct("Log"),
+  sqrt: direct("Sqrt"),
+  abs: direct("Abs"),
+  sin: direct("Sin"),
+  cos: direct("Cos"),
+  sigmoid: direct("Sigmoid"),
+  tanh: direct("Tanh"),
+  erf: direct("Erf"),
+  relu: direct("Relu"),
+  silu: direct("QuickGelu", { alpha: { float: 1 } }, microsoft),
+  gelu: direct("Gelu", {}, microsoft),
+  geluTanh: direct("FastGelu", {}, microsoft),
+  floor: direct("Floor"),
+  matmul: (node, e) => {
+    const { transA, transB, scale } = node.attributes;
+    if (!transA && !transB && scale === 1) return direct("MatMul")(node, e);
+    const attributes = { transA: int(Number(transA)), transB: int(Number(transB)), alpha: { float: scale } };
+    e.node("FusedMatMul", names(node, e), results(node, e), attributes, microsoft);
+  },
+  reshape: ({ inputs: [x], outputs: [y], attributes: { shape } }, e) => {
+    e.reshape(e.name(x!), x!.shape, shape, e.name(y!));
+  },
+  transpose: (node, e) => e.node("Transpose", names(node, e), results(node, e), { perm: ints(node.attributes.perm) }),
+  expand: (node, e) => {
+    const [x] = node.inputs;
+    const { shape } = node.attributes;
+    const sizes = shape.map((dim, i) => {
+      if (dim === x!.shape[i - shape.length + x!.rank]) return 1;
+      if (typeof dim !== "number") throw new Error(`expand: ${formatShape(x!.shape)} cannot repeat to the dynamic ${formatShape(shape)}`);
+      return dim;
+    });
+    e.node("Expand", [...names(node, e), e.integers(sizes)], results(node, e));
+  },
+  slice: (node, e) => {
+    const { start, end, axis, step } = node.attributes;
+    e.node("Slice", [...names(node, e), ...[start, end, axis, step].map((n) => e.integers([n]))], results(node, e));
+  },
+  pad: (node, e) => {
+    const { axis, before, after } = node.attributes;
+    e.node("Pad", [...names(node, e), e.integers([before, after]), "", e.integers([axis])], results(node, e));
+  },
+  concat: (node, e) => e.node("Concat", names(node, e), results(node, e), { axis: int(node.attributes.axis) }),
+  split: (node, e) => e.node("Split", [...names(node, e), e.integers(node.attributes.sizes)], results(node, e), { axis: int(node.attributes.axis) }),
+  sum: reduction("ReduceSum"),
+  mean: reduction("ReduceMean"),
+  softmax: direct("Softmax", { axis: int(-1) }),
+  logSoftmax: direct("LogSoftmax", { axis: int(-1) }),
+  gather: direct("Gather", { axis: int(0) }),
+  scatterRows: (node, e) => {
+    const [values, indices] = node.inputs;
+    const [y] = node.outputs;
+    const zeros = e.step("ConstantOfShape", [e.integers(staticShape(y!.shape))]);
+    const long = e.step("Cast", [e.name(indices!)], { to: int(7) });
+    const positions = e.reshape(long, indices!.shape, [...indices!.shape, 1]);
+    e.node("ScatterND", [zeros, positions, e.name(values!)], [e.name(y!)], { reduction: { text: "add" } });
+  },
+  pick: ({ inputs: [x, indices], outputs: [y] }, e) => {
+    const column = e.reshape(e.name(indices!), indices!.shape, [indices!.dim(0), 1]);
+    const picked = e.step("GatherElements", [e.name(x!), column], { axis: int(1) });
+    e.reshape(picked, [indices!.dim(0), 1], y!.shape, e.name(y!));
+  },
+  addAt: ({ inputs: [x, indices, values], outputs: [y] }, e) => {
+    const rows = x!.size(0);
+    const row = e.initializer("i64", [rows, 1], BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)));
+    const column = e.reshape(e.step("Cast", [e.name(indices!)], { to: int(7) }), [rows], [rows, 1]);
+    const positions = e.step("Concat", [row, column], { axis: int(1) });
+    e.node("ScatterND", [e.name(x!), positions, e.name(values!)], [e.name(y!)], { reduction: { text: "add" } });
+  },
+  crossEntropy: ({ inputs: [logits, labels], outputs: [losses, logProbs] }, e) => {
+    const rows = logits!.dim(0);
+    e.node("LogSoftmax", [e.name(logits!)], [e.name(logProbs!)], { axis: int(-1) });
+    const column = e.reshape(e.name(labels!), [rows], [rows, 1]);
+    const picked = e.step("GatherElements", [e.name(logProbs!), column], { axis: int(1) });
+    const flat = e.reshape(picked, [rows, 1], [rows]);
+    e.node("Neg", [flat], [e.name(losses!)]);
+  },
+  argmin: extremum("ArgMin"),
+  argmax: extremum("ArgMax"),
+  cast: (node, e) => {
+    const codes: Partial<Record<DType, number>> = { f32: 1, i32: 6, i64: 7, f16: 10, bool: 9 };
+    const to = codes[node.attributes.to];
+    if (to === undefined) throw new Error(`cast to ${node.attributes.to} is not supported`);
+    e.node("Cast", names(node, e), results(node, e), { to: int(to) });
+  },
+  stopGradient: ({ inputs: [x], outputs: [y] }, e) => e.rename(y!, e.name(x!)),
+  layerNorm: (node, e) =>
+    e.node("LayerNormalization", names(node, e), results(node, e), { axis: int(-1), epsilon: { float: node.attributes.eps } }),
+  rmsNorm: (node, e) =>
+    e.node("SimplifiedLayerNormalization", names(node, e), results(node, e), { axis: int(-1), epsilon: { float: node.attributes.eps } }),
+  rotary: ({ inputs: [x, cos, sin], outputs: [y] }, e) => {
+    const half = x!.size(-1) / 2;
+    const [first, second] = [e.fresh(), e.fresh()];
+    e.node("Split", [e.name(x!), e.integers([half, half])], [first, second], { axis: int(x!.rank - 1) });
+    const product = (a: string, b: Tensor) => e.step("Mul", [a, e.name(b)]);
+    const left = e.step("Sub", [product(first, cos!), product(second, sin!)]);
+    const right = e.step("Add", [product(second, cos!), product(first, sin!)]);
+    e.node("Concat", [left, right], [e.name(y!)], { axis: int(x!.rank - 1) });
+  },
+  conv2d: (node, e) => {
+    const { stride, padding, groups } = node.attributes;
+    e.node("Conv", names(node, e), results(node, e), {
+      strides: ints([stride, stride]),
+      pads: ints([padding, padding, padding, padding]),
+      group: int(groups),
+    });
+  },
+  convInput: (node, e) => {
+    const [dy, weight] = node.inputs;
+    const { stride, padding, groups, height, width } = node.attributes;
+    const [O, I, kh, kw] = staticShape(weight!.shape) as [number, number, number, number];
+    const group = { group: int(groups) };
+    if (stride > 1) {
+      const missing = (size: number, out: number, k: number) => size - ((out - 1) * stride - 2 * padding + k);
+      e.node("ConvTranspose", names(node, e), results(node, e), {
+        ...group,
+        strides: ints([stride, stride]),
+        pads: ints([padding, padding, padding, padding]),
+        output_padding: ints([missing(height, dy!.size(2), kh), missing(width, dy!.size(3), kw)]),
+      });
+      return;
+    }
+    // The same convolution with channels exchanged inside each group and the kernel turned by 180 degrees.
+    const grouped = e.reshape(e.name(weight!), weight!.shape, [groups, O / groups, I, kh, kw]);
+    const exchanged = e.step("Transpose", [grouped], { perm: ints([0, 2, 1, 3, 4]) });
+    let kernel = e.reshape(exchanged, [groups, I, O / groups, kh, kw], [groups * I, O / groups, kh, kw]);
+    if (kh * kw > 1) {
+      const far = -(2 ** 31);
+      kernel = e.step("Slice", [kernel, e.integers([-1, -1]), e.integers([far, far]), e.integers([2, 3]), e.integers([-1, -1])]);
+    }
+    const [py, px] = [kh - 1 - padding, kw - 1 - padding];
+    e.node("Conv", [e.name(dy!), kernel], results(node, e), { ...group, pads: ints([py, px, py, px]) });
+  },
+};

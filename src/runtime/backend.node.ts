@@ -1,0 +1,57 @@
+// ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
+
+import type { Backend, OrtSession, OrtTensor } from "./backend.ts";
+import type { Device } from "./session.ts";
+
+export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
+
+type Ort = typeof import("onnxruntime-node");
+
+/** ONNX Runtime's log level "error": its warnings are about graph optimisations that do not matter here. */
+const LOG_ERRORS = 3;
+
+let native: Promise<Ort | undefined> | undefined;
+let hasWarned = false;
+
+function loadNative(): Promise<Ort | undefined> {
+  native ??= import("onnxruntime-node").then(
+    (module) => ((module as { default?: Ort }).default ?? module) as Ort,
+    () => undefined,
+  );
+  return native;
+}
+
+/** The backend for a device; throws, naming the devices present, when it is not there. */
+export async function loadBackend(device: Device): Promise<Backend> {
+  const ort = device === "wasm" ? undefined : await loadNative();
+  if (ort) {
+    const present = ort.listSupportedBackends().map((backend) => backend.name);
+    if (!present.includes(device)) throw new Error(`The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`);
+    return wrapOrt(ort, true, [device]);
+  }
+  if (device !== "wasm") {
+    if (device !== "cpu") throw new Error(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`);
+    if (!hasWarned) {
+      hasWarned = true;
+      console.error("kelix: running on WASM, 3 to 4 times slower; for the native library: ONNXRUNTIME_NODE_INSTALL=skip npm i onnxruntime-node");
+    }
+  }
+  const web = (await import("onnxruntime-web")) as unknown as Ort & { default?: Ort };
+  return wrapOrt(web.default ?? web, false, ["wasm"]);
+}
+
+function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): Backend {
+  return {
+    readsFiles,
+    async create(model, { folder, threads }) {
+      const session = await ort.InferenceSession.create(model, {
+        executionProviders,
+        logSeverityLevel: LOG_ERRORS,
+        ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+        ...(folder === undefined ? {} : { extra: { session: { model_external_initializers_file_folder_path: folder } } }),
+      });
+      return session as unknown as OrtSession;
+    },
+    tensor: (type, data, shape) => new ort.Tensor(type as "float32", data as Float32Array, shape) as OrtTensor,
+  };
+}

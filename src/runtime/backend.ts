@@ -1,0 +1,21 @@
+// What a backend of ONNX Runtime must offer; backend.node.ts and backend.web.ts provide it.
+
+import type { TypedArray } from "./host-tensor.ts";
+
+export interface OrtTensor {
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: unknown;
+}
+
+export interface OrtSession {
+  run(feeds: Record<string, OrtTensor>, fetches: readonly string[] | Record<string, OrtTensor>): Promise<Record<string, OrtTensor>>;
+  release(): Promise<void>;
+}
+
+export interface Backend {
+  /** Whether weights may be given as places in files. */
+  readonly readsFiles: boolean;
+  create(model: Uint8Array, options: { folder?: string | undefined; threads?: number | undefined }): Promise<OrtSession>;
+  tensor(type: string, data: TypedArray, shape: readonly number[]): OrtTensor;
+}

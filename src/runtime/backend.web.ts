@@ -1,0 +1,21 @@
+// ONNX Runtime in the browser: WASM, or WebGPU where it is asked for.
+
+import type { Backend, OrtSession, OrtTensor } from "./backend.ts";
+import type { Device } from "./session.ts";
+
+export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
+
+/** The backend for a device; "cpu" is WASM here. Throws for devices that a browser does not have. */
+export async function loadBackend(device: Device): Promise<Backend> {
+  if (device === "cuda") throw new Error("The device cuda is not available in a browser; present are wasm, webgpu");
+  const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web"));
+  return {
+    readsFiles: false,
+    async create(model, { threads }) {
+      if (threads !== undefined) ort.env.wasm.numThreads = threads;
+      const session = await ort.InferenceSession.create(model, { executionProviders: [device === "webgpu" ? "webgpu" : "wasm"] });
+      return session as unknown as OrtSession;
+    },
+    tensor: (type, data, shape) => new ort.Tensor(type as "float32", data as Float32Array, shape) as OrtTensor,
+  };
+}

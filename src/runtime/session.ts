@@ -1,0 +1,155 @@
+// A session runs one graph with its weights. Weights stay where they lie: tensors of checkpoint files are handed to ONNX
+// Runtime as external data by file, offset and length, and only backends without files (WASM) get their bytes.
+
+import { encodeModel, type OnnxInitializer } from "../onnx/encode.ts";
+import { lower, type ParameterSource } from "../onnx/lower.ts";
+import { formatShape } from "../tensor/dims.ts";
+import type { Graph } from "../tensor/graph.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { type Backend, loadBackend, type OrtSession, type OrtTensor } from "#backend";
+import { type HostDType, type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
+
+/** Where the bytes of one parameter are. */
+export type WeightLocation = { readonly dtype: HostDType; readonly shape: readonly number[] } & (
+  | { readonly data: Uint8Array }
+  | { readonly file: string; readonly byteOffset: number; readonly byteLength: number }
+);
+
+/** Finds parameters by path: an opened checkpoint, or tensors in memory. */
+export interface WeightSource {
+  find(name: string): WeightLocation | undefined;
+}
+
+export interface SessionOptions {
+  /** Threads inside one operation; ONNX Runtime's own choice (the cores) if absent. */
+  readonly threads?: number;
+  readonly device?: Device;
+  /** Computes only these outputs of the graph; all if absent. */
+  readonly outputs?: readonly string[];
+}
+
+export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
+export type Device = (typeof devices)[number];
+
+/** Values to feed or to receive, by name. */
+export type Values = Readonly<Record<string, HostTensor>>;
+
+export interface Session {
+  /**
+   * Runs the graph. `fetch` names the outputs wanted (all if absent), or gives tensors to write them into.
+   * Throws when an input is missing or has another shape than declared.
+   */
+  run(feeds: Values, fetch?: readonly string[] | Values): Promise<Record<string, HostTensor>>;
+  release(): Promise<void>;
+}
+
+/** Opens a session whose parameters are fixed values from `weights`. Throws, naming it, when a used parameter is missing or differs in shape. */
+export async function openSession(graph: Graph, weights: WeightSource, options: SessionOptions = {}): Promise<Session> {
+  return open(graph, (folder) => (path) => initializer(graph, weights, path, folder), weights, options);
+}
+
+/** Opens a session whose parameters are inputs, fed by path at each run. For training. */
+export async function openTrainingSession(graph: Graph, options: SessionOptions = {}): Promise<Session> {
+  return open(graph, () => () => "input", { find: () => undefined }, options);
+}
+
+async function open(
+  graph: Graph,
+  parameters: (folder: string | undefined) => (path: string) => ParameterSource,
+  weights: WeightSource,
+  options: SessionOptions,
+): Promise<Session> {
+  const backend = await loadBackend(options.device ?? "cpu");
+  const outputs = selectOutputs(graph, options.outputs);
+  const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
+  const model = lower(outputs, graph, parameters(folder));
+  const bytes = encodeModel(model);
+  const session = await backend.create(bytes, { folder, threads: options.threads });
+  const inputs = new Map(model.inputs.map((input) => [input.name, input]));
+  return {
+    async run(feeds, fetch) {
+      const given: Record<string, OrtTensor> = {};
+      for (const [name, input] of inputs) {
+        const value = feeds[name];
+        if (!value) throw new Error(`run: the input ${name} ${formatShape(input.shape)} is missing`);
+        if (value.dtype !== input.dtype || !fits(value.shape, input.shape)) {
+          throw new Error(`run: ${name} is ${input.dtype} ${formatShape(input.shape)}, got ${value.dtype} ${formatShape(value.shape)}`);
+        }
+        given[name] = wrap(backend, value);
+      }
+      const results = await runSession(session, backend, given, fetch ?? [...outputs.keys()]);
+      return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, unwrap(value)]));
+    },
+    release: () => session.release(),
+  };
+}
+
+function runSession(session: OrtSession, backend: Backend, feeds: Record<string, OrtTensor>, fetch: readonly string[] | Values) {
+  if (Array.isArray(fetch)) return session.run(feeds, fetch as readonly string[]);
+  const targets = Object.entries(fetch as Values).map(([name, value]) => [name, wrap(backend, value)] as const);
+  return session.run(feeds, Object.fromEntries(targets));
+}
+
+function selectOutputs(graph: Graph, names: readonly string[] | undefined): Map<string, Tensor> {
+  if (!names) return graph.outputs;
+  return new Map(
+    names.map((name) => {
+      const tensor = graph.outputs.get(name);
+      if (!tensor) throw new Error(`the graph has no output ${name}; it has ${[...graph.outputs.keys()].join(", ")}`);
+      return [name, tensor];
+    }),
+  );
+}
+
+function initializer(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): OnnxInitializer {
+  const declared = graph.parameters.get(path)!;
+  const found = weights.find(path);
+  if (!found) throw new Error(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);
+  if (formatShape(found.shape) !== formatShape(declared.shape)) {
+    throw new Error(`${path} has shape ${formatShape(found.shape)}, the model wants ${formatShape(declared.shape)}`);
+  }
+  const common = { name: path, dtype: found.dtype as OnnxInitializer["dtype"], shape: declared.shape };
+  if ("data" in found) return { ...common, bytes: found.data };
+  if (folder === undefined) throw new Error(`${path}: this device cannot read ${found.file} by itself; load the weights into memory`);
+  return { ...common, location: found.file.slice(folder.length), byteOffset: found.byteOffset, byteLength: found.byteLength };
+}
+
+/** The longest folder (with its slash) that holds every file of the weights: ONNX Runtime takes external data only from below one. */
+function commonFolder(graph: Graph, weights: WeightSource): string | undefined {
+  let folder: string | undefined;
+  for (const path of graph.parameters.keys()) {
+    const found = weights.find(path);
+    if (!found || "data" in found) continue;
+    folder ??= found.file.slice(0, found.file.lastIndexOf("/") + 1);
+    while (!found.file.startsWith(folder)) folder = folder.slice(0, folder.lastIndexOf("/", folder.length - 2) + 1);
+  }
+  return folder;
+}
+
+function fits(shape: readonly number[], declared: readonly (number | string)[]): boolean {
+  return shape.length === declared.length && shape.every((n, i) => typeof declared[i] === "string" || declared[i] === n);
+}
+
+const ortTypes = {
+  f32: "float32",
+  i32: "int32",
+  i64: "int64",
+  u8: "uint8",
+  i8: "int8",
+  u16: "uint16",
+  bool: "bool",
+  f64: "float64",
+} as const;
+type PlainDType = keyof typeof ortTypes;
+
+function wrap(backend: Backend, value: HostTensor): OrtTensor {
+  const type = ortTypes[value.dtype as PlainDType];
+  if (!type) throw new Error(`${value.dtype} tensors cannot be fed to a session`);
+  return backend.tensor(type, value.data, value.shape);
+}
+
+function unwrap(value: OrtTensor): HostTensor {
+  const dtype = (Object.keys(ortTypes) as PlainDType[]).find((key) => ortTypes[key] === value.type);
+  if (!dtype) throw new Error(`a session returned a tensor of type ${value.type}`);
+  return hostTensor(dtype, value.data as TypedArray, value.dims);
+}

@@ -1,0 +1,105 @@
+// Rows of ids become blocks, and blocks become pictures again. Reference: sections 5.2 and 6.8 of Kelix's sequence format
+// (arXiv 2602.09843): a text block is [id, q_eos, ..], a visual block its N ids and q_eos.
+
+import { type BlockIds, type BlockVocabulary, blockCount, isVisual, slotsPerBlock } from "./layout.ts";
+
+/** [id, q_eos, .., q_eos] */
+export function textBlock(id: number, vocabulary: BlockVocabulary): BlockIds {
+  const block = new Int32Array(slotsPerBlock(vocabulary)).fill(vocabulary.qEos);
+  block[0] = id;
+  return block;
+}
+
+/**
+ * Expands rows of ids [T] into blocks [T, N+1]: the k-th placeholder takes row k of `pictureIds` [M, N], every other id
+ * becomes a text block. Throws unless there are as many placeholders as rows.
+ */
+export function expandRow(ids: ArrayLike<number>, pictureIds: ArrayLike<number>, vocabulary: BlockVocabulary): BlockIds {
+  const { codesPerBlock: N, imagePad, qEos } = vocabulary;
+  const slots = N + 1;
+  const blocks = new Int32Array(ids.length * slots).fill(qEos);
+  let used = 0;
+  for (let t = 0; t < ids.length; t++) {
+    if (ids[t] !== imagePad) {
+      blocks[t * slots] = ids[t]!;
+      continue;
+    }
+    for (let i = 0; i < N && used * N + i < pictureIds.length; i++) blocks[t * slots + i] = pictureIds[used * N + i]!;
+    used++;
+  }
+  if (used * N !== pictureIds.length) {
+    throw new Error(`${used} image placeholders in the text, but ids for ${pictureIds.length / N} positions of pictures`);
+  }
+  return blocks;
+}
+
+/** The first slot of each block: the text, with a visual id where a patch stands. */
+export function firstSlots(blocks: BlockIds, vocabulary: BlockVocabulary): Int32Array {
+  const slots = slotsPerBlock(vocabulary);
+  return Int32Array.from({ length: blockCount(blocks, vocabulary) }, (_, t) => blocks[t * slots]!);
+}
+
+/** A picture inside a row of blocks. */
+export interface PictureSpan {
+  /** Block of its vision_start. */
+  readonly start: number;
+  /** Block of its vision_end. */
+  readonly end: number;
+  /** [M, N] ids of the blocks strictly between. */
+  readonly ids: Int32Array;
+}
+
+/**
+ * Finds the pictures of a row: each vision_start is paired with the nearest later vision_end not yet taken, and empty
+ * ones are skipped. What stands between is returned as it is; codes.ts decides about ids outside their book.
+ */
+export function findPictures(blocks: BlockIds, vocabulary: BlockVocabulary): PictureSpan[] {
+  const { codesPerBlock: N, visionStart, visionEnd } = vocabulary;
+  const first = firstSlots(blocks, vocabulary);
+  const isTaken = new Set<number>();
+  const pictures: PictureSpan[] = [];
+  first.forEach((id, start) => {
+    if (id !== visionStart) return;
+    const end = first.findIndex((other, t) => t > start && other === visionEnd && !isTaken.has(t));
+    if (end < 0) return;
+    isTaken.add(end);
+    if (end === start + 1) return;
+    const ids = new Int32Array((end - start - 1) * N);
+    for (let t = start + 1; t < end; t++) {
+      ids.set(blocks.subarray(t * (N + 1), t * (N + 1) + N), (t - start - 1) * N);
+    }
+    pictures.push({ start, end, ids });
+  });
+  return pictures;
+}
+
+/** What the embedding of blocks reads: see blockInputs. */
+export interface BlockInputs {
+  /** [T, N] rows of the table. */
+  readonly index: Int32Array;
+  /** [T, N] 1 where the slot comes before the first q_eos. */
+  readonly weight: Float32Array;
+}
+
+/**
+ * Rows of the embedding table for each block, and which of them add up to the block's input. A text block repeats its
+ * first id, whatever its other slots hold; a block that starts with q_eos counts nothing.
+ */
+export function blockInputs(blocks: BlockIds, vocabulary: BlockVocabulary): BlockInputs {
+  const { codesPerBlock: N, qEos } = vocabulary;
+  const T = blockCount(blocks, vocabulary);
+  const index = new Int32Array(T * N);
+  const weight = new Float32Array(T * N);
+  for (let t = 0; t < T; t++) {
+    const at = t * (N + 1);
+    const lead = blocks[at]!;
+    let isOpen = true;
+    for (let j = 0; j < N; j++) {
+      const id = isVisual(lead, vocabulary) ? blocks[at + j]! : lead;
+      index[t * N + j] = Math.max(id, 0);
+      isOpen &&= blocks[at + j] !== qEos;
+      weight[t * N + j] = isOpen ? 1 : 0;
+    }
+  }
+  return { index, weight };
+}

@@ -1,0 +1,159 @@
+// One gradient rule for each operation. The type makes the compiler list the operations that lack one.
+// A rule gets its node and the gradients of the node's outputs (undefined where nothing used that output) and returns a
+// closure for each input, called only when that input's gradient is wanted. Broadcasting is undone by the caller.
+
+import { convolutionRules } from "./convolution-gradients.ts";
+import type { GraphNode } from "./graph.ts";
+import type { OpName } from "./ops.ts";
+import { concat, type Tensor } from "./tensor.ts";
+
+type InputGradient = (() => Tensor) | undefined;
+export type Rule<K extends OpName> = (node: GraphNode<K>, outputs: readonly (Tensor | undefined)[]) => readonly InputGradient[];
+
+/** `null`: the operation is not differentiable, and gradients stop there. */
+export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
+  input: null,
+  param: null,
+  constant: null,
+  add: (_, [g]) => [() => g!, () => g!],
+  sub: (_, [g]) => [() => g!, () => g!.neg()],
+  mul: ({ inputs: [a, b] }, [g]) => [() => g!.mul(b!), () => g!.mul(a!)],
+  div: ({ inputs: [, b], outputs: [y] }, [g]) => [() => g!.div(b!), () => g!.mul(y!).div(b!).neg()],
+  neg: (_, [g]) => [() => g!.neg()],
+  exp: ({ outputs: [y] }, [g]) => [() => g!.mul(y!)],
+  log: ({ inputs: [x] }, [g]) => [() => g!.div(x!)],
+  sqrt: ({ outputs: [y] }, [g]) => [() => g!.div(y!).mul(0.5)],
+  abs: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.div(x!.abs().add(1e-30)))],
+  sin: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.cos())],
+  cos: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.sin()).neg()],
+  sigmoid: ({ outputs: [y] }, [g]) => [() => g!.mul(y!.sub(y!.square()))],
+  tanh: ({ outputs: [y] }, [g]) => [() => g!.sub(g!.mul(y!.square()))],
+  erf: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.square().neg().exp()).mul(2 / Math.sqrt(Math.PI))],
+  relu: ({ outputs: [y] }, [g]) => [() => g!.mul(y!.div(y!.add(1e-30)))],
+  // y = x s with s = sigmoid(x): dy/dx = s + y (1 - s)
+  silu: ({ inputs: [x], outputs: [y] }, [g]) => [
+    () => {
+      const s = x!.sigmoid();
+      return g!.mul(s.add(y!.sub(y!.mul(s))));
+    },
+  ],
+  // y = x Phi(x): dy/dx = Phi(x) + x phi(x)
+  gelu: ({ inputs: [x] }, [g]) => [
+    () => {
+      const phi = x!.square().mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI));
+      const cdf = x!.mul(Math.SQRT1_2).erf().add(1).mul(0.5);
+      return g!.mul(cdf.add(x!.mul(phi)));
+    },
+  ],
+  // y = x s with s = sigmoid(2u), u = k (x + 0.044715 x^3): dy/dx = s + y (1 - s) 2 u'
+  geluTanh: ({ inputs: [x], outputs: [y] }, [g]) => [
+    () => {
+      const k = 2 * Math.sqrt(2 / Math.PI);
+      const x2 = x!.square();
+      const s = x!.mul(x2.mul(0.044715 * k).add(k)).sigmoid();
+      const slope = x2.mul(3 * 0.044715 * k).add(k);
+      return g!.mul(s.add(y!.sub(y!.mul(s)).mul(slope)));
+    },
+  ],
+  floor: null,
+  matmul: (node, [g]) => matmulRule(node, g!),
+  reshape: ({ inputs: [x] }, [g]) => [() => g!.reshape(x!.shape)],
+  transpose: ({ attributes: { perm } }, [g]) => [() => g!.transpose(perm.map((_, i) => perm.indexOf(i)))],
+  expand: (_, [g]) => [() => g!],
+  slice: ({ inputs: [x], attributes: { axis, start, end, step } }, [g]) => [
+    () => {
+      if (step !== 1) throw new Error("slice: a gradient through a step above 1 is not defined here");
+      return g!.pad(axis, start, x!.size(axis) - end);
+    },
+  ],
+  pad: ({ inputs: [x], attributes: { axis, before } }, [g]) => [() => g!.slice(axis, before, before + x!.size(axis))],
+  concat: ({ inputs, attributes: { axis } }, [g]) => {
+    let at = 0;
+    return inputs.map((input) => {
+      const start = at;
+      at += input.size(axis);
+      return () => g!.slice(axis, start, start + input.size(axis));
+    });
+  },
+  split: ({ inputs: [x], outputs, attributes: { axis } }, gs) => [
+    () => concat(outputs.map((output, i) => gs[i] ?? zeros(x!, output)), axis),
+  ],
+  sum: ({ inputs: [x] }, [g]) => [() => g!.expand(x!.shape)],
+  mean: ({ inputs: [x], attributes: { axes } }, [g]) => [
+    () => g!.mul(1 / axes.reduce((n, axis) => n * x!.size(axis), 1)).expand(x!.shape),
+  ],
+  softmax: ({ outputs: [y] }, [g]) => [
+    () => {
+      const weighted = g!.mul(y!);
+      return weighted.sub(y!.mul(weighted.sum([-1], true)));
+    },
+  ],
+  logSoftmax: ({ outputs: [y] }, [g]) => [() => g!.sub(y!.exp().mul(g!.sum([-1], true)))],
+  gather: ({ inputs: [table, indices] }, [g]) => [() => g!.scatterRows(indices!, table!.size(0)), undefined],
+  scatterRows: ({ inputs: [, indices] }, [g]) => [() => g!.gather(indices!), undefined],
+  pick: ({ inputs: [x, indices] }, [g]) => [() => zeros(x!, x!).addAt(indices!, g!), undefined],
+  addAt: ({ inputs: [, indices] }, [g]) => [() => g!, undefined, () => g!.pick(indices!)],
+  // d loss_r / d logits = softmax - one-hot(label)
+  crossEntropy: ({ inputs: [logits, labels], outputs: [, logProbs] }, [g, gLogProbs]) => [
+    () => {
+      if (!g || gLogProbs) throw new Error("crossEntropy: only the losses have a gradient");
+      return logProbs!
+        .exp()
+        .mul(g.reshape([logits!.dim(0), 1]))
+        .addAt(labels!, g.neg());
+    },
+    undefined,
+  ],
+  argmin: null,
+  argmax: null,
+  cast: null,
+  stopGradient: null,
+  // y = n w, n = (x - mean) r: dx = r (gw - mean(gw) - n mean(gw n)) with gw = g w
+  layerNorm: ({ inputs: [x, w], outputs: [, mean, r] }, [g]) => {
+    const normed = () => x!.sub(mean!).mul(r!);
+    return [
+      () => {
+        const gw = g!.mul(w!);
+        const n = normed();
+        return gw.sub(gw.mean([-1], true)).sub(n.mul(gw.mul(n).mean([-1], true))).mul(r!);
+      },
+      () => g!.mul(normed()),
+      () => g!,
+    ];
+  },
+  // y = n w, n = x r: dx = r (gw - n mean(gw n)) with gw = g w
+  rmsNorm: ({ inputs: [x, w], outputs: [, r] }, [g]) => [
+    () => {
+      const gw = g!.mul(w!);
+      const n = x!.mul(r!);
+      return gw.sub(n.mul(gw.mul(n).mean([-1], true))).mul(r!);
+    },
+    () => g!.mul(x!.mul(r!)),
+  ],
+  // A rotation's transpose turns back. The tables are positions, not weights: no gradient.
+  rotary: ({ inputs: [, cos, sin] }, [g]) => [() => g!.rotary(cos!, sin!.neg()), undefined, undefined],
+  ...convolutionRules,
+};
+
+function matmulRule({ inputs: [a, b], attributes: { transA, transB, scale } }: GraphNode<"matmul">, g: Tensor): InputGradient[] {
+  // A plain matrix on the right of a batch: flatten the batch, so that its gradient is one product.
+  const isShared = a!.rank > 2 && b!.rank === 2;
+  return [
+    () => {
+      if (!transA) return g.matmul(b!, { transB: !transB, scale });
+      if (isShared) throw new Error("matmul: transA with a shared right operand has no gradient");
+      return b!.matmul(g, { transA: transB, transB: true, scale });
+    },
+    () => {
+      if (isShared && transA) throw new Error("matmul: transA with a shared right operand has no gradient");
+      const x = isShared ? a!.reshape([-1, a!.dim(-1)]) : a!;
+      const y = isShared ? g.reshape([-1, g.dim(-1)]) : g;
+      return transB ? y.matmul(x, { transA: true, transB: transA, scale }) : x.matmul(y, { transA: !transA, scale });
+    },
+  ];
+}
+
+/** Zeros of the shape of `like`, in the graph of `near`. */
+function zeros(near: Tensor, like: Tensor): Tensor {
+  return near.graph.scalar(0).expand(like.shape);
+}

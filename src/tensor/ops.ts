@@ -1,0 +1,65 @@
+// The operations of the graph: the one list that lowering (onnx/lower.ts) and gradients (gradient-rules.ts) are checked against.
+// A node is plain data; shapes are settled when it is made (tensor.ts).
+
+import type { Dim } from "./dims.ts";
+
+export type DType = "f32" | "f64" | "i32" | "i64" | "u16" | "u8" | "i8" | "bool" | "bf16" | "f16";
+
+export type Unary =
+  | "neg" | "exp" | "log" | "sqrt" | "abs" | "sin" | "cos" | "sigmoid" | "tanh" | "erf" | "relu" | "silu" | "gelu"
+  | "geluTanh" | "floor";
+export type Binary = "add" | "sub" | "mul" | "div";
+
+export interface ConvAttributes {
+  readonly stride: number;
+  readonly padding: number;
+  readonly groups: number;
+}
+
+/** Attributes of each operation, by name. Operands are the node's inputs. */
+export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never> } & {
+  /** A value fed at run time. */
+  readonly input: { readonly name: string };
+  /** A weight, by its full path. */
+  readonly param: { readonly path: string };
+  readonly constant: { readonly data: Float32Array | Int32Array | BigInt64Array };
+  /** [.., M, K] x [.., K, N], times scale; transA and transB say that the last two axes are stored swapped. */
+  readonly matmul: { readonly transA: boolean; readonly transB: boolean; readonly scale: number };
+  readonly reshape: { readonly shape: readonly Dim[] };
+  readonly transpose: { readonly perm: readonly number[] };
+  readonly expand: { readonly shape: readonly Dim[] };
+  readonly slice: { readonly axis: number; readonly start: number; readonly end: number; readonly step: number };
+  /** Zeros before and after along one axis. */
+  readonly pad: { readonly axis: number; readonly before: number; readonly after: number };
+  readonly concat: { readonly axis: number };
+  readonly split: { readonly axis: number; readonly sizes: readonly number[] };
+  readonly sum: { readonly axes: readonly number[] };
+  readonly mean: { readonly axes: readonly number[] };
+  readonly softmax: Record<never, never>;
+  readonly logSoftmax: Record<never, never>;
+  /** Rows of the first input chosen by the second. */
+  readonly gather: Record<never, never>;
+  /** zeros [rows, ..] with values [..indices, ..] added at the rows that indices name. Inputs: values, indices. */
+  readonly scatterRows: { readonly rows: number };
+  /** x [R, V], indices [R] -> x[r, indices[r]]. */
+  readonly pick: Record<never, never>;
+  /** x [R, V] with values [R] added at (r, indices[r]). Inputs: x, indices, values. */
+  readonly addAt: Record<never, never>;
+  /** logits [R, V], labels [R] -> losses [R], log-probabilities [R, V]. */
+  readonly crossEntropy: Record<never, never>;
+  readonly argmin: Record<never, never>;
+  readonly argmax: Record<never, never>;
+  readonly cast: { readonly to: DType };
+  readonly stopGradient: Record<never, never>;
+  /** x, scale, bias (may be absent) -> y, mean, reciprocal deviation. */
+  readonly layerNorm: { readonly eps: number };
+  /** x, scale -> y, reciprocal root mean square. */
+  readonly rmsNorm: { readonly eps: number };
+  /** x, cos, sin. */
+  readonly rotary: Record<never, never>;
+  readonly conv2d: ConvAttributes;
+  /** dy, weight -> gradient of the convolution's input [B, C, H, W]. */
+  readonly convInput: ConvAttributes & { readonly height: number; readonly width: number };
+};
+
+export type OpName = keyof OpAttributes;

@@ -1,0 +1,205 @@
+// K-means with k-means++ seeding (Arthur and Vassilvitskii, 2007), and codebooks that start at its centres.
+// Plain loops on the host: a book is a few hundred centres of some tens of numbers, found once before training.
+
+/** A uniform number in [0, 1) that depends on its index alone; made from a seeded generator by the caller. */
+export type Uniform = (index: number) => number;
+
+export interface KMeansOptions {
+  readonly clusters: number;
+  readonly uniform: Uniform;
+  /** Rounds after the seeding; fewer when nothing moves any more. */
+  readonly iterations?: number;
+}
+
+/** samples [n, width] flat -> centres [clusters, width] flat. A centre that loses all samples restarts at the farthest one. */
+export function kMeans(samples: Float32Array, width: number, options: KMeansOptions): Float32Array {
+  const { clusters, uniform, iterations = 15 } = options;
+  const n = samples.length / width;
+  if (!Number.isInteger(n) || n < 1) throw new Error(`kMeans: ${samples.length} numbers are no rows of width ${width}`);
+  const centres = seedCentres(samples, width, n, clusters, uniform);
+  const nearest = new Int32Array(n).fill(-1);
+  const distances = new Float64Array(n);
+  for (let round = 0; round < iterations; round++) {
+    if (!assign(samples, centres, width, nearest, distances)) break;
+    moveCentres(samples, centres, width, nearest, distances);
+  }
+  return centres;
+}
+
+export interface BookOptions {
+  /** S/N */
+  readonly size: number;
+  readonly uniform: Uniform;
+  readonly iterations?: number;
+}
+
+/**
+ * Raw table rows [size, r] that one book's linear layer brings to the centres of `samples` [n, d], the normed parts of
+ * that book: the shortest rows with projection * row + bias = centre. `projection` [d, r], `bias` [d], r at least d.
+ */
+export function bookRows(
+  samples: Float32Array,
+  projection: Float32Array,
+  bias: Float32Array,
+  options: BookOptions,
+): Float32Array {
+  const d = bias.length;
+  const r = projection.length / d;
+  if (!Number.isInteger(r) || r < d) {
+    throw new Error(
+      `bookRows: a table of width ${r} cannot reach every code of width ${d}; it must be at least as wide`,
+    );
+  }
+  const { size, ...rest } = options;
+  const centres = kMeans(samples, d, { clusters: size, ...rest });
+  const factor = cholesky(gram(projection, d, r), d);
+  const rows = new Float32Array(size * r);
+  const y = new Float64Array(d);
+  for (let row = 0; row < size; row++) {
+    for (let i = 0; i < d; i++) y[i] = centres[row * d + i]! - bias[i]!;
+    solve(factor, d, y);
+    for (let j = 0; j < r; j++) {
+      let sum = 0;
+      for (let i = 0; i < d; i++) sum += projection[i * r + j]! * y[i]!;
+      rows[row * r + j] = sum;
+    }
+  }
+  return rows;
+}
+
+/** Each further centre is a sample drawn in proportion to its squared distance from the centres so far. */
+function seedCentres(
+  samples: Float32Array,
+  width: number,
+  n: number,
+  clusters: number,
+  uniform: Uniform,
+): Float32Array {
+  const centres = new Float32Array(clusters * width);
+  const distances = new Float64Array(n).fill(Number.POSITIVE_INFINITY);
+  let chosen = Math.floor(uniform(0) * n);
+  for (let k = 0; k < clusters; k++) {
+    centres.set(samples.subarray(chosen * width, (chosen + 1) * width), k * width);
+    let total = 0;
+    for (let i = 0; i < n; i++) {
+      const distance = squaredDistance(samples, i * width, centres, k * width, width, distances[i]!);
+      if (distance < distances[i]!) distances[i] = distance;
+      total += distances[i]!;
+    }
+    let left = uniform(k + 1) * total;
+    chosen = 0;
+    while (chosen < n - 1 && left >= distances[chosen]!) left -= distances[chosen++]!;
+  }
+  return centres;
+}
+
+/** Finds the nearest centre of each sample; true when one changed. */
+function assign(
+  samples: Float32Array,
+  centres: Float32Array,
+  width: number,
+  nearest: Int32Array,
+  distances: Float64Array,
+): boolean {
+  const clusters = centres.length / width;
+  let hasMoved = false;
+  for (let i = 0; i < nearest.length; i++) {
+    let best = 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (let k = 0; k < clusters; k++) {
+      const distance = squaredDistance(samples, i * width, centres, k * width, width, least);
+      if (distance < least) {
+        least = distance;
+        best = k;
+      }
+    }
+    hasMoved ||= nearest[i] !== best;
+    nearest[i] = best;
+    distances[i] = least;
+  }
+  return hasMoved;
+}
+
+function moveCentres(
+  samples: Float32Array,
+  centres: Float32Array,
+  width: number,
+  nearest: Int32Array,
+  distances: Float64Array,
+): void {
+  const clusters = centres.length / width;
+  const sums = new Float64Array(centres.length);
+  const counts = new Int32Array(clusters);
+  for (let i = 0; i < nearest.length; i++) {
+    const k = nearest[i]!;
+    counts[k]!++;
+    for (let j = 0; j < width; j++) sums[k * width + j]! += samples[i * width + j]!;
+  }
+  for (let k = 0; k < clusters; k++) {
+    if (counts[k] === 0) {
+      const farthest = indexOfLargest(distances);
+      centres.set(samples.subarray(farthest * width, (farthest + 1) * width), k * width);
+      distances[farthest] = 0;
+    } else {
+      for (let j = 0; j < width; j++) centres[k * width + j] = sums[k * width + j]! / counts[k]!;
+    }
+  }
+}
+
+/** Squared distance of two rows, or some number not below `limit` once the sum has reached it. */
+function squaredDistance(a: Float32Array, i: number, b: Float32Array, j: number, width: number, limit: number): number {
+  let sum = 0;
+  for (let at = 0; at < width; at++) {
+    const difference = a[i + at]! - b[j + at]!;
+    sum += difference * difference;
+    if (sum >= limit) return sum;
+  }
+  return sum;
+}
+
+function indexOfLargest(values: Float64Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}
+
+/** W W^T for W [d, r] */
+function gram(matrix: Float32Array, d: number, r: number): Float64Array {
+  const out = new Float64Array(d * d);
+  for (let i = 0; i < d; i++) {
+    for (let j = 0; j <= i; j++) {
+      let sum = 0;
+      for (let at = 0; at < r; at++) sum += matrix[i * r + at]! * matrix[j * r + at]!;
+      out[i * d + j] = out[j * d + i] = sum;
+    }
+  }
+  return out;
+}
+
+/** The lower triangle L with L L^T = matrix, which must be positive definite. */
+function cholesky(matrix: Float64Array, d: number): Float64Array {
+  const lower = new Float64Array(d * d);
+  for (let i = 0; i < d; i++) {
+    for (let j = 0; j <= i; j++) {
+      let sum = matrix[i * d + j]!;
+      for (let at = 0; at < j; at++) sum -= lower[i * d + at]! * lower[j * d + at]!;
+      if (i === j) {
+        if (!(sum > 0)) throw new Error("bookRows: the rows of the projection are not independent");
+        lower[i * d + i] = Math.sqrt(sum);
+      } else lower[i * d + j] = sum / lower[j * d + j]!;
+    }
+  }
+  return lower;
+}
+
+/** Replaces y by the solution x of L L^T x = y. */
+function solve(lower: Float64Array, d: number, y: Float64Array): void {
+  for (let i = 0; i < d; i++) {
+    for (let j = 0; j < i; j++) y[i]! -= lower[i * d + j]! * y[j]!;
+    y[i]! /= lower[i * d + i]!;
+  }
+  for (let i = d - 1; i >= 0; i--) {
+    for (let j = i + 1; j < d; j++) y[i]! -= lower[j * d + i]! * y[j]!;
+    y[i]! /= lower[i * d + i]!;
+  }
+}

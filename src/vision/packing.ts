@@ -1,0 +1,118 @@
+// Where each patch of one or several packed pictures stands: its row and column, the corners of the position table it
+// is interpolated from, and which four patches become one merged position. Plain arrays; layout.ts makes tensors of them.
+
+/** The patch grid of one picture: frames, rows, columns; rows and columns are even. */
+export interface Grid {
+  readonly frames: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+export interface Packing {
+  /** P, the patches of all pictures. */
+  readonly patches: number;
+  /** M = P/4 */
+  readonly merged: number;
+  /** Patches of each picture. */
+  readonly sizes: readonly number[];
+  /** [P], inside the own picture; all frames of a picture share them. */
+  readonly rows: Int32Array;
+  readonly columns: Int32Array;
+  /** [P, 4] rows of the position table: top left, top right, bottom left, bottom right. */
+  readonly corners: Int32Array;
+  /** [P, 4] bilinear weights of the corners. */
+  readonly weights: Float32Array;
+  /** [M, 4] patches of each merged position: the 2 x 2 neighbours in reading order. */
+  readonly merge: Int32Array;
+}
+
+/** Patches that one run may hold: a million is a square picture of 14,000 pixels a side. */
+const MAX_PATCHES = 1_048_576;
+
+/** Lays pictures one after the other, each in raster order. `tableSide`: side of the square position table. */
+export function packPictures(grids: readonly Grid[], tableSide: number): Packing {
+  const sizes = grids.map(countPatches);
+  const P = sizes.reduce((a, b) => a + b, 0);
+  if (P > MAX_PATCHES) throw new Error(`${P} patches are more than the ${MAX_PATCHES} that one run may hold`);
+  const packing = {
+    patches: P,
+    merged: P / 4,
+    sizes,
+    rows: new Int32Array(P),
+    columns: new Int32Array(P),
+    corners: new Int32Array(4 * P),
+    weights: new Float32Array(4 * P),
+    merge: new Int32Array(P),
+  };
+  let patch = 0;
+  let position = 0;
+  for (const { frames, rows, columns } of grids) {
+    const down = interpolationTaps(rows, tableSide);
+    const across = interpolationTaps(columns, tableSide);
+    for (let frame = 0; frame < frames; frame++) {
+      for (let row = 0; row < rows; row += 2) {
+        for (let column = 0; column < columns; column += 2) {
+          const corner = patch + row * columns + column;
+          packing.merge.set([corner, corner + 1, corner + columns, corner + columns + 1], 4 * position++);
+        }
+      }
+      for (let row = 0; row < rows; row++) {
+        for (let column = 0; column < columns; column++, patch++) {
+          const y = down[row]!;
+          const x = across[column]!;
+          packing.rows[patch] = row;
+          packing.columns[patch] = column;
+          packing.corners.set(
+            [
+              y.low * tableSide + x.low,
+              y.low * tableSide + x.high,
+              y.high * tableSide + x.low,
+              y.high * tableSide + x.high,
+            ],
+            4 * patch,
+          );
+          packing.weights.set(
+            [
+              (1 - y.weight) * (1 - x.weight),
+              (1 - y.weight) * x.weight,
+              y.weight * (1 - x.weight),
+              y.weight * x.weight,
+            ],
+            4 * patch,
+          );
+        }
+      }
+    }
+  }
+  return packing;
+}
+
+/** Reads `image_grid_thw`, rows of (frames, rows, columns). */
+export function gridsFrom(rows: ArrayLike<number | bigint>): Grid[] {
+  if (rows.length % 3 !== 0)
+    throw new Error(`Expected grids as triples (frames, rows, columns), got ${rows.length} numbers`);
+  return Array.from({ length: rows.length / 3 }, (_, i) => ({
+    frames: Number(rows[3 * i]),
+    rows: Number(rows[3 * i + 1]),
+    columns: Number(rows[3 * i + 2]),
+  }));
+}
+
+function countPatches({ frames, rows, columns }: Grid): number {
+  const isWhole = [frames, rows, columns].every((n) => Number.isSafeInteger(n) && n >= 1);
+  if (!isWhole || rows % 2 !== 0 || columns % 2 !== 0) {
+    throw new Error(
+      `A patch grid needs at least one frame and even numbers of rows and columns, got ${frames} x ${rows} x ${columns}`,
+    );
+  }
+  return frames * rows * columns;
+}
+
+/** Bilinear, half-pixel centres, no antialias (also when shrinking): torch's interpolate with align_corners = false. */
+function interpolationTaps(size: number, tableSide: number): { low: number; high: number; weight: number }[] {
+  return Array.from({ length: size }, (_, i) => {
+    const source = Math.max(((i + 0.5) * tableSide) / size - 0.5, 0);
+    const low = Math.min(Math.floor(source), tableSide - 1);
+    return { low, high: Math.min(low + 1, tableSide - 1), weight: source - low };
+  });
+}

@@ -1,0 +1,75 @@
+// The image tokenizer: patches -> features -> merged positions -> codes, and codes -> embeddings for those who read
+// them. Checkpoint names are those of `visual_tokenizer.` in a Kelix checkpoint.
+
+import { linear } from "../nn/linear.ts";
+import type { Graph } from "../tensor/graph.ts";
+import type { Params } from "../tensor/params.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { codeWidth, type TokenizerConfig } from "./config.ts";
+import { visionEncoder } from "./encoder.ts";
+import { constantLayout, type VisionLayout } from "./layout.ts";
+import { projector } from "./projector.ts";
+import { lookUpCodes, type Quantized, quantize } from "./quantizer.ts";
+
+export interface TokenizedPictures {
+  /** [P, D] */
+  readonly features: Tensor;
+  /** [M, L], the continuous form that the codes replace. */
+  readonly projected: Tensor;
+  /** [M, N*d], before the books' norms. */
+  readonly ze: Tensor;
+  readonly quantized: Quantized;
+}
+
+/** pixels [P, C*p*p] -> codes [M, N] and all that lies between. */
+export function imageTokenizer(
+  p: Params,
+  pixels: Tensor,
+  layout: VisionLayout,
+  config: TokenizerConfig,
+): TokenizedPictures {
+  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
+  const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
+  return { features, projected, ze, quantized: quantize(p, ze, config) };
+}
+
+/** codes i32 [M, N] -> one embedding for each position [M, output_dim]: what is drawn from when no language model is used. */
+export function embedCodes(
+  p: Params,
+  codes: Tensor,
+  config: TokenizerConfig,
+  fusion: "sum" | "mean" = config.fusion_type,
+): Tensor {
+  const parts = lookUpCodes(p, codes, config);
+  return fuse(p.at("up_projectors"), parts, config.output_dim, fusion);
+}
+
+export interface PoolOptions {
+  /** "avg" divides by the number of books. */
+  readonly pool: "avg" | "sum";
+  readonly amplifier: number;
+}
+
+/**
+ * Embeddings for a language model trained together with the tokenizer: zq, one [M, d] for each book -> [M, D]. p is where
+ * the matrices `{i}.weight` lie: `quant_projector`, which a finished checkpoint calls `up_projectors`.
+ */
+export function poolCodes(p: Params, zq: readonly Tensor[], D: number, options: PoolOptions): Tensor {
+  const fused = fuse(p, zq, D, options.pool === "avg" ? "mean" : "sum");
+  return options.amplifier === 1 ? fused : fused.mul(options.amplifier);
+}
+
+function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: "sum" | "mean"): Tensor {
+  const sum = parts.map((part, i) => linear(p.at(i), part, width, false)).reduce((a, b) => a.add(b));
+  return fusion === "mean" ? sum.div(parts.length) : sum;
+}
+
+/** Declares every parameter of a tokenizer checkpoint under `p`, up-projectors too, by tracing the smallest picture. */
+export function declareTokenizer(graph: Graph, p: Params, config: TokenizerConfig): void {
+  const { num_channels: C, patch_size: side } = config.vision_config;
+  const layout = constantLayout(graph, [{ frames: 1, rows: 2, columns: 2 }], config.vision_config);
+  const pixels = graph.constant(new Float32Array(4 * C * side * side), [4, C * side * side]);
+  const { quantized } = imageTokenizer(p, pixels, layout, config);
+  embedCodes(p, quantized.codes, config);
+}
