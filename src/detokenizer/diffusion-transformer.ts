@@ -5,7 +5,6 @@ import { attention, mergeHeads, splitHeads } from "../nn/attention.ts";
 import { gluMbConv } from "../nn/glumbconv.ts";
 import { linear } from "../nn/linear.ts";
 import { linearAttention } from "../nn/linear-attention.ts";
-import { mlp } from "../nn/mlp.ts";
 import { layerNorm, rmsNorm } from "../nn/norm.ts";
 import { init, type Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -62,8 +61,7 @@ export function predictVelocity(p: Params, inputs: VelocityInputs, config: DitCo
   const bias = inputs.bias.reshape([B, 1, 1, inputs.bias.dim(1)]);
   for (let l = 0; l < config.depth; l++) {
     const memory = inputs.memory[l];
-    if (!memory)
-      throw new Error(`predictVelocity: memory of ${inputs.memory.length} blocks for a model of ${config.depth}`);
+    if (!memory) throw new Error(`predictVelocity: ${inputs.memory.length} memories for ${config.depth} blocks`);
     const cross = { memory, bias, rope: inputs.rope };
     x = block(p.at("blocks", l), x, modulation.reshape([B, 6, D]), cross, [rows, columns], config, probe);
     probe?.(p.at("blocks", l).path, x);
@@ -115,7 +113,7 @@ function block(
   const D = config.hiddenSize;
   const table = p.get("scale_shift_table", [6, D], init.normal(1 / Math.sqrt(D)));
   const [shiftA, scaleA, gateA, shiftF, scaleF, gateF] = table.add(modulation).split(1, [1, 1, 1, 1, 1, 1]);
-  const seen = <T extends Tensor>(name: string, value: T): T => {
+  const seen = (name: string, value: Tensor): Tensor => {
     probe?.(p.at(name).path, value);
     return value;
   };
@@ -167,7 +165,7 @@ function feedForward(p: Params, x: Tensor, [rows, columns]: Grid, config: DitCon
   const [B, n] = x.dims(3);
   const D = config.hiddenSize;
   const F = Math.floor(D * config.mlpRatio);
-  if (config.ffnType === "mlp") return mlp(p, x, F, (hidden) => hidden.geluTanh());
+  if (config.ffnType === "mlp") return linear(p.at("fc2"), linear(p.at("fc1"), x, F).geluTanh(), D);
   const picture = x.transpose([0, 2, 1]).reshape([B!, D, rows, columns]);
   const paths = {
     inverted: p.at("inverted_conv", "conv"),

@@ -11,9 +11,10 @@ const SLOWEST_PERIOD = 10_000;
 /** timestep [B] -> [B, D]. Weights: mlp.0, mlp.2. */
 export function timestepEmbedding(p: Params, timestep: Tensor, D: number): Tensor {
   const [B] = timestep.dims(1);
-  const frequencies = Float32Array.from({ length: FREQUENCIES }, (_, k) =>
-    Math.exp((-Math.log(SLOWEST_PERIOD) * k) / FREQUENCIES),
-  );
+  // In float32 step by step, as the reference computes them: times 1000, the last bit of a frequency shows.
+  const rate = Math.fround(-Math.log(SLOWEST_PERIOD));
+  const exponent = (k: number) => Math.fround(rate * k) / FREQUENCIES;
+  const frequencies = Array.from({ length: FREQUENCIES }, (_, k) => Math.exp(exponent(k)));
   const table = timestep.graph.constant(frequencies, [1, FREQUENCIES]);
   const angles = timestep.floor().reshape([B!, 1]).mul(table); // [B, 128]
   const features = concat([angles.cos(), angles.sin()], 1);

@@ -14,10 +14,11 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Pi
   if (!findFormat(bytes)) {
     throw new ImageError(`${name}: is not a JPEG, PNG or WebP file, the only kinds that are read`);
   }
+  // The header is read without sharp's own limit, so that the refusal can say the size.
+  const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata().catch(refuse(name));
+  checkSize(width, height, name);
   // Embedded colour profiles are ignored, as Pillow does in the reference.
   const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, pages: 1, failOn: "error", ignoreIcc: true });
-  const { width, height } = await image.metadata().catch(refuse(name));
-  checkSize(width, height, name);
   const pixels = image.autoOrient().toColourspace("srgb").raw({ depth: "uchar" });
   const { data, info } = await pixels.toBuffer({ resolveWithObject: true }).catch(refuse(name));
   return pictureFromPixels(info.width, info.height, info.channels < 3 ? spreadGrey(data, info.channels) : data, name);

@@ -67,6 +67,7 @@ async function loadData(url: URL): Promise<Picture> {
 }
 
 async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: LoadImageOptions): Promise<Picture> {
+  signal?.throwIfAborted();
   // User names, passwords and queries may be secrets.
   const name = url.origin + url.pathname;
   const deadline = AbortSignal.timeout(timeoutMs);

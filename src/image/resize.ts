@@ -58,7 +58,7 @@ const ROUNDING = 2 ** (PRECISION_BITS - 1);
 /** Sums fit 32 bits: 255 times weights that add to 2^22, a little more in size with negative lobes. */
 function toByte(sum: number): number {
   const level = sum >> PRECISION_BITS;
-  return level < 0 ? 0 : level > 255 ? 255 : level;
+  return Math.max(0, Math.min(255, level));
 }
 
 interface Taps {

@@ -12,8 +12,11 @@ export interface PixelLimits {
 /** A side of one merged position of the released encoder: patches of 14, merged 2 x 2. */
 export const DEFAULT_FACTOR = 28;
 
-/** Limits of variant A in the reference's utilities: 4 to 16384 merged positions. */
+/** Limits of variant A where the reference's demos fetch a picture: 4 to 16384 merged positions. */
 export const FETCH_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixels: 16384 * 784 };
+
+/** Limits of variant A where its training code does, in a copy of its own: 4 to 20160 merged positions. */
+export const TRAINING_FETCH_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixels: 20160 * 784 };
 
 /** Limits of the public Keye-VL-8B processor (variant B): 4 to 1280 merged positions. */
 export const PROCESSOR_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixels: 1280 * 784 };

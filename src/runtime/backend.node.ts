@@ -43,10 +43,11 @@ export async function loadBackend(device: Device): Promise<Backend> {
 function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): Backend {
   return {
     readsFiles,
-    async create(model, { folder, threads }) {
+    async create(model, { folder, threads, profile }) {
       const session = await ort.InferenceSession.create(model, {
         executionProviders,
         logSeverityLevel: LOG_ERRORS,
+        ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
         ...(folder === undefined ? {} : { extra: { session: { model_external_initializers_file_folder_path: folder } } }),
       });

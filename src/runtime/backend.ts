@@ -9,13 +9,15 @@ export interface OrtTensor {
 }
 
 export interface OrtSession {
-  run(feeds: Record<string, OrtTensor>, fetches: readonly string[] | Record<string, OrtTensor>): Promise<Record<string, OrtTensor>>;
+  run(feeds: Record<string, OrtTensor>, fetches: Record<string, OrtTensor | null>): Promise<Record<string, OrtTensor>>;
   release(): Promise<void>;
+  /** Ends the profile that `profile` started. */
+  endProfiling(): void;
 }
 
 export interface Backend {
   /** Whether weights may be given as places in files. */
   readonly readsFiles: boolean;
-  create(model: Uint8Array, options: { folder?: string | undefined; threads?: number | undefined }): Promise<OrtSession>;
+  create(model: Uint8Array, options: { folder?: string | undefined; threads?: number | undefined; profile?: string | undefined }): Promise<OrtSession>;
   tensor(type: string, data: TypedArray, shape: readonly number[]): OrtTensor;
 }

@@ -6,7 +6,7 @@ import { lower, type ParameterSource } from "../onnx/lower.ts";
 import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Backend, loadBackend, type OrtSession, type OrtTensor } from "#backend";
+import { type Backend, loadBackend, type OrtTensor } from "#backend";
 import { type HostDType, type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
 
 /** Where the bytes of one parameter are. */
@@ -24,6 +24,8 @@ export interface SessionOptions {
   /** Threads inside one operation; ONNX Runtime's own choice (the cores) if absent. */
   readonly threads?: number;
   readonly device?: Device;
+  /** Writes ONNX Runtime's trace of every node to a JSON file whose name starts so, when the session is released. */
+  readonly profile?: string;
   /** Computes only these outputs of the graph; all if absent. */
   readonly outputs?: readonly string[];
 }
@@ -31,15 +33,17 @@ export interface SessionOptions {
 export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
 export type Device = (typeof devices)[number];
 
-/** Values to feed or to receive, by name. */
+/** Values to feed, by name. */
 export type Values = Readonly<Record<string, HostTensor>>;
+/** Where results go, by name. */
+export type Targets = Readonly<Record<string, HostTensor | null>>;
 
 export interface Session {
   /**
    * Runs the graph. `fetch` names the outputs wanted (all if absent), or gives tensors to write them into.
    * Throws when an input is missing or has another shape than declared.
    */
-  run(feeds: Values, fetch?: readonly string[] | Values): Promise<Record<string, HostTensor>>;
+  run(feeds: Values, fetch?: readonly string[] | Targets): Promise<Record<string, HostTensor>>;
   release(): Promise<void>;
 }
 
@@ -64,7 +68,7 @@ async function open(
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
   const model = lower(outputs, graph, parameters(folder));
   const bytes = encodeModel(model);
-  const session = await backend.create(bytes, { folder, threads: options.threads });
+  const session = await backend.create(bytes, { folder, threads: options.threads, profile: options.profile });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
     async run(feeds, fetch) {
@@ -77,17 +81,21 @@ async function open(
         }
         given[name] = wrap(backend, value);
       }
-      const results = await runSession(session, backend, given, fetch ?? [...outputs.keys()]);
-      return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, unwrap(value)]));
+      const targets: Targets = isNames(fetch) ? Object.fromEntries((fetch ?? [...outputs.keys()]).map((name) => [name, null])) : fetch;
+      const wrapped = Object.entries(targets).map(([name, value]) => [name, value && wrap(backend, value)] as const);
+      const results = await session.run(given, Object.fromEntries(wrapped));
+      const fresh = Object.entries(results).filter(([name]) => targets[name] === null);
+      return Object.fromEntries(fresh.map(([name, value]) => [name, unwrap(value)]));
     },
-    release: () => session.release(),
+    async release() {
+      if (options.profile !== undefined) session.endProfiling();
+      await session.release();
+    },
   };
 }
 
-function runSession(session: OrtSession, backend: Backend, feeds: Record<string, OrtTensor>, fetch: readonly string[] | Values) {
-  if (Array.isArray(fetch)) return session.run(feeds, fetch as readonly string[]);
-  const targets = Object.entries(fetch as Values).map(([name, value]) => [name, wrap(backend, value)] as const);
-  return session.run(feeds, Object.fromEntries(targets));
+function isNames(fetch: readonly string[] | Targets | undefined): fetch is readonly string[] | undefined {
+  return fetch === undefined || Array.isArray(fetch);
 }
 
 function selectOutputs(graph: Graph, names: readonly string[] | undefined): Map<string, Tensor> {

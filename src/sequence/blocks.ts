@@ -15,7 +15,7 @@ export function textBlock(id: number, vocabulary: BlockVocabulary): BlockIds {
  * becomes a text block. Throws unless there are as many placeholders as rows.
  */
 export function expandRow(ids: ArrayLike<number>, pictureIds: ArrayLike<number>, vocabulary: BlockVocabulary): BlockIds {
-  const { codesPerBlock: N, imagePad, qEos } = vocabulary;
+  const { codesPerPatch: N, imagePad, qEos } = vocabulary;
   const slots = N + 1;
   const blocks = new Int32Array(ids.length * slots).fill(qEos);
   let used = 0;
@@ -54,7 +54,7 @@ export interface PictureSpan {
  * ones are skipped. What stands between is returned as it is; codes.ts decides about ids outside their book.
  */
 export function findPictures(blocks: BlockIds, vocabulary: BlockVocabulary): PictureSpan[] {
-  const { codesPerBlock: N, visionStart, visionEnd } = vocabulary;
+  const { codesPerPatch: N, visionStart, visionEnd } = vocabulary;
   const first = firstSlots(blocks, vocabulary);
   const isTaken = new Set<number>();
   const pictures: PictureSpan[] = [];
@@ -86,7 +86,7 @@ export interface BlockInputs {
  * first id, whatever its other slots hold; a block that starts with q_eos counts nothing.
  */
 export function blockInputs(blocks: BlockIds, vocabulary: BlockVocabulary): BlockInputs {
-  const { codesPerBlock: N, qEos } = vocabulary;
+  const { codesPerPatch: N, qEos } = vocabulary;
   const T = blockCount(blocks, vocabulary);
   const index = new Int32Array(T * N);
   const weight = new Float32Array(T * N);

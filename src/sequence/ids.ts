@@ -2,9 +2,9 @@
 // id = V + code + floor(i * S / N). With one slice of the table to each book (split_voc = N) no two books share an id.
 
 export interface IdLayout {
-  /** V, the entries of the text vocabulary. */
+  /** V: text ids are 0..V-1, visual ids V..V+S-1. */
   readonly vocabSize: number;
-  /** S, the codes of all books together. */
+  /** S, the codes of all books together; book i owns V + i*S/N .. V + (i+1)*S/N - 1. */
   readonly codebookSize: number;
   /** N, the number of books. */
   readonly codesPerPatch: number;
@@ -29,11 +29,6 @@ export function codesFromIds(ids: ArrayLike<number>, layout: IdLayout): Int32Arr
     const last = bookStart(i + 1, layout) - 1;
     return Math.min(Math.max(id - layout.vocabSize, start), last) - start;
   });
-}
-
-/** True for an id that stands for a code, of whatever book. */
-export function isCodeId(id: number, layout: IdLayout): boolean {
-  return id >= layout.vocabSize && id < layout.vocabSize + layout.codebookSize;
 }
 
 function bookStart(i: number, layout: IdLayout): number {

@@ -61,7 +61,7 @@ export interface BlockLabels {
 
 /** Each block that the mask [T] names is scored up to and including its first q_eos; then shifted by one block. */
 export function blockLabels(blocks: BlockIds, mask: ArrayLike<number>, vocabulary: BlockVocabulary): BlockLabels {
-  const { codesPerBlock: N, qEos } = vocabulary;
+  const { codesPerPatch: N, qEos } = vocabulary;
   const slots = N + 1;
   const T = blockCount(blocks, vocabulary);
   if (mask.length !== T) throw new Error(`a loss mask of ${mask.length} for ${T} blocks`);

@@ -1,14 +1,10 @@
 // What a row of blocks is made of: the vocabulary's borders and the flat layout of ids.
 // A block has N+1 slots; text is [id, q_eos, ..], a patch of a picture [id_0, .., id_{N-1}, q_eos] (arXiv 2602.09843).
 
+import type { IdLayout } from "./ids.ts";
+
 /** The borders and special ids that give blocks their meaning. All come from the model's config. */
-export interface BlockVocabulary {
-  /** V: text ids are 0..V-1, visual ids V..V+S-1. */
-  readonly textSize: number;
-  /** S: entries of all books together; book i owns V + i*S/N .. V + (i+1)*S/N - 1. */
-  readonly codebookSize: number;
-  /** N: codes per block. */
-  readonly codesPerBlock: number;
+export interface BlockVocabulary extends IdLayout {
   /** Ends a block. */
   readonly qEos: number;
   /** Stands in a row of text ids where a patch of a picture goes. */
@@ -24,7 +20,7 @@ export type BlockIds = Int32Array;
 
 /** N+1. */
 export function slotsPerBlock(vocabulary: BlockVocabulary): number {
-  return vocabulary.codesPerBlock + 1;
+  return vocabulary.codesPerPatch + 1;
 }
 
 /** T, after checking that the ids fill whole blocks. */
@@ -38,13 +34,13 @@ export function blockCount(blocks: ArrayLike<number>, vocabulary: BlockVocabular
 
 /** Whether an id belongs to a codebook. */
 export function isVisual(id: number, vocabulary: BlockVocabulary): boolean {
-  return id >= vocabulary.textSize;
+  return id >= vocabulary.vocabSize;
 }
 
 /** First id of book i, and the first id after it. */
-export function bookRange(book: number, { textSize, codebookSize, codesPerBlock }: BlockVocabulary): readonly [number, number] {
-  const size = codebookSize / codesPerBlock;
-  return [textSize + book * size, textSize + (book + 1) * size];
+export function bookRange(book: number, { vocabSize, codebookSize, codesPerPatch }: BlockVocabulary): readonly [number, number] {
+  const size = codebookSize / codesPerPatch;
+  return [vocabSize + book * size, vocabSize + (book + 1) * size];
 }
 
 /** Positions 0, 1, 2, .. that start again at each segment border: cuSegments [n+1] holds 0 and the ends. */

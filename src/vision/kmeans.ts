@@ -1,22 +1,21 @@
 // K-means with k-means++ seeding (Arthur and Vassilvitskii, 2007), and codebooks that start at its centres.
 // Plain loops on the host: a book is a few hundred centres of some tens of numbers, found once before training.
 
-/** A uniform number in [0, 1) that depends on its index alone; made from a seeded generator by the caller. */
-export type Uniform = (index: number) => number;
+import type { CounterRandom } from "../random/counter.ts";
 
 export interface KMeansOptions {
   readonly clusters: number;
-  readonly uniform: Uniform;
+  readonly random: CounterRandom;
   /** Rounds after the seeding; fewer when nothing moves any more. */
   readonly iterations?: number;
 }
 
 /** samples [n, width] flat -> centres [clusters, width] flat. A centre that loses all samples restarts at the farthest one. */
 export function kMeans(samples: Float32Array, width: number, options: KMeansOptions): Float32Array {
-  const { clusters, uniform, iterations = 15 } = options;
+  const { clusters, random, iterations = 15 } = options;
   const n = samples.length / width;
   if (!Number.isInteger(n) || n < 1) throw new Error(`kMeans: ${samples.length} numbers are no rows of width ${width}`);
-  const centres = seedCentres(samples, width, n, clusters, uniform);
+  const centres = seedCentres(samples, width, n, clusters, random);
   const nearest = new Int32Array(n).fill(-1);
   const distances = new Float64Array(n);
   for (let round = 0; round < iterations; round++) {
@@ -29,7 +28,7 @@ export function kMeans(samples: Float32Array, width: number, options: KMeansOpti
 export interface BookOptions {
   /** S/N */
   readonly size: number;
-  readonly uniform: Uniform;
+  readonly random: CounterRandom;
   readonly iterations?: number;
 }
 
@@ -73,11 +72,11 @@ function seedCentres(
   width: number,
   n: number,
   clusters: number,
-  uniform: Uniform,
+  random: CounterRandom,
 ): Float32Array {
   const centres = new Float32Array(clusters * width);
   const distances = new Float64Array(n).fill(Number.POSITIVE_INFINITY);
-  let chosen = Math.floor(uniform(0) * n);
+  let chosen = Math.floor(random.uniform(0) * n);
   for (let k = 0; k < clusters; k++) {
     centres.set(samples.subarray(chosen * width, (chosen + 1) * width), k * width);
     let total = 0;
@@ -86,7 +85,7 @@ function seedCentres(
       if (distance < distances[i]!) distances[i] = distance;
       total += distances[i]!;
     }
-    let left = uniform(k + 1) * total;
+    let left = random.uniform(k + 1) * total;
     chosen = 0;
     while (chosen < n - 1 && left >= distances[chosen]!) left -= distances[chosen++]!;
   }

@@ -88,13 +88,13 @@ export function packPictures(grids: readonly Grid[], tableSide: number): Packing
 }
 
 /** Reads `image_grid_thw`, rows of (frames, rows, columns). */
-export function gridsFrom(rows: ArrayLike<number | bigint>): Grid[] {
+export function gridsFrom(rows: ArrayLike<number>): Grid[] {
   if (rows.length % 3 !== 0)
     throw new Error(`Expected grids as triples (frames, rows, columns), got ${rows.length} numbers`);
   return Array.from({ length: rows.length / 3 }, (_, i) => ({
-    frames: Number(rows[3 * i]),
-    rows: Number(rows[3 * i + 1]),
-    columns: Number(rows[3 * i + 2]),
+    frames: rows[3 * i]!,
+    rows: rows[3 * i + 1]!,
+    columns: rows[3 * i + 2]!,
   }));
 }
 

@@ -56,8 +56,8 @@ export function codebook(p: Params, i: number, config: TokenizerConfig): Tensor 
 /** The entries that given codes stand for. codes i32 [M, N] -> one [M, d] for each book. */
 export function lookUpCodes(p: Params, codes: Tensor, config: TokenizerConfig): Tensor[] {
   const [M, N] = codes.dims(2);
-  const columns = codes.split(1, new Array<number>(config.n_q_tokens).fill(1));
   if (N !== config.n_q_tokens) throw new Error(`Expected ${config.n_q_tokens} codes for each position, got ${N}`);
+  const columns = codes.split(1, new Array<number>(N).fill(1));
   return columns.map((column, i) => codebook(p, i, config).gather(column.reshape([M!])));
 }
 

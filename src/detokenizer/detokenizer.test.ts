@@ -1,0 +1,78 @@
+import { readFile } from "node:fs/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { counterRandom } from "../random/counter.ts";
+import { parseAutoencoderConfig, parseDitConfig } from "./config.ts";
+import { type DetokenizeOptions, Detokenizer, toBytes } from "./detokenizer.ts";
+
+// The reference's tiny weights: 8 x 8 latents of 8 channels, a DC-AE of factor 8.
+let detokenizer: Detokenizer;
+const opened: Checkpoint[] = [];
+
+async function part(name: string) {
+  const weights = await openCheckpoint(`test/golden/${name}/weights.safetensors`);
+  opened.push(weights);
+  return { json: JSON.parse(await readFile(`test/golden/${name}/config.json`, "utf8")), weights };
+}
+
+beforeAll(async () => {
+  const [dit, dcae] = [await part("dit"), await part("dcae")];
+  detokenizer = await Detokenizer.open(
+    {
+      transformer: { config: parseDitConfig(dit.json), weights: dit.weights },
+      autoencoder: { config: parseAutoencoderConfig(dcae.json), weights: dcae.weights },
+    },
+    { maxConditionLength: 24, positions: "raster" },
+  );
+});
+
+afterAll(async () => {
+  await detokenizer.dispose();
+  await Promise.all(opened.map((checkpoint) => checkpoint.close()));
+});
+
+const request = {
+  condition: counterRandom(7).fillNormal(new Float32Array(18 * 56)),
+  codeGrid: [4, 4],
+} as const;
+const make = (options: DetokenizeOptions) => detokenizer.detokenize(request, { steps: 2, ...options });
+
+test("makes a picture of the autoencoder's size, the same for the same seed and another for another", async () => {
+  const [a, b, c] = [await make({ seed: 1 }), await make({ seed: 1 }), await make({ seed: 2 })];
+  expect([a.width, a.height, a.data.length]).toEqual([64, 64, 64 * 64 * 3]);
+  expect(a.data).toEqual(b.data);
+  expect(a.data).not.toEqual(c.data);
+});
+
+test("guidance towards 1 is the picture without guidance, which runs half the batch", async () => {
+  const [plain, guided] = [await make({ guidance: 1 }), await make({ guidance: 1 + 1e-7 })];
+  const worst = Math.max(...plain.data.map((value, i) => Math.abs(value - guided.data[i]!)));
+  expect(worst).toBeLessThanOrEqual(1);
+});
+
+test("the condition and guidance change the picture", async () => {
+  const [plain, guided] = [await make({}), await make({ guidance: 4, solver: "dpm" })];
+  expect(plain.data).not.toEqual(guided.data);
+});
+
+test("each step offers a preview, the last of them the picture", async () => {
+  const previews: Uint8Array[] = [];
+  const picture = await make({ onStep: async ({ preview }) => void previews.push((await preview()).data) });
+  expect(previews).toHaveLength(2);
+  expect(previews[1]).toEqual(picture.data);
+});
+
+test("refuses no steps, and conditions of a wrong length", async () => {
+  await expect(make({ steps: 0 })).rejects.toThrow("Expected `steps` to be an integer from 1 to 1000, got 0");
+  const long = { ...request, condition: new Float32Array(25 * 56) };
+  await expect(detokenizer.detokenize(long)).rejects.toThrow("25 entries");
+});
+
+test("stops when aborted", async () => {
+  await expect(make({ signal: AbortSignal.abort(new Error("stop")) })).rejects.toThrow("stop");
+});
+
+test("pixels are clamped and rounded with halves to even", () => {
+  const value = (byte: number) => (byte / 255 - 0.5) * 2;
+  expect([...toBytes(Float32Array.from([-3, value(100.4), 3]))]).toEqual([0, 100, 255]);
+});

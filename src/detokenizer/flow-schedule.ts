@@ -1,0 +1,75 @@
+// Noise levels of flow matching: sigma is the share of noise in x_t = (1 - sigma) x_0 + sigma * noise, from 0 to 1.
+// Training draws one for each sample; solvers walk a falling list of them. Computed in float64, kept in float32.
+
+/** The release's shift: more of the steps at high noise, where the layout of a large picture is decided. */
+export const DEFAULT_SHIFT = 3;
+
+const TIMESTEPS = 1000;
+
+/** Bends noise levels towards 1 (shift > 1); 0 and 1 stay. */
+export function shiftSigma(sigma: number, shift: number): number {
+  return (shift * sigma) / (1 + (shift - 1) * sigma);
+}
+
+export interface TrainingSchedule {
+  /** By timestep index, rising from 0. */
+  readonly sigmas: Float32Array;
+  /** What the model is told: sigma * count, not the index. */
+  readonly timesteps: Float32Array;
+}
+
+export function trainingSchedule(count = TIMESTEPS, shift = DEFAULT_SHIFT): TrainingSchedule {
+  const sigmas = Float32Array.from({ length: count }, (_, i) => shiftSigma(i / count, shift));
+  return { sigmas, timesteps: sigmas.map((sigma) => sigma * count) };
+}
+
+/** How u in 0 .. 1 is drawn, which becomes the index of a timestep; names as in SD3 (arXiv:2403.03206, section 3.1). */
+export type Weighting =
+  | { readonly kind: "logit-normal"; readonly mean?: number; readonly std?: number }
+  | { readonly kind: "mode"; readonly scale?: number }
+  | { readonly kind: "uniform" };
+
+/** Draws u in 0 .. 1. */
+export function drawU(weighting: Weighting, random: { uniform(): number; normal(): number }): number {
+  if (weighting.kind === "logit-normal") {
+    return 1 / (1 + Math.exp(-((weighting.mean ?? 0) + (weighting.std ?? 1) * random.normal())));
+  }
+  const u = random.uniform();
+  return weighting.kind === "mode" ? modeDensity(u, weighting.scale ?? 1.29) : u;
+}
+
+/** Moves a uniform u to where the density has its mode; scale s within -1 .. 1.75 keeps it monotonic. */
+export function modeDensity(u: number, scale: number): number {
+  return 1 - u - scale * (Math.cos((Math.PI * u) / 2) ** 2 - 1 + u);
+}
+
+/** u -> 0 .. count-1; multiplied in float32, which decides the index just below whole numbers. */
+export function timestepIndex(u: number, count = TIMESTEPS): number {
+  return Math.min(Math.max(Math.floor(Math.fround(Math.fround(u) * count)), 0), count - 1);
+}
+
+/** The Euler sigmas of the release's demo and of Kelix: steps + 1 values, 1 .. 1/steps shifted, then 0. */
+export function demoSigmas(steps: number, shift = DEFAULT_SHIFT): Float32Array {
+  return Float32Array.from({ length: steps + 1 }, (_, k) => shiftSigma(1 - k / steps, shift));
+}
+
+/**
+ * The Euler sigmas that diffusers makes when it is given none: steps + 1 values, from 1 to the smallest training
+ * sigma, which is shifted already and with all others shifted again, then 0.
+ */
+export function defaultSigmas(steps: number, shift = DEFAULT_SHIFT): Float32Array {
+  const smallest = shiftSigma(1 / TIMESTEPS, shift);
+  const spacing = steps > 1 ? (1 - smallest) / (steps - 1) : 0;
+  return Float32Array.from({ length: steps + 1 }, (_, k) => (k === steps ? 0 : shiftSigma(1 - k * spacing, shift)));
+}
+
+/** The times of DPM-Solver++ with steps evaluations: steps + 1 values from the largest training sigma to 0. */
+export function dpmTimes(steps: number, shift = DEFAULT_SHIFT): Float32Array {
+  const largest = 1 - 1 / TIMESTEPS;
+  return Float32Array.from({ length: steps + 1 }, (_, k) => shiftSigma(largest * (1 - k / steps), shift));
+}
+
+/** What the model is told at each sigma but the last 0, where it is not asked. */
+export function modelTimesteps(sigmas: Float32Array): Float32Array {
+  return sigmas.subarray(0, -1).map((sigma) => sigma * TIMESTEPS);
+}

@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { demoSigmas, dpmTimes } from "./flow-schedule.ts";
+import { guide, sampleDpm, sampleEuler } from "./samplers.ts";
+
+const noise = Float32Array.from([1, -2, 0.5]);
+const target = Float32Array.from([0.25, 3, -1]);
+/** The velocity of the straight line to one target: every solver is exact on it. */
+const straight = async () => noise.map((value, k) => value - target[k]!);
+
+test.each([1, 2, 7])("Euler follows a straight line exactly in %i steps", async (steps) => {
+  const x = await sampleEuler(straight, noise, demoSigmas(steps));
+  for (const [k, value] of target.entries()) expect(x[k]).toBeCloseTo(value, 5);
+});
+
+test.each([1, 2, 7])("DPM-Solver follows a straight line in %i steps, up to its start just below 1", async (steps) => {
+  const x = await sampleDpm(straight, noise, dpmTimes(steps));
+  for (const [k, value] of target.entries()) expect(x[k]).toBeCloseTo(value, 2);
+});
+
+test("Euler on a linear field is the product of its steps", async () => {
+  const sigmas = [1, 0.6, 0.3, 0];
+  const x = await sampleEuler(async (x) => x.map((value) => 0.5 * value), noise, sigmas);
+  const factor = (1 - 0.5 * 0.4) * (1 - 0.5 * 0.3) * (1 - 0.5 * 0.3);
+  for (const [k, value] of noise.entries()) expect(x[k]).toBeCloseTo(value * factor, 5);
+});
+
+test("DPM-Solver converges faster than first order on a curved path", async () => {
+  // x(t) = (1 - t) m + t n with m of variance 1: v = (t - (1 - t)) / ((1 - t)^2 + t^2) x, whose solution is sqrt((1-t)^2 + t^2).
+  const field = async (x: Float32Array, timestep: number) => {
+    const t = timestep / 1000;
+    return x.map((value) => ((2 * t - 1) / ((1 - t) ** 2 + t ** 2)) * value);
+  };
+  const error = async (steps: number) =>
+    Math.abs((await sampleDpm(field, Float32Array.of(1), dpmTimes(steps)))[0]! - 1);
+  expect(await error(40)).toBeLessThan((await error(10)) / 4);
+});
+
+test("an aborted signal stops between steps with its reason", async () => {
+  const stop = new AbortController();
+  let calls = 0;
+  const running = sampleEuler(
+    async (x) => {
+      calls++;
+      stop.abort(new Error("enough"));
+      return x;
+    },
+    noise,
+    demoSigmas(5),
+    { signal: stop.signal },
+  );
+  await expect(running).rejects.toThrow("enough");
+  expect(calls).toBe(1);
+});
+
+test("steps report their number and an estimate of the end", async () => {
+  const seen: [number, number, number][] = [];
+  await sampleEuler(straight, noise, demoSigmas(3), {
+    onStep: ({ step, steps, estimate }) => void seen.push([step, steps, estimate()[0]!]),
+  });
+  expect(seen.map(([step, steps]) => [step, steps])).toEqual([
+    [1, 3],
+    [2, 3],
+    [3, 3],
+  ]);
+  for (const [, , value] of seen) expect(value).toBeCloseTo(target[0]!, 5);
+});
+
+test("guidance of 1 is the condition, of 0 the null condition, above 1 beyond both", () => {
+  const both = Float32Array.from([1, 2, 3, 5]);
+  expect([...guide(both, 1)]).toEqual([3, 5]);
+  expect([...guide(both, 0)]).toEqual([1, 2]);
+  expect([...guide(both, 2)]).toEqual([5, 8]);
+});

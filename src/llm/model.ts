@@ -1,0 +1,162 @@
+// The language model put together: blocks -> embeddings -> trunk -> token head -> loss. What training traces whole and
+// generation in two parts (language-model.ts). Paths are those of an autoregressive checkpoint.
+
+import { rotary1d } from "../nn/rotary.ts";
+import { f32, type HostTensor, i32 } from "../runtime/host-tensor.ts";
+import { blockInputs } from "../sequence/blocks.ts";
+import { blockLabels } from "../sequence/labels.ts";
+import { type BlockIds, segmentPositions } from "../sequence/layout.ts";
+import type { Graph } from "../tensor/graph.ts";
+import type { Params } from "../tensor/params.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
+import { type Decoded, type KeyValue, decoderStack } from "./decoder.ts";
+import { type BlockEmbeddings, embedBlocks, embeddingTable } from "./embedding.ts";
+import { type BlockLoss, blockLoss, type SupervisedRows, supervisedRows } from "./loss.ts";
+import { segmentMask } from "./mask.ts";
+import { finalNorm, outputMatrix } from "./output.ts";
+import { teacherForced, tokenHead } from "./token-head.ts";
+
+/** Where the parts of the language model lie in an autoregressive checkpoint. */
+export function languageModelPaths(root: Params) {
+  const trunk = root.at("model", "model");
+  return {
+    trunk,
+    table: trunk.at("tok_embeddings", "embed_tokens"),
+    head: trunk.at("token_head"),
+    /** Used by generation. */
+    output: trunk.at("output"),
+    /** Used by training. */
+    lmHead: root.at("lm_head"),
+  };
+}
+
+export interface BlockTensors {
+  /** i32 and f32 [B, T, N], of blockInputs. */
+  readonly index: Tensor;
+  readonly weight: Tensor;
+  /** [B, T, N], 1 where the padding entry is looked up. Training only. */
+  readonly frozen?: Tensor;
+  /** [T, E/2] or [B, T, E/2] */
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+  /** [T, C+T] or [B, T, C+T] */
+  readonly mask: Tensor;
+}
+
+/** Blocks through embedding and trunk. */
+export function readBlocks(
+  root: Params,
+  blocks: BlockTensors,
+  { qwen }: LanguageModelConfig,
+  cache?: readonly KeyValue[],
+): { readonly embeddings: BlockEmbeddings; readonly decoded: Decoded } {
+  const { trunk, table } = languageModelPaths(root);
+  const entries = embeddingTable(table, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
+  const embeddings = embedBlocks(entries, blocks.index, blocks.weight, blocks.frozen);
+  const { cos, sin, mask } = blocks;
+  const decoded = decoderStack(trunk, embeddings.inputs, { config: qwen, cos, sin, mask, ...(cache && { cache }) });
+  return { embeddings, decoded };
+}
+
+/**
+ * The token head on Q positions, fed the block after each: positions and next i32 [Q] count in the flattened [B*T].
+ * -> what goes in and what comes out, [Q, N+1, D] each.
+ */
+export function predictNextBlocks(
+  root: Params,
+  { embeddings, decoded }: ReturnType<typeof readBlocks>,
+  positions: Tensor,
+  next: Tensor,
+  { head }: LanguageModelConfig,
+): { readonly input: Tensor; readonly output: Tensor } {
+  const hidden = decoded.hidden.at(-1)!;
+  const D = hidden.dim(-1);
+  const [, , N] = embeddings.groups.dims(4);
+  const groups = embeddings.groups.reshape([-1, N!, D]).gather(next); // [Q, N, D]
+  const input = teacherForced(hidden.reshape([-1, D]).gather(positions), groups);
+  return { input, output: tokenHead(languageModelPaths(root).head, input, head).output };
+}
+
+/** Sizes of a training graph: T blocks in one packed row, of which at most Q are scored, with at most R labels. */
+export interface TrainingSizes {
+  readonly blocks: number;
+  readonly scoredBlocks: number;
+  readonly labels: number;
+}
+
+/** The training loss over one packed row; trainingFeeds gives the inputs that it declares. */
+export function traceLanguageModelLoss(graph: Graph, config: LanguageModelConfig, sizes: TrainingSizes): BlockLoss {
+  const { qwen } = config;
+  const { blocks: T, scoredBlocks: Q, labels: R } = sizes;
+  const groups = [1, T, qwen.n_q_tokens];
+  const angles = [T, qwen.head_dim / 2];
+  const read = readBlocks(
+    graph.params,
+    {
+      index: graph.input("index", groups, "i32"),
+      weight: graph.input("weight", groups),
+      frozen: graph.input("frozen", groups),
+      cos: graph.input("cos", angles),
+      sin: graph.input("sin", angles),
+      mask: graph.input("mask", [T, T]),
+    },
+    config,
+  );
+  const predicted = predictNextBlocks(graph.params, read, graph.input("positions", [Q], "i32"), graph.input("next", [Q], "i32"), config);
+  const { trunk, lmHead } = languageModelPaths(graph.params);
+  const normed = finalNorm(trunk, predicted.output, qwen.norm_eps);
+  return blockLoss(normed, outputMatrix(lmHead, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim), {
+    rows: graph.input("rows", [R], "i32"),
+    labels: graph.input("labels", [R], "i32"),
+    weights: graph.input("weights", [R]),
+  });
+}
+
+/** A packed row ready to train on. */
+export interface PackedRow {
+  /** [T, N+1] */
+  readonly blocks: BlockIds;
+  /** [T] */
+  readonly lossMask: ArrayLike<number>;
+  /** [n+1], 0 and the ends of the samples. */
+  readonly cuSegments: ArrayLike<number>;
+}
+
+/** Inputs of traceLanguageModelLoss; `scored` is what lossByKind wants beside the row losses. */
+export function trainingFeeds(
+  row: PackedRow,
+  config: LanguageModelConfig,
+  sizes: TrainingSizes,
+): { readonly feeds: Record<string, HostTensor>; readonly scored: SupervisedRows } {
+  const { qwen } = config;
+  const vocabulary = blockVocabulary(qwen);
+  const T = sizes.blocks;
+  const { index, weight } = blockInputs(row.blocks, vocabulary);
+  const scored = supervisedRows(blockLabels(row.blocks, row.lossMask, vocabulary), vocabulary, {
+    positions: sizes.scoredBlocks,
+    rows: sizes.labels,
+  });
+  const rope = rotary1d(segmentPositions(row.cuSegments), qwen.head_dim, qwen.rope_base);
+  const groups = [1, T, qwen.n_q_tokens];
+  const feeds = {
+    index: i32(index, groups),
+    weight: f32(weight, groups),
+    frozen: f32(frozenRows(index, qwen.pad_token_id), groups),
+    cos: f32(rope.cos, [T, qwen.head_dim / 2]),
+    sin: f32(rope.sin, [T, qwen.head_dim / 2]),
+    mask: f32(segmentMask(row.cuSegments), [T, T]),
+    positions: i32(scored.positions, [scored.positions.length]),
+    // Only blocks with a successor are scored, so the last position's wrap-around never matters here.
+    next: i32(scored.positions.map((t) => (t + 1) % T), [scored.positions.length]),
+    rows: i32(scored.rows, [scored.rows.length]),
+    labels: i32(scored.labels, [scored.labels.length]),
+    weights: f32(scored.weights, [scored.weights.length]),
+  };
+  return { feeds, scored };
+}
+
+/** 1 where the padding entry is looked up: its row of the table stays as it is. */
+export function frozenRows(index: Int32Array, padding: number): Float32Array {
+  return Float32Array.from(index, (id) => (id === padding ? 1 : 0));
+}

@@ -1,0 +1,106 @@
+// Choosing one entry from scores: greedy, temperature, top-k, nucleus (top-p, arXiv:1904.09751).
+
+/** From `start` up to but not including `end`. */
+export type IdRange = readonly [start: number, end: number];
+
+export interface SamplingOptions {
+  /** Divides the scores; 0 takes the largest. */
+  readonly temperature: number;
+  /** Only the k largest scores; 0 for all. */
+  readonly topK: number;
+  /** The fewest entries whose probabilities reach this sum, the one that crosses it included; 1 for all. */
+  readonly topP: number;
+}
+
+/** The reference's defaults. */
+export const defaultSampling: SamplingOptions = { temperature: 0.7, topK: 50, topP: 0.9 };
+
+/** Whether the choice is the largest score whatever is drawn. */
+export function isGreedy({ temperature, topK }: SamplingOptions): boolean {
+  return temperature === 0 || topK === 1;
+}
+
+/** Throws unless the options are usable. */
+export function checkSampling({ temperature, topK, topP }: SamplingOptions): void {
+  if (!(temperature >= 0 && Number.isFinite(temperature))) throw new Error(`Expected \`temperature\` to be 0 or more, got ${temperature}`);
+  if (!Number.isInteger(topK) || topK < 0) throw new Error(`Expected \`topK\` to be an integer from 0 on, got ${topK}`);
+  if (!(topP > 0 && topP <= 1)) throw new Error(`Expected \`topP\` to be above 0 and at most 1, got ${topP}`);
+}
+
+/** Draws one of the allowed ids. `uniform` in [0, 1) decides; the lowest id wins a tie of scores. */
+export function sampleId(logits: Float32Array, allowed: readonly IdRange[], options: SamplingOptions, uniform: number): number {
+  if (isGreedy(options)) return argmax(logits, allowed);
+  const ids = candidates(logits, allowed, options.topK);
+  const probabilities = softmax(ids, logits, options.temperature);
+  if (options.topP >= 1) return draw(ids, probabilities, uniform);
+  // Entries below (1 - topP) / n together hold less than 1 - topP: the nucleus is complete without them, so only the rest is sorted.
+  const floor = (1 - options.topP) / ids.length;
+  const order = [...ids.keys()].filter((i) => probabilities[i]! >= floor).sort((a, b) => probabilities[b]! - probabilities[a]!);
+  let sum = 0;
+  let size = 0;
+  while (size < order.length && sum < options.topP) sum += probabilities[order[size++]!]!;
+  const nucleus = order.slice(0, size);
+  return draw(nucleus.map((i) => ids[i]!), nucleus.map((i) => probabilities[i]! / sum), uniform);
+}
+
+/** The allowed id with the largest score, the lowest on ties. */
+export function argmax(logits: Float32Array, allowed: readonly IdRange[]): number {
+  let best = allowed[0]?.[0] ?? 0;
+  for (const [start, end] of allowed) {
+    for (let id = start; id < end; id++) if (logits[id]! > logits[best]!) best = id;
+  }
+  return best;
+}
+
+/**
+ * The reference's rule over all entries: scores over temperature + 1e-5; of the nucleus the entry that crosses topP is
+ * dropped (but never the first). Kept to reproduce its results; with topK 1 both rules agree.
+ */
+export function sampleIdAsReference(logits: Float32Array, options: SamplingOptions, uniform: number): number {
+  const ids = candidates(logits, [[0, logits.length]], options.topK);
+  const probabilities = softmax(ids, logits, options.temperature > 0 ? options.temperature + 1e-5 : 1);
+  const order = [...ids.keys()].sort((a, b) => probabilities[b]! - probabilities[a]!);
+  let sum = 0;
+  const kept = order.filter((i, rank) => {
+    sum += probabilities[i]!;
+    return rank === 0 || options.topP >= 1 || sum <= options.topP;
+  });
+  const total = kept.reduce((s, i) => s + probabilities[i]!, 0);
+  return draw(kept.map((i) => ids[i]!), kept.map((i) => probabilities[i]! / total), uniform);
+}
+
+/** The allowed ids, or the k of them with the largest scores, in order of id. */
+function candidates(logits: Float32Array, allowed: readonly IdRange[], k: number): number[] {
+  const ids: number[] = [];
+  for (const [start, end] of allowed) for (let id = start; id < end; id++) ids.push(id);
+  if (k === 0 || ids.length <= k) return ids;
+  const scores = Float32Array.from(ids, (id) => logits[id]!).sort();
+  const least = scores[ids.length - k]!;
+  let ties = k - countAbove(scores, least);
+  return ids.filter((id) => logits[id]! > least || (logits[id] === least && ties-- > 0));
+}
+
+/** How many of the ascending scores are above `least`. */
+function countAbove(scores: Float32Array, least: number): number {
+  let count = 0;
+  for (let i = scores.length - 1; i >= 0 && scores[i]! > least; i--) count++;
+  return count;
+}
+
+function softmax(ids: readonly number[], logits: Float32Array, temperature: number): Float64Array {
+  let largest = -Infinity;
+  for (const id of ids) largest = Math.max(largest, logits[id]!);
+  const out = new Float64Array(ids.length);
+  let sum = 0;
+  for (let i = 0; i < ids.length; i++) sum += out[i] = Math.exp((logits[ids[i]!]! - largest) / temperature);
+  return out.map((value) => value / sum);
+}
+
+function draw(ids: readonly number[], probabilities: ArrayLike<number>, uniform: number): number {
+  let sum = 0;
+  for (let i = 0; i < ids.length; i++) {
+    sum += probabilities[i]!;
+    if (uniform < sum) return ids[i]!;
+  }
+  return ids.at(-1)!;
+}

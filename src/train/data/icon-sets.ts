@@ -1,0 +1,129 @@
+// The packages that emoji pictures and their names come from, at the versions that were checked.
+// `npm run data` fetches each once into the cache with the ordinary npm client; install scripts never run.
+
+import { execFile } from "node:child_process";
+import { readFile, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+export const NAMES_PACKAGE = { package: "emojibase-data", version: "17.0.0", folder: "emojibase-data" } as const;
+
+export interface IconSet {
+  readonly style: string;
+  readonly version: string;
+  /** Another set with the same icon names that lists their code points, where this one does not. */
+  readonly charactersFrom?: string;
+}
+
+export const iconSets: readonly IconSet[] = [
+  { style: "twemoji", version: "1.2.5" },
+  { style: "noto", version: "1.2.9" },
+  { style: "openmoji", version: "1.2.29" },
+  { style: "fluent-emoji", version: "1.2.7", charactersFrom: "fluent-emoji-flat" },
+  { style: "fluent-emoji-flat", version: "1.2.6" },
+  { style: "emojione", version: "1.2.3" },
+  { style: "fxemoji", version: "1.2.2" },
+  { style: "noto-v1", version: "1.2.5" },
+  { style: "emojione-v1", version: "1.2.3" },
+  { style: "streamline-emojis", version: "1.2.4" },
+];
+
+/** KELIX_CACHE, or ~/.cache/kelix/data. */
+export function defaultCacheFolder(): string {
+  return process.env["KELIX_CACHE"] || join(homedir(), ".cache", "kelix", "data");
+}
+
+/** Fetches what is not in the cache; an interrupted fetch leaves nothing under a final name. */
+export async function fetchPackages(cache: string, log: (line: string) => void): Promise<void> {
+  const sets = iconSets.map(({ style, version }) => ({ package: `@iconify-json/${style}`, version, folder: style }));
+  for (const wanted of [NAMES_PACKAGE, ...sets]) {
+    const target = packageFolder(cache, wanted.folder, wanted.version);
+    if (await readFile(join(target, "package.json")).catch(() => undefined)) continue;
+    log(`fetching ${wanted.package}@${wanted.version}`);
+    const partial = `${target}.partial`;
+    await rm(partial, { recursive: true, force: true });
+    const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--legacy-peer-deps"];
+    await promisify(execFile)("npm", [
+      "install",
+      "--prefix",
+      partial,
+      ...options,
+      `${wanted.package}@${wanted.version}`,
+    ]);
+    await rename(join(partial, "node_modules", wanted.package), target);
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+export function packageFolder(cache: string, folder: string, version: string): string {
+  return join(cache, "packages", `${folder}-${version}`);
+}
+
+export interface License {
+  readonly title: string;
+  readonly author: string;
+  readonly url: string;
+}
+
+/** A set's icons by name, and icon names by code point where the set says them. */
+export interface LoadedSet extends IconSet {
+  readonly license: License;
+  /** SVG text of an icon at `side` pixels, or undefined if there is none of that name. */
+  svg(name: string, side: number): string | undefined;
+  has(name: string): boolean;
+  readonly characters: ReadonlyMap<string, string>;
+}
+
+interface Icon {
+  readonly body: string;
+  readonly left?: number;
+  readonly top?: number;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+interface IconFile {
+  readonly icons: Readonly<Record<string, Icon>>;
+  readonly aliases?: Readonly<Record<string, { readonly parent: string }>>;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+interface InfoFile {
+  readonly author: { readonly name: string; readonly url: string };
+  readonly license: { readonly title: string; readonly url: string };
+}
+
+export async function loadSet(cache: string, set: IconSet): Promise<LoadedSet> {
+  const folder = packageFolder(cache, set.style, set.version);
+  const file = (await readJson(join(folder, "icons.json"))) as IconFile;
+  const info = (await readJson(join(folder, "info.json"))) as InfoFile;
+  const charactersSet = iconSets.find(({ style }) => style === set.charactersFrom) ?? set;
+  const charactersFolder = packageFolder(cache, charactersSet.style, charactersSet.version);
+  const characters = (await readJson(join(charactersFolder, "chars.json"))) as Record<string, string>;
+  const find = (name: string): Icon | undefined =>
+    Object.hasOwn(file.icons, name)
+      ? file.icons[name]
+      : file.aliases && Object.hasOwn(file.aliases, name)
+        ? file.icons[file.aliases[name]!.parent]
+        : undefined;
+  return {
+    ...set,
+    license: { title: info.license.title, author: info.author.name, url: info.author.url },
+    characters: new Map(Object.entries(characters)),
+    has: (name) => find(name) !== undefined,
+    svg(name, side) {
+      const icon = find(name);
+      if (!icon) return undefined;
+      const width = icon.width ?? file.width ?? 16;
+      const height = icon.height ?? file.height ?? 16;
+      const box = `${icon.left ?? 0} ${icon.top ?? 0} ${width} ${height}`;
+      return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${side}" height="${side}" viewBox="${box}">${icon.body}</svg>`;
+    },
+  };
+}
+
+export async function readJson(path: string): Promise<unknown> {
+  return JSON.parse(await readFile(path, "utf8"));
+}

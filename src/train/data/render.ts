@@ -1,0 +1,85 @@
+// Draws the icons of every concept and packs them by style: pictures u8 [n, side, side, 4] beside one index.
+// What is drawn already is kept; a style's file appears whole or not at all.
+
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import sharp from "sharp";
+import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { replaceFile } from "../../runtime/atomic-file.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import { type Concept, findIcon, loadConcepts } from "./concept-icons.ts";
+import { iconSets, type License, loadSet } from "./icon-sets.ts";
+
+/** Concepts that fewer styles draw are left out: too few pictures to learn them from. */
+export const MIN_STYLES = 6;
+
+/** One picture: row `row` of `<style>.safetensors`. */
+export interface IndexEntry {
+  readonly name: string;
+  readonly caption: string;
+  readonly hexcode: string;
+  readonly style: string;
+  readonly row: number;
+}
+
+export interface PictureIndex {
+  readonly side: number;
+  readonly licenses: Readonly<Record<string, License>>;
+  readonly pictures: readonly IndexEntry[];
+}
+
+export const picturesFolder = (cache: string, side: number): string => join(cache, `emoji-${side}`);
+
+/** Draws what is missing and writes the index; returns it. Needs the packages in the cache. */
+export async function renderPictures(cache: string, side: number, log: (line: string) => void): Promise<PictureIndex> {
+  const { concepts, labels } = await loadConcepts(cache);
+  const sets = await Promise.all(iconSets.map((set) => loadSet(cache, set)));
+  const icons = concepts.map((concept) => sets.map((set) => findIcon(concept, set, labels)));
+  const isKept = icons.map((names) => names.filter((name) => name !== undefined).length >= MIN_STYLES);
+  log(`${isKept.filter(Boolean).length} of ${concepts.length} concepts are in at least ${MIN_STYLES} styles`);
+
+  const folder = picturesFolder(cache, side);
+  await mkdir(folder, { recursive: true });
+  const pictures: IndexEntry[] = [];
+  for (const [s, set] of sets.entries()) {
+    const drawn = concepts.flatMap((concept, c) => {
+      const icon = icons[c]![s];
+      return isKept[c] && icon !== undefined ? [{ concept, svg: set.svg(icon, side)! }] : [];
+    });
+    await renderStyle(join(folder, `${set.style}.safetensors`), drawn, side, log);
+    drawn.forEach(({ concept: { name, caption, hexcode } }, row) => {
+      pictures.push({ name, caption, hexcode, style: set.style, row });
+    });
+  }
+  const index = { side, licenses: Object.fromEntries(sets.map(({ style, license }) => [style, license])), pictures };
+  await replaceFile(join(folder, "index.json"), (file) => writeFile(file, `${JSON.stringify(index)}\n`));
+  return index;
+}
+
+async function renderStyle(
+  path: string,
+  drawn: readonly { readonly concept: Concept; readonly svg: string }[],
+  side: number,
+  log: (line: string) => void,
+): Promise<void> {
+  const hash = createHash("sha256");
+  for (const { svg } of drawn) hash.update(svg);
+  const source = hash.digest("hex");
+  const earlier = await openSafetensors(path).catch(() => undefined);
+  await earlier?.close();
+  if (earlier?.metadata["source"] === source) return;
+  log(`drawing ${drawn.length} pictures for ${path}`);
+  const pictures = new Uint8Array(drawn.length * side * side * 4); // [n, side, side, 4]
+  for (const [row, { concept, svg }] of drawn.entries()) {
+    const image = sharp(Buffer.from(svg), { unlimited: true }).resize(side, side, {
+      fit: "contain",
+      background: "#0000",
+    });
+    const pixels = await image.ensureAlpha().raw().toBuffer();
+    if (pixels.length !== side * side * 4)
+      throw new Error(`${path}: ${concept.name} was drawn with ${pixels.length} bytes`);
+    pictures.set(pixels, row * side * side * 4);
+  }
+  await writeSafetensors(path, [["pictures", hostTensor("u8", pictures, [drawn.length, side, side, 4])]], { source });
+}

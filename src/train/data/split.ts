@@ -1,0 +1,24 @@
+// Which pictures a model never trains on, in one place: about an eighth of the concepts in every style,
+// and one style as a whole. Whole concepts and whole styles are kept back, never single pictures.
+
+import { counterRandom } from "../../random/counter.ts";
+
+export type Split = "train" | "heldOutStyle" | "heldOutConcept";
+export const splits: readonly Split[] = ["train", "heldOutStyle", "heldOutConcept"];
+
+/** Never trained on; its pictures of known concepts measure whether another hand's drawing is understood. */
+export const HELD_OUT_STYLE = "twemoji";
+
+const HELD_OUT_SHARE = 0.12;
+const SPLIT_SEED = 20260213;
+
+/** Decided by the code point alone, so that editing the table of concepts moves none of the others. */
+export function isHeldOutConcept(hexcode: string): boolean {
+  return counterRandom(SPLIT_SEED, "concept").fork(hexcode).uniform(0) < HELD_OUT_SHARE;
+}
+
+/** A held-out concept in the held-out style counts as a held-out concept. */
+export function splitOf(hexcode: string, style: string): Split {
+  if (isHeldOutConcept(hexcode)) return "heldOutConcept";
+  return style === HELD_OUT_STYLE ? "heldOutStyle" : "train";
+}

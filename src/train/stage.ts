@@ -1,0 +1,28 @@
+// What a training stage offers to the loop in run.ts: its losses, its batches, and what it shows and hands over.
+// Batches are functions of the step alone, so that a resumed run continues with the same numbers.
+
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { Values, WeightSource } from "../runtime/session.ts";
+import type { ParameterStore } from "./parameter-store.ts";
+import type { TraceLoss } from "./train-graph.ts";
+
+export interface Batch {
+  /** Which of the stage's losses takes it. */
+  readonly loss: string;
+  readonly feeds: Values;
+  /** Tokens (or patches, or latents) in it, for the rate in the log. */
+  readonly tokens: number;
+}
+
+export interface Stage {
+  readonly losses: Readonly<Record<string, TraceLoss>>;
+  /** The batch of one micro-step, counted from 0 over the whole run. */
+  batch(microStep: number): Promise<Batch>;
+  /** Sets parameters that neither a file nor a random draw gives (k-means); called once, before step 0 of a new run. */
+  prepare?(store: ParameterStore, log: (line: string) => void): Promise<void>;
+  /** Writes pictures or text to look at into `folder`; returns numbers for the log. */
+  samples?(weights: WeightSource, folder: string, step: number): Promise<Record<string, number>>;
+  /** Writes the finished weights (the running average if there is one) as checkpoints of the product. */
+  finish?(tensors: ReadonlyMap<string, HostTensor>, folder: string): Promise<void>;
+  release?(): Promise<void>;
+}

@@ -1,0 +1,88 @@
+// A traced loss made ready to train: one session for forward and backward, whose parameters and gradients are views into
+// the parameter store. Running it leaves the gradients in the store; the optimizer takes them from there.
+
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { openTrainingSession, type Session, type SessionOptions, type Values } from "../runtime/session.ts";
+import { gradients } from "../tensor/gradients.ts";
+import { Graph } from "../tensor/graph.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { ParameterStore } from "./parameter-store.ts";
+
+/** What tracing a training step gives: the scalar to minimise and scalars or tensors to report. */
+export interface TracedLoss {
+  readonly loss: Tensor;
+  readonly reports?: Readonly<Record<string, Tensor>>;
+}
+
+export type TraceLoss = (graph: Graph) => TracedLoss;
+
+const GRADIENT = "grad.";
+
+/** Declares a loss's parameters without running anything. */
+export function traceLoss(trace: TraceLoss): { graph: Graph; traced: TracedLoss } {
+  const graph = new Graph();
+  return { graph, traced: trace(graph) };
+}
+
+export class TrainGraph {
+  /** Paths that get a gradient from this loss. */
+  readonly trained: ReadonlySet<string>;
+  readonly #session: Session;
+  readonly #store: ParameterStore;
+  readonly #parameters: Values;
+  readonly #targets: Values;
+  readonly #reports: readonly string[];
+
+  private constructor(session: Session, store: ParameterStore, used: readonly string[], trained: readonly string[], reports: readonly string[]) {
+    this.#session = session;
+    this.#store = store;
+    this.trained = new Set(trained);
+    this.#reports = reports;
+    this.#parameters = Object.fromEntries(used.map((path) => [path, store.tensor("values", path)]));
+    this.#targets = Object.fromEntries(trained.map((path) => [GRADIENT + path, store.tensor("gradients", path)]));
+  }
+
+  /** Builds the session for a traced loss over the parameters of `store`. */
+  static async open(trace: TraceLoss, store: ParameterStore, options: SessionOptions = {}): Promise<TrainGraph> {
+    const { graph, traced } = traceLoss(trace);
+    const declared = [...graph.parameters.values()];
+    const open = declared.filter(({ path }) => {
+      const stored = store.parameters.get(path);
+      if (!stored) throw new Error(`${path} is not in the parameter store`);
+      return !stored.isFrozen;
+    });
+    const slopes = gradients(
+      traced.loss,
+      open.map(({ tensor }) => tensor),
+    );
+    const trained: string[] = [];
+    graph.output("loss", traced.loss);
+    for (const [name, tensor] of Object.entries(traced.reports ?? {})) graph.output(name, tensor);
+    open.forEach(({ path }, i) => {
+      const slope = slopes[i];
+      if (!slope) return;
+      trained.push(path);
+      graph.output(GRADIENT + path, slope);
+    });
+    const session = await openTrainingSession(graph, options);
+    return new TrainGraph(session, store, [...graph.parameters.keys()], trained, ["loss", ...Object.keys(traced.reports ?? {})]);
+  }
+
+  /** Forward and backward: the gradients replace those in the store; returns the loss and the reports. */
+  async run(feeds: Values): Promise<Record<string, HostTensor>> {
+    const reports = Object.fromEntries(this.#reports.map((name) => [name, null]));
+    const results = await this.#session.run({ ...this.#parameters, ...feeds }, { ...reports, ...this.#targets });
+    return Object.fromEntries(this.#reports.map((name) => [name, results[name] as HostTensor]));
+  }
+
+  /** Zeroes the gradients of parameters that this loss does not reach (another loss may have left some). */
+  clearOthers(): void {
+    for (const { path, isFrozen } of this.#store.parameters.values()) {
+      if (!isFrozen && !this.trained.has(path)) this.#store.view("gradients", path).fill(0);
+    }
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}
