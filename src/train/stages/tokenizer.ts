@@ -16,6 +16,7 @@ import { counterRandom } from "../../random/counter.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
+import { TextTokenizer } from "../../text/tokenizer.ts";
 import { concat, crossEntropy, type Tensor } from "../../tensor/tensor.ts";
 import { bookSize, codeWidth } from "../../vision/config.ts";
 import { visionEncoder } from "../../vision/encoder.ts";
@@ -31,11 +32,15 @@ import type { ParameterStore } from "../parameter-store.ts";
 import { weightSource } from "../run.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
-import { type ConversationSource, openConversations, type PictureConversation } from "../data/conversations.ts";
+import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
+import { defaultCacheFolder } from "../data/icon-sets.ts";
+import { RowWriter, turnsAbout } from "../data/rows.ts";
 import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
 
 const dataSchema = z.strictObject({
   cache: z.string().optional(),
+  /** Folder of tokenizer.json. */
+  tokenizer: z.string(),
   /** Pictures of a batch. */
   batch: z.int().min(1),
   /** Tokens of a row, a picture's positions included; longer conversations lose their last turns. */
@@ -67,25 +72,26 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   const data = dataSchema.parse(run.data);
   const raw = modelSchema.parse(run.model);
   const model: Model = { ...raw, config: parseKeyeArConfig(raw.config) };
-  const source = await openConversations(data.cache, model.config);
-  const { vision_config: vision } = model.config.tokenizer_config;
+  const vision = model.config.tokenizer_config.vision_config;
+  const corpus = await openCorpus(data.cache ?? defaultCacheFolder(), vision.image_size);
+  const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), (vision.image_size / vision.patch_size / 2) ** 2);
   return {
     losses: { conversation: (graph) => traceTokenizer(graph, model, data) },
     async batch(step) {
       const random = counterRandom(run.seed, "batch").fork(step);
       const items = Array.from({ length: data.batch }, (_, i) => {
         const kind = random.uniform(i) < data.scenes ? "scene" : "emoji";
-        return source.conversation(kind, "train", run.seed, step * data.batch + i);
+        return corpus.sample(kind, "train", run.seed, step * data.batch + i);
       });
-      return batchOf(items, source, model, data);
+      return batchOf(items, writer, model, data, step);
     },
     async prepare(store, log) {
-      if (model.quantize) await seedCodebooks(store, source, model, run.seed, log);
+      if (model.quantize) await seedCodebooks(store, corpus, model, run.seed, log);
     },
     async samples(weights, folder, step) {
-      return showPixels(weights, source, model, data, `${folder}/pixels-${step}.png`);
+      return showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
     },
-  } satisfies Stage & { vision?: typeof vision };
+  };
 }
 
 /** Names under which this stage keeps what the finished model does not have. */
@@ -175,15 +181,15 @@ export function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLo
   };
 }
 
-function batchOf(items: readonly PictureConversation[], source: ConversationSource, model: Model, data: Data): Batch {
+function batchOf(items: readonly Sample[], writer: RowWriter, model: Model, data: Data, step: number): Batch {
   const vision = model.config.tokenizer_config.vision_config;
   const vocabulary = blockVocabulary(model.config.qwen_config);
   const { batch: B, length: T, answers: R } = data;
-  const ids = new Int32Array(B * T).fill(source.padId);
+  const ids = new Int32Array(B * T).fill(writer.padId);
   const [rows, labels] = [[] as number[], [] as number[]];
-  let pictureRow = vocabulary.textSize;
-  items.forEach(({ picture: _, turns }, b) => {
-    const row = source.encode(turns, T);
+  let pictureRow = vocabulary.vocabSize;
+  items.forEach((item, b) => {
+    const row = writer.understanding(turnsAbout(item, (step + b) % 2 === 0), T);
     row.ids.forEach((id, t) => {
       ids[b * T + t] = id === vocabulary.imagePad ? pictureRow++ : id;
       if (t > 0 && row.isAnswer[t] && rows.length < R) {
@@ -209,13 +215,13 @@ function batchOf(items: readonly PictureConversation[], source: ConversationSour
 }
 
 /** Sets each book's table to k-means centres of the normed features that the encoder gives now, and its projection to the identity. */
-async function seedCodebooks(store: ParameterStore, source: ConversationSource, model: Model, seed: number, log: (line: string) => void): Promise<void> {
+async function seedCodebooks(store: ParameterStore, corpus: Corpus, model: Model, seed: number, log: (line: string) => void): Promise<void> {
   const config = model.config.tokenizer_config;
   const { n_q_tokens: N, init_embedding_dim: width } = config;
   const d = codeWidth(config);
   if (width !== d) throw new Error(`k-means starts want init_embedding_dim (${width}) equal to the width of a code (${d})`);
   log(`k-means over ${model.kmeansPictures} pictures`);
-  const z = await collectFeatures(weightSource(valuesOf(store)), source, model, seed);
+  const z = await collectFeatures(weightSource(valuesOf(store)), corpus, model, seed);
   const S = bookSize(config);
   for (let i = 0; i < N; i++) {
     const p = `visual_tokenizer.quantizer.${i}`;
@@ -232,7 +238,7 @@ function valuesOf(store: ParameterStore): Map<string, HostTensor> {
 }
 
 /** For each book the normed features [n, d] of a sample of pictures. */
-async function collectFeatures(weights: WeightSource, source: ConversationSource, model: Model, seed: number): Promise<Float32Array[]> {
+async function collectFeatures(weights: WeightSource, corpus: Corpus, model: Model, seed: number): Promise<Float32Array[]> {
   const config = model.config.tokenizer_config;
   const chunk = 32;
   const graph = new Graph();
@@ -246,7 +252,7 @@ async function collectFeatures(weights: WeightSource, source: ConversationSource
   const session = await openSession(graph, weights);
   const parts: Float32Array[][] = Array.from({ length: config.n_q_tokens }, () => []);
   for (let done = 0; done < model.kmeansPictures; done += chunk) {
-    const pictures = Array.from({ length: chunk }, (_, i) => source.conversation(i % 3 === 0 ? "scene" : "emoji", "train", seed + 1, done + i).picture);
+    const pictures = Array.from({ length: chunk }, (_, i) => corpus.sample(i % 3 === 0 ? "scene" : "emoji", "train", seed + 1, done + i).picture);
     const result = await session.run({ pixels: patchesOf(pictures, config.vision_config.patch_size) });
     parts.forEach((list, i) => {
       list.push(result[`z${i}`]!.data as Float32Array);
@@ -274,7 +280,7 @@ function pixelInput(graph: Graph, model: Model, pictures: number): { pixels: Ten
 }
 
 /** Draws held-out pictures by the auxiliary head beside the originals; returns its PSNR and the share of codes in use. */
-async function showPixels(weights: WeightSource, source: ConversationSource, model: Model, _data: Data, path: string): Promise<Record<string, number>> {
+async function showPixels(weights: WeightSource, corpus: Corpus, model: Model, path: string): Promise<Record<string, number>> {
   const config = model.config.tokenizer_config;
   const vision = config.vision_config;
   const count = 32;
@@ -284,7 +290,7 @@ async function showPixels(weights: WeightSource, source: ConversationSource, mod
   graph.output("drawn", drawPixels(graph, pictures.embeddings, 4 * vision.num_channels * vision.patch_size ** 2));
   if (pictures.codes) graph.output("codes", pictures.codes);
   const session = await openSession(graph, weights);
-  const originals = Array.from({ length: count }, (_, i) => source.conversation(i % 4 === 3 ? "scene" : "emoji", "heldOutStyle", 7, i * 13).picture);
+  const originals = Array.from({ length: count }, (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutStyle", 7, i * 13).picture);
   const feeds = { pixels: patchesOf(originals, vision.patch_size) };
   const result = await session.run(feeds);
   await session.release();

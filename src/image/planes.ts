@@ -1,0 +1,33 @@
+// Pictures as the autoencoder reads and draws them: one plane a channel, values -1 .. 1.
+
+import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { ImageError, type Picture } from "./picture.ts";
+
+/** Pictures of one size -> [B, 3, h, w]: u8 / 255, then (v - 0.5) / 0.5. */
+export function planesOf(pictures: readonly Picture[]): HostTensor {
+  const [first] = pictures;
+  if (!first) throw new ImageError("Expected at least one picture");
+  const { width, height } = first;
+  const area = width * height;
+  const data = new Float32Array(pictures.length * 3 * area);
+  pictures.forEach((picture, n) => {
+    if (picture.width !== width || picture.height !== height) {
+      throw new ImageError(`Pictures of one batch differ: ${width} x ${height} and ${picture.width} x ${picture.height}`);
+    }
+    for (let i = 0; i < area; i++) {
+      for (let c = 0; c < 3; c++) data[(n * 3 + c) * area + i] = picture.data[3 * i + c]! / 127.5 - 1;
+    }
+  });
+  return f32(data, [pictures.length, 3, height, width]);
+}
+
+/** The n-th picture of [B, 3, h, w]: v / 2 + 0.5, clamped, times 255, halves rounded to even. */
+export function pictureFromPlanes({ data, shape }: HostTensor, n = 0): Picture {
+  const [, , height, width] = shape as [number, number, number, number];
+  const area = width * height;
+  const pixels = new Uint8ClampedArray(3 * area); // clamps, and rounds halves to even
+  for (let i = 0; i < area; i++) {
+    for (let c = 0; c < 3; c++) pixels[3 * i + c] = (Number(data[(n * 3 + c) * area + i]) / 2 + 0.5) * 255;
+  }
+  return { width, height, data: new Uint8Array(pixels.buffer) };
+}

@@ -1,0 +1,53 @@
+// The frozen image tokenizer over batches of square pictures of one size: what later stages train on.
+
+import type { Picture } from "../image/picture.ts";
+import { openSession, type Session, type WeightSource } from "../runtime/session.ts";
+import { Graph } from "../tensor/graph.ts";
+import type { TokenizerConfig } from "../vision/config.ts";
+import { constantLayout } from "../vision/layout.ts";
+import { embedCodes, imageTokenizer } from "../vision/tokenizer.ts";
+import { patchesOf } from "./data/patch-pictures.ts";
+
+export class BatchTokenizer {
+  /** Positions of a picture. */
+  readonly positions: number;
+  readonly #session: Session;
+  readonly #patchSize: number;
+
+  private constructor(session: Session, positions: number, patchSize: number) {
+    this.#session = session;
+    this.positions = positions;
+    this.#patchSize = patchSize;
+  }
+
+  /** For exactly `pictures` pictures of the config's image_size at a time. */
+  static async open(config: TokenizerConfig, weights: WeightSource, pictures: number, threads?: number): Promise<BatchTokenizer> {
+    const { image_size, patch_size, num_channels } = config.vision_config;
+    const side = image_size / patch_size;
+    const graph = new Graph();
+    const pixels = graph.input("pixels", [pictures * side * side, num_channels * patch_size ** 2]);
+    const grids = Array.from({ length: pictures }, () => ({ frames: 1, rows: side, columns: side }));
+    const p = graph.params.at("visual_tokenizer");
+    const { quantized } = imageTokenizer(p, pixels, constantLayout(graph, grids, config.vision_config), config);
+    graph.output("codes", quantized.codes);
+    graph.output("embeddings", embedCodes(p, quantized.codes, config));
+    const session = await openSession(graph, weights, threads === undefined ? {} : { threads });
+    return new BatchTokenizer(session, (side / 2) ** 2, patch_size);
+  }
+
+  /** Codes [pictures * positions, N] */
+  async codes(pictures: readonly Picture[]): Promise<Int32Array> {
+    const { codes } = await this.#session.run({ pixels: patchesOf(pictures, this.#patchSize) }, ["codes"]);
+    return codes!.data as Int32Array;
+  }
+
+  /** Codes, and the fused embeddings of them [pictures * positions, output_dim]. */
+  async embed(pictures: readonly Picture[]): Promise<{ codes: Int32Array; embeddings: Float32Array }> {
+    const { codes, embeddings } = await this.#session.run({ pixels: patchesOf(pictures, this.#patchSize) });
+    return { codes: codes!.data as Int32Array, embeddings: embeddings!.data as Float32Array };
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}

@@ -1,0 +1,44 @@
+// Pictures of one size as a batch of patches for training, and patches drawn by a model back as pictures.
+
+import { cutPatches } from "../../image/patches.ts";
+import type { Picture } from "../../image/picture.ts";
+import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
+import { packPictures } from "../../vision/packing.ts";
+
+/** Pictures whose sides are whole numbers of merged patches -> [P, C*p*p] of all, in -1 .. 1. */
+export function patchesOf(pictures: readonly Picture[], patchSize: number): HostTensor {
+  const parts = pictures.map((picture) => cutPatches(picture, { patchSize, mergeSize: 2 }).pixelValues);
+  const width = 3 * patchSize ** 2;
+  const all = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return f32(all, [all.length / width, width]);
+}
+
+/** Merged positions [M, 4*C*p*p] of `count` square pictures, in -1 .. 1 -> pictures. */
+export function picturesFromPatches(
+  { data }: HostTensor,
+  vision: { image_size: number; patch_size: number },
+  count: number,
+): Picture[] {
+  const { image_size: side, patch_size: p } = vision;
+  const grid = side / p;
+  const { merge } = packPictures([{ frames: 1, rows: grid, columns: grid }], grid);
+  const perPatch = 3 * p * p;
+  const perPicture = grid * grid * perPatch;
+  return Array.from({ length: count }, (_, n) => {
+    const pixels = new Uint8Array(side * side * 3);
+    merge.forEach((patch, k) => {
+      const [row, column] = [Math.floor(patch / grid) * p, (patch % grid) * p];
+      for (let i = 0; i < perPatch; i++) {
+        const [c, y, x] = [Math.floor(i / (p * p)), Math.floor(i / p) % p, i % p];
+        const value = Number(data[n * perPicture + k * perPatch + i]);
+        pixels[((row + y) * side + column + x) * 3 + c] = Math.max(0, Math.min(255, Math.round((value + 1) * 127.5)));
+      }
+    });
+    return { width: side, height: side, data: pixels };
+  });
+}

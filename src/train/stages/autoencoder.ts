@@ -1,0 +1,101 @@
+// Training of the autoencoder from nothing: pictures through 6 x 6 (or whatever its depth gives) latents and back.
+// Squared and absolute pixel errors; a little noise on the latents teaches the decoder to forgive the diffusion transformer's.
+
+import { z } from "zod";
+import { decode, encode } from "../../detokenizer/autoencoder.ts";
+import { type AutoencoderConfig, parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
+import { counterRandom } from "../../random/counter.ts";
+import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
+import { openSession, type WeightSource } from "../../runtime/session.ts";
+import { Graph } from "../../tensor/graph.ts";
+import { pictureFromPlanes, planesOf } from "../../image/planes.ts";
+import type { Picture } from "../../image/picture.ts";
+import type { RunConfig } from "../config.ts";
+import { writeContactSheet } from "../contact-sheet.ts";
+import { type Corpus, openCorpus } from "../data/corpus.ts";
+import { defaultCacheFolder } from "../data/icon-sets.ts";
+import { pixelError } from "../metrics.ts";
+import type { Stage } from "../stage.ts";
+import type { TracedLoss } from "../train-graph.ts";
+
+const dataSchema = z.strictObject({
+  cache: z.string().optional(),
+  side: z.int().min(16),
+  batch: z.int().min(1),
+  /** Share of drawn scenes; the rest is emoji. */
+  scenes: z.number().min(0).max(1),
+});
+
+const modelSchema = z.strictObject({
+  config: z.record(z.string(), z.unknown()),
+  /** Standard deviation of the noise on the latents. */
+  latentNoise: z.number().min(0).default(0.05),
+  weights: z.strictObject({
+    squared: z.number().min(0).default(1),
+    absolute: z.number().min(0).default(0.2),
+    /** On the latents' mean square, which would grow without it. */
+    latents: z.number().min(0).default(1e-3),
+  }),
+});
+
+/** Opens the stage; the corpus must have been fetched by `npm run data`. */
+export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
+  const data = dataSchema.parse(run.data);
+  const model = modelSchema.parse(run.model);
+  const config = parseAutoencoderConfig(model.config);
+  const corpus = await openCorpus(data.cache ?? defaultCacheFolder(), data.side);
+  const { batch: B, side } = data;
+  const grid = side / pixelsPerLatent(config);
+  const latentShape = [B, config.latentChannels, grid, grid];
+  return {
+    losses: { pictures: (graph) => traceAutoencoder(graph, config, model, [B, config.inChannels, side, side], latentShape) },
+    async batch(step) {
+      const random = counterRandom(run.seed, "batch").fork(step);
+      const pictures = Array.from({ length: B }, (_, i) => {
+        const kind = random.uniform(i) < data.scenes ? "scene" : "emoji";
+        return corpus.sample(kind, "train", run.seed, step * B + i).picture;
+      });
+      const noise = random.fork("noise").fillNormal(new Float32Array(latentShape.reduce((a, b) => a * b, 1)));
+      return { loss: "pictures", tokens: B * grid * grid, feeds: { pixels: planesOf(pictures), noise: f32(noise, latentShape) } };
+    },
+    samples: (weights, folder, step) => showPictures(weights, config, corpus, `${folder}/pictures-${step}.png`),
+  };
+}
+
+export function traceAutoencoder(
+  graph: Graph,
+  config: AutoencoderConfig,
+  { weights, latentNoise }: z.infer<typeof modelSchema>,
+  shape: readonly number[],
+  latentShape: readonly number[],
+): TracedLoss {
+  const pixels = graph.input("pixels", shape);
+  const latents = encode(graph.params, pixels, config);
+  const noisy = latents.add(graph.input("noise", latentShape).mul(latentNoise));
+  const difference = decode(graph.params, noisy, config).sub(pixels);
+  const axes = [0, 1, 2, 3];
+  const squared = difference.square().mean(axes);
+  const spread = latents.square().mean(axes);
+  const loss = squared.mul(weights.squared).add(difference.abs().mean(axes).mul(weights.absolute)).add(spread.mul(weights.latents));
+  return { loss, reports: { squared, spread } };
+}
+
+/** Held-out pictures beside what comes back; returns the PSNR over them. */
+async function showPictures(weights: WeightSource, config: AutoencoderConfig, corpus: Corpus, path: string): Promise<Record<string, number>> {
+  const originals = Array.from({ length: 32 }, (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutConcept", 7, i * 17).picture);
+  const back = await passThrough(originals, weights, config);
+  await writeContactSheet(path, originals.flatMap((picture, i) => [picture, back[i]!]), 8);
+  return { psnr: pixelError(originals, back).psnr };
+}
+
+/** Pictures of one size through the autoencoder. */
+async function passThrough(pictures: readonly Picture[], weights: WeightSource, config: AutoencoderConfig): Promise<Picture[]> {
+  const graph = new Graph();
+  const planes: HostTensor = planesOf(pictures);
+  const latents = encode(graph.params, graph.input("pixels", planes.shape), config);
+  graph.output("drawn", decode(graph.params, latents, config));
+  const session = await openSession(graph, weights);
+  const { drawn } = await session.run({ pixels: planes });
+  await session.release();
+  return pictures.map((_, i) => pictureFromPlanes(drawn!, i));
+}
