@@ -9,6 +9,7 @@ type Opener = (config: RunConfig) => Promise<Stage>;
 
 const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
   autoencoder: async () => (await import("./stages/autoencoder.ts")).openAutoencoderStage,
+  diffusion: async () => (await import("./stages/diffusion.ts")).openDiffusionStage,
   "language-model": async () => (await import("./stages/language-model.ts")).openLanguageModelStage,
   tokenizer: async () => (await import("./stages/tokenizer.ts")).openTokenizerStage,
 };

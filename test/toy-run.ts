@@ -1,0 +1,8 @@
+// Trains the toy stage by the config given as an argument: the process that run.test.ts kills.
+
+import { runSchema } from "../src/train/config.ts";
+import { train } from "../src/train/run.ts";
+import { openToyStage } from "./toy-stage.ts";
+
+const config = runSchema.parse(JSON.parse(process.argv[2]!));
+await train(config, openToyStage(config.seed), { log: () => {} });
