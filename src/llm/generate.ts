@@ -5,8 +5,7 @@ import { counterRandom } from "../random/counter.ts";
 import { textBlock } from "../sequence/blocks.ts";
 import { type BlockIds, bookRange } from "../sequence/layout.ts";
 import { BlockGrammar, type GrammarOptions } from "./grammar.ts";
-import type { Sequence } from "./language-model.ts";
-import type { LanguageModel } from "./language-model.ts";
+import type { LanguageModel, Sequence } from "./language-model.ts";
 import { checkSampling, defaultSampling, type IdRange, isGreedy, sampleId, type SamplingOptions } from "./sampling.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {
@@ -46,7 +45,7 @@ export async function* generate(
   options: GenerateOptions,
 ): AsyncGenerator<WrittenBlock, void, void> {
   const { vocabulary } = model;
-  const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
+  const { codesPerPatch: N, codebookSize, visionStart, visionEnd, vocabSize } = vocabulary;
   const sampling: SamplingOptions = {
     temperature: options.temperature ?? defaultSampling.temperature,
     topK: options.topK ?? defaultSampling.topK,
@@ -57,7 +56,13 @@ export async function* generate(
   if (!Number.isInteger(maxNewBlocks) || maxNewBlocks < 1) throw new Error(`Expected \`maxNewBlocks\` to be an integer from 1 on, got ${maxNewBlocks}`);
   const random = counterRandom(options.seed ?? 0, "blocks");
   const grammar = new BlockGrammar(vocabulary, options);
-  const sampler: Sampler = { sampling, uniform: (block, slot) => random.uniform(block * (N + 1) + slot) };
+  const noise = random.fork("gumbel");
+  const bookSize = codebookSize / N;
+  const sampler: Sampler = {
+    sampling,
+    uniform: (block, slot) => random.uniform(block * N + slot),
+    gumbel: (block, slot, rank) => -Math.log(-Math.log(noise.uniform((block * N + slot) * bookSize + rank))),
+  };
 
   signal?.throwIfAborted();
   let start = -1; // block of the open picture's vision_start
@@ -98,6 +103,7 @@ export async function* generate(
 interface Sampler {
   readonly sampling: SamplingOptions;
   readonly uniform: (block: number, slot: number) => number;
+  readonly gumbel: (block: number, slot: number, rank: number) => number;
 }
 
 /** Chooses the slots of one block; slot 0 must come from `lead`. */
@@ -105,18 +111,18 @@ async function writeBlock(
   { vocabulary }: LanguageModel,
   sequence: Sequence,
   lead: readonly IdRange[],
-  { sampling, uniform, block }: Sampler & { readonly block: number },
+  { sampling, uniform, gumbel, block }: Sampler & { readonly block: number },
 ): Promise<BlockIds> {
   const { codesPerPatch: N, vocabSize, visionEnd, qEos } = vocabulary;
   const [first] = lead;
   if (lead.length === 1 && first && first[1] - first[0] === 1 && first[0] < vocabSize) return textBlock(first[0], vocabulary);
-  const isPicture = lead.some(([start]) => start >= vocabSize);
   const ids = new Int32Array(N + 1).fill(qEos);
-  if (isPicture && isGreedy(sampling)) {
-    const best = await sequence.bestVisualBlock();
-    const mayEnd = lead.some(([start, end]) => visionEnd >= start && visionEnd < end);
-    if (mayEnd && best.isEndLikelier) return textBlock(visionEnd, vocabulary);
-    ids.set(best.ids);
+  const isVisualForSure = lead.every(([start]) => start >= vocabSize);
+  const mayBeVisual = lead.some(([start]) => start >= vocabSize);
+  if (isVisualForSure || (mayBeVisual && isGreedy(sampling))) {
+    const drawn = await sequence.drawVisualBlock(sampling, (slot, rank) => gumbel(block, slot, rank));
+    if (!isVisualForSure && drawn.isEndLikelier) return textBlock(visionEnd, vocabulary);
+    ids.set(drawn.ids);
     return ids;
   }
   for (let i = 0; i < N; i++) {

@@ -17,6 +17,7 @@ import { embeddingTable } from "./embedding.ts";
 import { cacheMask, HIDDEN } from "./mask.ts";
 import { languageModelPaths, readBlocks } from "./model.ts";
 import { finalNorm, outputMatrix } from "./output.ts";
+import { isGreedy, type SamplingOptions } from "./sampling.ts";
 import { teacherForced, tokenHead } from "./token-head.ts";
 
 export class LanguageModel {
@@ -106,14 +107,21 @@ const parts = {
   },
 
   /**
-   * The most likely visual block: hidden [1, D] -> ids i32 [N], slot i from book i, each fed to the next; and the score
-   * of the first id against that of vision_end, [1, 2].
+   * A whole visual block in one run: hidden [1, D] -> ids i32 [N], slot i from book i, each fed to the next; and the
+   * score of the first id beside that of vision_end, [1, 2]. Drawing is taking the largest of scores + Gumbel noise.
    */
   picture: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
     const { qwen } = config;
     const { n_q_tokens: N, embed_dim: D } = qwen;
     const vocabulary = blockVocabulary(qwen);
     const { head, table, rows, score } = headParts(graph.params, config, matrix);
+    const size = qwen.codebook_size / N;
+    const draw: DrawInputs = {
+      sharpness: graph.input("sharpness", [1]),
+      topP: graph.input("top_p", [1]),
+      beyondTopK: graph.input("beyond_top_k", [1, size]),
+    };
+    const noise = graph.input("noise", [N, size]).split(0, Array<number>(N).fill(1));
     let fed = graph.input("hidden", [1, D]);
     let past: readonly KeyValue[] | undefined;
     const chosen: Tensor[] = [];
@@ -122,7 +130,7 @@ const parts = {
       past = slots;
       const [start, end] = bookRange(i, vocabulary);
       const logits = score(output.reshape([1, D]), rows.slice(0, start, end)); // [1, S/N]
-      const code = logits.argmax();
+      const code = drawCode(logits, draw, noise[i]!);
       if (i === 0) {
         const ending = score(output.reshape([1, D]), rows.slice(0, qwen.vision_end_token_id, qwen.vision_end_token_id + 1));
         graph.output("scores", concat([logits.pick(code).reshape([1, 1]), ending], 1));
@@ -135,6 +143,26 @@ const parts = {
   },
 };
 
+/** Settings of drawCode that are the same for all slots; drawFeeds makes them. */
+interface DrawInputs {
+  /** [1] 1 / temperature */
+  readonly sharpness: Tensor;
+  /** [1] */
+  readonly topP: Tensor;
+  /** [1, S/N] by rank: 0 for the k largest scores, HIDDEN after them. */
+  readonly beyondTopK: Tensor;
+}
+
+/** logits [1, S/N], Gumbel noise by rank [1, S/N] -> one code, i32 [1], by the rules of sampleId. */
+function drawCode(logits: Tensor, { sharpness, topP, beyondTopK }: DrawInputs, noise: Tensor): Tensor {
+  const { values, order } = logits.sortDescending();
+  const scores = values.mul(sharpness).add(beyondTopK);
+  const probabilities = scores.softmax();
+  // Ranks whose predecessors already reach topP are pushed away, however little they are over it.
+  const excess = probabilities.cumulativeSum().sub(probabilities).sub(topP).relu();
+  return order.pick(scores.add(noise).add(excess.mul(HIDDEN)).argmax());
+}
+
 function headParts(root: Params, { qwen }: LanguageModelConfig, matrix: MatrixName) {
   const paths = languageModelPaths(root);
   const entries = qwen.vocab_size + qwen.codebook_size;
@@ -144,6 +172,25 @@ function headParts(root: Params, { qwen }: LanguageModelConfig, matrix: MatrixNa
     rows: outputMatrix(paths[matrix], entries, qwen.embed_dim),
     /** x [R, D] against rows [n, D] of the output matrix -> [R, n] */
     score: (x: Tensor, rows: Tensor) => finalNorm(paths.trunk, x, qwen.norm_eps).linear(rows),
+  };
+}
+
+/** Feeds of drawCode. Greedy is one candidate without noise. */
+function drawFeeds(sampling: SamplingOptions, gumbel: (slot: number, rank: number) => number, vocabulary: BlockVocabulary) {
+  const { codesPerPatch: N, codebookSize } = vocabulary;
+  const size = codebookSize / N;
+  const isLargest = isGreedy(sampling);
+  const k = isLargest ? 1 : Math.min(sampling.topK || size, size);
+  const noise = new Float32Array(N * size);
+  for (let slot = 0; slot < N && !isLargest; slot++) {
+    for (let rank = 0; rank < k; rank++) noise[slot * size + rank] = gumbel(slot, rank);
+  }
+  return {
+    sharpness: f32([isLargest ? 1 : 1 / sampling.temperature], [1]),
+    // Above every sum of probabilities when all count: those may round to a little more than 1.
+    top_p: f32([sampling.topP < 1 ? sampling.topP : 2], [1]),
+    beyond_top_k: f32(new Float32Array(size).fill(HIDDEN, k), [1, size]),
+    noise: f32(noise, [N, size]),
   };
 }
 
@@ -213,10 +260,16 @@ export class Sequence {
     return values(logits);
   }
 
-  /** The most likely visual block, and whether vision_end is likelier than its first id. */
-  async bestVisualBlock(): Promise<{ readonly ids: Int32Array; readonly isEndLikelier: boolean }> {
+  /**
+   * Draws a whole visual block, slot i from book i, and says whether vision_end is likelier than its first id.
+   * `gumbel` gives the noise of a slot and a rank; it is not asked when the choice is greedy.
+   */
+  async drawVisualBlock(
+    sampling: SamplingOptions,
+    gumbel: (slot: number, rank: number) => number,
+  ): Promise<{ readonly ids: Int32Array; readonly isEndLikelier: boolean }> {
     const session = await this.#model.session("picture");
-    const { ids, scores } = await session.run({ hidden: this.#last() });
+    const { ids, scores } = await session.run({ hidden: this.#last(), ...drawFeeds(sampling, gumbel, this.#model.vocabulary) });
     const [first, end] = values(scores) as unknown as [number, number];
     return { ids: ids!.data as Int32Array, isEndLikelier: end > first };
   }

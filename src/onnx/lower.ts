@@ -233,6 +233,12 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   argmin: extremum("ArgMin"),
   argmax: extremum("ArgMax"),
+  sortDescending: ({ inputs: [x], outputs: [values, order] }, e) => {
+    const indices = e.fresh();
+    e.node("TopK", [e.name(x!), e.integers([x!.size(-1)])], [e.name(values!), indices], { axis: int(-1) });
+    e.node("Cast", [indices], [e.name(order!)], { to: int(6) });
+  },
+  cumulativeSum: ({ inputs: [x], outputs: [y] }, e) => e.node("CumSum", [e.name(x!), e.integers([x!.rank - 1])], [e.name(y!)]),
   cast: (node, e) => {
     const codes: Partial<Record<DType, number>> = { f32: 1, i32: 6, i64: 7, f16: 10, bool: 9 };
     const to = codes[node.attributes.to];

@@ -106,6 +106,8 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   ],
   argmin: null,
   argmax: null,
+  sortDescending: null,
+  cumulativeSum: null,
   cast: null,
   stopGradient: null,
   // y = n w, n = (x - mean) r: dx = r (gw - mean(gw) - n mean(gw n)) with gw = g w

@@ -49,6 +49,10 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   readonly crossEntropy: Record<never, never>;
   readonly argmin: Record<never, never>;
   readonly argmax: Record<never, never>;
+  /** x -> its values in descending order along the last axis, and where each came from (i32). */
+  readonly sortDescending: Record<never, never>;
+  /** Running sum along the last axis, each element included. */
+  readonly cumulativeSum: Record<never, never>;
   readonly cast: { readonly to: DType };
   readonly stopGradient: Record<never, never>;
   /** x, scale, bias (may be absent) -> y, mean, reciprocal deviation. */

@@ -255,6 +255,21 @@ export class Tensor {
     return this.graph.node("argmax", {}, [this], [[this.shape.slice(0, -1), "i32"]]);
   }
 
+  /** The last axis (of fixed size) in descending order, the lower index first on ties, and the indices it came from, i32. */
+  sortDescending(): { readonly values: Tensor; readonly order: Tensor } {
+    this.size(-1);
+    const values = this.graph.node("sortDescending", {}, [this], [
+      [this.shape, this.dtype],
+      [this.shape, "i32"],
+    ]);
+    return { values, order: values.node.outputs[1] as Tensor };
+  }
+
+  /** Running sum along the last axis. */
+  cumulativeSum(): Tensor {
+    return this.graph.node("cumulativeSum", {}, [this], [[this.shape, this.dtype]]);
+  }
+
   cast(dtype: DType): Tensor {
     return dtype === this.dtype ? this : this.graph.node("cast", { to: dtype }, [this], [[this.shape, dtype]]);
   }

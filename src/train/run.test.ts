@@ -83,7 +83,7 @@ async function killWhileTraining(config: RunConfig): Promise<void> {
   const child = spawn(process.execPath, ["--import", "tsx", "--conditions=source", script, JSON.stringify(config)], { stdio: ["ignore", "ignore", "inherit"] });
   const ended = new Promise((resolve) => child.on("exit", resolve));
   for (let waited = 0; waited < 60_000; waited += 20) {
-    const names = await readdir(join(config.folder, "checkpoints")).catch(() => []);
+    const names: string[] = await readdir(join(config.folder, "checkpoints")).catch(() => []);
     if (names.includes("step-8")) break;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

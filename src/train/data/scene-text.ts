@@ -115,7 +115,11 @@ export interface WantedGroup {
 
 /** Reads a prompt or a description of a scene; undefined if it is not one. */
 export function parseScenePrompt(prompt: string): WantedScene | undefined {
-  const text = prompt.trim().toLowerCase().replace(/\.$/, "");
+  const text = prompt
+    .trim()
+    .toLowerCase()
+    .replace(/\.$/, "")
+    .replace(/^(draw|show me|a picture of) /, "");
   const place = (Object.keys(places) as Place[]).find((name) => text.includes(` ${places[name]} `));
   const groups = text.split(place ? ` ${places[place]} ` : " and ").map(parseGroup);
   if (groups.some((group) => group === undefined) || groups.length > 2) return undefined;

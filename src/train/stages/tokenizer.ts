@@ -89,7 +89,8 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
       if (model.quantize) await seedCodebooks(store, corpus, model, run.seed, log);
     },
     async samples(weights, folder, step) {
-      return showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
+      const pixels = await showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
+      return { ...pixels, ...(await measureAnswers(weights, corpus, writer, model, data)) };
     },
   };
 }
@@ -144,7 +145,7 @@ function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayo
   return constantLayout(graph, Array.from({ length: pictures }, () => ({ frames: 1, rows: side, columns: side })), vision);
 }
 
-export function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLoss {
+function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLoss {
   const { qwen_config: qwen, tokenizer_config } = model.config;
   const vision = tokenizer_config.vision_config;
   const { batch: B, length: T, answers: R } = data;
@@ -168,7 +169,9 @@ export function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLo
   });
   const scored = hidden.at(-1)!.reshape([B * T, qwen.embed_dim]).gather(graph.input("rows", [R], "i32"));
   const matrix = outputMatrix(trunk.at("output"), entries, qwen.embed_dim).slice(0, 0, qwen.vocab_size);
-  const losses = crossEntropy(finalNorm(trunk, scored, qwen.norm_eps).linear(matrix), graph.input("labels", [R], "i32"));
+  const logits = finalNorm(trunk, scored, qwen.norm_eps).linear(matrix);
+  graph.output("predicted", logits.argmax());
+  const losses = crossEntropy(logits, graph.input("labels", [R], "i32"));
   const text = losses.mul(graph.input("weights", [R])).sum([0]);
 
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
@@ -268,6 +271,46 @@ async function collectFeatures(weights: WeightSource, corpus: Corpus, model: Mod
     }
     return joined;
   });
+}
+
+/** Pictures of each kind that measureAnswers asks about, at least. */
+const ASKED = 256;
+
+/**
+ * Share of held-out pictures (emoji in the held-out style named; questions about fresh scenes) whose whole answer is the most likely one at
+ * every token, which is when greedy decoding gives it.
+ */
+async function measureAnswers(weights: WeightSource, corpus: Corpus, writer: RowWriter, model: Model, data: Data): Promise<Record<string, number>> {
+  const graph = new Graph();
+  traceTokenizer(graph, model, data);
+  const session = await openSession(graph, weights, { outputs: ["predicted"] });
+  const right: Record<string, number> = {};
+  for (const kind of ["emoji", "colour", "shape", "count"] as const) {
+    let [correct, asked] = [0, 0];
+    let next = 0;
+    for (let start = 0; start < ASKED; start += data.batch) {
+      const items: Sample[] = [];
+      while (items.length < data.batch) {
+        const { question, ...item } = corpus.sample(kind === "emoji" ? kind : "scene", "heldOutStyle", 7, next++);
+        if (kind === "emoji") items.push(item);
+        else if (question?.about === kind) items.push({ ...item, describe: question });
+      }
+      const { feeds } = batchOf(items, writer, model, data, 0);
+      const { predicted } = await session.run(feeds);
+      const isRight = new Map<number, boolean>();
+      const weightsOfRows = feeds.weights!.data as Float32Array;
+      (feeds.labels!.data as Int32Array).forEach((label, r) => {
+        if (weightsOfRows[r] === 0) return;
+        const row = Math.floor(Number(feeds.rows!.data[r]) / data.length);
+        isRight.set(row, (isRight.get(row) ?? true) && predicted!.data[r] === label);
+      });
+      asked += isRight.size;
+      correct += [...isRight.values()].filter(Boolean).length;
+    }
+    right[`${kind}Right`] = correct / asked;
+  }
+  await session.release();
+  return right;
 }
 
 function pixelInput(graph: Graph, model: Model, pictures: number): { pixels: Tensor; layout: VisionLayout } {

@@ -1,0 +1,157 @@
+// npm run bench -- NAME [--json] [--runs N] [--threads N] [--profile]
+// Measures one benchmark and prints its median, spread and rates; without a name, lists what there is.
+
+import { createRequire } from "node:module";
+import { availableParallelism, cpus, loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import type { SessionOptions } from "../runtime/session.ts";
+import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressive.ts";
+import type { Benchmark } from "./benchmark.ts";
+import { diffusionTraining } from "./diffusion.ts";
+import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
+import { probeProducts } from "./probe.ts";
+import { formatProfile, profile } from "./profile.ts";
+import { qwen3Training } from "./qwen3.ts";
+import { visionTraining } from "./vision.ts";
+
+const benchmarks: readonly Benchmark[] = [
+  qwen3Training,
+  autoregressiveTraining,
+  visionTraining,
+  diffusionTraining,
+  autoregressiveGeneration,
+];
+
+const USAGE = `npm run bench -- NAME [--json] [--runs N (at least ${MIN_RUNS})] [--threads N] [--profile]`;
+const DEFAULT_RUNS = 9;
+
+/** The command line cannot be followed: exit code 2, where a failing benchmark gives 1. */
+class UsageError extends Error {}
+
+interface Settings {
+  readonly runs: number;
+  readonly session: SessionOptions;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const { values, positionals } = parseCommandLine(args);
+  const [name, ...others] = positionals;
+  if (name === undefined) {
+    console.log(
+      [USAGE, ...benchmarks.map((benchmark) => `  ${benchmark.name.padEnd(31)}${benchmark.about}`)].join("\n"),
+    );
+    return;
+  }
+  const benchmark = benchmarks.find((candidate) => candidate.name === name);
+  if (!benchmark)
+    throw new UsageError(
+      `There is no benchmark ${name}; there are ${benchmarks.map((known) => known.name).join(", ")}`,
+    );
+  if (others.length > 0) throw new UsageError(`One benchmark at a time, got also ${others.join(", ")}`);
+  const threads = values.threads === undefined ? undefined : wholeNumber("--threads", values.threads, 1);
+  const settings = {
+    runs: wholeNumber("--runs", values.runs ?? `${DEFAULT_RUNS}`, MIN_RUNS),
+    session: threads === undefined ? {} : { threads },
+  };
+  if (values.profile) {
+    await printProfile(benchmark, settings);
+    return;
+  }
+  const result = await report(benchmark, settings);
+  console.log(values.json ? JSON.stringify(result) : format(result));
+}
+
+function parseCommandLine(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        json: { type: "boolean" },
+        runs: { type: "string" },
+        threads: { type: "string" },
+        profile: { type: "boolean" },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n${USAGE}`);
+  }
+}
+
+function wholeNumber(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least)
+    throw new UsageError(`Expected ${option} to be an integer from ${least} on, got ${text}`);
+  return value;
+}
+
+async function report(benchmark: Benchmark, { runs, session }: Settings) {
+  const before = await probeProducts(session);
+  const main = await measureOne(benchmark.open, runs, session);
+  const variants: Record<string, Measurement> = {};
+  for (const [key, open] of Object.entries(benchmark.variants ?? {}))
+    variants[key] = await measureOne(open, runs, session);
+  return {
+    name: benchmark.name,
+    ...main,
+    ...variants,
+    threads: session.threads ?? availableParallelism(),
+    /** A plain matrix product before and after: how quiet the machine was. */
+    probeGflopPerS: [before, await probeProducts(session)],
+    load: loadavg()[0],
+    cpu: cpus()[0]?.model,
+    versions: { node: process.versions.node, onnxruntime: onnxruntimeVersion() },
+  };
+}
+
+async function measureOne(open: Benchmark["open"], runs: number, session: SessionOptions): Promise<Measurement> {
+  const workload = await open(session);
+  try {
+    return await measure(workload, runs);
+  } finally {
+    await workload.release();
+  }
+}
+
+async function printProfile(benchmark: Benchmark, { runs, session }: Settings): Promise<void> {
+  const result = await profile(runs, async (prefix) => {
+    const workload = await benchmark.open({ ...session, profile: prefix });
+    for (let i = 0; i < runs; i++) await workload.run();
+    await workload.release();
+  });
+  console.log(`${benchmark.name}: ${formatProfile(result)}`);
+}
+
+function onnxruntimeVersion(): string | undefined {
+  const load = createRequire(import.meta.url);
+  for (const name of ["onnxruntime-node", "onnxruntime-web"]) {
+    try {
+      return `${name} ${(load(`${name}/package.json`) as { version: string }).version}`;
+    } catch {
+      // Not installed, or it hides its package.json: the next may tell.
+    }
+  }
+  return undefined;
+}
+
+function format(result: Record<string, unknown>): string {
+  const value = (item: unknown): string => {
+    if (typeof item === "number") return Number.isInteger(item) ? item.toLocaleString("en-US") : item.toPrecision(4);
+    if (Array.isArray(item)) return item.map(value).join(", ");
+    if (typeof item === "object" && item !== null)
+      return Object.entries(item)
+        .map(([key, inner]) => `${key} ${value(inner)}`)
+        .join(", ");
+    return String(item);
+  };
+  return Object.entries(result)
+    .map(([key, item]) => `${key.padEnd(16)}${value(item)}`)
+    .join("\n");
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof UsageError ? error.message : error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

@@ -1,0 +1,131 @@
+// The suite `nano`: what kelix-nano can do, measured on pictures that it was not trained on. Emoji of a style that training
+// never saw (known concepts for captions, all for reconstruction), and freshly drawn scenes.
+
+import type { Picture } from "../image/picture.ts";
+import type { Kelix } from "../kelix.ts";
+import { counterRandom } from "../random/counter.ts";
+import { askAboutScene, parseScenePrompt, questionOnlyFloor, type SceneQuestion } from "../train/data/scene-text.ts";
+import { colours, drawScene, sampleScene } from "../train/data/scenes.ts";
+import { shapes } from "../train/data/shapes.ts";
+import { pixelError } from "../train/metrics.ts";
+import { openHeldOut } from "./heldout.ts";
+import { judgeScene } from "./judge.ts";
+
+export interface NanoResults {
+  /** PSNR in dB from codes alone, and the share of each book's codes that occur. */
+  readonly reconstruction: { readonly psnr: number; readonly bookUse: readonly number[]; readonly n: number };
+  /** Share of pictures whose concept is named exactly. */
+  readonly caption: { readonly accuracy: number; readonly n: number };
+  /** Share of right answers on colour, shape and count; and of whoever sees the questions alone. */
+  readonly scenes: { readonly accuracy: number; readonly questionOnly: number; readonly n: number };
+  /** Share of imagined pictures that show the colour and shape asked for. */
+  readonly imagine: { readonly accuracy: number; readonly n: number };
+}
+
+export interface NanoOptions {
+  /** Divides the number of pictures of each part; for a quick look. */
+  readonly every?: number;
+  readonly onProgress?: (part: string, done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Scenes of the evaluation: a seed that no training config uses. */
+const SCENE_SEED = 900_913;
+const SCENE_QUESTIONS = 600;
+const IMAGINE_PROMPTS = 100;
+const CAPTION_QUESTION = "What is this?";
+
+/** Runs the whole suite. */
+export async function evaluateNano(kelix: Kelix, options: NanoOptions = {}): Promise<NanoResults> {
+  return {
+    reconstruction: await measureReconstruction(kelix, options),
+    caption: await measureCaptions(kelix, options),
+    scenes: await measureScenes(kelix, options),
+    imagine: await measureImagination(kelix, options),
+  };
+}
+
+/** Pictures through their codes and back. */
+async function measureReconstruction(kelix: Kelix, options: NanoOptions): Promise<NanoResults["reconstruction"]> {
+  const pictures = (await openHeldOut()).filter((_, i) => i % (options.every ?? 1) === 0);
+  const used: Set<number>[] = [];
+  let psnr = 0;
+  for (const [i, { picture }] of pictures.entries()) {
+    step(options, "reconstruction", i, pictures.length);
+    const codes = await kelix.tokenize(picture);
+    const books = codes.codes.length / (codes.grid[0] * codes.grid[1]);
+    codes.codes.forEach((code, k) => {
+      used[k % books] ??= new Set();
+      used[k % books]!.add(code);
+    });
+    psnr += pixelError([picture], [await kelix.reconstruct(codes, { seed: i })]).psnr / pictures.length;
+  }
+  const { codesPerBook } = kelix.info();
+  return { psnr, bookUse: used.map((codes) => codes.size / codesPerBook), n: pictures.length };
+}
+
+/** The concept of each held-out picture of a known concept, named in the canonical form. */
+async function measureCaptions(kelix: Kelix, options: NanoOptions): Promise<NanoResults["caption"]> {
+  const pictures = (await openHeldOut()).filter(({ isKnownConcept }) => isKnownConcept).filter((_, i) => i % (options.every ?? 1) === 0);
+  let right = 0;
+  for (const [i, { picture, caption }] of pictures.entries()) {
+    step(options, "captions", i, pictures.length);
+    if ((await answer(kelix, picture, CAPTION_QUESTION)) === caption) right++;
+  }
+  return { accuracy: right / pictures.length, n: pictures.length };
+}
+
+/** Questions on colour, shape and count in equal parts. */
+async function measureScenes(kelix: Kelix, options: NanoOptions): Promise<NanoResults["scenes"]> {
+  const wanted = Math.ceil(SCENE_QUESTIONS / (options.every ?? 1));
+  const asked: { picture: Picture; question: SceneQuestion }[] = [];
+  for (let index = 0; asked.length < wanted; index++) {
+    const scene = sampleScene(SCENE_SEED, index);
+    const question = askAboutScene(scene, counterRandom(SCENE_SEED, "question").fork(index));
+    if (["colour", "shape", "count"].includes(question.about)) asked.push({ picture: drawScene(scene), question });
+  }
+  let right = 0;
+  for (const [i, { picture, question }] of asked.entries()) {
+    step(options, "scenes", i, asked.length);
+    if ((await answer(kelix, picture, question.question)) === question.answer) right++;
+  }
+  return { accuracy: right / asked.length, questionOnly: questionOnlyFloor(asked.map(({ question }) => question)), n: asked.length };
+}
+
+/** Pictures drawn to prompts such as "two red circles", judged from their pixels. */
+async function measureImagination(kelix: Kelix, options: NanoOptions): Promise<NanoResults["imagine"]> {
+  const prompts = scenePrompts(Math.ceil(IMAGINE_PROMPTS / (options.every ?? 1)));
+  let right = 0;
+  for (const [i, prompt] of prompts.entries()) {
+    step(options, "imagine", i, prompts.length);
+    const picture = await kelix.imagine(prompt, { seed: i });
+    const verdict = judgeScene(picture, parseScenePrompt(prompt)!);
+    if (verdict.isColourRight && verdict.isShapeRight) right++;
+  }
+  return { accuracy: right / prompts.length, n: prompts.length };
+}
+
+/** Colours, shapes and counts in turn: "a red circle", "two green squares", .. */
+export function scenePrompts(n: number): string[] {
+  const numbers = ["a", "two", "three", "four"] as const;
+  return Array.from({ length: n }, (_, i) => {
+    const [colour, shape, number] = [colours[i % colours.length]!, shapes[(i + Math.floor(i / colours.length)) % shapes.length]!, numbers[i % numbers.length]!];
+    if (number !== "a") return `${number} ${colour} ${shape}s`;
+    return `${/^[aeiou]/.test(colour) ? "an" : "a"} ${colour} ${shape}`;
+  });
+}
+
+async function answer(kelix: Kelix, image: Picture, question: string): Promise<string> {
+  let text = "";
+  const content = [
+    { type: "image", image },
+    { type: "text", text: question },
+  ] as const;
+  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 24, temperature: 0 })) if (typeof piece === "string") text += piece;
+  return text.trim();
+}
+
+function step({ onProgress, signal }: NanoOptions, part: string, done: number, total: number): void {
+  signal?.throwIfAborted();
+  onProgress?.(part, done, total);
+}
