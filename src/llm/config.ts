@@ -12,7 +12,8 @@ const MAX_VOCABULARY = 4_194_304;
 const width = (initial: number) => z.int().min(1).max(MAX_WIDTH).default(initial);
 const heads = (initial: number) => z.int().min(1).max(1024).default(initial);
 const tokenId = z.int().min(0).max(MAX_VOCABULARY);
-const only = <T extends boolean | null>(value: T) => z.literal(value, { error: `is not supported: only ${value}` }).default(value as never);
+const only = <T extends boolean | null>(value: T) =>
+  z.literal(value, { error: `is not supported: only ${value}` }).default(value as never);
 const ignored = z.unknown().optional();
 
 /** The decoder's shape: all that decoderStack reads. */
@@ -39,7 +40,11 @@ const decoderFields = {
   num_heads: heads(32),
   num_kv_heads: heads(32),
   head_dim: z.int().min(2).max(4096).multipleOf(2).default(128),
-  intermediate_dim: z.int().min(1).max(4 * MAX_WIDTH).default(11_008),
+  intermediate_dim: z
+    .int()
+    .min(1)
+    .max(4 * MAX_WIDTH)
+    .default(11_008),
   rope_base: z.number().positive().default(10_000),
   norm_eps: z.number().positive().max(1).default(1e-6),
   q_norm: z.boolean().default(true),
@@ -102,10 +107,18 @@ export const unifiedQwen3ConfigSchema = z
   })
   .superRefine((c, context) => {
     for (const field of specialTokens) {
-      if (c[field] >= c.vocab_size) context.addIssue({ code: "custom", message: `must be below vocab_size ${c.vocab_size}`, path: [field] });
+      if (c[field] >= c.vocab_size)
+        context.addIssue({ code: "custom", message: `must be below vocab_size ${c.vocab_size}`, path: [field] });
     }
   });
-const specialTokens = ["eos_token_id", "vision_start_token_id", "vision_end_token_id", "image_token_id", "pad_token_id", "q_eos_token"] as const;
+const specialTokens = [
+  "eos_token_id",
+  "vision_start_token_id",
+  "vision_end_token_id",
+  "image_token_id",
+  "pad_token_id",
+  "q_eos_token",
+] as const;
 export type UnifiedQwen3Config = z.infer<typeof unifiedQwen3ConfigSchema>;
 
 /** `token_decoder_config`: the small transformer over the slots of one block. */
@@ -127,7 +140,10 @@ export const tokenHeadConfigSchema = z
     __class__: ignored,
   })
   .refine((c) => c.d_model % c.nhead === 0, { message: "must be a multiple of nhead", path: ["d_model"] })
-  .refine((c) => c.max_pos_length >= c.max_length, { message: "must be at least max_length", path: ["max_pos_length"] });
+  .refine((c) => c.max_pos_length >= c.max_length, {
+    message: "must be at least max_length",
+    path: ["max_pos_length"],
+  });
 export type TokenHeadConfig = z.infer<typeof tokenHeadConfigSchema>;
 
 /** config.json of an autoregressive checkpoint. */
@@ -144,7 +160,12 @@ export const keyeArConfigSchema = z
       if (found !== wanted) context.addIssue({ code: "custom", message: `is ${found} but ${as} is ${wanted}`, path });
     };
     const { qwen_config: qwen, tokenizer_config: tokenizer, token_decoder_config: head } = c;
-    agree(["tokenizer_config", "codebook_size"], tokenizer.codebook_size, qwen.codebook_size, "qwen_config.codebook_size");
+    agree(
+      ["tokenizer_config", "codebook_size"],
+      tokenizer.codebook_size,
+      qwen.codebook_size,
+      "qwen_config.codebook_size",
+    );
     agree(["tokenizer_config", "n_q_tokens"], tokenizer.n_q_tokens, qwen.n_q_tokens, "qwen_config.n_q_tokens");
     agree(["tokenizer_config", "split_voc"], tokenizer.split_voc, qwen.n_q_tokens, "n_q_tokens (else books share ids)");
     agree(["token_decoder_config", "max_length"], head.max_length, qwen.n_q_tokens + 1, "n_q_tokens + 1");

@@ -81,7 +81,9 @@ function selfAttention(p: Params, x: Tensor, [B, T]: readonly [Dim, Dim], option
   const keys = headsFirst(norm("k_norm", project("k", K))).rotary(cos, sin);
   const values = headsFirst(project("v", K));
   const rows = q.reshape([B, K, mulDims(T, H / K), E]); // query heads g*H/K .. share KV head g
-  const all = past ? { keys: concat([past.keys, keys], 2), values: concat([past.values, values], 2) } : { keys, values };
+  const all = past
+    ? { keys: concat([past.keys, keys], 2), values: concat([past.values, values], 2) }
+    : { keys, values };
   const out = attention(rows, all.keys, all.values, { scale: E ** -0.5, mask });
   const merged = mergeHeads(out.reshape([B, H, T, E])).reshape([-1, H * E]);
   return { output: linear(p.at("output_proj"), merged, D, false, init.xavier(H * E, D)), added: { keys, values } };

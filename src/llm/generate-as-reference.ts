@@ -4,7 +4,7 @@
 import { counterRandom } from "../random/counter.ts";
 import type { BlockIds } from "../sequence/layout.ts";
 import type { LanguageModel } from "./language-model.ts";
-import { argmax, sampleIdAsReference, type SamplingOptions } from "./sampling.ts";
+import { argmax, type SamplingOptions, sampleIdAsReference } from "./sampling.ts";
 
 export interface ReferenceGeneration {
   /** [T, N+1] of the new blocks. */

@@ -6,7 +6,7 @@ import { textBlock } from "../sequence/blocks.ts";
 import { type BlockIds, bookRange } from "../sequence/layout.ts";
 import { BlockGrammar, type GrammarOptions } from "./grammar.ts";
 import type { LanguageModel, Sequence } from "./language-model.ts";
-import { checkSampling, defaultSampling, type IdRange, isGreedy, sampleId, type SamplingOptions } from "./sampling.ts";
+import { checkSampling, defaultSampling, type IdRange, isGreedy, type SamplingOptions, sampleId } from "./sampling.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {
   /** At most this many blocks are written, the ending one included. */
@@ -53,7 +53,8 @@ export async function* generate(
   };
   checkSampling(sampling);
   const { maxNewBlocks, stopIds = [vocabulary.eos], signal } = options;
-  if (!Number.isInteger(maxNewBlocks) || maxNewBlocks < 1) throw new Error(`Expected \`maxNewBlocks\` to be an integer from 1 on, got ${maxNewBlocks}`);
+  if (!Number.isInteger(maxNewBlocks) || maxNewBlocks < 1)
+    throw new Error(`Expected \`maxNewBlocks\` to be an integer from 1 on, got ${maxNewBlocks}`);
   const random = counterRandom(options.seed ?? 0, "blocks");
   const grammar = new BlockGrammar(vocabulary, options);
   const noise = random.fork("gumbel");
@@ -92,8 +93,9 @@ export async function* generate(
       // The picture needs the state at its own end, so this block is read at once.
       await sequence.read(ids);
       unread = new Int32Array(0);
-      const picture = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden: sequence.hidden(start, sequence.length) };
-      yield { ids, kind: "text", picture };
+      const hidden = sequence.hidden(start, sequence.length);
+      const picture = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden };
+      yield drawn.length > 0 ? { ids, kind: "text", picture } : { ids, kind: "text" };
     } else yield { ids, kind: "text" };
     if (stopIds.includes(lead)) return;
     signal?.throwIfAborted();
@@ -115,7 +117,8 @@ async function writeBlock(
 ): Promise<BlockIds> {
   const { codesPerPatch: N, vocabSize, visionEnd, qEos } = vocabulary;
   const [first] = lead;
-  if (lead.length === 1 && first && first[1] - first[0] === 1 && first[0] < vocabSize) return textBlock(first[0], vocabulary);
+  if (lead.length === 1 && first && first[1] - first[0] === 1 && first[0] < vocabSize)
+    return textBlock(first[0], vocabulary);
   const ids = new Int32Array(N + 1).fill(qEos);
   const isVisualForSure = lead.every(([start]) => start >= vocabSize);
   const mayBeVisual = lead.some(([start]) => start >= vocabSize);

@@ -1,7 +1,7 @@
 // Which ids each slot of the next block may hold, so that what is written is always well formed: text blocks of one id,
 // and between vision_start and vision_end blocks whose slot i comes from book i, as many as a picture needs.
 
-import { bookRange, type BlockVocabulary } from "../sequence/layout.ts";
+import { type BlockVocabulary, bookRange } from "../sequence/layout.ts";
 import type { IdRange } from "./sampling.ts";
 
 export interface GrammarOptions {
@@ -26,7 +26,10 @@ export class BlockGrammar {
     this.#vocabulary = vocabulary;
     this.#blocksPerPicture = options.blocksPerPicture;
     const mayDraw = options.mayDraw ?? true;
-    this.#text = without([0, vocabSize], [qEos, imagePad, visionEnd, ...(mayDraw ? [] : [visionStart]), ...(options.forbidden ?? [])]);
+    this.#text = without(
+      [0, vocabSize],
+      [qEos, imagePad, visionEnd, ...(mayDraw ? [] : [visionStart]), ...(options.forbidden ?? [])],
+    );
   }
 
   /** Whether the next block stands between vision_start and vision_end. */
@@ -41,8 +44,8 @@ export class BlockGrammar {
     const end: IdRange = [visionEnd, visionEnd + 1];
     const isOver = this.#blocksPerPicture !== undefined && this.#drawn >= this.#blocksPerPicture;
     if (isOver) return [end];
-    // A picture of unknown size may end after its first block; one of known size not before its last.
-    return this.#blocksPerPicture === undefined ? [end, bookRange(0, this.#vocabulary)] : [bookRange(0, this.#vocabulary)];
+    const book = bookRange(0, this.#vocabulary);
+    return this.#blocksPerPicture === undefined ? [end, book] : [book];
   }
 
   /** Takes note of a block by its slot 0. */

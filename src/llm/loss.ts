@@ -69,14 +69,21 @@ export function supervisedRows(
   const Q = room.positions ?? Math.max(positions.length, 1);
   const R = room.rows ?? Math.max(rows.length, 1);
   if (positions.length > Q || rows.length > R) {
-    throw new Error(`${positions.length} scored blocks with ${rows.length} labels do not fit into ${Q} blocks and ${R} labels`);
+    throw new Error(
+      `${positions.length} scored blocks with ${rows.length} labels do not fit into ${Q} blocks and ${R} labels`,
+    );
   }
   const fill = (length: number, values: readonly number[]) => Int32Array.from({ length }, (_, i) => values[i] ?? 0);
   return {
     positions: fill(Q, positions),
     rows: fill(R, rows),
-    labels: fill(R, places.map((place) => labels[place]!)),
-    weights: Float32Array.from({ length: R }, (_, i) => (i < places.length ? weights[places[i]!]! / Math.max(count, 1) : 0)),
+    labels: fill(
+      R,
+      places.map((place) => labels[place]!),
+    ),
+    weights: Float32Array.from({ length: R }, (_, i) =>
+      i < places.length ? weights[places[i]!]! / Math.max(count, 1) : 0,
+    ),
     count,
   };
 }
@@ -89,7 +96,12 @@ export interface LossByKind {
 }
 
 /** losses [R] and labels [R] of the scored rows (count of them; the rest fills up). q_eos labels count as eos alone. */
-export function lossByKind(losses: ArrayLike<number>, labels: ArrayLike<number>, count: number, vocabulary: BlockVocabulary): LossByKind {
+export function lossByKind(
+  losses: ArrayLike<number>,
+  labels: ArrayLike<number>,
+  count: number,
+  vocabulary: BlockVocabulary,
+): LossByKind {
   const sums = { text: 0, image: 0, eos: 0 };
   const counts = { text: 0, image: 0, eos: 0 };
   for (let i = 0; i < count; i++) {

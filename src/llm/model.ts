@@ -10,7 +10,7 @@ import type { Graph } from "../tensor/graph.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
-import { type Decoded, type KeyValue, decoderStack } from "./decoder.ts";
+import { type Decoded, decoderStack, type KeyValue } from "./decoder.ts";
 import { type BlockEmbeddings, embedBlocks, embeddingTable } from "./embedding.ts";
 import { type BlockLoss, blockLoss, type SupervisedRows, supervisedRows } from "./loss.ts";
 import { segmentMask } from "./mask.ts";
@@ -103,7 +103,13 @@ export function traceLanguageModelLoss(graph: Graph, config: LanguageModelConfig
     },
     config,
   );
-  const predicted = predictNextBlocks(graph.params, read, graph.input("positions", [Q], "i32"), graph.input("next", [Q], "i32"), config);
+  const predicted = predictNextBlocks(
+    graph.params,
+    read,
+    graph.input("positions", [Q], "i32"),
+    graph.input("next", [Q], "i32"),
+    config,
+  );
   const { trunk, lmHead } = languageModelPaths(graph.params);
   const normed = finalNorm(trunk, predicted.output, qwen.norm_eps);
   return blockLoss(normed, outputMatrix(lmHead, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim), {
@@ -148,7 +154,10 @@ export function trainingFeeds(
     mask: f32(segmentMask(row.cuSegments), [T, T]),
     positions: i32(scored.positions, [scored.positions.length]),
     // Only blocks with a successor are scored, so the last position's wrap-around never matters here.
-    next: i32(scored.positions.map((t) => (t + 1) % T), [scored.positions.length]),
+    next: i32(
+      scored.positions.map((t) => (t + 1) % T),
+      [scored.positions.length],
+    ),
     rows: i32(scored.rows, [scored.rows.length]),
     labels: i32(scored.labels, [scored.labels.length]),
     weights: f32(scored.weights, [scored.weights.length]),

@@ -22,25 +22,37 @@ export function isGreedy({ temperature, topK }: SamplingOptions): boolean {
 
 /** Throws unless the options are usable. */
 export function checkSampling({ temperature, topK, topP }: SamplingOptions): void {
-  if (!(temperature >= 0 && Number.isFinite(temperature))) throw new Error(`Expected \`temperature\` to be 0 or more, got ${temperature}`);
+  if (!(temperature >= 0 && Number.isFinite(temperature)))
+    throw new Error(`Expected \`temperature\` to be 0 or more, got ${temperature}`);
   if (!Number.isInteger(topK) || topK < 0) throw new Error(`Expected \`topK\` to be an integer from 0 on, got ${topK}`);
   if (!(topP > 0 && topP <= 1)) throw new Error(`Expected \`topP\` to be above 0 and at most 1, got ${topP}`);
 }
 
 /** Draws one of the allowed ids. `uniform` in [0, 1) decides; the lowest id wins a tie of scores. */
-export function sampleId(logits: Float32Array, allowed: readonly IdRange[], options: SamplingOptions, uniform: number): number {
+export function sampleId(
+  logits: Float32Array,
+  allowed: readonly IdRange[],
+  options: SamplingOptions,
+  uniform: number,
+): number {
   if (isGreedy(options)) return argmax(logits, allowed);
   const ids = candidates(logits, allowed, options.topK);
   const probabilities = softmax(ids, logits, options.temperature);
   if (options.topP >= 1) return draw(ids, probabilities, uniform);
   // Entries below (1 - topP) / n together hold less than 1 - topP: the nucleus is complete without them, so only the rest is sorted.
   const floor = (1 - options.topP) / ids.length;
-  const order = [...ids.keys()].filter((i) => probabilities[i]! >= floor).sort((a, b) => probabilities[b]! - probabilities[a]!);
+  const order = [...ids.keys()]
+    .filter((i) => probabilities[i]! >= floor)
+    .sort((a, b) => probabilities[b]! - probabilities[a]!);
   let sum = 0;
   let size = 0;
   while (size < order.length && sum < options.topP) sum += probabilities[order[size++]!]!;
   const nucleus = order.slice(0, size);
-  return draw(nucleus.map((i) => ids[i]!), nucleus.map((i) => probabilities[i]! / sum), uniform);
+  return draw(
+    nucleus.map((i) => ids[i]!),
+    nucleus.map((i) => probabilities[i]! / sum),
+    uniform,
+  );
 }
 
 /** The allowed id with the largest score, the lowest on ties. */
@@ -66,7 +78,11 @@ export function sampleIdAsReference(logits: Float32Array, options: SamplingOptio
     return rank === 0 || options.topP >= 1 || sum <= options.topP;
   });
   const total = kept.reduce((s, i) => s + probabilities[i]!, 0);
-  return draw(kept.map((i) => ids[i]!), kept.map((i) => probabilities[i]! / total), uniform);
+  return draw(
+    kept.map((i) => ids[i]!),
+    kept.map((i) => probabilities[i]! / total),
+    uniform,
+  );
 }
 
 /** The allowed ids, or the k of them with the largest scores, in order of id. */

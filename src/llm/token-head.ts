@@ -25,12 +25,21 @@ export function tokenHead(p: Params, s: Tensor, config: TokenHeadConfig, past?: 
   const positions = p.at("position_embedding").get("weight", [max_pos_length, d], init.normal(0.02));
   const mask = n === 1 ? undefined : s.graph.constant(causal(n, m), [n, m + n]);
   const flat = s.reshape([-1, D]);
-  const inputs = linear(p.at("input_linear"), flat, d).reshape([R, n, d]).add(positions.slice(0, m, m + n));
+  const inputs = linear(p.at("input_linear"), flat, d)
+    .reshape([R, n, d])
+    .add(positions.slice(0, m, m + n));
   let y = inputs.reshape([-1, d]); // [R*n, d]
   const slots: KeyValue[] = [];
   for (let l = 0; l < num_layers; l++) {
     const layer = p.at("transformer", "layers", l);
-    const attended = slotAttention(layer.at("attn"), layerNorm(layer.at("sa_norm"), y, EPS), n, config, mask, past?.[l]);
+    const attended = slotAttention(
+      layer.at("attn"),
+      layerNorm(layer.at("sa_norm"), y, EPS),
+      n,
+      config,
+      mask,
+      past?.[l],
+    );
     slots.push(attended.slots);
     const h = y.add(attended.output);
     y = h.add(swiglu(layer.at("mlp"), layerNorm(layer.at("mlp_norm"), h, EPS), config.dim_feedforward));
@@ -48,11 +57,20 @@ export interface HeadResult {
 }
 
 /** x [R*n, d] -> [R*n, d] */
-function slotAttention(p: Params, x: Tensor, n: number, config: TokenHeadConfig, mask: Tensor | undefined, past: KeyValue | undefined) {
+function slotAttention(
+  p: Params,
+  x: Tensor,
+  n: number,
+  config: TokenHeadConfig,
+  mask: Tensor | undefined,
+  past: KeyValue | undefined,
+) {
   const { d_model: d, nhead } = config;
   const project = (name: string) => splitHeads(linear(p.at(name), x, d).reshape([-1, n, d]), nhead); // [R, heads, n, d/heads]
   const [q, k, v] = [project("q_proj"), project("k_proj"), project("v_proj")];
-  const slots = past ? { keys: concat([past.keys, k], 2), values: concat([past.values, v], 2) } : { keys: k, values: v };
+  const slots = past
+    ? { keys: concat([past.keys, k], 2), values: concat([past.values, v], 2) }
+    : { keys: k, values: v };
   const out = attention(q, slots.keys, slots.values, { scale: (d / nhead) ** -0.5, ...(mask && { mask }) });
   return { output: linear(p.at("output_proj"), mergeHeads(out).reshape([-1, d]), d), slots };
 }
@@ -68,5 +86,7 @@ export function teacherForced(hidden: Tensor, nextGroups: Tensor): Tensor {
 
 /** Slot m+i sees slots 0 .. m+i: [n, m+n]. */
 function causal(n: number, m: number): Float32Array {
-  return Float32Array.from({ length: n * (m + n) }, (_, i) => (i % (m + n) <= m + Math.floor(i / (m + n)) ? 0 : HIDDEN));
+  return Float32Array.from({ length: n * (m + n) }, (_, i) =>
+    i % (m + n) <= m + Math.floor(i / (m + n)) ? 0 : HIDDEN,
+  );
 }

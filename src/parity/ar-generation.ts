@@ -44,7 +44,12 @@ async function weightSet(folder: GoldenFolder, set: string): Promise<WeightSourc
   return { find: (name) => own.find(name) ?? folder.weights.find(name) };
 }
 
-async function generation(model: LanguageModel, ids: readonly number[], pictureIds: Int32Array, newTokens: number): Promise<[string, HostTensor][]> {
+async function generation(
+  model: LanguageModel,
+  ids: readonly number[],
+  pictureIds: Int32Array,
+  newTokens: number,
+): Promise<[string, HostTensor][]> {
   const { vocabulary, config } = model;
   const { codesPerPatch: N, imagePad, vocabSize, codebookSize } = vocabulary;
   const D = config.qwen.embed_dim;
@@ -67,8 +72,20 @@ async function generation(model: LanguageModel, ids: readonly number[], pictureI
     ["ids", i32([...returned, ...made.blocks], [1, ids.length + steps, N + 1])],
     ["hidden", f32(made.hidden, [1, made.hidden.length / D, D])],
     ["sub_logits", f32(subLogits, [steps, most, V])],
-    ["n_sub", i32(made.subLogits.map((scores) => scores.length), [steps])],
-    ["min_top2_margin", f32(made.subLogits.map((scores) => Math.min(...scores.map(topMargin))), [steps])],
+    [
+      "n_sub",
+      i32(
+        made.subLogits.map((scores) => scores.length),
+        [steps],
+      ),
+    ],
+    [
+      "min_top2_margin",
+      f32(
+        made.subLogits.map((scores) => Math.min(...scores.map(topMargin))),
+        [steps],
+      ),
+    ],
   ];
 }
 

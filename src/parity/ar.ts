@@ -3,10 +3,17 @@
 
 import { z } from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { type KeyeArConfig, blockVocabulary, languageModelConfig, parseKeyeArConfig } from "../llm/config.ts";
+import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../llm/config.ts";
 import { lossByKind } from "../llm/loss.ts";
 import { segmentMask } from "../llm/mask.ts";
-import { languageModelPaths, type PackedRow, predictNextBlocks, readBlocks, traceLanguageModelLoss, trainingFeeds } from "../llm/model.ts";
+import {
+  languageModelPaths,
+  type PackedRow,
+  predictNextBlocks,
+  readBlocks,
+  traceLanguageModelLoss,
+  trainingFeeds,
+} from "../llm/model.ts";
 import { finalNorm, outputMatrix } from "../llm/output.ts";
 import { rotary1d } from "../nn/rotary.ts";
 import { f32, type HostTensor, hostTensor, i32 } from "../runtime/host-tensor.ts";
@@ -17,7 +24,7 @@ import { blockLabels, IGNORED } from "../sequence/labels.ts";
 import { Graph } from "../tensor/graph.ts";
 import { AdamW } from "../train/adamw.ts";
 import { ParameterStore } from "../train/parameter-store.ts";
-import { traceLoss, TrainGraph } from "../train/train-graph.ts";
+import { TrainGraph, traceLoss } from "../train/train-graph.ts";
 import { constantLayout } from "../vision/layout.ts";
 import { gridsFrom } from "../vision/packing.ts";
 import { imageTokenizer } from "../vision/tokenizer.ts";
@@ -85,7 +92,12 @@ async function pictureCodes(folder: GoldenFolder, { tokenizer_config: config }: 
   const shape = [pixels.data.length / (C * side * side), C * side * side];
   const graph = new Graph();
   const layout = constantLayout(graph, gridsFrom(numbers(input(folder, "image_grid_thw"))), config.vision_config);
-  const { quantized } = imageTokenizer(graph.params.at("visual_tokenizer"), graph.input("pixels", shape), layout, config);
+  const { quantized } = imageTokenizer(
+    graph.params.at("visual_tokenizer"),
+    graph.input("pixels", shape),
+    layout,
+    config,
+  );
   graph.output("codes", quantized.codes);
   const session = await openSession(graph, folder.weights);
   try {
@@ -104,7 +116,11 @@ function segments(folder: GoldenFolder, B: number, T: number): number[] {
 }
 
 /** Every activation of the forward pass, with the matrix that generation uses. */
-async function activations(folder: GoldenFolder, config: KeyeArConfig, { row, positions, B, T }: Packed): Promise<[string, HostTensor][]> {
+async function activations(
+  folder: GoldenFolder,
+  config: KeyeArConfig,
+  { row, positions, B, T }: Packed,
+): Promise<[string, HostTensor][]> {
   const { qwen_config: qwen } = config;
   const [D, slots, entries] = [qwen.embed_dim, qwen.n_q_tokens + 1, qwen.vocab_size + qwen.codebook_size];
   const all = B * T;
@@ -126,7 +142,13 @@ async function activations(folder: GoldenFolder, config: KeyeArConfig, { row, po
   );
   const each = Int32Array.from({ length: all }, (_, i) => i);
   const next = each.map((i) => (i % T === T - 1 ? i + 1 - T : i + 1)); // the last position of a row is fed the row's first block
-  const predicted = predictNextBlocks(root, read, constant(each, [all]), constant(next, [all]), languageModelConfig(config));
+  const predicted = predictNextBlocks(
+    root,
+    read,
+    constant(each, [all]),
+    constant(next, [all]),
+    languageModelConfig(config),
+  );
   const { trunk, output } = languageModelPaths(root);
   const normed = finalNorm(trunk, predicted.output, qwen.norm_eps);
   graph.output("embed_aggregated", read.embeddings.inputs.reshape([B, T, D]));
@@ -136,7 +158,13 @@ async function activations(folder: GoldenFolder, config: KeyeArConfig, { row, po
   graph.output("token_head_in", predicted.input);
   graph.output("token_head_out", predicted.output);
   graph.output("logits", normed.linear(outputMatrix(output, entries, D)).reshape([B, T, slots, entries]));
-  graph.output("train_hidden", normed.reshape([B, T, slots, D]).slice(1, 0, T - 1).reshape([B, (T - 1) * slots, D]));
+  graph.output(
+    "train_hidden",
+    normed
+      .reshape([B, T, slots, D])
+      .slice(1, 0, T - 1)
+      .reshape([B, (T - 1) * slots, D]),
+  );
   const session = await openSession(graph, folder.weights);
   try {
     return Object.entries(await session.run({}));
@@ -146,12 +174,19 @@ async function activations(folder: GoldenFolder, config: KeyeArConfig, { row, po
 }
 
 /** Loss, gradients, and the weights after clipping and one AdamW step, by the code that trains. */
-async function trainingStep(folder: GoldenFolder, config: KeyeArConfig, { row, positions, B, T }: Packed): Promise<[string, HostTensor][]> {
+async function trainingStep(
+  folder: GoldenFolder,
+  config: KeyeArConfig,
+  { row, positions, B, T }: Packed,
+): Promise<[string, HostTensor][]> {
   const { qwen_config: qwen } = config;
   const vocabulary = blockVocabulary(qwen);
   const slots = vocabulary.codesPerPatch + 1;
   const all = blockLabels(row.blocks, row.lossMask, vocabulary);
-  const scoredBlocks = Array.from({ length: all.labels.length / slots }, (_, t) => all.labels[t * slots] !== IGNORED).filter(Boolean).length;
+  const scoredBlocks = Array.from(
+    { length: all.labels.length / slots },
+    (_, t) => all.labels[t * slots] !== IGNORED,
+  ).filter(Boolean).length;
   const sizes = { blocks: B * T, scoredBlocks, labels: all.count };
   const { feeds, scored } = trainingFeeds(row, languageModelConfig(config), sizes);
   const rope = rotary1d(positions, qwen.head_dim, qwen.rope_base);
@@ -163,7 +198,11 @@ async function trainingStep(folder: GoldenFolder, config: KeyeArConfig, { row, p
   const store = await loadStore(traceLoss(trace).graph, folder.weights);
   const training = await TrainGraph.open(trace, store);
   try {
-    const { loss, rowLosses } = await training.run({ ...feeds, cos: f32(rope.cos, angles), sin: f32(rope.sin, angles) });
+    const { loss, rowLosses } = await training.run({
+      ...feeds,
+      cos: f32(rope.cos, angles),
+      sin: f32(rope.sin, angles),
+    });
     const losses = rowLosses!.data as Float32Array;
     const kinds = lossByKind(losses, scored.labels, scored.count, vocabulary);
     const results: [string, HostTensor][] = [
@@ -173,7 +212,8 @@ async function trainingStep(folder: GoldenFolder, config: KeyeArConfig, { row, p
       ["eos_loss", f32([kinds.eos], [])],
       ...shifted(all.labels, all.weights, losses, B, T, slots),
     ];
-    const copy = (region: "gradients" | "values", path: string) => f32(store.view(region, path).slice(), store.parameters.get(path)!.shape);
+    const copy = (region: "gradients" | "values", path: string) =>
+      f32(store.view(region, path).slice(), store.parameters.get(path)!.shape);
     for (const path of training.trained) results.push([`grad.${path}`, copy("gradients", path)]);
     const options = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.01, clipValue: 0.01 } as const;
     new AdamW(store, options, (path) => training.trained.has(path)).update(1, 1e-3);
@@ -185,16 +225,42 @@ async function trainingStep(folder: GoldenFolder, config: KeyeArConfig, { row, p
 }
 
 /** Labels, weights and losses of all slots [B, (T-1)*(N+1)]: those between two rows left out, 0 where nothing is scored. */
-function shifted(labels: Int32Array, weights: Float32Array, losses: Float32Array, B: number, T: number, slots: number): [string, HostTensor][] {
+function shifted(
+  labels: Int32Array,
+  weights: Float32Array,
+  losses: Float32Array,
+  B: number,
+  T: number,
+  slots: number,
+): [string, HostTensor][] {
   const full = new Float32Array(labels.length);
   let next = 0;
   for (let i = 0; i < labels.length; i++) if (labels[i] !== IGNORED) full[i] = losses[next++]!;
   const isInside = (i: number) => Math.floor(i / slots) % T !== T - 1;
   const wide = [B, (T - 1) * slots];
   return [
-    ["labels", hostTensor("i32", labels.filter((_, i) => isInside(i)), wide)],
-    ["weights", f32(weights.filter((_, i) => isInside(i)), wide)],
-    ["per_token_loss", f32(full.filter((_, i) => isInside(i)), [B * (T - 1) * slots])],
+    [
+      "labels",
+      hostTensor(
+        "i32",
+        labels.filter((_, i) => isInside(i)),
+        wide,
+      ),
+    ],
+    [
+      "weights",
+      f32(
+        weights.filter((_, i) => isInside(i)),
+        wide,
+      ),
+    ],
+    [
+      "per_token_loss",
+      f32(
+        full.filter((_, i) => isInside(i)),
+        [B * (T - 1) * slots],
+      ),
+    ],
   ];
 }
 

@@ -101,9 +101,19 @@ function shiftedLoss(graph: Graph, logits: Tensor, labels: readonly number[]): T
   const count = targets.filter((label) => label !== IGNORED).length;
   const losses = crossEntropy(
     logits.reshape([B * T, V]),
-    graph.constant(Int32Array.from(targets, (label) => Math.max(label, 0)), [B * T]),
+    graph.constant(
+      Int32Array.from(targets, (label) => Math.max(label, 0)),
+      [B * T],
+    ),
   );
-  return losses.mul(graph.constant(targets.map((label) => (label === IGNORED ? 0 : 1 / count)), [B * T])).sum([0]);
+  return losses
+    .mul(
+      graph.constant(
+        targets.map((label) => (label === IGNORED ? 0 : 1 / count)),
+        [B * T],
+      ),
+    )
+    .sum([0]);
 }
 
 /** The logits again by a prefill of about half the row and single steps after it. */
@@ -123,14 +133,21 @@ async function cachedLogits(
   }));
   const { logits, added } = trace(graph, [B, "S"], config, { rows, room: "C" });
   graph.output("logits", logits);
-  graph.output("added", concat(added.flatMap(({ keys, values }) => [keys, values]), 0));
+  graph.output(
+    "added",
+    concat(
+      added.flatMap(({ keys, values }) => [keys, values]),
+      0,
+    ),
+  );
   const cache = new KeyValueCache({ layers, heads: K, width: E, batch: B });
   const out = new Float32Array(B * T * V);
   const session = await openSession(graph, weights);
   try {
     for (let t = 0; t < T; ) {
       const S = t === 0 ? Math.ceil(T / 2) : 1;
-      const part = (values: readonly number[]) => Array.from({ length: B * S }, (_, i) => values[Math.floor(i / S) * T + t + (i % S)]!);
+      const part = (values: readonly number[]) =>
+        Array.from({ length: B * S }, (_, i) => values[Math.floor(i / S) * T + t + (i % S)]!);
       const step = await session.run({
         ...feeds(part(ids), part(positions), [B, S], cacheMask(S, cache.length, cache.feedCapacity), config),
         ...cache.feeds(),

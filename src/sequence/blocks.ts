@@ -14,7 +14,11 @@ export function textBlock(id: number, vocabulary: BlockVocabulary): BlockIds {
  * Expands rows of ids [T] into blocks [T, N+1]: the k-th placeholder takes row k of `pictureIds` [M, N], every other id
  * becomes a text block. Throws unless there are as many placeholders as rows.
  */
-export function expandRow(ids: ArrayLike<number>, pictureIds: ArrayLike<number>, vocabulary: BlockVocabulary): BlockIds {
+export function expandRow(
+  ids: ArrayLike<number>,
+  pictureIds: ArrayLike<number>,
+  vocabulary: BlockVocabulary,
+): BlockIds {
   const { codesPerPatch: N, imagePad, qEos } = vocabulary;
   const slots = N + 1;
   const blocks = new Int32Array(ids.length * slots).fill(qEos);
@@ -28,7 +32,9 @@ export function expandRow(ids: ArrayLike<number>, pictureIds: ArrayLike<number>,
     used++;
   }
   if (used * N !== pictureIds.length) {
-    throw new Error(`${used} image placeholders in the text, but ids for ${pictureIds.length / N} positions of pictures`);
+    throw new Error(
+      `${used} image placeholders in the text, but ids for ${pictureIds.length / N} positions of pictures`,
+    );
   }
   return blocks;
 }

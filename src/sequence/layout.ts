@@ -38,7 +38,10 @@ export function isVisual(id: number, vocabulary: BlockVocabulary): boolean {
 }
 
 /** First id of book i, and the first id after it. */
-export function bookRange(book: number, { vocabSize, codebookSize, codesPerPatch }: BlockVocabulary): readonly [number, number] {
+export function bookRange(
+  book: number,
+  { vocabSize, codebookSize, codesPerPatch }: BlockVocabulary,
+): readonly [number, number] {
   const size = codebookSize / codesPerPatch;
   return [vocabSize + book * size, vocabSize + (book + 1) * size];
 }

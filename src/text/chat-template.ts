@@ -2,7 +2,7 @@
 // Each picture becomes <|vision_start|><|image_pad|><|vision_end|>; its codes take the pad's place later (sequence/).
 
 import { Template } from "@huggingface/jinja";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { TextTokenizer } from "./tokenizer.ts";
 
 export type Role = "system" | "user" | "assistant";
 
@@ -38,11 +38,10 @@ export class ChatTemplate {
    * The conversation as ids, with one <|image_pad|> for each picture.
    * Where a message spells out a special token, that message is encoded apart from its surroundings as plain text.
    */
-  encode(messages: readonly Message[], tokenizer: Tokenizer, options: RenderOptions = {}): number[] {
+  encode(messages: readonly Message[], tokenizer: TextTokenizer, options: RenderOptions = {}): number[] {
     const spelled: string[] = [];
-    const names = [...tokenizer.specialIds.keys()];
     const guard = (text: string): string => {
-      if (!names.some((name) => text.includes(name)) && !text.includes(OPEN)) return text;
+      if (!SUSPICIOUS.test(text)) return text;
       return `${OPEN}${spelled.push(text) - 1}${CLOSE}`;
     };
     const rendered = this.render(
@@ -70,6 +69,9 @@ export function picturesOf<Image>(messages: readonly Message<Image>[]): Image[] 
     typeof content === "string" ? [] : content.flatMap((part) => (part.type === "image" ? [part.image] : [])),
   );
 }
+
+/** What every special token starts with, or the marks below. Such a text loses merges across its two ends, nothing else. */
+const SUSPICIOUS = /<\||\ue000/;
 
 /** Private-use characters around the number of a text that is encoded apart; a text that holds one is guarded too. */
 const OPEN = "\ue000";

@@ -1,10 +1,12 @@
-// npm run data -- [--side 96] [--cache FOLDER]: fetches the emoji packages and draws the pictures that training reads,
-// then the small held-out sample that lies in the repository (--heldout FOLDER, default data/heldout).
+// npm run data -- [--side 96] [--cache FOLDER]: fetches the emoji packages and draws the pictures that training reads.
+// With --heldout data/heldout also the small held-out sample that lies in the repository.
 
 import { parseArgs } from "node:util";
+import { openCorpus } from "./corpus.ts";
 import { defaultCacheFolder, fetchPackages } from "./icon-sets.ts";
 import { renderPictures } from "./render.ts";
 import { isHeldOutConcept, splitOf, splits } from "./split.ts";
+import { writeHeldOut } from "./write-heldout.ts";
 
 const { values } = parseArgs({
   options: { side: { type: "string", default: "96" }, cache: { type: "string" }, heldout: { type: "string" } },
@@ -23,4 +25,8 @@ const heldOut = hexcodes.filter(isHeldOutConcept).length;
 log(`${hexcodes.length} concepts, ${heldOut} of them held out; ${index.pictures.length} pictures in ${cache}`);
 for (const split of splits) {
   log(`${split}: ${index.pictures.filter(({ hexcode, style }) => splitOf(hexcode, style) === split).length} pictures`);
+}
+if (values.heldout !== undefined) {
+  const count = await writeHeldOut(values.heldout, await openCorpus(cache, side), index.licenses);
+  log(`${values.heldout}: ${count} held-out pictures`);
 }

@@ -1,0 +1,78 @@
+// Reads the held-out pictures that lie in the repository (data/heldout): emoji in a style that training never saw.
+// One sheet of equal squares with an index, and a few single pictures for the demo.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { decodeImage } from "../image/codec.node.ts";
+import type { Picture } from "../image/picture.ts";
+
+export interface HeldOutPicture {
+  readonly picture: Picture;
+  readonly name: string;
+  /** The right answer to "What is this?", for known concepts. */
+  readonly caption: string;
+  readonly hexcode: string;
+  /** Whether training saw the concept in other styles. */
+  readonly isKnownConcept: boolean;
+}
+
+export interface DemoPicture {
+  readonly path: string;
+  readonly caption: string;
+  /** Whether the model was trained on the concept (or on scenes of this kind). */
+  readonly isKnown: boolean;
+  /** A further question that the picture answers. */
+  readonly question?: string;
+  readonly answer?: string;
+}
+
+/** From the sources (src/eval) as from the build (dist/eval) the package's root is two folders up. */
+const defaultFolder = fileURLToPath(new URL("../../data/heldout/", import.meta.url));
+
+/** Every held-out picture: known concepts first, then those that training never saw in any style. */
+export async function openHeldOut(folder = defaultFolder): Promise<HeldOutPicture[]> {
+  const index = (await readJson(join(folder, "index.json"))) as {
+    side: number;
+    columns: number;
+    pictures: Omit<HeldOutPicture, "picture">[];
+  };
+  const path = join(folder, "sheet.png");
+  const sheet = await decodeImage(await read(path), path);
+  const rows = Math.ceil(index.pictures.length / index.columns);
+  if (sheet.width !== index.columns * index.side || sheet.height !== rows * index.side) {
+    throw new Error(
+      `${path} is ${sheet.width} x ${sheet.height}, its index wants ${index.columns} x ${rows} squares of ${index.side}`,
+    );
+  }
+  return index.pictures.map((entry, i) => ({ ...entry, picture: cutSquare(sheet, i, index) }));
+}
+
+/** The pictures that the demo shows, in its order. */
+export async function listDemoPictures(folder = join(defaultFolder, "demo")): Promise<DemoPicture[]> {
+  const index = (await readJson(join(folder, "index.json"))) as (Omit<DemoPicture, "path"> & { file: string })[];
+  return index.map(({ file, ...entry }) => ({ ...entry, path: join(folder, file) }));
+}
+
+function cutSquare(sheet: Picture, i: number, { side, columns }: { side: number; columns: number }): Picture {
+  const data = new Uint8Array(side * side * 3);
+  const start = (Math.floor(i / columns) * side * sheet.width + (i % columns) * side) * 3;
+  for (let y = 0; y < side; y++) {
+    const from = start + y * sheet.width * 3;
+    data.set(sheet.data.subarray(from, from + side * 3), y * side * 3);
+  }
+  return { width: side, height: side, data };
+}
+
+async function readJson(path: string): Promise<unknown> {
+  return JSON.parse(new TextDecoder().decode(await read(path)));
+}
+
+async function read(path: string): Promise<Uint8Array> {
+  return readFile(path).catch((cause: NodeJS.ErrnoException) => {
+    throw new Error(
+      `${path}: cannot be read (${cause.code}). \`npm run data -- --heldout data/heldout\` makes it again`,
+      { cause },
+    );
+  });
+}

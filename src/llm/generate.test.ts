@@ -1,0 +1,162 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { expandRow, findPictures, textBlock } from "../sequence/blocks.ts";
+import { bookRange } from "../sequence/layout.ts";
+import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
+import { type GenerateOptions, generate, type WrittenBlock } from "./generate.ts";
+import { LanguageModel } from "./language-model.ts";
+import { sampleId } from "./sampling.ts";
+
+const folder = join(import.meta.dirname, "../../test/golden/ar");
+let model: LanguageModel;
+let trained: LanguageModel;
+let weights: Checkpoint[];
+
+beforeAll(async () => {
+  const { default: golden } = await import("../../test/golden/ar/config.json", { with: { type: "json" } });
+  const config = {
+    qwen: unifiedQwen3ConfigSchema.parse(golden.qwen),
+    head: tokenHeadConfigSchema.parse(golden.token_decoder),
+  };
+  weights = await Promise.all(
+    ["weights", "weights_trained"].map((name) => openCheckpoint(join(folder, `${name}.safetensors`))),
+  );
+  model = await LanguageModel.open(config, weights[0]!, { threads: 1 });
+  trained = await LanguageModel.open(config, weights[1]!, { threads: 1 });
+});
+
+afterAll(async () => {
+  await Promise.all([model, trained].map((each) => each.dispose()));
+  await Promise.all(weights.map((each) => each.close()));
+});
+
+async function collect(from: LanguageModel, ids: readonly number[], options: GenerateOptions): Promise<WrittenBlock[]> {
+  const blocks: WrittenBlock[] = [];
+  for await (const block of generate(from, from.start(), expandRow(ids, [], from.vocabulary), options))
+    blocks.push(block);
+  return blocks;
+}
+
+const prompt = [2, 3, 8, 87, 4, 91];
+
+describe("a sequence", () => {
+  test("has the same hidden states read at once, in parts and block by block, beyond the cache's first capacity", async () => {
+    const ids = Array.from({ length: 80 }, (_, i) => (7 * i) % 89);
+    const blocks = expandRow(ids, [], model.vocabulary);
+    const whole = model.start();
+    await whole.read(blocks);
+    const steps = model.start();
+    const ends = [7, 20, ...Array.from({ length: 60 }, (_, i) => 21 + i)];
+    for (const end of ends) await steps.read(blocks.subarray(steps.length * 5, end * 5));
+    expect(steps.length).toBe(80);
+    const [a, b] = [whole.hidden(0, 80), steps.hidden(0, 80)];
+    expect(Math.max(...a.map((x, i) => Math.abs(x - b[i]!)))).toBeLessThan(2e-5);
+  });
+
+  test("draws a visual block in one run as slot by slot", async () => {
+    const sequence = model.start();
+    await sequence.read(expandRow(prompt, [], model.vocabulary));
+    const greedy = { temperature: 0, topK: 0, topP: 1 };
+    const { ids } = await sequence.drawVisualBlock(greedy, () => 0);
+    const slots: number[] = [];
+    for (let i = 0; i < 4; i++)
+      slots.push(sampleId(await sequence.scoreSlot(slots), [bookRange(i, model.vocabulary)], greedy, 0));
+    expect([...ids]).toEqual(slots);
+  });
+
+  test("draws in one run with the shares that sampleId has", async () => {
+    const sequence = model.start();
+    await sequence.read(expandRow(prompt, [], model.vocabulary));
+    const options = { temperature: 0.8, topK: 5, topP: 0.85 };
+    const logits = await sequence.scoreSlot([]);
+    const [found, wanted] = [new Map<number, number>(), new Map<number, number>()];
+    const n = 3000;
+    const { counterRandom } = await import("../random/counter.ts");
+    const random = counterRandom(1, "test");
+    for (let i = 0; i < n; i++) {
+      const { ids } = await sequence.drawVisualBlock(
+        options,
+        (slot, rank) => -Math.log(-Math.log(random.uniform(i * 64 + slot * 16 + rank))),
+      );
+      found.set(ids[0]!, (found.get(ids[0]!) ?? 0) + 1 / n);
+      const id = sampleId(logits, [bookRange(0, model.vocabulary)], options, (i + 0.5) / n);
+      wanted.set(id, (wanted.get(id) ?? 0) + 1 / n);
+    }
+    expect([...found.keys()].sort()).toEqual([...wanted.keys()].sort());
+    for (const [id, share] of wanted)
+      expect(Math.abs(found.get(id)! - share)).toBeLessThan(4 * Math.sqrt((share * (1 - share)) / n));
+  });
+});
+
+describe("generation", () => {
+  test("writes the memorised picture, ends it and hands over the states from its start to its end", async () => {
+    const inputs = await readSafetensors(join(folder, "inputs.safetensors"));
+    const outputs = await readSafetensors(join(folder, "outputs_generation.safetensors"));
+    const ids = Array.from(inputs.get("gen_image_prompt")!.data, Number);
+    const blocks = await collect(trained, ids, { maxNewBlocks: 20, temperature: 0 });
+    const written = blocks.flatMap((block) => [...block.ids]);
+    const wanted = Array.from(outputs.get("gen_trained_image.ids")!.data, Number).slice(ids.length * 5);
+    expect(written).toEqual(wanted);
+    const { picture } = blocks.at(-2)!;
+    expect([...picture!.ids]).toEqual(wanted.filter((_, i) => i < 20 && i % 5 < 4));
+    const hidden = outputs.get("gen_trained_image.hidden")!.data as Float32Array;
+    const states = hidden.subarray((ids.length - 1) * 64, (ids.length + 5) * 64);
+    expect(picture!.hidden.length).toBe(states.length);
+    expect(Math.max(...picture!.hidden.map((x, i) => Math.abs(x - states[i]!)))).toBeLessThan(1e-3);
+  });
+
+  test.each([{ temperature: 0 }, { temperature: 1.5, topK: 0, topP: 1 }])(
+    "with %o keeps to the grammar and to the picture's size",
+    async (sampling) => {
+      const { vocabulary } = model;
+      const blocks = await collect(model, prompt, {
+        maxNewBlocks: 25,
+        blocksPerPicture: 6,
+        stopIds: [],
+        seed: 3,
+        ...sampling,
+      });
+      expect(blocks.length).toBe(25);
+      expect(blocks.slice(0, 6).map(({ kind }) => kind)).toEqual(Array(6).fill("visual"));
+      expect(blocks[6]!.picture!.ids.length).toBe(24);
+      for (const { ids, kind } of blocks) {
+        if (kind === "text") expect([...ids]).toEqual([...textBlock(ids[0]!, vocabulary)]);
+        else {
+          ids.subarray(0, 4).forEach((id, i) => {
+            const [start, end] = bookRange(i, vocabulary);
+            expect(id >= start && id < end).toBe(true);
+          });
+        }
+      }
+      const row = Int32Array.from([...expandRow(prompt, [], vocabulary), ...blocks.flatMap(({ ids }) => [...ids])]);
+      expect(findPictures(row, vocabulary)[0]!.ids).toEqual(blocks[6]!.picture!.ids);
+    },
+  );
+
+  test("depends on the seed alone", async () => {
+    const run = async (seed: number) =>
+      (await collect(model, prompt, { maxNewBlocks: 12, temperature: 1, topK: 0, seed })).map(({ ids }) => [...ids]);
+    expect(await run(1)).toEqual(await run(1));
+    expect(await run(1)).not.toEqual(await run(2));
+  });
+
+  test("stops after exactly the blocks asked for, and at an aborted signal with its reason", async () => {
+    expect((await collect(model, prompt, { maxNewBlocks: 1, temperature: 0 })).length).toBe(1);
+    const controller = new AbortController();
+    const seen: WrittenBlock[] = [];
+    const run = async () => {
+      for await (const block of generate(model, model.start(), expandRow(prompt, [], model.vocabulary), {
+        maxNewBlocks: 50,
+        signal: controller.signal,
+      })) {
+        seen.push(block);
+        if (seen.length === 2) controller.abort(new Error("enough"));
+      }
+    };
+    await expect(run()).rejects.toThrow("enough");
+    expect(seen.length).toBe(2);
+    await expect(collect(model, prompt, { maxNewBlocks: 0 })).rejects.toThrow("maxNewBlocks");
+  });
+});

@@ -1,0 +1,116 @@
+// Writes the held-out sample that lies in the repository: the style that training never sees, as one PNG sheet with an index,
+// a few single pictures for the demo, and the licences. Evaluation and demo need nothing else (eval/heldout.ts reads it).
+
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writePng } from "../../image/codec.node.ts";
+import type { Picture } from "../../image/picture.ts";
+import { replaceFile } from "../../runtime/atomic-file.ts";
+import type { Corpus, Sample } from "./corpus.ts";
+import type { License } from "./icon-sets.ts";
+import { HELD_OUT_STYLE } from "./split.ts";
+
+const COLUMNS = 24;
+
+/** Clear pictures of known concepts, two of unknown ones, and scenes by their index: what the demo shows. */
+const demoConcepts = ["dog face", "rocket", "sunflower", "guitar", "octopus", "hamburger", "umbrella", "strawberry"];
+const demoUnknown = ["red apple", "zipper face"];
+const demoScenes = 2;
+const DEMO_SCENE_SEED = 404;
+
+/** Writes sheet.png, index.json, LICENSES.md and demo/ into `folder`; the same corpus gives the same files. */
+export async function writeHeldOut(
+  folder: string,
+  corpus: Corpus,
+  licenses: Readonly<Record<string, License>>,
+): Promise<number> {
+  await mkdir(join(folder, "demo"), { recursive: true });
+  const known = corpus.entries("heldOutStyle").map((_, i) => corpus.sample("emoji", "heldOutStyle", 0, i));
+  const unknown = corpus
+    .entries("heldOutConcept")
+    .map((_, i) => corpus.sample("emoji", "heldOutConcept", 0, i))
+    .filter(({ concept }) => concept?.style === HELD_OUT_STYLE);
+  const samples = [...known, ...unknown];
+  await writePng(
+    join(folder, "sheet.png"),
+    arrange(
+      samples.map(({ picture }) => picture),
+      corpus.side,
+    ),
+  );
+  const pictures = samples.map(({ caption, concept }, i) => ({
+    name: concept!.name,
+    caption,
+    hexcode: concept!.hexcode,
+    isKnownConcept: i < known.length,
+  }));
+  await writeJson(join(folder, "index.json"), { style: HELD_OUT_STYLE, side: corpus.side, columns: COLUMNS, pictures });
+  await writeDemo(join(folder, "demo"), corpus, known, unknown);
+  await writeText(join(folder, "LICENSES.md"), describeLicenses(licenses));
+  return samples.length;
+}
+
+async function writeDemo(
+  folder: string,
+  corpus: Corpus,
+  known: readonly Sample[],
+  unknown: readonly Sample[],
+): Promise<void> {
+  const scenes = Array.from({ length: demoScenes }, (_, i) =>
+    corpus.sample("scene", "heldOutStyle", DEMO_SCENE_SEED, i),
+  );
+  const chosen = [
+    ...known.filter(({ concept }) => demoConcepts.includes(concept!.name)),
+    ...scenes,
+    ...unknown.filter(({ concept }) => demoUnknown.includes(concept!.name)),
+  ];
+  const index = [];
+  for (const sample of chosen) {
+    const name = sample.concept?.name ?? sample.caption;
+    const file = `${name.replace(/[^a-z]+/gi, "-").toLowerCase()}.png`;
+    await writePng(join(folder, file), sample.picture);
+    const { question, caption } = sample;
+    const isKnown = !unknown.includes(sample);
+    index.push({ file, caption, isKnown, ...(question && { question: question.question, answer: question.answer }) });
+  }
+  await writeJson(join(folder, "index.json"), index);
+}
+
+/** Pictures row by row on one white sheet. */
+function arrange(pictures: readonly Picture[], side: number): Picture {
+  const rows = Math.ceil(pictures.length / COLUMNS);
+  const width = COLUMNS * side;
+  const data = new Uint8Array(width * rows * side * 3).fill(255);
+  for (const [i, picture] of pictures.entries()) {
+    const start = (Math.floor(i / COLUMNS) * side * width + (i % COLUMNS) * side) * 3;
+    for (let y = 0; y < side; y++) {
+      data.set(picture.data.subarray(y * side * 3, (y + 1) * side * 3), start + y * width * 3);
+    }
+  }
+  return { width, height: rows * side, data };
+}
+
+function describeLicenses(licenses: Readonly<Record<string, License>>): string {
+  const row = ([style, { title, author, url }]: [string, License]) => `| ${style} | ${author} | ${title} | ${url} |`;
+  return `# Licences of the pictures
+
+The pictures in this folder are drawings of Twemoji (${licenses[HELD_OUT_STYLE]!.url}), copyright Twitter, Inc and other
+contributors, under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). They were drawn at 96 x 96 pixels, a little
+smaller than the frame, on white. The scenes of coloured shapes are drawn by this project and are under its own licence.
+
+kelix-nano was trained on drawings of the other sets below, which are not in this repository; names come from emojibase-data
+(MIT). \`npm run data\` fetches all of them from npm as \`@iconify-json/<set>\`.
+
+| set | author | licence | source |
+|---|---|---|---|
+${Object.entries(licenses).map(row).join("\n")}
+`;
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeText(path, `${JSON.stringify(value, null, 1)}\n`);
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  await replaceFile(path, (file) => writeFile(file, text));
+}
