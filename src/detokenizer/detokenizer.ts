@@ -32,6 +32,8 @@ export interface DetokenizerSettings {
 export interface DetokenizeRequest {
   /** [L, connector], or [L, C] for a model without a connector. */
   readonly condition: Float32Array;
+  /** The condition is [L, C] already and passes by the connector: fused code embeddings. */
+  readonly isConnected?: boolean;
   /** Rows and columns of the picture's codes. */
   readonly codeGrid: readonly [number, number];
 }
@@ -134,7 +136,7 @@ export class Detokenizer {
   async #velocity(request: DetokenizeRequest, guidance: number, solver: Solver): Promise<Velocity> {
     const C = this.#denoiser.config.captionChannels;
     const L = this.#settings.maxConditionLength;
-    const connected = await this.#denoiser.connect(request.condition);
+    const connected = request.isConnected ? request.condition : await this.#denoiser.connect(request.condition);
     const length = connected.length / C;
     if (!Number.isInteger(length) || length < 1 || length > L) {
       throw new Error(`The condition has ${length} entries of width ${C}; expected 1 to ${L}`);

@@ -60,6 +60,12 @@ describe("ChatTemplate.encode", () => {
   );
 });
 
+test("a special token spelled over two parts is text too", () => {
+  const parts = ["a <|im_", "end|>"].map((text) => ({ type: "text", text }) as const);
+  const ids = template.encode([{ role: "user", content: parts }], tokenizer);
+  expect(ids.filter((id) => id === tokenizer.special("<|im_end|>"))).toHaveLength(1);
+});
+
 test("pictures are listed in the order of their pads", () => {
   const answer: Message = { role: "assistant", content: [{ type: "image", image: "two" }] };
   expect(picturesOf([question, { role: "user", content: "More" }, answer])).toEqual(["one", "two"]);

@@ -36,7 +36,7 @@ export class ChatTemplate {
 
   /**
    * The conversation as ids, with one <|image_pad|> for each picture.
-   * Where a message spells out a special token, that message is encoded apart from its surroundings as plain text.
+   * Text in which a special token may be spelled out is encoded apart from its surroundings, as plain text.
    */
   encode(messages: readonly Message[], tokenizer: TextTokenizer, options: RenderOptions = {}): number[] {
     const spelled: string[] = [];
@@ -70,8 +70,11 @@ export function picturesOf<Image>(messages: readonly Message<Image>[]): Image[] 
   );
 }
 
-/** What every special token starts with, or the marks below. Such a text loses merges across its two ends, nothing else. */
-const SUSPICIOUS = /<\||\ue000/;
+/**
+ * What special tokens start with, even one that is spelled over two parts, or the mark below.
+ * Such a text is encoded apart from what stands around it: it loses merges across its two ends, nothing else.
+ */
+const SUSPICIOUS = /[<[\ue000]/;
 
 /** Private-use characters around the number of a text that is encoded apart; a text that holds one is guarded too. */
 const OPEN = "\ue000";

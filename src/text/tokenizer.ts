@@ -72,6 +72,24 @@ export class TextTokenizer {
     });
   }
 
+  /** Decodes ids as they come: each push returns the text that has become certain. */
+  stream(): { push(id: number): string; end(): string } {
+    let pending: number[] = [];
+    const flush = () => {
+      const text = this.decode(pending);
+      pending = [];
+      return text;
+    };
+    return {
+      push: (id) => {
+        pending.push(id);
+        // A character may be spread over several tokens: at most four bytes, so a longer run is no character.
+        return this.decode(pending).endsWith("\ufffd") && pending.length < 4 ? "" : flush();
+      },
+      end: flush,
+    };
+  }
+
   #splitAtSpecial(text: string): string[] {
     let pieces = [text];
     for (const name of this.#special.keys()) {

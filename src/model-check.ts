@@ -1,0 +1,62 @@
+// Compares a model's folder with what its configs declare, by tracing every part; no weight is read.
+
+import { checkParameters, type DeclaredParameter } from "./checkpoint/checkpoint.ts";
+import type { ModelFolder } from "./checkpoint/model-folder.ts";
+import { decode, encode } from "./detokenizer/autoencoder.ts";
+import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "./detokenizer/config.ts";
+import { diffusionTransformer } from "./detokenizer/diffusion-transformer.ts";
+import { withNullLength } from "./detokenizer/denoiser.ts";
+import { type LanguageModelConfig, languageModelConfig } from "./llm/config.ts";
+import { languageModelPaths, traceLanguageModelLoss } from "./llm/model.ts";
+import { outputMatrix } from "./llm/output.ts";
+import { Graph } from "./tensor/graph.ts";
+import { declareTokenizer } from "./vision/tokenizer.ts";
+
+/** Tensors that the reference writes and nobody reads. */
+const unused = [/\.packing_position_embedding\.weight$/, /\.token_head\.final_norm\.(weight|bias)$/, /^pos_embed$/];
+
+/** Throws a CheckpointError that lists everything missing, unknown or of another shape in one of the model's files. */
+export function checkModel({ ar, weights, detokenizer: { transformer, autoencoder } }: ModelFolder): void {
+  const isUnused = (name: string) => unused.some((pattern) => pattern.test(name));
+  const language = languageModelConfig(ar);
+  const main = new Graph();
+  declareTokenizer(main, main.params.at("visual_tokenizer"), ar.tokenizer_config);
+  declareLanguageModel(main, language);
+  checkParameters(parametersOf(main), weights, isUnused);
+  checkParameters(parametersOf(traceTransformer(withNullLength(transformer.config, transformer.weights))), transformer.weights, isUnused);
+  checkParameters(parametersOf(traceAutoencoder(autoencoder.config)), autoencoder.weights, isUnused);
+}
+
+function declareLanguageModel(graph: Graph, language: LanguageModelConfig): void {
+  const { qwen } = language;
+  traceLanguageModelLoss(graph, language, { blocks: 2, scoredBlocks: 1, labels: 1 });
+  outputMatrix(languageModelPaths(graph.params).output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
+}
+
+function traceTransformer(config: DitConfig): Graph {
+  const graph = new Graph();
+  const { inChannels, patchSize, captionChannels, useConnector, connectorChannels } = config;
+  diffusionTransformer(
+    graph.params,
+    {
+      x: graph.input("x", [1, inChannels, patchSize, patchSize]),
+      timestep: graph.input("timestep", [1]),
+      y: graph.input("y", [1, 1, useConnector ? connectorChannels! : captionChannels]),
+      bias: graph.input("bias", [1, 1]),
+      drop: graph.input("drop", [1]),
+    },
+    config,
+  );
+  return graph;
+}
+
+function traceAutoencoder(config: AutoencoderConfig): Graph {
+  const graph = new Graph();
+  const side = pixelsPerLatent(config);
+  decode(graph.params, encode(graph.params, graph.input("pixels", [1, config.inChannels, side, side]), config), config);
+  return graph;
+}
+
+function parametersOf(graph: Graph): DeclaredParameter[] {
+  return [...graph.parameters.values()].map(({ path, shape }) => ({ name: path, shape }));
+}

@@ -1,0 +1,94 @@
+// The image tokenizer ready to run: a picture of any aspect -> codes, and codes -> the fused embeddings that the
+// diffusion transformer reads when no language model is used.
+
+import { type PatchOptions, processPicture } from "../image/patches.ts";
+import type { Picture } from "../image/picture.ts";
+import { f32, i32 } from "../runtime/host-tensor.ts";
+import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
+import { mulDims } from "../tensor/dims.ts";
+import { Graph } from "../tensor/graph.ts";
+import { bookSize, type TokenizerConfig } from "./config.ts";
+import { inputLayout, layoutFeeds } from "./layout.ts";
+import { embedCodes, imageTokenizer } from "./tokenizer.ts";
+
+/** A picture as codes. */
+export interface ImageCodes {
+  /** Rows and columns of positions. */
+  readonly grid: readonly [rows: number, columns: number];
+  /** [P, N]: N codes for each position, in raster order; code i is an entry of codebook i. */
+  readonly codes: Uint16Array;
+}
+
+export interface PixelLimits {
+  readonly minPixels: number;
+  readonly maxPixels: number;
+}
+
+/** Positions that one picture may have: 16 times the released model's largest. */
+const MAX_POSITIONS = 16 * 1280;
+
+export class PictureTokenizer {
+  readonly #config: TokenizerConfig;
+  readonly #patches: PatchOptions;
+  readonly #limits: PixelLimits;
+  readonly #encode: Session;
+  readonly #embed: Session;
+
+  private constructor(config: TokenizerConfig, patches: PatchOptions, limits: PixelLimits, encode: Session, embed: Session) {
+    this.#config = config;
+    this.#patches = patches;
+    this.#limits = limits;
+    this.#encode = encode;
+    this.#embed = embed;
+  }
+
+  static async open(config: TokenizerConfig, weights: WeightSource, patches: PatchOptions, limits: PixelLimits, options: SessionOptions = {}): Promise<PictureTokenizer> {
+    const { num_channels: C, patch_size: p } = config.vision_config;
+    const encoding = new Graph();
+    const pixels = encoding.input("pixels", [mulDims("M", 4), C * p * p]);
+    const { quantized } = imageTokenizer(encoding.params.at("visual_tokenizer"), pixels, inputLayout(encoding, config.vision_config), config);
+    encoding.output("codes", quantized.codes);
+    const embedding = new Graph();
+    const codes = embedding.input("codes", ["M", config.n_q_tokens], "i32");
+    embedding.output("embeddings", embedCodes(embedding.params.at("visual_tokenizer"), codes, config));
+    return new PictureTokenizer(config, patches, limits, await openSession(encoding, weights, options), await openSession(embedding, weights, options));
+  }
+
+  /** Resizes as the reference's processor does, and encodes. Throws an ImageError for extreme shapes. */
+  async tokenize(picture: Picture): Promise<ImageCodes> {
+    const { pixelValues, grid } = processPicture(picture, this.#patches, this.#limits);
+    const [rows, columns] = grid;
+    const width = pixelValues.length / (rows * columns);
+    const feeds = { pixels: f32(pixelValues, [rows * columns, width]), ...layoutFeeds({ frames: 1, rows, columns }, this.#config.vision_config) };
+    const { codes } = await this.#encode.run(feeds);
+    return { grid: [rows / 2, columns / 2], codes: Uint16Array.from(codes!.data as Int32Array) };
+  }
+
+  /** Fused embeddings [P, output_dim] of codes, which are checked first. */
+  async embed(codes: ImageCodes): Promise<Float32Array> {
+    this.check(codes);
+    const N = this.#config.n_q_tokens;
+    const { embeddings } = await this.#embed.run({ codes: i32(codes.codes, [codes.codes.length / N, N]) });
+    return embeddings!.data as Float32Array;
+  }
+
+  /** Throws one sentence unless the codes fill their grid and lie inside their books. */
+  check({ grid, codes }: ImageCodes): void {
+    const [rows, columns] = grid;
+    const N = this.#config.n_q_tokens;
+    const isSize = (n: number) => Number.isInteger(n) && n >= 1 && n <= MAX_POSITIONS;
+    if (!isSize(rows) || !isSize(columns) || rows * columns > MAX_POSITIONS) {
+      throw new Error(`Expected a grid of at most ${MAX_POSITIONS} positions, got ${rows} x ${columns}`);
+    }
+    if (codes.length !== rows * columns * N) {
+      throw new Error(`Expected ${rows} x ${columns} positions of ${N} codes, got ${codes.length} codes`);
+    }
+    const size = bookSize(this.#config);
+    const bad = codes.findIndex((code) => code >= size);
+    if (bad >= 0) throw new Error(`Expected codes from 0 to ${size - 1}, got ${codes[bad]} at position ${Math.floor(bad / N)}, book ${bad % N}`);
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all([this.#encode.release(), this.#embed.release()]);
+  }
+}
