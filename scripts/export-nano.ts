@@ -15,7 +15,7 @@ const config = JSON.parse(await readFile("configs/nano/diffusion.json", "utf8"))
   languageModel: { config: { token_decoder_config: { d_model: number } } & Record<string, unknown>; weights: string };
   visualTokenizer: string;
 };
-const diffusion = process.env["KELIX_DIT"] ?? "runs/nano/diffusion";
+const diffusion = process.env.KELIX_DIT ?? "runs/nano/diffusion";
 
 type Tensors = Map<string, HostTensor>;
 
@@ -49,4 +49,9 @@ await write("", "model.safetensors", new Map([...tokenizer, ...language]), confi
 const steps = JSON.parse(await readFile(`${diffusion}/config.json`, "utf8")).steps as number;
 const transformer = await collect(`${diffusion}/checkpoints/step-${steps}/average.safetensors`, () => true);
 await write("dit", "model.safetensors", transformer, config.config);
-await write("vae", "diffusion_pytorch_model.safetensors", await collect(config.autoencoder.weights, () => true), config.autoencoder.config);
+await write(
+  "vae",
+  "diffusion_pytorch_model.safetensors",
+  await collect(config.autoencoder.weights, () => true),
+  config.autoencoder.config,
+);

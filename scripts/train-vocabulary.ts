@@ -8,13 +8,26 @@ import { defaultCacheFolder } from "../src/train/data/icon-sets.ts";
 
 const SIZE = 1536;
 const folder = "models/kelix-nano";
-const special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|q_eos|>"];
+const special = [
+  "<|endoftext|>",
+  "<|im_start|>",
+  "<|im_end|>",
+  "<|vision_start|>",
+  "<|vision_end|>",
+  "<|image_pad|>",
+  "<|q_eos|>",
+];
 
 const corpus = await openCorpus(defaultCacheFolder());
 const captions = [...new Set(corpus.entries("train").map(({ caption }) => caption))].sort();
 const turns = Array<string>(200).fill("user\nassistant\nsystem\n");
 const vocabulary = trainBpe([...turns, ...corpusTexts(captions, 4000)], { size: SIZE, special });
 await writeFile(`${folder}/tokenizer.json`, `${JSON.stringify(tokenizerJson(vocabulary, SIZE), null, 1)}\n`);
-const config = { tokenizer_class: "PreTrainedTokenizerFast", eos_token: "<|im_end|>", pad_token: "<|endoftext|>", model_max_length: 1024 };
+const config = {
+  tokenizer_class: "PreTrainedTokenizerFast",
+  eos_token: "<|im_end|>",
+  pad_token: "<|endoftext|>",
+  model_max_length: 1024,
+};
 await writeFile(`${folder}/tokenizer_config.json`, `${JSON.stringify(config, null, 2)}\n`);
 console.error(`${vocabulary.tokens.length} tokens and ${special.length} special ones`);

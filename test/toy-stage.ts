@@ -17,7 +17,9 @@ export function openToyStage(seed: number): Stage {
       },
     },
     async batch(step) {
-      const x = counterRandom(seed, "toy").fork(step).fillNormal(new Float32Array(ROWS * 3));
+      const x = counterRandom(seed, "toy")
+        .fork(step)
+        .fillNormal(new Float32Array(ROWS * 3));
       const y = Float32Array.from({ length: ROWS }, (_, i) => 3 * Math.sin(x[3 * i]!) + x[3 * i + 1]!);
       return { loss: "fit", tokens: ROWS, feeds: { x: f32(x, [ROWS, 3]), y: f32(y, [ROWS, 1]) } };
     },

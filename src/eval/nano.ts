@@ -66,7 +66,9 @@ async function measureReconstruction(kelix: Kelix, options: NanoOptions): Promis
 
 /** The concept of each held-out picture of a known concept, named in the canonical form. */
 async function measureCaptions(kelix: Kelix, options: NanoOptions): Promise<NanoResults["caption"]> {
-  const pictures = (await openHeldOut()).filter(({ isKnownConcept }) => isKnownConcept).filter((_, i) => i % (options.every ?? 1) === 0);
+  const pictures = (await openHeldOut())
+    .filter(({ isKnownConcept }) => isKnownConcept)
+    .filter((_, i) => i % (options.every ?? 1) === 0);
   let right = 0;
   for (const [i, { picture, caption }] of pictures.entries()) {
     step(options, "captions", i, pictures.length);
@@ -89,7 +91,11 @@ async function measureScenes(kelix: Kelix, options: NanoOptions): Promise<NanoRe
     step(options, "scenes", i, asked.length);
     if ((await answer(kelix, picture, question.question)) === question.answer) right++;
   }
-  return { accuracy: right / asked.length, questionOnly: questionOnlyFloor(asked.map(({ question }) => question)), n: asked.length };
+  return {
+    accuracy: right / asked.length,
+    questionOnly: questionOnlyFloor(asked.map(({ question }) => question)),
+    n: asked.length,
+  };
 }
 
 /** Pictures drawn to prompts such as "two red circles", judged from their pixels. */
@@ -109,7 +115,11 @@ async function measureImagination(kelix: Kelix, options: NanoOptions): Promise<N
 export function scenePrompts(n: number): string[] {
   const numbers = ["a", "two", "three", "four"] as const;
   return Array.from({ length: n }, (_, i) => {
-    const [colour, shape, number] = [colours[i % colours.length]!, shapes[(i + Math.floor(i / colours.length)) % shapes.length]!, numbers[i % numbers.length]!];
+    const [colour, shape, number] = [
+      colours[i % colours.length]!,
+      shapes[(i + Math.floor(i / colours.length)) % shapes.length]!,
+      numbers[i % numbers.length]!,
+    ];
     if (number !== "a") return `${number} ${colour} ${shape}s`;
     return `${/^[aeiou]/.test(colour) ? "an" : "a"} ${colour} ${shape}`;
   });
@@ -121,7 +131,8 @@ async function answer(kelix: Kelix, image: Picture, question: string): Promise<s
     { type: "image", image },
     { type: "text", text: question },
   ] as const;
-  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 24, temperature: 0 })) if (typeof piece === "string") text += piece;
+  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 24, temperature: 0 }))
+    if (typeof piece === "string") text += piece;
   return text.trim();
 }
 

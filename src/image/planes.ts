@@ -12,7 +12,9 @@ export function planesOf(pictures: readonly Picture[]): HostTensor {
   const data = new Float32Array(pictures.length * 3 * area);
   pictures.forEach((picture, n) => {
     if (picture.width !== width || picture.height !== height) {
-      throw new ImageError(`Pictures of one batch differ: ${width} x ${height} and ${picture.width} x ${picture.height}`);
+      throw new ImageError(
+        `Pictures of one batch differ: ${width} x ${height} and ${picture.width} x ${picture.height}`,
+      );
     }
     for (let i = 0; i < area; i++) {
       for (let c = 0; c < 3; c++) data[(n * 3 + c) * area + i] = picture.data[3 * i + c]! / 127.5 - 1;

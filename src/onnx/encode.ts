@@ -4,7 +4,11 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { Shape } from "../tensor/dims.ts";
 import type { DType } from "../tensor/ops.ts";
 
-export type OnnxAttribute = { readonly int: number } | { readonly float: number } | { readonly ints: readonly number[] } | { readonly text: string };
+export type OnnxAttribute =
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly ints: readonly number[] }
+  | { readonly text: string };
 
 export interface OnnxNode {
   readonly op: string;

@@ -11,7 +11,11 @@ import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } f
 export type ParameterSource = "input" | OnnxInitializer;
 
 /** The model that computes `outputs`; `parameter` says where each parameter that is used comes from. */
-export function lower(outputs: ReadonlyMap<string, Tensor>, graph: Graph, parameter: (path: string) => ParameterSource): OnnxModel {
+export function lower(
+  outputs: ReadonlyMap<string, Tensor>,
+  graph: Graph,
+  parameter: (path: string) => ParameterSource,
+): OnnxModel {
   const emitter = new Emitter(parameter);
   const isNeeded = reachable(outputs);
   for (const node of graph.nodes) if (isNeeded.has(node)) emitNode(node, emitter);
@@ -70,7 +74,13 @@ class Emitter implements OnnxModel {
     this.#names.set(tensor, name);
   }
 
-  node(op: string, inputs: readonly string[], outputs: readonly string[], attributes: OnnxNode["attributes"] = {}, domain = ""): void {
+  node(
+    op: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: OnnxNode["attributes"] = {},
+    domain = "",
+  ): void {
     this.nodes.push({ op, domain, inputs, outputs, attributes });
   }
 
@@ -83,7 +93,12 @@ class Emitter implements OnnxModel {
 
   initializer(dtype: DType, shape: readonly number[], data: Float32Array | Int32Array | BigInt64Array): string {
     const name = this.fresh();
-    this.initializers.push({ name, dtype, shape, bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
+    this.initializers.push({
+      name,
+      dtype,
+      shape,
+      bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    });
     return name;
   }
 
@@ -101,7 +116,8 @@ class Emitter implements OnnxModel {
   /** Views `source`, which has shape `from`, as `to`: dynamic sizes are copied in place, or one is inferred. */
   reshape(source: string, from: Shape, to: Shape, target = this.fresh()): string {
     const sizes = to.map((dim, i) => (typeof dim === "number" ? dim : dim === from[i] ? 0 : -1));
-    if (sizes.filter((n) => n === -1).length > 1) throw new Error(`reshape ${formatShape(from)} to ${formatShape(to)}: more than one dynamic size moves`);
+    if (sizes.filter((n) => n === -1).length > 1)
+      throw new Error(`reshape ${formatShape(from)} to ${formatShape(to)}: more than one dynamic size moves`);
     this.node("Reshape", [source, this.integers(sizes)], [target]);
     return target;
   }
@@ -122,7 +138,8 @@ const names = (node: GraphNode, e: Emitter) => node.inputs.map((input) => e.name
 const results = (node: GraphNode, e: Emitter) => node.outputs.map((output) => e.name(output));
 
 function reduction<K extends "sum" | "mean">(op: string): Lowering<K> {
-  return (node, e) => e.node(op, [...names(node, e), e.integers(node.attributes.axes)], results(node, e), { keepdims: int(1) });
+  return (node, e) =>
+    e.node(op, [...names(node, e), e.integers(node.attributes.axes)], results(node, e), { keepdims: int(1) });
 }
 
 function extremum<K extends "argmin" | "argmax">(op: string): Lowering<K> {
@@ -148,7 +165,8 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     if (source.dtype === "f32") e.rename(x!, source.name);
     else e.node("Cast", [source.name], [e.name(x!)], { to: int(1) });
   },
-  constant: ({ attributes: { data }, outputs: [x] }, e) => e.rename(x!, e.initializer(x!.dtype, staticShape(x!.shape), data)),
+  constant: ({ attributes: { data }, outputs: [x] }, e) =>
+    e.rename(x!, e.initializer(x!.dtype, staticShape(x!.shape), data)),
   add: direct("Add"),
   sub: direct("Sub"),
   mul: direct("Mul"),
@@ -183,7 +201,8 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     const { shape } = node.attributes;
     const sizes = shape.map((dim, i) => {
       if (dim === x!.shape[i - shape.length + x!.rank]) return 1;
-      if (typeof dim !== "number") throw new Error(`expand: ${formatShape(x!.shape)} cannot repeat to the dynamic ${formatShape(shape)}`);
+      if (typeof dim !== "number")
+        throw new Error(`expand: ${formatShape(x!.shape)} cannot repeat to the dynamic ${formatShape(shape)}`);
       return dim;
     });
     e.node("Expand", [...names(node, e), e.integers(sizes)], results(node, e));
@@ -197,7 +216,10 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("Pad", [...names(node, e), e.integers([before, after]), "", e.integers([axis])], results(node, e));
   },
   concat: (node, e) => e.node("Concat", names(node, e), results(node, e), { axis: int(node.attributes.axis) }),
-  split: (node, e) => e.node("Split", [...names(node, e), e.integers(node.attributes.sizes)], results(node, e), { axis: int(node.attributes.axis) }),
+  split: (node, e) =>
+    e.node("Split", [...names(node, e), e.integers(node.attributes.sizes)], results(node, e), {
+      axis: int(node.attributes.axis),
+    }),
   sum: reduction("ReduceSum"),
   mean: reduction("ReduceMean"),
   softmax: direct("Softmax", { axis: int(-1) }),
@@ -218,7 +240,11 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   addAt: ({ inputs: [x, indices, values], outputs: [y] }, e) => {
     const rows = x!.size(0);
-    const row = e.initializer("i64", [rows, 1], BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)));
+    const row = e.initializer(
+      "i64",
+      [rows, 1],
+      BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)),
+    );
     const column = e.reshape(e.step("Cast", [e.name(indices!)], { to: int(7) }), [rows], [rows, 1]);
     const positions = e.step("Concat", [row, column], { axis: int(1) });
     e.node("ScatterND", [e.name(x!), positions, e.name(values!)], [e.name(y!)], { reduction: { text: "add" } });
@@ -238,7 +264,8 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("TopK", [e.name(x!), e.integers([x!.size(-1)])], [e.name(values!), indices], { axis: int(-1) });
     e.node("Cast", [indices], [e.name(order!)], { to: int(6) });
   },
-  cumulativeSum: ({ inputs: [x], outputs: [y] }, e) => e.node("CumSum", [e.name(x!), e.integers([x!.rank - 1])], [e.name(y!)]),
+  cumulativeSum: ({ inputs: [x], outputs: [y] }, e) =>
+    e.node("CumSum", [e.name(x!), e.integers([x!.rank - 1])], [e.name(y!)]),
   cast: (node, e) => {
     const codes: Partial<Record<DType, number>> = { f32: 1, i32: 6, i64: 7, f16: 10, bool: 9 };
     const to = codes[node.attributes.to];
@@ -247,9 +274,15 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   stopGradient: ({ inputs: [x], outputs: [y] }, e) => e.rename(y!, e.name(x!)),
   layerNorm: (node, e) =>
-    e.node("LayerNormalization", names(node, e), results(node, e), { axis: int(-1), epsilon: { float: node.attributes.eps } }),
+    e.node("LayerNormalization", names(node, e), results(node, e), {
+      axis: int(-1),
+      epsilon: { float: node.attributes.eps },
+    }),
   rmsNorm: (node, e) =>
-    e.node("SimplifiedLayerNormalization", names(node, e), results(node, e), { axis: int(-1), epsilon: { float: node.attributes.eps } }),
+    e.node("SimplifiedLayerNormalization", names(node, e), results(node, e), {
+      axis: int(-1),
+      epsilon: { float: node.attributes.eps },
+    }),
   rotary: ({ inputs: [x, cos, sin], outputs: [y] }, e) => {
     const half = x!.size(-1) / 2;
     const [first, second] = [e.fresh(), e.fresh()];
@@ -288,7 +321,13 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     let kernel = e.reshape(exchanged, [groups, I, O / groups, kh, kw], [groups * I, O / groups, kh, kw]);
     if (kh * kw > 1) {
       const far = -(2 ** 31);
-      kernel = e.step("Slice", [kernel, e.integers([-1, -1]), e.integers([far, far]), e.integers([2, 3]), e.integers([-1, -1])]);
+      kernel = e.step("Slice", [
+        kernel,
+        e.integers([-1, -1]),
+        e.integers([far, far]),
+        e.integers([2, 3]),
+        e.integers([-1, -1]),
+      ]);
     }
     const [py, px] = [kh - 1 - padding, kw - 1 - padding];
     e.node("Conv", [e.name(dy!), kernel], results(node, e), { ...group, pads: ints([py, px, py, px]) });

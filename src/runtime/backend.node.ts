@@ -26,14 +26,18 @@ export async function loadBackend(device: Device): Promise<Backend> {
   const ort = device === "wasm" ? undefined : await loadNative();
   if (ort) {
     const present = ort.listSupportedBackends().map((backend) => backend.name);
-    if (!present.includes(device)) throw new Error(`The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`);
+    if (!present.includes(device))
+      throw new Error(`The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`);
     return wrapOrt(ort, true, [device]);
   }
   if (device !== "wasm") {
-    if (device !== "cpu") throw new Error(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`);
+    if (device !== "cpu")
+      throw new Error(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`);
     if (!hasWarned) {
       hasWarned = true;
-      console.error("kelix: running on WASM, 3 to 4 times slower; for the native library: ONNXRUNTIME_NODE_INSTALL=skip npm i onnxruntime-node");
+      console.error(
+        "kelix: running on WASM, 3 to 4 times slower; for the native library: ONNXRUNTIME_NODE_INSTALL=skip npm i onnxruntime-node",
+      );
     }
   }
   const web = (await import("onnxruntime-web")) as unknown as Ort & { default?: Ort };
@@ -49,7 +53,9 @@ function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): B
         logSeverityLevel: LOG_ERRORS,
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-        ...(folder === undefined ? {} : { extra: { session: { model_external_initializers_file_folder_path: folder } } }),
+        ...(folder === undefined
+          ? {}
+          : { extra: { session: { model_external_initializers_file_folder_path: folder } } }),
       });
       return session as unknown as OrtSession;
     },

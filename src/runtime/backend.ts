@@ -18,6 +18,9 @@ export interface OrtSession {
 export interface Backend {
   /** Whether weights may be given as places in files. */
   readonly readsFiles: boolean;
-  create(model: Uint8Array, options: { folder?: string | undefined; threads?: number | undefined; profile?: string | undefined }): Promise<OrtSession>;
+  create(
+    model: Uint8Array,
+    options: { folder?: string | undefined; threads?: number | undefined; profile?: string | undefined },
+  ): Promise<OrtSession>;
   tensor(type: string, data: TypedArray, shape: readonly number[]): OrtTensor;
 }

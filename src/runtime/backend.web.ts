@@ -13,7 +13,9 @@ export async function loadBackend(device: Device): Promise<Backend> {
     readsFiles: false,
     async create(model, { threads }) {
       if (threads !== undefined) ort.env.wasm.numThreads = threads;
-      const session = await ort.InferenceSession.create(model, { executionProviders: [device === "webgpu" ? "webgpu" : "wasm"] });
+      const session = await ort.InferenceSession.create(model, {
+        executionProviders: [device === "webgpu" ? "webgpu" : "wasm"],
+      });
       return session as unknown as OrtSession;
     },
     tensor: (type, data, shape) => new ort.Tensor(type as "float32", data as Float32Array, shape) as OrtTensor,

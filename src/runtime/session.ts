@@ -1,12 +1,12 @@
 // A session runs one graph with its weights. Weights stay where they lie: tensors of checkpoint files are handed to ONNX
 // Runtime as external data by file, offset and length, and only backends without files (WASM) get their bytes.
 
+import { type Backend, loadBackend, type OrtTensor } from "#backend";
 import { encodeModel, type OnnxInitializer } from "../onnx/encode.ts";
 import { lower, type ParameterSource } from "../onnx/lower.ts";
 import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Backend, loadBackend, type OrtTensor } from "#backend";
 import { type HostDType, type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
 
 /** Where the bytes of one parameter are. */
@@ -77,11 +77,15 @@ async function open(
         const value = feeds[name];
         if (!value) throw new Error(`run: the input ${name} ${formatShape(input.shape)} is missing`);
         if (value.dtype !== input.dtype || !fits(value.shape, input.shape)) {
-          throw new Error(`run: ${name} is ${input.dtype} ${formatShape(input.shape)}, got ${value.dtype} ${formatShape(value.shape)}`);
+          throw new Error(
+            `run: ${name} is ${input.dtype} ${formatShape(input.shape)}, got ${value.dtype} ${formatShape(value.shape)}`,
+          );
         }
         given[name] = wrap(backend, value);
       }
-      const targets: Targets = isNames(fetch) ? Object.fromEntries((fetch ?? [...outputs.keys()]).map((name) => [name, null])) : fetch;
+      const targets: Targets = isNames(fetch)
+        ? Object.fromEntries((fetch ?? [...outputs.keys()]).map((name) => [name, null]))
+        : fetch;
       const wrapped = Object.entries(targets).map(([name, value]) => [name, value && wrap(backend, value)] as const);
       const results = await session.run(given, Object.fromEntries(wrapped));
       const fresh = Object.entries(results).filter(([name]) => targets[name] === null);
@@ -118,8 +122,14 @@ function initializer(graph: Graph, weights: WeightSource, path: string, folder: 
   }
   const common = { name: path, dtype: found.dtype as OnnxInitializer["dtype"], shape: declared.shape };
   if ("data" in found) return { ...common, bytes: found.data };
-  if (folder === undefined) throw new Error(`${path}: this device cannot read ${found.file} by itself; load the weights into memory`);
-  return { ...common, location: found.file.slice(folder.length), byteOffset: found.byteOffset, byteLength: found.byteLength };
+  if (folder === undefined)
+    throw new Error(`${path}: this device cannot read ${found.file} by itself; load the weights into memory`);
+  return {
+    ...common,
+    location: found.file.slice(folder.length),
+    byteOffset: found.byteOffset,
+    byteLength: found.byteLength,
+  };
 }
 
 /** The longest folder (with its slash) that holds every file of the weights: ONNX Runtime takes external data only from below one. */
@@ -135,7 +145,9 @@ function commonFolder(graph: Graph, weights: WeightSource): string | undefined {
 }
 
 function fits(shape: readonly number[], declared: readonly (number | string)[]): boolean {
-  return shape.length === declared.length && shape.every((n, i) => typeof declared[i] === "string" || declared[i] === n);
+  return (
+    shape.length === declared.length && shape.every((n, i) => typeof declared[i] === "string" || declared[i] === n)
+  );
 }
 
 const ortTypes = {

@@ -1,8 +1,8 @@
 // Gradients of convolutions in the forms that run fastest on ONNX Runtime's CPU kernels: the input's by a convolution with
 // the flipped kernel, the weight's by unfolding the input into columns and a matrix product (depthwise: by shifted sums).
 
-import type { GraphNode } from "./graph.ts";
 import type { Rule } from "./gradient-rules.ts";
+import type { GraphNode } from "./graph.ts";
 import { concat, type Tensor } from "./tensor.ts";
 
 export const convolutionRules: { readonly conv2d: Rule<"conv2d">; readonly convInput: null } = {
@@ -14,7 +14,10 @@ export const convolutionRules: { readonly conv2d: Rule<"conv2d">; readonly convI
         const [, , height, width] = x.dims(4) as [number, number, number, number];
         return x.graph.node("convInput", { ...attributes, height, width }, [g!, weight], [[x.shape, "f32"]]);
       },
-      () => (attributes.groups === x.dim(1) && weight.dim(0) === x.dim(1) ? depthwiseWeight(node, g!) : weightByColumns(node, g!)),
+      () =>
+        attributes.groups === x.dim(1) && weight.dim(0) === x.dim(1)
+          ? depthwiseWeight(node, g!)
+          : weightByColumns(node, g!),
     ];
   },
   convInput: null,
@@ -58,7 +61,10 @@ function weightByColumns(node: GraphNode<"conv2d">, g: Tensor): Tensor {
 }
 
 /** Views [B, channels, h, w] side by side as [B, groups, channels/groups * views, pixels]. */
-function unfold(views: readonly Tensor[], [B, groups, perGroup, pixels]: readonly [number, number, number, number]): Tensor {
+function unfold(
+  views: readonly Tensor[],
+  [B, groups, perGroup, pixels]: readonly [number, number, number, number],
+): Tensor {
   const rows = views.map((view) => view.reshape([B, groups, perGroup, 1, pixels]));
   return concat(rows, 3).reshape([B, groups, perGroup * views.length, pixels]);
 }
@@ -78,6 +84,11 @@ function shiftedGradients({ inputs, attributes: { padding } }: GraphNode<"conv2d
 
 function depthwiseWeight(node: GraphNode<"conv2d">, g: Tensor): Tensor {
   const weight = node.inputs[1] as Tensor;
-  const sums = shiftedViews(node, g).map((view) => view.mul(g).sum([0, 2, 3]).reshape([weight.dim(0), 1]));
+  const sums = shiftedViews(node, g).map((view) =>
+    view
+      .mul(g)
+      .sum([0, 2, 3])
+      .reshape([weight.dim(0), 1]),
+  );
   return concat(sums, 1).reshape(weight.shape);
 }

@@ -91,7 +91,8 @@ export function formatShape(shape: Shape): string {
 /** All sizes as numbers; throws when one is dynamic. */
 export function staticShape(shape: Shape): number[] {
   return shape.map((dim) => {
-    if (typeof dim !== "number") throw new Error(`${formatShape(shape)} has the dynamic size ${dim} where a fixed one is needed`);
+    if (typeof dim !== "number")
+      throw new Error(`${formatShape(shape)} has the dynamic size ${dim} where a fixed one is needed`);
     return dim;
   });
 }

@@ -8,7 +8,10 @@ import type { OpName } from "./ops.ts";
 import { concat, type Tensor } from "./tensor.ts";
 
 type InputGradient = (() => Tensor) | undefined;
-export type Rule<K extends OpName> = (node: GraphNode<K>, outputs: readonly (Tensor | undefined)[]) => readonly InputGradient[];
+export type Rule<K extends OpName> = (
+  node: GraphNode<K>,
+  outputs: readonly (Tensor | undefined)[],
+) => readonly InputGradient[];
 
 /** `null`: the operation is not differentiable, and gradients stop there. */
 export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
@@ -40,7 +43,11 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   // y = x Phi(x): dy/dx = Phi(x) + x phi(x)
   gelu: ({ inputs: [x] }, [g]) => [
     () => {
-      const phi = x!.square().mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI));
+      const phi = x!
+        .square()
+        .mul(-0.5)
+        .exp()
+        .mul(1 / Math.sqrt(2 * Math.PI));
       const cdf = x!.mul(Math.SQRT1_2).erf().add(1).mul(0.5);
       return g!.mul(cdf.add(x!.mul(phi)));
     },
@@ -76,7 +83,11 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
     });
   },
   split: ({ inputs: [x], outputs, attributes: { axis } }, gs) => [
-    () => concat(outputs.map((output, i) => gs[i] ?? zeros(x!, output)), axis),
+    () =>
+      concat(
+        outputs.map((output, i) => gs[i] ?? zeros(x!, output)),
+        axis,
+      ),
   ],
   sum: ({ inputs: [x] }, [g]) => [() => g!.expand(x!.shape)],
   mean: ({ inputs: [x], attributes: { axes } }, [g]) => [
@@ -117,7 +128,10 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
       () => {
         const gw = g!.mul(w!);
         const n = normed();
-        return gw.sub(gw.mean([-1], true)).sub(n.mul(gw.mul(n).mean([-1], true))).mul(r!);
+        return gw
+          .sub(gw.mean([-1], true))
+          .sub(n.mul(gw.mul(n).mean([-1], true)))
+          .mul(r!);
       },
       () => g!.mul(normed()),
       () => g!,
@@ -137,7 +151,10 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   ...convolutionRules,
 };
 
-function matmulRule({ inputs: [a, b], attributes: { transA, transB, scale } }: GraphNode<"matmul">, g: Tensor): InputGradient[] {
+function matmulRule(
+  { inputs: [a, b], attributes: { transA, transB, scale } }: GraphNode<"matmul">,
+  g: Tensor,
+): InputGradient[] {
   // A plain matrix on the right of a batch: flatten the batch, so that its gradient is one product.
   const isShared = a!.rank > 2 && b!.rank === 2;
   return [

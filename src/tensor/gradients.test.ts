@@ -23,13 +23,39 @@ const indices = (graph: Graph, values: number[], shape: number[]) => graph.const
 
 const cases: Record<string, Case[]> = {
   add: [
-    { shapes: [[2, 3], [2, 3]], build: ([a, b]) => a!.add(b!) },
-    { shapes: [[4, 1, 3], [2, 1]], build: ([a, b]) => a!.add(b!) },
+    {
+      shapes: [
+        [2, 3],
+        [2, 3],
+      ],
+      build: ([a, b]) => a!.add(b!),
+    },
+    {
+      shapes: [
+        [4, 1, 3],
+        [2, 1],
+      ],
+      build: ([a, b]) => a!.add(b!),
+    },
     { shapes: [[3], [2, 4, 3]], build: ([a, b]) => a!.add(b!) },
   ],
-  sub: [{ shapes: [[2, 3], [1, 3]], build: ([a, b]) => a!.sub(b!) }],
+  sub: [
+    {
+      shapes: [
+        [2, 3],
+        [1, 3],
+      ],
+      build: ([a, b]) => a!.sub(b!),
+    },
+  ],
   mul: [
-    { shapes: [[2, 3], [2, 1]], build: ([a, b]) => a!.mul(b!) },
+    {
+      shapes: [
+        [2, 3],
+        [2, 1],
+      ],
+      build: ([a, b]) => a!.mul(b!),
+    },
     { shapes: [[2, 3], []], build: ([a, b]) => a!.mul(b!) },
     { shapes: [[2, 3]], build: ([a]) => a!.square() },
   ],
@@ -52,11 +78,41 @@ const cases: Record<string, Case[]> = {
   gelu: [{ shapes: [[9]], build: ([a]) => a!.mul(2).gelu() }],
   geluTanh: [{ shapes: [[9]], build: ([a]) => a!.mul(2).geluTanh() }],
   matmul: [
-    { shapes: [[2, 3], [3, 4]], build: ([a, b]) => a!.matmul(b!) },
-    { shapes: [[5, 2, 3], [5, 4, 3]], build: ([a, b]) => a!.matmul(b!, { transB: true, scale: 0.5 }) },
-    { shapes: [[5, 3, 2], [5, 3, 4]], build: ([a, b]) => a!.matmul(b!, { transA: true }) },
-    { shapes: [[3, 2], [4, 3]], build: ([a, b]) => a!.matmul(b!, { transA: true, transB: true, scale: 2 }) },
-    { shapes: [[2, 2, 3], [3, 4]], build: ([a, b]) => a!.matmul(b!) },
+    {
+      shapes: [
+        [2, 3],
+        [3, 4],
+      ],
+      build: ([a, b]) => a!.matmul(b!),
+    },
+    {
+      shapes: [
+        [5, 2, 3],
+        [5, 4, 3],
+      ],
+      build: ([a, b]) => a!.matmul(b!, { transB: true, scale: 0.5 }),
+    },
+    {
+      shapes: [
+        [5, 3, 2],
+        [5, 3, 4],
+      ],
+      build: ([a, b]) => a!.matmul(b!, { transA: true }),
+    },
+    {
+      shapes: [
+        [3, 2],
+        [4, 3],
+      ],
+      build: ([a, b]) => a!.matmul(b!, { transA: true, transB: true, scale: 2 }),
+    },
+    {
+      shapes: [
+        [2, 2, 3],
+        [3, 4],
+      ],
+      build: ([a, b]) => a!.matmul(b!),
+    },
     { shapes: [[2, 5, 3], [4, 3], [4]], build: ([x, w, b]) => x!.linear(w!, b!) },
   ],
   reshape: [{ shapes: [[2, 6]], build: ([a]) => a!.reshape([3, -1]) }],
@@ -64,7 +120,15 @@ const cases: Record<string, Case[]> = {
   expand: [{ shapes: [[2, 1, 3]], build: ([a]) => a!.expand([4, 2, 5, 3]) }],
   slice: [{ shapes: [[2, 6]], build: ([a]) => a!.slice(1, 2, 5) }],
   pad: [{ shapes: [[2, 3]], build: ([a]) => a!.pad(1, 2, 1) }],
-  concat: [{ shapes: [[2, 3], [2, 2]], build: ([a, b]) => concat([a!, b!], 1) }],
+  concat: [
+    {
+      shapes: [
+        [2, 3],
+        [2, 2],
+      ],
+      build: ([a, b]) => concat([a!, b!], 1),
+    },
+  ],
   split: [
     {
       shapes: [[2, 5]],
@@ -99,15 +163,69 @@ const cases: Record<string, Case[]> = {
   ],
   conv2d: [
     { shapes: [[2, 3, 5, 4], [4, 3, 3, 3], [4]], build: ([x, w, b]) => x!.conv2d(w!, b!, { padding: 1 }) },
-    { shapes: [[2, 3, 6, 4], [2, 3, 3, 3]], build: ([x, w]) => x!.conv2d(w!, null, { padding: 1, stride: 2 }) },
-    { shapes: [[2, 3, 5, 5], [2, 3, 2, 2]], build: ([x, w]) => x!.conv2d(w!, null, { stride: 2 }) },
-    { shapes: [[2, 5, 4, 3], [2, 5, 3, 3]], build: ([x, w]) => x!.conv2d(w!, null, { padding: 1 }) },
-    { shapes: [[2, 5, 4, 4], [2, 5, 3, 2]], build: ([x, w]) => x!.conv2d(w!, null) },
-    { shapes: [[1, 6, 4, 3], [2, 3, 3, 3]], build: ([x, w]) => x!.conv2d(w!, null, { padding: 1, groups: 2 }) },
-    { shapes: [[2, 3, 4, 4], [5, 3, 1, 1]], build: ([x, w]) => x!.conv2d(w!, null) },
-    { shapes: [[2, 4, 5, 4], [4, 1, 3, 3]], build: ([x, w]) => x!.conv2d(w!, null, { padding: 1, groups: 4 }) },
-    { shapes: [[2, 4, 6, 6], [4, 1, 5, 5]], build: ([x, w]) => x!.conv2d(w!, null, { padding: 2, groups: 4 }) },
-    { shapes: [[1, 6, 4, 3], [4, 3, 3, 3]], build: ([x, w]) => x!.conv2d(w!, null, { padding: 1, groups: 2 }) },
+    {
+      shapes: [
+        [2, 3, 6, 4],
+        [2, 3, 3, 3],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null, { padding: 1, stride: 2 }),
+    },
+    {
+      shapes: [
+        [2, 3, 5, 5],
+        [2, 3, 2, 2],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null, { stride: 2 }),
+    },
+    {
+      shapes: [
+        [2, 5, 4, 3],
+        [2, 5, 3, 3],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null, { padding: 1 }),
+    },
+    {
+      shapes: [
+        [2, 5, 4, 4],
+        [2, 5, 3, 2],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null),
+    },
+    {
+      shapes: [
+        [1, 6, 4, 3],
+        [2, 3, 3, 3],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null, { padding: 1, groups: 2 }),
+    },
+    {
+      shapes: [
+        [2, 3, 4, 4],
+        [5, 3, 1, 1],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null),
+    },
+    {
+      shapes: [
+        [2, 4, 5, 4],
+        [4, 1, 3, 3],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null, { padding: 1, groups: 4 }),
+    },
+    {
+      shapes: [
+        [2, 4, 6, 6],
+        [4, 1, 5, 5],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null, { padding: 2, groups: 4 }),
+    },
+    {
+      shapes: [
+        [1, 6, 4, 3],
+        [4, 3, 3, 3],
+      ],
+      build: ([x, w]) => x!.conv2d(w!, null, { padding: 1, groups: 2 }),
+    },
   ],
 };
 
@@ -148,15 +266,23 @@ async function compare({ shapes, build, domain = (v) => v }: Case, name: string)
   const operands = shapes.map((shape, i) => graph.input(`x${i}`, shape));
   const y = build(operands, graph);
   const random = counterRandom(1, name);
-  const weights = graph.constant(Float32Array.from({ length: size(y) }, (_, i) => random.normal(1000 + i)), y.shape as number[]);
+  const weights = graph.constant(
+    Float32Array.from({ length: size(y) }, (_, i) => random.normal(1000 + i)),
+    y.shape as number[],
+  );
   const loss = y.mul(weights).sum(y.shape.map((_, i) => i));
   graph.output("loss", loss);
-  gradients(loss, operands).forEach((gradient, i) => graph.output(`g${i}`, gradient!));
+  gradients(loss, operands).forEach((gradient, i) => {
+    graph.output(`g${i}`, gradient!);
+  });
   const session = await openTrainingSession(graph);
   const values: Record<string, HostTensor> = {};
   shapes.forEach((shape, i) => {
     const n = shape.reduce((a, b) => a * b, 1);
-    values[`x${i}`] = f32(Float32Array.from({ length: n }, (_, j) => domain(random.normal(100 * i + j))), shape);
+    values[`x${i}`] = f32(
+      Float32Array.from({ length: n }, (_, j) => domain(random.normal(100 * i + j))),
+      shape,
+    );
   });
   const results = await session.run(values);
   for (let i = 0; i < shapes.length; i++) {
@@ -172,13 +298,17 @@ async function compare({ shapes, build, domain = (v) => v }: Case, name: string)
         return (await session.run(values, ["loss"])).loss!.data[0] as number;
       };
       // Fourth-order central difference: float32 rounding allows a wide step.
-      const slope = (8 * ((await at(kept + h)) - (await at(kept - h))) - ((await at(kept + 2 * h)) - (await at(kept - 2 * h)))) / (12 * h);
+      const slope =
+        (8 * ((await at(kept + h)) - (await at(kept - h))) - ((await at(kept + 2 * h)) - (await at(kept - 2 * h)))) /
+        (12 * h);
       operand[j] = kept;
-      expect(Math.abs((gradient.data[j] as number) - slope) / scale, `operand ${i} element ${j}: ${gradient.data[j]} and ${slope}`).toBeLessThan(5e-3);
+      expect(
+        Math.abs((gradient.data[j] as number) - slope) / scale,
+        `operand ${i} element ${j}: ${gradient.data[j]} and ${slope}`,
+      ).toBeLessThan(5e-3);
     }
   }
   await session.release();
 }
 
 const size = (tensor: Tensor) => (tensor.shape as number[]).reduce((a, b) => a * b, 1);
-

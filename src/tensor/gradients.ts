@@ -2,15 +2,16 @@
 // gradient-rules.ts, the nodes that compute the gradients. Only what leads from `wrt` to the loss is differentiated.
 
 import { broadcastShapes, formatShape, type Shape } from "./dims.ts";
-import type { GraphNode } from "./graph.ts";
 import { gradientRules, type Rule } from "./gradient-rules.ts";
+import type { GraphNode } from "./graph.ts";
 import type { OpName } from "./ops.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** d loss / d each of `wrt`; undefined where the loss does not depend on it. The loss has one element. */
 export function gradients(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] {
   const { graph } = loss;
-  if (loss.shape.some((dim) => dim !== 1)) throw new Error(`gradients: the loss must have one element, got ${formatShape(loss.shape)}`);
+  if (loss.shape.some((dim) => dim !== 1))
+    throw new Error(`gradients: the loss must have one element, got ${formatShape(loss.shape)}`);
   const nodes = [...graph.nodes];
   const isActive = new Set<Tensor>(wrt);
   for (const node of nodes) {
@@ -45,7 +46,8 @@ function applyRule<K extends OpName>(node: GraphNode<K>, incoming: (Tensor | und
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (formatShape(x.shape) === formatShape(shape)) return x;
   const merged = broadcastShapes(shape, x.shape);
-  if (!merged || merged.length !== x.rank) throw new Error(`a gradient ${formatShape(x.shape)} for ${formatShape(shape)}`);
+  if (!merged || merged.length !== x.rank)
+    throw new Error(`a gradient ${formatShape(x.shape)} for ${formatShape(shape)}`);
   const lead = x.rank - shape.length;
   const axes = x.shape.flatMap((dim, i) => (i < lead || (shape[i - lead] === 1 && dim !== 1) ? [i] : []));
   return x.sum(axes, true).reshape(shape);

@@ -34,14 +34,19 @@ export class Graph {
   /** A tensor that is fed at each run. Names of dynamic dimensions are strings. */
   input(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
     const known = this.inputs.get(name);
-    if (known) throw new Error(`input ${name} is declared twice: ${formatShape(known.shape)} and ${formatShape(shape)}`);
+    if (known)
+      throw new Error(`input ${name} is declared twice: ${formatShape(known.shape)} and ${formatShape(shape)}`);
     const tensor = this.node("input", { name }, [], [[shape, dtype]]);
     this.inputs.set(name, tensor);
     return tensor;
   }
 
   /** A fixed tensor kept inside the graph: small tables and masks. A plain array becomes float32. */
-  constant(data: Float32Array | Int32Array | BigInt64Array | readonly number[], shape: readonly number[], dtype?: DType): Tensor {
+  constant(
+    data: Float32Array | Int32Array | BigInt64Array | readonly number[],
+    shape: readonly number[],
+    dtype?: DType,
+  ): Tensor {
     const size = shape.reduce((a, b) => a * b, 1);
     const values = Array.isArray(data)
       ? dtype === "i32"
@@ -70,12 +75,20 @@ export class Graph {
   }
 
   /** Adds a node and returns its first output. For the tensor methods; model code does not call it. */
-  node<K extends OpName>(op: K, attributes: OpAttributes[K], inputs: readonly Tensor[], outputs: readonly (readonly [Shape, DType])[]): Tensor {
+  node<K extends OpName>(
+    op: K,
+    attributes: OpAttributes[K],
+    inputs: readonly Tensor[],
+    outputs: readonly (readonly [Shape, DType])[],
+  ): Tensor {
     for (const input of inputs) {
-      if (input.graph !== this) throw new Error(`${op}: an operand of shape ${formatShape(input.shape)} belongs to another graph`);
+      if (input.graph !== this)
+        throw new Error(`${op}: an operand of shape ${formatShape(input.shape)} belongs to another graph`);
     }
     const node: GraphNode<K> = { op, attributes, inputs, outputs: [] };
-    node.outputs = outputs.map(([shape, dtype], index) => new Tensor(this, node as unknown as GraphNode, index, shape, dtype));
+    node.outputs = outputs.map(
+      ([shape, dtype], index) => new Tensor(this, node as unknown as GraphNode, index, shape, dtype),
+    );
     this.nodes.push(node as unknown as GraphNode);
     return node.outputs[0] as Tensor;
   }

@@ -6,8 +6,21 @@ import type { Dim } from "./dims.ts";
 export type DType = "f32" | "f64" | "i32" | "i64" | "u16" | "u8" | "i8" | "bool" | "bf16" | "f16";
 
 export type Unary =
-  | "neg" | "exp" | "log" | "sqrt" | "abs" | "sin" | "cos" | "sigmoid" | "tanh" | "erf" | "relu" | "silu" | "gelu"
-  | "geluTanh" | "floor";
+  | "neg"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "abs"
+  | "sin"
+  | "cos"
+  | "sigmoid"
+  | "tanh"
+  | "erf"
+  | "relu"
+  | "silu"
+  | "gelu"
+  | "geluTanh"
+  | "floor";
 export type Binary = "add" | "sub" | "mul" | "div";
 
 export interface ConvAttributes {

@@ -53,7 +53,9 @@ export class Params {
     }
     const size = shape.reduce((a, b) => a * b, 1);
     if (shape.some((n) => !Number.isInteger(n) || n < 1) || size > MAX_ELEMENTS) {
-      throw new Error(`${path} cannot have the shape ${formatShape(shape)}: sizes must be whole and positive, at most 2^33 elements`);
+      throw new Error(
+        `${path} cannot have the shape ${formatShape(shape)}: sizes must be whole and positive, at most 2^33 elements`,
+      );
     }
     const tensor = this.#graph.node("param", { path }, [], [[shape, "f32"]]);
     this.#graph.parameters.set(path, { path, shape, init: initial, tensor });

@@ -1,15 +1,7 @@
 // Symbolic tensors: each method adds a node to the graph and settles its shape, or throws with both shapes and the
 // weight that tracing had reached. Nothing is computed here.
 
-import {
-  addDims,
-  broadcastShapes,
-  type Dim,
-  formatShape,
-  resolveReshape,
-  type Shape,
-  staticShape,
-} from "./dims.ts";
+import { addDims, broadcastShapes, type Dim, formatShape, resolveReshape, type Shape, staticShape } from "./dims.ts";
 import type { Graph, GraphNode } from "./graph.ts";
 import type { Binary, DType, Unary } from "./ops.ts";
 
@@ -47,7 +39,8 @@ export class Tensor {
   /** One size that must be known now. */
   size(axis: number): number {
     const dim = this.dim(axis);
-    if (typeof dim !== "number") this.fail(`axis ${axis} of ${formatShape(this.shape)} is dynamic where a fixed size is needed`);
+    if (typeof dim !== "number")
+      this.fail(`axis ${axis} of ${formatShape(this.shape)} is dynamic where a fixed size is needed`);
     return dim as number;
   }
 
@@ -126,7 +119,8 @@ export class Tensor {
   matmul(other: Tensor, options: { transA?: boolean; transB?: boolean; scale?: number } = {}): Tensor {
     const { transA = false, transB = false, scale = 1 } = options;
     const [a, b] = [this.shape, other.shape];
-    if (a.length < 2 || b.length < 2) this.fail(`matmul: both operands need two axes, ${formatShape(a)} x ${formatShape(b)}`, other);
+    if (a.length < 2 || b.length < 2)
+      this.fail(`matmul: both operands need two axes, ${formatShape(a)} x ${formatShape(b)}`, other);
     const [M, K] = lastTwo(a, transA);
     const [L, N] = lastTwo(b, transB);
     if (K !== L) this.fail(`matmul: inner sizes differ, ${formatShape(a)} x ${formatShape(b)} (${K} and ${L})`, other);
@@ -167,7 +161,8 @@ export class Tensor {
   /** Repeats axes of size 1 (and missing leading ones) up to `shape`. */
   expand(shape: readonly Dim[]): Tensor {
     const out = broadcastShapes(this.shape, shape);
-    if (!out || formatShape(out) !== formatShape(shape)) this.fail(`expand: ${formatShape(this.shape)} does not repeat to ${formatShape(shape)}`);
+    if (!out || formatShape(out) !== formatShape(shape))
+      this.fail(`expand: ${formatShape(this.shape)} does not repeat to ${formatShape(shape)}`);
     return this.graph.node("expand", { shape }, [this], [[shape, this.dtype]]);
   }
 
@@ -193,8 +188,14 @@ export class Tensor {
   /** Consecutive pieces of the given sizes along one axis. */
   split(axis: number, sizes: readonly number[]): Tensor[] {
     const at = this.axis(axis);
-    if (sizes.reduce((a, b) => a + b, 0) !== this.shape[at]) this.fail(`split: [${sizes}] does not fill axis ${at} of ${formatShape(this.shape)}`);
-    const first = this.graph.node("split", { axis: at, sizes }, [this], sizes.map((n) => [this.shape.with(at, n), this.dtype] as const));
+    if (sizes.reduce((a, b) => a + b, 0) !== this.shape[at])
+      this.fail(`split: [${sizes}] does not fill axis ${at} of ${formatShape(this.shape)}`);
+    const first = this.graph.node(
+      "split",
+      { axis: at, sizes },
+      [this],
+      sizes.map((n) => [this.shape.with(at, n), this.dtype] as const),
+    );
     return [...first.node.outputs];
   }
 
@@ -235,7 +236,8 @@ export class Tensor {
   pick(indices: Tensor): Tensor {
     const [R] = this.dims(2) as [Dim];
     this.needIndices("pick", indices);
-    if (indices.rank !== 1 || indices.dim(0) !== R) this.fail(`pick: indices ${formatShape(indices.shape)} for rows of ${formatShape(this.shape)}`);
+    if (indices.rank !== 1 || indices.dim(0) !== R)
+      this.fail(`pick: indices ${formatShape(indices.shape)} for rows of ${formatShape(this.shape)}`);
     return this.graph.node("pick", {}, [this, indices], [[[R], this.dtype]]);
   }
 
@@ -258,10 +260,15 @@ export class Tensor {
   /** The last axis (of fixed size) in descending order, the lower index first on ties, and the indices it came from, i32. */
   sortDescending(): { readonly values: Tensor; readonly order: Tensor } {
     this.size(-1);
-    const values = this.graph.node("sortDescending", {}, [this], [
-      [this.shape, this.dtype],
-      [this.shape, "i32"],
-    ]);
+    const values = this.graph.node(
+      "sortDescending",
+      {},
+      [this],
+      [
+        [this.shape, this.dtype],
+        [this.shape, "i32"],
+      ],
+    );
     return { values, order: values.node.outputs[1] as Tensor };
   }
 
@@ -296,10 +303,15 @@ export class Tensor {
   /** x * rsqrt(mean(x^2) + eps) * scale over the last axis. */
   rmsNorm(scale: Tensor, eps: number): Tensor {
     this.needVector("rmsNorm", scale, this.size(-1));
-    return this.graph.node("rmsNorm", { eps }, [this, scale], [
-      [this.shape, "f32"],
-      [[...this.shape.slice(0, -1), 1], "f32"],
-    ]);
+    return this.graph.node(
+      "rmsNorm",
+      { eps },
+      [this, scale],
+      [
+        [this.shape, "f32"],
+        [[...this.shape.slice(0, -1), 1], "f32"],
+      ],
+    );
   }
 
   /** Rotates the pairs (x[j], x[j + E/2]) of the last axis by angles given as cos and sin [.., E/2]. */
@@ -307,18 +319,26 @@ export class Tensor {
     const half: Shape = [...this.shape.slice(0, -1), this.size(-1) / 2];
     for (const table of [cos, sin]) {
       const out = broadcastShapes(half, table.shape);
-      if (!out || formatShape(out) !== formatShape(half)) this.fail(`rotary: a table ${formatShape(table.shape)} for ${formatShape(this.shape)}`);
+      if (!out || formatShape(out) !== formatShape(half))
+        this.fail(`rotary: a table ${formatShape(table.shape)} for ${formatShape(this.shape)}`);
     }
     return this.graph.node("rotary", {}, [this, cos, sin], [[this.shape, "f32"]]);
   }
 
   /** Convolution: x [B, C, H, W], weight [O, C/groups, k, k] -> [B, O, H', W']. Zero padding on all sides. */
-  conv2d(weight: Tensor, bias: Tensor | null, options: { stride?: number; padding?: number; groups?: number } = {}): Tensor {
+  conv2d(
+    weight: Tensor,
+    bias: Tensor | null,
+    options: { stride?: number; padding?: number; groups?: number } = {},
+  ): Tensor {
     const { stride = 1, padding = 0, groups = 1 } = options;
     const [B, C, H, W] = this.dims(4) as [Dim, Dim, Dim, Dim];
     const [O, I, kh, kw] = staticShape(weight.shape) as [number, number, number, number];
     if (C !== I * groups || O % groups !== 0) {
-      this.fail(`conv2d: ${formatShape(this.shape)} with weight ${formatShape(weight.shape)} and ${groups} groups`, weight);
+      this.fail(
+        `conv2d: ${formatShape(this.shape)} with weight ${formatShape(weight.shape)} and ${groups} groups`,
+        weight,
+      );
     }
     const extent = (size: Dim, k: number): Dim => {
       if (typeof size === "number") return Math.floor((size + 2 * padding - k) / stride) + 1;
@@ -337,7 +357,8 @@ export class Tensor {
   private binary(op: Binary, other: Tensor | number): Tensor {
     const right = typeof other === "number" ? this.graph.scalar(other) : other;
     const shape = broadcastShapes(this.shape, right.shape);
-    if (!shape) return this.fail(`${op}: shapes do not fit, ${formatShape(this.shape)} and ${formatShape(right.shape)}`, right);
+    if (!shape)
+      return this.fail(`${op}: shapes do not fit, ${formatShape(this.shape)} and ${formatShape(right.shape)}`, right);
     if (this.dtype !== right.dtype) this.fail(`${op}: ${this.dtype} with ${right.dtype}`, right);
     return this.graph.node(op, {}, [this, right], [[shape, this.dtype]]);
   }
@@ -351,7 +372,8 @@ export class Tensor {
 
   private axis(axis: number): number {
     const at = axis < 0 ? axis + this.rank : axis;
-    if (!Number.isInteger(at) || at < 0 || at >= this.rank) this.fail(`axis ${axis} is outside ${formatShape(this.shape)}`);
+    if (!Number.isInteger(at) || at < 0 || at >= this.rank)
+      this.fail(`axis ${axis} is outside ${formatShape(this.shape)}`);
     return at;
   }
 
@@ -382,7 +404,9 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const at = axis < 0 ? axis + first.rank : axis;
   const others = (tensor: Tensor) => formatShape(tensor.shape.with(at, 0));
   if (tensors.some((tensor) => tensor.rank !== first.rank || others(tensor) !== others(first))) {
-    throw new Error(`concat along axis ${at}: ${tensors.map((tensor) => formatShape(tensor.shape)).join(" and ")}, after ${first.graph.lastPath}`);
+    throw new Error(
+      `concat along axis ${at}: ${tensors.map((tensor) => formatShape(tensor.shape)).join(" and ")}, after ${first.graph.lastPath}`,
+    );
   }
   const shape = first.shape.with(at, addDims(...tensors.map((tensor) => tensor.dim(at))));
   return first.graph.node("concat", { axis: at }, tensors, [[shape, first.dtype]]);
@@ -392,12 +416,19 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
   const [R] = logits.dims(2) as [Dim];
   if (labels.dtype !== "i32" || formatShape(labels.shape) !== formatShape([R])) {
-    throw new Error(`crossEntropy: labels ${labels.dtype} ${formatShape(labels.shape)} for logits ${formatShape(logits.shape)}`);
+    throw new Error(
+      `crossEntropy: labels ${labels.dtype} ${formatShape(labels.shape)} for logits ${formatShape(logits.shape)}`,
+    );
   }
-  return logits.graph.node("crossEntropy", {}, [logits, labels], [
-    [[R], "f32"],
-    [logits.shape, "f32"],
-  ]);
+  return logits.graph.node(
+    "crossEntropy",
+    {},
+    [logits, labels],
+    [
+      [[R], "f32"],
+      [logits.shape, "f32"],
+    ],
+  );
 }
 
 function lastTwo(shape: Shape, swapped: boolean): [Dim, Dim] {

@@ -12,7 +12,14 @@ const declared = [
 ];
 
 /** PyTorch's AdamW written plainly, in float64. */
-function plainAdamW(p: number[], g: number[], state: { m: number[]; v: number[] }, k: number, lr: number, wd: number): void {
+function plainAdamW(
+  p: number[],
+  g: number[],
+  state: { m: number[]; v: number[] },
+  k: number,
+  lr: number,
+  wd: number,
+): void {
   const [b1, b2, eps] = [0.9, 0.95, 1e-8];
   for (let i = 0; i < p.length; i++) {
     state.m[i] = b1 * state.m[i]! + (1 - b1) * g[i]!;
@@ -26,8 +33,15 @@ describe("AdamW", () => {
   test("follows the plain formula over several steps and leaves frozen parameters alone", () => {
     const store = new ParameterStore(declared, { isFrozen: (path) => path === "frozen" });
     store.initialize(counterRandom(1, "init"));
-    const optimizer = new AdamW(store, { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1, decays: (path) => path === "a" });
-    const plain = new Map(["a", "b"].map((path) => [path, { p: [...store.view("values", path)], m: [] as number[], v: [] as number[] }]));
+    const optimizer = new AdamW(store, {
+      betas: [0.9, 0.95],
+      eps: 1e-8,
+      weightDecay: 0.1,
+      decays: (path) => path === "a",
+    });
+    const plain = new Map(
+      ["a", "b"].map((path) => [path, { p: [...store.view("values", path)], m: [] as number[], v: [] as number[] }]),
+    );
     for (const state of plain.values()) for (const list of [state.m, state.v]) list.push(...state.p.map(() => 0));
     for (let k = 1; k <= 5; k++) {
       for (const [path, state] of plain) {

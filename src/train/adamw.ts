@@ -39,7 +39,8 @@ export class AdamW {
       const decay = (options.decays?.(path) ?? true) ? options.weightDecay : 0;
       const last = this.#ranges.at(-1);
       const padded = Math.ceil(length / 16) * 16;
-      if (last && last.offset + last.length === offset && last.factor === factor && last.decay === decay) last.length += padded;
+      if (last && last.offset + last.length === offset && last.factor === factor && last.decay === decay)
+        last.length += padded;
       else this.#ranges.push({ offset, length: padded, factor, decay });
     }
   }
@@ -67,7 +68,18 @@ export class AdamW {
       const scaled = rate * factor;
       // p -= lr (m / c1) / (sqrt(v) / c2 + eps), multiplied through by c2 so that v needs no correction.
       const step1 = (scaled * correction) / (1 - b1 ** step);
-      kernels.adamw(at("values"), at("firstMoments"), at("secondMoments"), at(region), length * 4, b1, b2, 1 - scaled * decay, step1, eps * correction);
+      kernels.adamw(
+        at("values"),
+        at("firstMoments"),
+        at("secondMoments"),
+        at(region),
+        length * 4,
+        b1,
+        b2,
+        1 - scaled * decay,
+        step1,
+        eps * correction,
+      );
     }
     return norm;
   }

@@ -21,7 +21,12 @@ export class BatchTokenizer {
   }
 
   /** For exactly `pictures` pictures of the config's image_size at a time. */
-  static async open(config: TokenizerConfig, weights: WeightSource, pictures: number, threads?: number): Promise<BatchTokenizer> {
+  static async open(
+    config: TokenizerConfig,
+    weights: WeightSource,
+    pictures: number,
+    threads?: number,
+  ): Promise<BatchTokenizer> {
     const { image_size, patch_size, num_channels } = config.vision_config;
     const side = image_size / patch_size;
     const graph = new Graph();

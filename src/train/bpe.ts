@@ -23,7 +23,10 @@ export function trainBpe(texts: Iterable<string>, { size, special }: BpeOptions)
   for (const text of texts) {
     for (const [word] of text.matchAll(WORDS)) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
-  const words = [...counts].map(([word, count]) => ({ pieces: [...new TextEncoder().encode(word)].map((byte) => byteCharacters[byte]!), count }));
+  const words = [...counts].map(([word, count]) => ({
+    pieces: [...new TextEncoder().encode(word)].map((byte) => byteCharacters[byte]!),
+    count,
+  }));
   const merges: [string, string][] = [];
   const room = size - special.length - 256;
   if (room < 0) throw new Error(`Expected a vocabulary of at least ${256 + special.length} entries, got ${size}`);

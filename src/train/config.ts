@@ -73,6 +73,7 @@ export async function readRunConfig(path: string): Promise<RunConfig> {
 /** Whether a parameter is frozen: its path contains a pattern; or all patterns begin with "^" and none matches its start. */
 export function isFrozen(path: string, patterns: readonly string[]): boolean {
   if (patterns.length === 0) return false;
-  if (patterns.every((pattern) => pattern.startsWith("^"))) return !patterns.some((pattern) => path.startsWith(pattern.slice(1)));
+  if (patterns.every((pattern) => pattern.startsWith("^")))
+    return !patterns.some((pattern) => path.startsWith(pattern.slice(1)));
   return patterns.some((pattern) => path.includes(pattern));
 }

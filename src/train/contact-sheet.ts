@@ -7,7 +7,10 @@ const GAP = 4;
 
 /** Pictures of one size, `columns` to a row, on grey. */
 export function contactSheet(pictures: readonly Picture[], columns: number): Picture {
-  const [cellWidth, cellHeight] = [Math.max(...pictures.map((p) => p.width)) + GAP, Math.max(...pictures.map((p) => p.height)) + GAP];
+  const [cellWidth, cellHeight] = [
+    Math.max(...pictures.map((p) => p.width)) + GAP,
+    Math.max(...pictures.map((p) => p.height)) + GAP,
+  ];
   const width = columns * cellWidth + GAP;
   const height = Math.ceil(pictures.length / columns) * cellHeight + GAP;
   const data = new Uint8Array(width * height * 3).fill(128);
@@ -15,7 +18,10 @@ export function contactSheet(pictures: readonly Picture[], columns: number): Pic
     const left = GAP + (n % columns) * cellWidth;
     const top = GAP + Math.floor(n / columns) * cellHeight;
     for (let y = 0; y < picture.height; y++) {
-      data.set(picture.data.subarray(y * picture.width * 3, (y + 1) * picture.width * 3), ((top + y) * width + left) * 3);
+      data.set(
+        picture.data.subarray(y * picture.width * 3, (y + 1) * picture.width * 3),
+        ((top + y) * width + left) * 3,
+      );
     }
   });
   return { width, height, data };

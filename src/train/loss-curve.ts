@@ -26,15 +26,19 @@ function lossCurve(entries: readonly Record<string, number>[], names: readonly s
   const [low, high] = [Math.log10(Math.min(...values, 1)), Math.log10(Math.max(...values, 1.1))];
   const last = entries.at(-1)?.step ?? 1;
   const x = (step: number) => MARGIN + ((WIDTH - 2 * MARGIN) * step) / last;
-  const y = (value: number) => HEIGHT - MARGIN - ((HEIGHT - 2 * MARGIN) * (Math.log10(value) - low)) / Math.max(high - low, 1e-6);
+  const y = (value: number) =>
+    HEIGHT - MARGIN - ((HEIGHT - 2 * MARGIN) * (Math.log10(value) - low)) / Math.max(high - low, 1e-6);
   const lines = names.map((name, i) => {
-    const points = entries.filter((entry) => (entry[name] ?? 0) > 0).map((entry) => `${x(entry.step!).toFixed(1)},${y(entry[name]!).toFixed(1)}`);
+    const points = entries
+      .filter((entry) => (entry[name] ?? 0) > 0)
+      .map((entry) => `${x(entry.step!).toFixed(1)},${y(entry[name]!).toFixed(1)}`);
     const colour = COLOURS[i % COLOURS.length];
     const label = `<text x="${WIDTH - MARGIN - 130}" y="${MARGIN + 16 * i}" fill="${colour}">${name}</text>`;
     return `<polyline fill="none" stroke="${colour}" points="${points.join(" ")}"/>${label}`;
   });
   const ticks = Array.from({ length: 5 }, (_, i) => 10 ** (low + ((high - low) * i) / 4)).map(
-    (value) => `<text x="4" y="${y(value).toFixed(1)}">${value.toPrecision(3)}</text><line x1="${MARGIN}" x2="${WIDTH - MARGIN}" y1="${y(value)}" y2="${y(value)}" stroke="#ddd"/>`,
+    (value) =>
+      `<text x="4" y="${y(value).toFixed(1)}">${value.toPrecision(3)}</text><line x1="${MARGIN}" x2="${WIDTH - MARGIN}" y1="${y(value)}" y2="${y(value)}" stroke="#ddd"/>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>${ticks.join("")}${lines.join("")}<text x="${WIDTH / 2}" y="${HEIGHT - 10}">step (last: ${last})</text></svg>\n`;
 }

@@ -8,7 +8,9 @@ export function pixelError(originals: readonly Picture[], others: readonly Pictu
   originals.forEach((original, n) => {
     const other = others[n]!;
     if (other.width !== original.width || other.height !== original.height) {
-      throw new Error(`a picture of ${original.width} x ${original.height} against one of ${other.width} x ${other.height}`);
+      throw new Error(
+        `a picture of ${original.width} x ${original.height} against one of ${other.width} x ${other.height}`,
+      );
     }
     let sum = 0;
     original.data.forEach((value, i) => {

@@ -2,10 +2,10 @@
 // Regions have the same layout, so one kernel call updates a whole range; sessions read and write the memory in place.
 //   values (trained, then frozen) | gradients | first moments | second moments | accumulated gradients | running average
 
+import type { CounterRandom } from "../random/counter.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { Parameter } from "../tensor/graph.ts";
 import type { Init } from "../tensor/params.ts";
-import type { CounterRandom } from "../random/counter.ts";
 import { instantiateKernels, type VectorKernels } from "./vector-kernels.ts";
 
 export const regions = ["values", "gradients", "firstMoments", "secondMoments", "accumulated", "average"] as const;
@@ -60,8 +60,14 @@ export class ParameterStore {
     };
     this.averages = options.averages ?? false;
     const list = [...declared];
-    this.trainedLength = place(false, list.filter(({ path }) => !isFrozen(path)));
-    const total = place(true, list.filter(({ path }) => isFrozen(path)));
+    this.trainedLength = place(
+      false,
+      list.filter(({ path }) => !isFrozen(path)),
+    );
+    const total = place(
+      true,
+      list.filter(({ path }) => isFrozen(path)),
+    );
     this.parameters = parameters;
     const sizes: Record<Region, number> = {
       values: total,
@@ -78,7 +84,9 @@ export class ParameterStore {
       bytes += sizes[region] * Float32Array.BYTES_PER_ELEMENT;
     }
     if (bytes > MAX_BYTES) {
-      throw new Error(`Training ${this.trainedLength} parameters needs ${bytes} bytes of memory, more than the 4 GiB of one WebAssembly memory. Train fewer (freeze some), or use a smaller model`);
+      throw new Error(
+        `Training ${this.trainedLength} parameters needs ${bytes} bytes of memory, more than the 4 GiB of one WebAssembly memory. Train fewer (freeze some), or use a smaller model`,
+      );
     }
     this.#starts = starts;
     this.#memory = new WebAssembly.Memory({ initial: Math.max(1, Math.ceil(bytes / PAGE_BYTES)) });
@@ -137,4 +145,3 @@ export class ParameterStore {
     return found;
   }
 }
-

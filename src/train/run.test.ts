@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openToyStage } from "../../test/toy-stage.ts";
 import { type RunConfig, runSchema } from "./config.ts";
 import { train } from "./run.ts";
-import { openToyStage } from "../../test/toy-stage.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -80,7 +80,9 @@ describe("train", () => {
 /** Starts the run in a process of its own and kills it after its second checkpoint. */
 async function killWhileTraining(config: RunConfig): Promise<void> {
   const script = fileURLToPath(new URL("../../test/toy-run.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", "--conditions=source", script, JSON.stringify(config)], { stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(process.execPath, ["--import", "tsx", "--conditions=source", script, JSON.stringify(config)], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   const ended = new Promise((resolve) => child.on("exit", resolve));
   for (let waited = 0; waited < 60_000; waited += 20) {
     const names: string[] = await readdir(join(config.folder, "checkpoints")).catch(() => []);

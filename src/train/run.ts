@@ -9,8 +9,8 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { WeightSource } from "../runtime/session.ts";
 import { AdamW } from "./adamw.ts";
 import { isFrozen, type RunConfig } from "./config.ts";
-import { learningRateFactor } from "./lr-schedule.ts";
 import { drawLossCurve } from "./loss-curve.ts";
+import { learningRateFactor } from "./lr-schedule.ts";
 import { ParameterStore } from "./parameter-store.ts";
 import type { Stage } from "./stage.ts";
 import { TrainGraph, traceLoss } from "./train-graph.ts";
@@ -46,7 +46,9 @@ export async function train(config: RunConfig, stage: Stage, options: RunOptions
   await mkdir(join(config.folder, "checkpoints"), { recursive: true });
   const last = await latestCheckpoint(config.folder);
   if (last !== undefined && !options.resume) {
-    throw new Error(`${config.folder} holds a run that has reached step ${last.step}. Add --resume to go on with it, or name another folder`);
+    throw new Error(
+      `${config.folder} holds a run that has reached step ${last.step}. Add --resume to go on with it, or name another folder`,
+    );
   }
   let step = 0;
   if (last) step = await readTrainingState(last.folder, store, config.steps);
@@ -55,7 +57,10 @@ export async function train(config: RunConfig, stage: Stage, options: RunOptions
 
   const graphs = new Map<string, TrainGraph>();
   for (const [name, trace] of Object.entries(stage.losses)) {
-    graphs.set(name, await TrainGraph.open(trace, store, config.threads === undefined ? {} : { threads: config.threads }));
+    graphs.set(
+      name,
+      await TrainGraph.open(trace, store, config.threads === undefined ? {} : { threads: config.threads }),
+    );
   }
   const reached = new Set([...graphs.values()].flatMap((graph) => [...graph.trained]));
   const { noDecay, rateFactors, ...optimizerOptions } = config.optimizer;
@@ -64,11 +69,14 @@ export async function train(config: RunConfig, stage: Stage, options: RunOptions
     {
       ...optimizerOptions,
       decays: (path) => !noDecay.some((part) => path.toLowerCase().includes(part)),
-      rateFactor: (path) => Object.entries(rateFactors).reduce((f, [part, factor]) => (path.includes(part) ? f * factor : f), 1),
+      rateFactor: (path) =>
+        Object.entries(rateFactors).reduce((f, [part, factor]) => (path.includes(part) ? f * factor : f), 1),
     },
     (path) => reached.has(path),
   );
-  log(`${config.stage}: ${format(countTrained(store))} trained parameters, ${format(store.sizeBytes / 1e6)} MB, step ${step} of ${config.steps}`);
+  log(
+    `${config.stage}: ${format(countTrained(store))} trained parameters, ${format(store.sizeBytes / 1e6)} MB, step ${step} of ${config.steps}`,
+  );
 
   const entries: LogEntry[] = [];
   let window = new Window();
@@ -86,17 +94,32 @@ export async function train(config: RunConfig, stage: Stage, options: RunOptions
         if (graphs.size > 1) graph.clearOthers();
         window.add(batch.loss, await graph.run(batch.feeds), batch.tokens);
         if (config.accumulate > 1) {
-          store.kernels.blend(store.address("accumulated"), store.address("gradients"), store.trainedLength * 4, 1, 1 / config.accumulate);
+          store.kernels.blend(
+            store.address("accumulated"),
+            store.address("gradients"),
+            store.trainedLength * 4,
+            1,
+            1 / config.accumulate,
+          );
         }
       }
       const rate = learningRate(config, step);
       const norm = optimizer.update(step + 1, rate, region);
-      if (!Number.isFinite(norm)) throw new Error(`step ${step}: the gradient is not finite (loss ${window.loss()}). The last checkpoint is kept; try a lower learning rate or clipping`);
+      if (!Number.isFinite(norm))
+        throw new Error(
+          `step ${step}: the gradient is not finite (loss ${window.loss()}). The last checkpoint is kept; try a lower learning rate or clipping`,
+        );
       step++;
       if (config.ema !== undefined) {
         // Early on the average follows more quickly, or the random start would linger in it.
         const decay = Math.min(config.ema, (1 + step) / (10 + step));
-        store.kernels.blend(store.address("average"), store.address("values"), store.trainedLength * 4, decay, 1 - decay);
+        store.kernels.blend(
+          store.address("average"),
+          store.address("values"),
+          store.trainedLength * 4,
+          decay,
+          1 - decay,
+        );
       }
       if (step % config.logEvery === 0 || step === config.steps) {
         const entry = window.entry(step, rate, norm);
@@ -111,7 +134,11 @@ export async function train(config: RunConfig, stage: Stage, options: RunOptions
         const folder = join(config.folder, "samples");
         await mkdir(folder, { recursive: true });
         const numbers = await stage.samples(weightSource(finalTensors(store)), folder, step);
-        log(`  samples at step ${step}: ${Object.entries(numbers).map(([name, value]) => `${name} ${format(value)}`).join(", ")}`);
+        log(
+          `  samples at step ${step}: ${Object.entries(numbers)
+            .map(([name, value]) => `${name} ${format(value)}`)
+            .join(", ")}`,
+        );
         window = new Window();
         windowStart = step;
       }
@@ -134,7 +161,10 @@ export async function train(config: RunConfig, stage: Stage, options: RunOptions
 }
 
 /** The learning rate of a step, counted from 0. */
-export function learningRate({ learningRate: { schedule, base, min, warmup, decay }, steps }: RunConfig, step: number): number {
+export function learningRate(
+  { learningRate: { schedule, base, min, warmup, decay }, steps }: RunConfig,
+  step: number,
+): number {
   return base * learningRateFactor({ name: schedule, warmup, total: steps, decay, minRate: min / base }, step);
 }
 
@@ -143,7 +173,12 @@ function declaredParameters(stage: Stage) {
   return [...declared.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-async function startFresh(config: RunConfig, stage: Stage, store: ParameterStore, log: (line: string) => void): Promise<void> {
+async function startFresh(
+  config: RunConfig,
+  stage: Stage,
+  store: ParameterStore,
+  log: (line: string) => void,
+): Promise<void> {
   store.initialize(counterRandom(config.seed, "init"));
   for (const source of config.initFrom) {
     const checkpoint = await openCheckpoint(source);
@@ -166,7 +201,12 @@ async function startFresh(config: RunConfig, stage: Stage, store: ParameterStore
 /** The weights to use: the running average where one is kept, and the frozen ones. */
 function finalTensors(store: ParameterStore): Map<string, HostTensor> {
   const region = store.averages ? "average" : "values";
-  return new Map([...store.parameters.values()].map(({ path, isFrozen: frozen }) => [path, store.tensor(frozen ? "values" : region, path)]));
+  return new Map(
+    [...store.parameters.values()].map(({ path, isFrozen: frozen }) => [
+      path,
+      store.tensor(frozen ? "values" : region, path),
+    ]),
+  );
 }
 
 /** Tensors in memory as a source of weights for sessions. */
@@ -176,7 +216,11 @@ export function weightSource(tensors: ReadonlyMap<string, HostTensor>): WeightSo
       const tensor = tensors.get(name);
       if (!tensor) return undefined;
       const { buffer, byteOffset, byteLength } = tensor.data;
-      return { dtype: tensor.dtype, shape: tensor.shape, data: new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength) };
+      return {
+        dtype: tensor.dtype,
+        shape: tensor.shape,
+        data: new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength),
+      };
     },
   };
 }
@@ -245,5 +289,3 @@ function formatTime(seconds: number): string {
 function format(value: number): string {
   return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toPrecision(4);
 }
-
-

@@ -1,9 +1,9 @@
 // Opens the stage that a config names and trains it: what `kelix train` runs.
 
+import type { RunConfig } from "./config.ts";
 import { readRunConfig } from "./config.ts";
 import { type LogEntry, type RunOptions, train } from "./run.ts";
 import type { Stage } from "./stage.ts";
-import type { RunConfig } from "./config.ts";
 
 type Opener = (config: RunConfig) => Promise<Stage>;
 

@@ -33,7 +33,13 @@ export class TrainGraph {
   readonly #targets: Values;
   readonly #reports: readonly string[];
 
-  private constructor(session: Session, store: ParameterStore, used: readonly string[], trained: readonly string[], reports: readonly string[]) {
+  private constructor(
+    session: Session,
+    store: ParameterStore,
+    used: readonly string[],
+    trained: readonly string[],
+    reports: readonly string[],
+  ) {
     this.#session = session;
     this.#store = store;
     this.trained = new Set(trained);
@@ -65,7 +71,10 @@ export class TrainGraph {
       graph.output(GRADIENT + path, slope);
     });
     const session = await openTrainingSession(graph, options);
-    return new TrainGraph(session, store, [...graph.parameters.keys()], trained, ["loss", ...Object.keys(traced.reports ?? {})]);
+    return new TrainGraph(session, store, [...graph.parameters.keys()], trained, [
+      "loss",
+      ...Object.keys(traced.reports ?? {}),
+    ]);
   }
 
   /** Forward and backward: the gradients replace those in the store; returns the loss and the reports. */

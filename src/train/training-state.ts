@@ -45,7 +45,8 @@ export async function writeTrainingState(run: string, step: number, store: Param
 /** Fills the store from a checkpoint; returns the number of updates behind it. Throws a CheckpointError when it does not fit the config. */
 export async function readTrainingState(folder: string, store: ParameterStore, steps: number): Promise<number> {
   const { step } = JSON.parse(await readFile(join(folder, "state.json"), "utf8")) as { step: number };
-  if (step > steps) throw new CheckpointError(`${folder} is at step ${step}, the config ends at ${steps}: nothing is left to train`);
+  if (step > steps)
+    throw new CheckpointError(`${folder} is at step ${step}, the config ends at ${steps}: nothing is left to train`);
   for (const [region, name] of files) {
     if (region === "average" && !store.averages) continue;
     const file = await openSafetensors(join(folder, name));

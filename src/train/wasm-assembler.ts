@@ -5,7 +5,12 @@ export type Code = readonly (number | Code)[];
 
 const simd = (opcode: number): Code => [0xfd, ...unsigned(opcode)];
 
-export const i32 = { type: 0x7f, const: (n: number): Code => [0x41, ...signed(n)], add: [0x6a] as Code, ltU: [0x49] as Code };
+export const i32 = {
+  type: 0x7f,
+  const: (n: number): Code => [0x41, ...signed(n)],
+  add: [0x6a] as Code,
+  ltU: [0x49] as Code,
+};
 export const f32 = {
   type: 0x7d,
 };
@@ -53,12 +58,30 @@ export interface WasmFunction {
  * the local `offset` starts at 0.
  */
 export function vectorLoop(offset: number, bytes: number, body: Code): Code {
-  return [0x03, 0x40, body, get(offset), i32.const(16), i32.add, set(offset), get(offset), get(bytes), i32.ltU, 0x0d, 0x00, 0x0b];
+  return [
+    0x03,
+    0x40,
+    body,
+    get(offset),
+    i32.const(16),
+    i32.add,
+    set(offset),
+    get(offset),
+    get(bytes),
+    i32.ltU,
+    0x0d,
+    0x00,
+    0x0b,
+  ];
 }
 
 /** A module that imports one memory as env.memory and exports the functions. */
 export function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
-  const types = functions.map((f) => [0x60, vector(f.parameters.map((t) => [t])), vector(f.result === undefined ? [] : [[f.result]])]);
+  const types = functions.map((f) => [
+    0x60,
+    vector(f.parameters.map((t) => [t])),
+    vector(f.result === undefined ? [] : [[f.result]]),
+  ]);
   const bodies = functions.map((f) => {
     const code = flatten([vector(f.locals.map((type) => [1, type])), f.body, 0x0b]);
     return [...unsigned(code.length), ...code];

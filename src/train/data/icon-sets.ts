@@ -31,7 +31,7 @@ export const iconSets: readonly IconSet[] = [
 
 /** KELIX_CACHE, or ~/.cache/kelix/data. */
 export function defaultCacheFolder(): string {
-  return process.env["KELIX_CACHE"] || join(homedir(), ".cache", "kelix", "data");
+  return process.env.KELIX_CACHE || join(homedir(), ".cache", "kelix", "data");
 }
 
 /** Fetches what is not in the cache; an interrupted fetch leaves nothing under a final name. */

@@ -68,7 +68,7 @@ async function renderStyle(
   const source = hash.digest("hex");
   const earlier = await openSafetensors(path).catch(() => undefined);
   await earlier?.close();
-  if (earlier?.metadata["source"] === source) return;
+  if (earlier?.metadata.source === source) return;
   log(`drawing ${drawn.length} pictures for ${path}`);
   const pictures = new Uint8Array(drawn.length * side * side * 4); // [n, side, side, 4]
   for (const [row, { concept, svg }] of drawn.entries()) {

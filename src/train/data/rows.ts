@@ -44,11 +44,18 @@ export class RowWriter {
     const ids: number[] = [];
     const isAnswer: boolean[] = [];
     turns.forEach(({ question, answer }, i) => {
-      const asked = [...this.#start, ...this.#text("user\n"), ...(i === 0 ? this.#picture : []), ...this.#text(question), ...this.#end];
+      const asked = [
+        ...this.#start,
+        ...this.#text("user\n"),
+        ...(i === 0 ? this.#picture : []),
+        ...this.#text(question),
+        ...this.#end,
+      ];
       const opened = [...asked, ...this.#start, ...this.#text("assistant\n")];
       const said = [...this.#text(answer), ...this.#end];
       if (ids.length + opened.length + said.length > length) {
-        if (i === 0) throw new Error(`a conversation of ${opened.length + said.length} tokens does not fit into ${length}`);
+        if (i === 0)
+          throw new Error(`a conversation of ${opened.length + said.length} tokens does not fit into ${length}`);
         return;
       }
       ids.push(...opened, ...said);
@@ -59,7 +66,13 @@ export class RowWriter {
 
   /** A request and the picture as the answer. */
   imagining(prompt: string): EncodedRow {
-    const opened = [...this.#start, ...this.#text(`user\n${prompt}`), ...this.#end, ...this.#start, ...this.#text("assistant\n")];
+    const opened = [
+      ...this.#start,
+      ...this.#text(`user\n${prompt}`),
+      ...this.#end,
+      ...this.#start,
+      ...this.#text("assistant\n"),
+    ];
     const said = [...this.#picture, ...this.#end];
     return { ids: [...opened, ...said], isAnswer: [...opened.map(() => false), ...said.map(() => true)] };
   }

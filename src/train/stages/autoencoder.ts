@@ -4,12 +4,12 @@
 import { z } from "zod";
 import { decode, encode } from "../../detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
+import type { Picture } from "../../image/picture.ts";
+import { pictureFromPlanes, planesOf } from "../../image/planes.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
-import { pictureFromPlanes, planesOf } from "../../image/planes.ts";
-import type { Picture } from "../../image/picture.ts";
 import type { RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
@@ -48,7 +48,9 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
   const grid = side / pixelsPerLatent(config);
   const latentShape = [B, config.latentChannels, grid, grid];
   return {
-    losses: { pictures: (graph) => traceAutoencoder(graph, config, model, [B, config.inChannels, side, side], latentShape) },
+    losses: {
+      pictures: (graph) => traceAutoencoder(graph, config, model, [B, config.inChannels, side, side], latentShape),
+    },
     async batch(step) {
       const random = counterRandom(run.seed, "batch").fork(step);
       const pictures = Array.from({ length: B }, (_, i) => {
@@ -56,7 +58,11 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
         return corpus.sample(kind, "train", run.seed, step * B + i).picture;
       });
       const noise = random.fork("noise").fillNormal(new Float32Array(latentShape.reduce((a, b) => a * b, 1)));
-      return { loss: "pictures", tokens: B * grid * grid, feeds: { pixels: planesOf(pictures), noise: f32(noise, latentShape) } };
+      return {
+        loss: "pictures",
+        tokens: B * grid * grid,
+        feeds: { pixels: planesOf(pictures), noise: f32(noise, latentShape) },
+      };
     },
     samples: (weights, folder, step) => showPictures(weights, config, corpus, `${folder}/pictures-${step}.png`),
   };
@@ -76,20 +82,39 @@ export function traceAutoencoder(
   const axes = [0, 1, 2, 3];
   const squared = difference.square().mean(axes);
   const spread = latents.square().mean(axes);
-  const loss = squared.mul(weights.squared).add(difference.abs().mean(axes).mul(weights.absolute)).add(spread.mul(weights.latents));
+  const loss = squared
+    .mul(weights.squared)
+    .add(difference.abs().mean(axes).mul(weights.absolute))
+    .add(spread.mul(weights.latents));
   return { loss, reports: { squared, spread } };
 }
 
 /** Held-out pictures beside what comes back; returns the PSNR over them. */
-async function showPictures(weights: WeightSource, config: AutoencoderConfig, corpus: Corpus, path: string): Promise<Record<string, number>> {
-  const originals = Array.from({ length: 32 }, (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutConcept", 7, i * 17).picture);
+async function showPictures(
+  weights: WeightSource,
+  config: AutoencoderConfig,
+  corpus: Corpus,
+  path: string,
+): Promise<Record<string, number>> {
+  const originals = Array.from(
+    { length: 32 },
+    (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutConcept", 7, i * 17).picture,
+  );
   const back = await passThrough(originals, weights, config);
-  await writeContactSheet(path, originals.flatMap((picture, i) => [picture, back[i]!]), 8);
+  await writeContactSheet(
+    path,
+    originals.flatMap((picture, i) => [picture, back[i]!]),
+    8,
+  );
   return { psnr: pixelError(originals, back).psnr };
 }
 
 /** Pictures of one size through the autoencoder. */
-async function passThrough(pictures: readonly Picture[], weights: WeightSource, config: AutoencoderConfig): Promise<Picture[]> {
+async function passThrough(
+  pictures: readonly Picture[],
+  weights: WeightSource,
+  config: AutoencoderConfig,
+): Promise<Picture[]> {
   const graph = new Graph();
   const planes: HostTensor = planesOf(pictures);
   const latents = encode(graph.params, graph.input("pixels", planes.shape), config);

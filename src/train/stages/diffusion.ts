@@ -82,7 +82,8 @@ export async function openDiffusionStage(run: RunConfig): Promise<Stage> {
     codes: { length: positions, width: config.captionChannels },
     hidden: { length: positions + 2, width: ar.qwen_config.embed_dim },
   };
-  const trace = (kind: "codes" | "hidden") => (graph: Graph) => traceFlow(graph, config, kind, B, conditions[kind], grid);
+  const trace = (kind: "codes" | "hidden") => (graph: Graph) =>
+    traceFlow(graph, config, kind, B, conditions[kind], grid);
   return {
     losses: { codes: trace("codes"), hidden: trace("hidden") },
     async batch(step) {
@@ -90,26 +91,44 @@ export async function openDiffusionStage(run: RunConfig): Promise<Stage> {
       const kind = random.uniform(0) < data.hidden ? "hidden" : "codes";
       const items = Array.from({ length: B }, (_, b) => pool[random.fork("item").integer(b, pool.length)]!);
       const draws = random.fork("sigma").sequence();
-      const sigmas = Float32Array.from({ length: B }, () => schedule.sigmas[timestepIndex(drawU({ kind: "logit-normal" }, draws))]!);
-      const drop = Float32Array.from({ length: B }, (_, b) => (random.fork("drop").uniform(b) < config.classDropoutProb ? 1 : 0));
+      const sigmas = Float32Array.from(
+        { length: B },
+        () => schedule.sigmas[timestepIndex(drawU({ kind: "logit-normal" }, draws))]!,
+      );
+      const drop = Float32Array.from({ length: B }, (_, b) =>
+        random.fork("drop").uniform(b) < config.classDropoutProb ? 1 : 0,
+      );
       const noise = random.fork("noise").fillNormal(new Float32Array(latentShape.reduce((a, b) => a * b, 1)));
       const { length, width } = conditions[kind];
       return {
         loss: kind,
         tokens: B * positions,
         feeds: {
-          x0: join(items.map((item) => item.latents), latentShape),
+          x0: join(
+            items.map((item) => item.latents),
+            latentShape,
+          ),
           noise: f32(noise, latentShape),
           sigma: f32(sigmas, [B]),
           drop: f32(drop, [B]),
-          y: join(items.map((item) => item[kind]), [B, length, width]),
+          y: join(
+            items.map((item) => item[kind]),
+            [B, length, width],
+          ),
         },
       };
     },
   };
 }
 
-function traceFlow(graph: Graph, config: DitConfig, kind: "codes" | "hidden", B: number, { length, width }: { length: number; width: number }, grid: readonly [number, number]): TracedLoss {
+function traceFlow(
+  graph: Graph,
+  config: DitConfig,
+  kind: "codes" | "hidden",
+  B: number,
+  { length, width }: { length: number; width: number },
+  grid: readonly [number, number],
+): TracedLoss {
   const shape = [B, config.inChannels, ...grid];
   const x0 = graph.input("x0", shape);
   const noise = graph.input("noise", shape);
@@ -132,7 +151,13 @@ function traceFlow(graph: Graph, config: DitConfig, kind: "codes" | "hidden", B:
 
 function crossRope(graph: Graph, config: DitConfig, grid: readonly [number, number], length: number): CrossRope {
   const latentGrid = [grid[0] / config.patchSize, grid[1] / config.patchSize] as const;
-  const positions = computePositions({ scheme: "raster", codeGrid: grid, latentGrid, conditionLength: length, maxConditionLength: length });
+  const positions = computePositions({
+    scheme: "raster",
+    codeGrid: grid,
+    latentGrid,
+    conditionLength: length,
+    maxConditionLength: length,
+  });
   const E = config.hiddenSize / config.numHeads;
   const tables = crossRotaryTables(positions, E, config.usePositionScale);
   const constant = ({ cos, sin }: { cos: Float32Array; sin: Float32Array }) => ({
@@ -169,18 +194,28 @@ class Frozen {
     this.#parts = parts;
   }
 
-  static async open(model: z.infer<typeof modelSchema>, data: z.infer<typeof dataSchema>, threads: number | undefined): Promise<Frozen> {
+  static async open(
+    model: z.infer<typeof modelSchema>,
+    data: z.infer<typeof dataSchema>,
+    threads: number | undefined,
+  ): Promise<Frozen> {
     const options = threads === undefined ? {} : { threads };
     const ar = parseKeyeArConfig(model.languageModel.config);
     const config = parseAutoencoderConfig(model.autoencoder.config);
     const side = ar.tokenizer_config.vision_config.image_size;
-    const sources = await Promise.all([model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map(openCheckpoint));
+    const sources = await Promise.all(
+      [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map(openCheckpoint),
+    );
     const tokenizer = await BatchTokenizer.open(ar.tokenizer_config, sources[0]!, FROZEN_BATCH, threads);
     const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), tokenizer.positions);
     const length = tokenizer.positions + ROOM_FOR_PROMPT;
 
     const pixels = new Graph();
-    const latents = encode(pixels.params, pixels.input("pixels", [FROZEN_BATCH, config.inChannels, side, side]), config);
+    const latents = encode(
+      pixels.params,
+      pixels.input("pixels", [FROZEN_BATCH, config.inChannels, side, side]),
+      config,
+    );
     pixels.output("latents", latents.mul(config.scalingFactor));
     const blocks = new Graph();
     blocks.output("hidden", traceHidden(blocks, ar, length, tokenizer.positions + 2));
@@ -201,7 +236,9 @@ class Frozen {
   async describe(seed: number, start: number): Promise<PoolItem[]> {
     const { corpus, tokenizer, writer, latents: autoencoder, trunk, data, length } = this.#parts;
     const random = counterRandom(seed, "pool");
-    const samples = Array.from({ length: FROZEN_BATCH }, (_, i) => corpus.sample(random.uniform(start + i) < data.scenes ? "scene" : "emoji", "train", seed, start + i));
+    const samples = Array.from({ length: FROZEN_BATCH }, (_, i) =>
+      corpus.sample(random.uniform(start + i) < data.scenes ? "scene" : "emoji", "train", seed, start + i),
+    );
     const pictures = samples.map(({ picture }) => picture);
     const { codes, embeddings } = await tokenizer.embed(pictures);
     const { latents } = await autoencoder.run({ pixels: planesOf(pictures) });
@@ -217,19 +254,35 @@ class Frozen {
       const ids = Int32Array.from({ length }, (_, t) => row.ids[t] ?? writer.padId);
       const first = ids.indexOf(vocabulary.visionStart);
       if (first + M + 2 > length) throw new Error(`the prompt "${prompt}" has more than ${ROOM_FOR_PROMPT - 2} tokens`);
-      const inputs = blockInputs(expandRow(ids, idsFromCodes(codes.subarray(b * M * N, (b + 1) * M * N), vocabulary), vocabulary), vocabulary);
+      const inputs = blockInputs(
+        expandRow(ids, idsFromCodes(codes.subarray(b * M * N, (b + 1) * M * N), vocabulary), vocabulary),
+        vocabulary,
+      );
       index.set(inputs.index, b * length * N);
       weight.set(inputs.weight, b * length * N);
       for (let k = 0; k < M + 2; k++) places[b * (M + 2) + k] = b * length + first + k;
     });
     const shape = [FROZEN_BATCH, length, N];
-    const { hidden } = await trunk.run({ index: i32(index, shape), weight: f32(weight, shape), places: i32(places, [places.length]) });
-    return samples.map((_, b) => ({ codes: part(embeddings, b), hidden: part(hidden!.data as Float32Array, b), latents: part(latents!.data as Float32Array, b) }));
+    const { hidden } = await trunk.run({
+      index: i32(index, shape),
+      weight: f32(weight, shape),
+      places: i32(places, [places.length]),
+    });
+    return samples.map((_, b) => ({
+      codes: part(embeddings, b),
+      hidden: part(hidden!.data as Float32Array, b),
+      latents: part(latents!.data as Float32Array, b),
+    }));
   }
 
   async release(): Promise<void> {
     const { tokenizer, latents, trunk, sources } = this.#parts;
-    await Promise.all([tokenizer.release(), latents.release(), trunk.release(), ...sources.map((source) => source.close())]);
+    await Promise.all([
+      tokenizer.release(),
+      latents.release(),
+      trunk.release(),
+      ...sources.map((source) => source.close()),
+    ]);
   }
 }
 
@@ -240,7 +293,11 @@ function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: numb
   const language = languageModelConfig(ar);
   const { qwen } = language;
   const shape = [FROZEN_BATCH, T, qwen.n_q_tokens];
-  const rope = rotary1d(Array.from({ length: T }, (_, t) => t), qwen.head_dim, qwen.rope_base);
+  const rope = rotary1d(
+    Array.from({ length: T }, (_, t) => t),
+    qwen.head_dim,
+    qwen.rope_base,
+  );
   const { decoded } = readBlocks(
     graph.params,
     {
@@ -253,7 +310,10 @@ function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: numb
     language,
   );
   const places = graph.input("places", [FROZEN_BATCH * perPicture], "i32");
-  return decoded.hidden.at(-1)!.reshape([FROZEN_BATCH * T, qwen.embed_dim]).gather(places);
+  return decoded.hidden
+    .at(-1)!
+    .reshape([FROZEN_BATCH * T, qwen.embed_dim])
+    .gather(places);
 }
 
 function part(all: Float32Array, b: number): Float32Array {

@@ -20,12 +20,12 @@ import { Graph } from "../../tensor/graph.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
 import { bookSize } from "../../vision/config.ts";
 import { codebook } from "../../vision/quantizer.ts";
+import { BatchTokenizer } from "../batch-tokenizer.ts";
 import type { RunConfig } from "../config.ts";
 import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
 import { defaultCacheFolder } from "../data/icon-sets.ts";
 import { type EncodedRow, RowWriter, turnsAbout } from "../data/rows.ts";
 import type { ParameterStore } from "../parameter-store.ts";
-import { BatchTokenizer } from "../batch-tokenizer.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 
@@ -69,7 +69,13 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
     async batch(step) {
       const items = sampleRows(corpus, writer, data, run.seed, step);
       const codes = await tokenizer.codes(items.map(({ sample }) => sample.picture));
-      return packBatch(items.map(({ row }) => row), codes, config, data, writer.padId);
+      return packBatch(
+        items.map(({ row }) => row),
+        codes,
+        config,
+        data,
+        writer.padId,
+      );
     },
     prepare: (store, log) => seedFromTokenizer(store, config, weights, log),
     release: async () => {
@@ -90,17 +96,28 @@ function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: number,
     const isRequest = b < data.imagine;
     const kind = random.uniform(b) < (isRequest ? data.imagineScenes : data.scenes) ? "scene" : "emoji";
     const sample = corpus.sample(kind, "train", seed, step * data.batch + b);
-    const row = isRequest ? writer.imagining(sample.prompt) : writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length);
-    if (row.ids.length > data.length) throw new Error(`a row of ${row.ids.length} blocks does not fit into ${data.length}: "${sample.prompt}"`);
+    const row = isRequest
+      ? writer.imagining(sample.prompt)
+      : writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length);
+    if (row.ids.length > data.length)
+      throw new Error(`a row of ${row.ids.length} blocks does not fit into ${data.length}: "${sample.prompt}"`);
     return { sample, row };
   });
 }
 
-function traceBlocks(graph: Graph, config: KeyeArConfig, { batch: B, length: T, scoredBlocks: Q, labels: R }: Data): TracedLoss {
+function traceBlocks(
+  graph: Graph,
+  config: KeyeArConfig,
+  { batch: B, length: T, scoredBlocks: Q, labels: R }: Data,
+): TracedLoss {
   const language = languageModelConfig(config);
   const { qwen } = language;
   const N = qwen.n_q_tokens;
-  const rope = rotary1d(Array.from({ length: T }, (_, t) => t), qwen.head_dim, qwen.rope_base);
+  const rope = rotary1d(
+    Array.from({ length: T }, (_, t) => t),
+    qwen.head_dim,
+    qwen.rope_base,
+  );
   const angles = [T, qwen.head_dim / 2];
   const read = readBlocks(
     graph.params,
@@ -113,27 +130,53 @@ function traceBlocks(graph: Graph, config: KeyeArConfig, { batch: B, length: T, 
     },
     language,
   );
-  const predicted = predictNextBlocks(graph.params, read, graph.input("positions", [Q], "i32"), graph.input("next", [Q], "i32"), language);
+  const predicted = predictNextBlocks(
+    graph.params,
+    read,
+    graph.input("positions", [Q], "i32"),
+    graph.input("next", [Q], "i32"),
+    language,
+  );
   const { trunk, output } = languageModelPaths(graph.params);
-  const { loss, rowLosses } = blockLoss(finalNorm(trunk, predicted.output, qwen.norm_eps), outputMatrix(output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim), {
-    rows: graph.input("rows", [R], "i32"),
-    labels: graph.input("labels", [R], "i32"),
-    weights: graph.input("weights", [R]),
-  });
+  const { loss, rowLosses } = blockLoss(
+    finalNorm(trunk, predicted.output, qwen.norm_eps),
+    outputMatrix(output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim),
+    {
+      rows: graph.input("rows", [R], "i32"),
+      labels: graph.input("labels", [R], "i32"),
+      weights: graph.input("weights", [R]),
+    },
+  );
   // Means over the labels of one kind: weights that are 1/count on them and 0 elsewhere.
-  const mean = (name: string) => rowLosses.stopGradient().mul(graph.input(name, [R])).sum([0]);
+  const mean = (name: string) =>
+    rowLosses
+      .stopGradient()
+      .mul(graph.input(name, [R]))
+      .sum([0]);
   return { loss, reports: { textLoss: mean("textShare"), imageLoss: mean("imageShare") } };
 }
 
 /** Rows and their pictures' codes [rows * positions, N] as the loss's inputs. */
-function packBatch(rows: readonly EncodedRow[], codes: Int32Array, config: KeyeArConfig, data: Data, padId: number): Batch {
+function packBatch(
+  rows: readonly EncodedRow[],
+  codes: Int32Array,
+  config: KeyeArConfig,
+  data: Data,
+  padId: number,
+): Batch {
   const vocabulary = blockVocabulary(config.qwen_config);
   const N = vocabulary.codesPerPatch;
   const { batch: B, length: T, scoredBlocks: Q, labels: R } = data;
   const perPicture = codes.length / rows.length;
   const index = new Int32Array(B * T * N);
   const weight = new Float32Array(B * T * N);
-  const fill = { positions: new Int32Array(Q), next: new Int32Array(Q), rows: new Int32Array(R), labels: new Int32Array(R), weights: new Float32Array(R) };
+  const fill = {
+    positions: new Int32Array(Q),
+    next: new Int32Array(Q),
+    rows: new Int32Array(R),
+    labels: new Int32Array(R),
+    weights: new Float32Array(R),
+  };
   let [q, r] = [0, 0];
   const kinds: ("text" | "image" | "end")[] = [];
   rows.forEach((row, b) => {
@@ -152,7 +195,9 @@ function packBatch(rows: readonly EncodedRow[], codes: Int32Array, config: KeyeA
       fill.rows[r + i] = place + q * (N + 1);
       fill.labels[r + i] = scored.labels[i]!;
       fill.weights[r + i] = scored.weights[i]! * scored.count;
-      kinds.push(scored.labels[i] === vocabulary.qEos ? "end" : scored.labels[i]! >= vocabulary.vocabSize ? "image" : "text");
+      kinds.push(
+        scored.labels[i] === vocabulary.qEos ? "end" : scored.labels[i]! >= vocabulary.vocabSize ? "image" : "text",
+      );
     });
     scored.positions.forEach((t, i) => {
       fill.positions[q + i] = b * T + t;
@@ -175,7 +220,10 @@ function packBatch(rows: readonly EncodedRow[], codes: Int32Array, config: KeyeA
       next: i32(fill.next, [Q]),
       rows: i32(fill.rows, [R]),
       labels: i32(fill.labels, [R]),
-      weights: f32(fill.weights.map((value) => value / r), [R]),
+      weights: f32(
+        fill.weights.map((value) => value / r),
+        [R],
+      ),
       textShare: f32(share("text"), [R]),
       imageShare: f32(share("image"), [R]),
     },
@@ -186,7 +234,12 @@ function packBatch(rows: readonly EncodedRow[], codes: Int32Array, config: KeyeA
  * Gives each visual entry of the embedding table the tokenizer's own embedding of that code (so that a block's sum is what
  * the trunk was trained to read), and silences the token head, which then starts as the identity.
  */
-async function seedFromTokenizer(store: ParameterStore, config: KeyeArConfig, weights: WeightSource, log: (line: string) => void): Promise<void> {
+async function seedFromTokenizer(
+  store: ParameterStore,
+  config: KeyeArConfig,
+  weights: WeightSource,
+  log: (line: string) => void,
+): Promise<void> {
   const { tokenizer_config: tokenizer, qwen_config: qwen } = config;
   const graph = new Graph();
   const p = graph.params.at("visual_tokenizer");

@@ -9,15 +9,15 @@ import { decoderStack } from "../../llm/decoder.ts";
 import { embeddingTable } from "../../llm/embedding.ts";
 import { segmentMask } from "../../llm/mask.ts";
 import { finalNorm, outputMatrix } from "../../llm/output.ts";
-import { layerNorm } from "../../nn/norm.ts";
 import { linear } from "../../nn/linear.ts";
+import { layerNorm } from "../../nn/norm.ts";
 import { rotary1d } from "../../nn/rotary.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
-import { TextTokenizer } from "../../text/tokenizer.ts";
 import { concat, crossEntropy, type Tensor } from "../../tensor/tensor.ts";
+import { TextTokenizer } from "../../text/tokenizer.ts";
 import { bookSize, codeWidth } from "../../vision/config.ts";
 import { visionEncoder } from "../../vision/encoder.ts";
 import { kMeans } from "../../vision/kmeans.ts";
@@ -26,16 +26,16 @@ import { projector } from "../../vision/projector.ts";
 import { meanOf, quantize, quantizerLosses } from "../../vision/quantizer.ts";
 import { poolCodes } from "../../vision/tokenizer.ts";
 import type { RunConfig } from "../config.ts";
-import { pixelError } from "../metrics.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
+import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
+import { defaultCacheFolder } from "../data/icon-sets.ts";
+import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
+import { RowWriter, turnsAbout } from "../data/rows.ts";
+import { pixelError } from "../metrics.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { weightSource } from "../run.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
-import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
-import { defaultCacheFolder } from "../data/icon-sets.ts";
-import { RowWriter, turnsAbout } from "../data/rows.ts";
-import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
 
 const dataSchema = z.strictObject({
   cache: z.string().optional(),
@@ -74,7 +74,10 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   const model: Model = { ...raw, config: parseKeyeArConfig(raw.config) };
   const vision = model.config.tokenizer_config.vision_config;
   const corpus = await openCorpus(data.cache ?? defaultCacheFolder(), vision.image_size);
-  const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), (vision.image_size / vision.patch_size / 2) ** 2);
+  const writer = new RowWriter(
+    await TextTokenizer.load(data.tokenizer),
+    (vision.image_size / vision.patch_size / 2) ** 2,
+  );
   return {
     losses: { conversation: (graph) => traceTokenizer(graph, model, data) },
     async batch(step) {
@@ -142,7 +145,11 @@ function drawPixels(graph: Graph, embeddings: Tensor, out: number): Tensor {
 function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayout {
   const { vision_config: vision } = model.config.tokenizer_config;
   const side = vision.image_size / vision.patch_size;
-  return constantLayout(graph, Array.from({ length: pictures }, () => ({ frames: 1, rows: side, columns: side })), vision);
+  return constantLayout(
+    graph,
+    Array.from({ length: pictures }, () => ({ frames: 1, rows: side, columns: side })),
+    vision,
+  );
 }
 
 function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLoss {
@@ -157,17 +164,28 @@ function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLoss {
 
   const trunk = graph.params.at("model", "model");
   const entries = qwen.vocab_size + qwen.codebook_size;
-  const table = embeddingTable(trunk.at("tok_embeddings", "embed_tokens"), entries, qwen.embed_dim).slice(0, 0, qwen.vocab_size);
+  const table = embeddingTable(trunk.at("tok_embeddings", "embed_tokens"), entries, qwen.embed_dim).slice(
+    0,
+    0,
+    qwen.vocab_size,
+  );
   // Text ids name rows of the table, placeholders the rows of the pictures after it.
   const x = concat([table, pictures.embeddings], 0).gather(graph.input("ids", [B, T], "i32"));
-  const rope = rotary1d(Array.from({ length: T }, (_, t) => t), qwen.head_dim, qwen.rope_base);
+  const rope = rotary1d(
+    Array.from({ length: T }, (_, t) => t),
+    qwen.head_dim,
+    qwen.rope_base,
+  );
   const { hidden } = decoderStack(trunk, x, {
     config: qwen,
     cos: graph.constant(rope.cos, [T, qwen.head_dim / 2]),
     sin: graph.constant(rope.sin, [T, qwen.head_dim / 2]),
     mask: graph.constant(segmentMask([0, T]), [T, T]),
   });
-  const scored = hidden.at(-1)!.reshape([B * T, qwen.embed_dim]).gather(graph.input("rows", [R], "i32"));
+  const scored = hidden
+    .at(-1)!
+    .reshape([B * T, qwen.embed_dim])
+    .gather(graph.input("rows", [R], "i32"));
   const matrix = outputMatrix(trunk.at("output"), entries, qwen.embed_dim).slice(0, 0, qwen.vocab_size);
   const logits = finalNorm(trunk, scored, qwen.norm_eps).linear(matrix);
   graph.output("predicted", logits.argmax());
@@ -177,7 +195,11 @@ function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLoss {
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
   const drawn = drawPixels(graph, pictures.embeddings, 4 * patchWidth);
   const pixelLoss = drawn.sub(wanted).square().mean([0, 1]);
-  const parts = [text.mul(model.weights.text), pixelLoss.mul(model.weights.pixels), ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : [])];
+  const parts = [
+    text.mul(model.weights.text),
+    pixelLoss.mul(model.weights.pixels),
+    ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : []),
+  ];
   return {
     loss: parts.reduce((a, b) => a.add(b)),
     reports: { textLoss: text, pixelLoss, ...pictures.reports },
@@ -203,7 +225,10 @@ function batchOf(items: readonly Sample[], writer: RowWriter, model: Model, data
   });
   const fill = (values: readonly number[]) => Int32Array.from({ length: R }, (_, i) => values[i] ?? 0);
   const weights = Float32Array.from({ length: R }, (_, i) => (i < rows.length ? 1 / rows.length : 0));
-  const pixels = patchesOf(items.map(({ picture }) => picture), vision.patch_size);
+  const pixels = patchesOf(
+    items.map(({ picture }) => picture),
+    vision.patch_size,
+  );
   return {
     loss: "conversation",
     tokens: B * T,
@@ -218,18 +243,28 @@ function batchOf(items: readonly Sample[], writer: RowWriter, model: Model, data
 }
 
 /** Sets each book's table to k-means centres of the normed features that the encoder gives now, and its projection to the identity. */
-async function seedCodebooks(store: ParameterStore, corpus: Corpus, model: Model, seed: number, log: (line: string) => void): Promise<void> {
+async function seedCodebooks(
+  store: ParameterStore,
+  corpus: Corpus,
+  model: Model,
+  seed: number,
+  log: (line: string) => void,
+): Promise<void> {
   const config = model.config.tokenizer_config;
   const { n_q_tokens: N, init_embedding_dim: width } = config;
   const d = codeWidth(config);
-  if (width !== d) throw new Error(`k-means starts want init_embedding_dim (${width}) equal to the width of a code (${d})`);
+  if (width !== d)
+    throw new Error(`k-means starts want init_embedding_dim (${width}) equal to the width of a code (${d})`);
   log(`k-means over ${model.kmeansPictures} pictures`);
   const z = await collectFeatures(weightSource(valuesOf(store)), corpus, model, seed);
   const S = bookSize(config);
   for (let i = 0; i < N; i++) {
     const p = `visual_tokenizer.quantizer.${i}`;
     const centres = kMeans(z[i]!, d, { clusters: S, random: counterRandom(seed, "k-means").fork(i), iterations: 10 });
-    store.view("values", `${p}.embedding.weight`).fill(0).set(centres, i * S * d);
+    store
+      .view("values", `${p}.embedding.weight`)
+      .fill(0)
+      .set(centres, i * S * d);
     const identity = store.view("values", `${p}.embedding_proj.weight`).fill(0);
     for (let j = 0; j < d; j++) identity[j * d + j] = 1;
     store.view("values", `${p}.embedding_proj.bias`).fill(0);
@@ -241,21 +276,33 @@ function valuesOf(store: ParameterStore): Map<string, HostTensor> {
 }
 
 /** For each book the normed features [n, d] of a sample of pictures. */
-async function collectFeatures(weights: WeightSource, corpus: Corpus, model: Model, seed: number): Promise<Float32Array[]> {
+async function collectFeatures(
+  weights: WeightSource,
+  corpus: Corpus,
+  model: Model,
+  seed: number,
+): Promise<Float32Array[]> {
   const config = model.config.tokenizer_config;
   const chunk = 32;
   const graph = new Graph();
   const { pixels, layout } = pixelInput(graph, model, chunk);
   const p = graph.params.at("visual_tokenizer");
   const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
-  const ze = linear(p.at("encoder"), projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size), config.n_q_tokens * codeWidth(config));
+  const ze = linear(
+    p.at("encoder"),
+    projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size),
+    config.n_q_tokens * codeWidth(config),
+  );
   ze.split(1, new Array<number>(config.n_q_tokens).fill(codeWidth(config))).forEach((part, i) => {
     graph.output(`z${i}`, layerNorm(p.at("quantizer", i, "z_norm"), part, 1e-5));
   });
   const session = await openSession(graph, weights);
   const parts: Float32Array[][] = Array.from({ length: config.n_q_tokens }, () => []);
   for (let done = 0; done < model.kmeansPictures; done += chunk) {
-    const pictures = Array.from({ length: chunk }, (_, i) => corpus.sample(i % 3 === 0 ? "scene" : "emoji", "train", seed + 1, done + i).picture);
+    const pictures = Array.from(
+      { length: chunk },
+      (_, i) => corpus.sample(i % 3 === 0 ? "scene" : "emoji", "train", seed + 1, done + i).picture,
+    );
     const result = await session.run({ pixels: patchesOf(pictures, config.vision_config.patch_size) });
     parts.forEach((list, i) => {
       list.push(result[`z${i}`]!.data as Float32Array);
@@ -280,7 +327,13 @@ const ASKED = 256;
  * Share of held-out pictures (emoji in the held-out style named; questions about fresh scenes) whose whole answer is the most likely one at
  * every token, which is when greedy decoding gives it.
  */
-async function measureAnswers(weights: WeightSource, corpus: Corpus, writer: RowWriter, model: Model, data: Data): Promise<Record<string, number>> {
+async function measureAnswers(
+  weights: WeightSource,
+  corpus: Corpus,
+  writer: RowWriter,
+  model: Model,
+  data: Data,
+): Promise<Record<string, number>> {
   const graph = new Graph();
   traceTokenizer(graph, model, data);
   const session = await openSession(graph, weights, { outputs: ["predicted"] });
@@ -323,7 +376,12 @@ function pixelInput(graph: Graph, model: Model, pictures: number): { pixels: Ten
 }
 
 /** Draws held-out pictures by the auxiliary head beside the originals; returns its PSNR and the share of codes in use. */
-async function showPixels(weights: WeightSource, corpus: Corpus, model: Model, path: string): Promise<Record<string, number>> {
+async function showPixels(
+  weights: WeightSource,
+  corpus: Corpus,
+  model: Model,
+  path: string,
+): Promise<Record<string, number>> {
   const config = model.config.tokenizer_config;
   const vision = config.vision_config;
   const count = 32;
@@ -333,12 +391,19 @@ async function showPixels(weights: WeightSource, corpus: Corpus, model: Model, p
   graph.output("drawn", drawPixels(graph, pictures.embeddings, 4 * vision.num_channels * vision.patch_size ** 2));
   if (pictures.codes) graph.output("codes", pictures.codes);
   const session = await openSession(graph, weights);
-  const originals = Array.from({ length: count }, (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutStyle", 7, i * 13).picture);
+  const originals = Array.from(
+    { length: count },
+    (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutStyle", 7, i * 13).picture,
+  );
   const feeds = { pixels: patchesOf(originals, vision.patch_size) };
   const result = await session.run(feeds);
   await session.release();
   const drawn = picturesFromPatches(result.drawn!, vision, count);
-  await writeContactSheet(path, originals.flatMap((picture, i) => [picture, drawn[i]!]), 8);
+  await writeContactSheet(
+    path,
+    originals.flatMap((picture, i) => [picture, drawn[i]!]),
+    8,
+  );
   const numbers: Record<string, number> = { psnr: pixelError(originals, drawn).psnr };
   if (result.codes) {
     const used = new Set(result.codes.data as Int32Array).size;
@@ -346,4 +411,3 @@ async function showPixels(weights: WeightSource, corpus: Corpus, model: Model, p
   }
   return numbers;
 }
-

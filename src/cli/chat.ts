@@ -1,0 +1,67 @@
+// kelix chat [IMAGE..]: a conversation in the terminal. Pictures go in by path ("/image FILE") and come back as files.
+
+import { createInterface } from "node:readline/promises";
+import type { Command } from "commander";
+import { type ChatMessage, type ContentPart, type ImageInput, type Kelix, writePng } from "../index.ts";
+import { type GlobalOptions, interrupted, note, parseSeed, withModel } from "./context.ts";
+
+const HELP = "/image FILE adds a picture to your next message, /new starts over, /quit ends.";
+
+export function addChat(program: Command): void {
+  program
+    .command("chat")
+    .description("talk with the model about pictures, and have it draw some")
+    .argument("[image...]", "pictures of the first message")
+    .option("--seed <n>", "the same seed gives the same answers", parseSeed, 0)
+    .addHelpText("after", `\nIn the conversation: ${HELP}\n\nExample:\n  kelix chat cat.png`)
+    .action(async (images: string[], { seed }: { seed: number }, command: Command) => {
+      await withModel(command.optsWithGlobals<GlobalOptions>(), (kelix) => converse(kelix, images, seed));
+    });
+}
+
+async function converse(kelix: Kelix, images: readonly string[], seed: number): Promise<void> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  let messages: ChatMessage[] = [];
+  let pending: ContentPart<ImageInput>[] = images.map((image) => ({ type: "image", image }));
+  let drawn = 0;
+  terminal.setPrompt("> ");
+  note(HELP);
+  try {
+    terminal.prompt();
+    for await (const line of terminal) {
+      const text = line.trim();
+      if (text === "/quit") break;
+      if (text === "/new") {
+        messages = [];
+        pending = [];
+      } else if (text.startsWith("/image ")) pending.push({ type: "image", image: text.slice("/image ".length).trim() });
+      else if (text !== "") {
+        const asked: ChatMessage[] = [...messages, { role: "user", content: [...pending, { type: "text", text }] }];
+        const answer: ContentPart<ImageInput>[] = [];
+        try {
+          for await (const piece of kelix.chat(asked, { seed, signal: interrupted.signal })) {
+            if (typeof piece === "string") {
+              process.stdout.write(piece);
+              answer.push({ type: "text", text: piece });
+            } else {
+              const file = `kelix-${++drawn}.png`;
+              await writePng(file, piece.image);
+              process.stdout.write(`[${file}]`);
+              answer.push(piece);
+            }
+          }
+          process.stdout.write("\n");
+          messages = [...asked, { role: "assistant", content: answer }];
+          pending = [];
+        } catch (error) {
+          interrupted.signal.throwIfAborted();
+          note(`kelix: ${(error as Error).message}`);
+          pending = [];
+        }
+      }
+      terminal.prompt();
+    }
+  } finally {
+    terminal.close();
+  }
+}

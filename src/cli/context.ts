@@ -1,0 +1,75 @@
+// What every command shares: the model to load, the abort on Ctrl-C, progress on stderr, and numbers read from options.
+
+import { InvalidArgumentError } from "commander";
+import { type Device, Kelix, type Progress } from "../index.ts";
+import { devices } from "../runtime/session.ts";
+
+export interface GlobalOptions {
+  readonly model?: string;
+  readonly device?: Device;
+  readonly threads?: number;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** Aborts at Ctrl-C; main.ts then ends with status 130. */
+export const interrupted = new AbortController();
+
+/** Loads the model that the options name, hands it to `use`, and frees it whatever happens. */
+export async function withModel<T>({ model, device, threads }: GlobalOptions, use: (kelix: Kelix) => Promise<T>): Promise<T> {
+  const options = { ...(device && { device }), ...(threads && { threads }), signal: interrupted.signal };
+  const kelix = await Kelix.load(model, options);
+  try {
+    return await use(kelix);
+  } finally {
+    await kelix.dispose();
+  }
+}
+
+/** Overwrites one line of a terminal's stderr; prints nothing elsewhere. */
+export function showProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+/** Progress of drawing as a line. */
+export function onProgress({ task, done, total }: Progress): void {
+  showProgress(done === total ? "" : `${task === "write" ? "writing codes" : task === "draw" ? "drawing" : "loading"} ${done}/${total}`);
+}
+
+/** A line on stderr, for a terminal or a log. */
+export function note(text: string): void {
+  showProgress("");
+  process.stderr.write(`${text}\n`);
+}
+
+/** The one value that --json prints. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Parser of a whole number between two limits. */
+export function integer(from: number, to: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isInteger(value) || value < from || value > to) throw new InvalidArgumentError(`Expected an integer from ${from} to ${to}, got ${text}`);
+    return value;
+  };
+}
+
+/** Parser of a number between two limits. */
+export function decimal(from: number, to: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !(value >= from && value <= to)) throw new InvalidArgumentError(`Expected a number from ${from} to ${to}, got ${text}`);
+    return value;
+  };
+}
+
+/** Parser of --device. */
+export function deviceName(text: string): Device {
+  const device = devices.find((name) => name === text);
+  if (!device) throw new InvalidArgumentError(`Expected one of ${devices.join(", ")}, got ${text}`);
+  return device;
+}
+
+export const parseSeed = integer(0, Number.MAX_SAFE_INTEGER);

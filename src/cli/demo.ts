@@ -1,0 +1,96 @@
+// kelix demo: the main job on bundled pictures that the model was not trained on. Tokenizes, reconstructs, describes,
+// answers, imagines, and writes the pictures with one page to look at.
+
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { listDemoPictures } from "../eval/heldout.ts";
+import { loadImage } from "../image/image-source.node.ts";
+import { encodePng, type Kelix, type Picture, writePng } from "../index.ts";
+import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { pixelError } from "../train/metrics.ts";
+import { type GlobalOptions, interrupted, note, printJson, withModel } from "./context.ts";
+import { drawCodes } from "./code-picture.ts";
+import { demoPage, type ImaginedResult, type PictureResult } from "./demo-page.ts";
+
+const prompts = ["a red circle", "two blue squares", "three green triangles", "a yellow star above a purple heart", "four orange diamonds", "a strawberry", "a pumpkin", "a panda"];
+
+export function addDemo(program: Command): void {
+  program
+    .command("demo")
+    .description("tokenize, reconstruct, describe and imagine; writes kelix-demo/index.html")
+    .option("-o, --output <folder>", "where to write", "kelix-demo")
+    .addHelpText("after", "\nExample:\n  kelix demo && open kelix-demo/index.html")
+    .action(async ({ output }: { output: string }, command: Command) => {
+      const globals = command.optsWithGlobals<GlobalOptions>();
+      const start = performance.now();
+      await mkdir(output, { recursive: true });
+      await withModel(globals, async (kelix) => {
+        const pictures = await showPictures(kelix, output);
+        const imagined = await imaginePictures(kelix, output);
+        const seconds = (performance.now() - start) / 1000;
+        const page = demoPage({ info: kelix.info(), pictures, imagined, seconds });
+        const path = join(output, "index.html");
+        await replaceFile(path, (file) => writeAll(file, new TextEncoder().encode(page)));
+        if (globals.json) printJson({ page: path, pictures: pictures.length, imagined: imagined.length, seconds });
+        else note(`${path}: ${pictures.length} pictures and ${imagined.length} imagined ones in ${seconds.toFixed(0)} s. Open it in a browser.`);
+      });
+    });
+}
+
+async function showPictures(kelix: Kelix, output: string): Promise<PictureResult[]> {
+  const results: PictureResult[] = [];
+  const list = await listDemoPictures();
+  for (const [i, { path, caption, isKnown, question, answer }] of list.entries()) {
+    interrupted.signal.throwIfAborted();
+    note(`picture ${i + 1}/${list.length}`);
+    const original = await loadImage(path);
+    const codes = await kelix.tokenize(original);
+    const reconstruction = await kelix.reconstruct(codes, { seed: i, signal: interrupted.signal });
+    const code = drawCodes(codes, kelix.info().codesPerBook);
+    const name = `picture-${String(i + 1).padStart(2, "0")}`;
+    await writePng(join(output, `${name}.png`), original);
+    await writePng(join(output, `${name}-codes.png`), code);
+    await writePng(join(output, `${name}-reconstructed.png`), reconstruction);
+    results.push({
+      original: await dataUrl(original),
+      codes: await dataUrl(code),
+      reconstruction: await dataUrl(reconstruction),
+      psnr: pixelError([original], [reconstruction]).psnr,
+      bits: codes.codes.length * Math.log2(kelix.info().codesPerBook),
+      description: await ask(kelix, original, "What is this?"),
+      expected: caption,
+      isKnown,
+      ...(question !== undefined && { question, answer: await ask(kelix, original, question), expectedAnswer: answer }),
+    });
+  }
+  return results;
+}
+
+async function imaginePictures(kelix: Kelix, output: string): Promise<ImaginedResult[]> {
+  const results: ImaginedResult[] = [];
+  for (const [i, prompt] of prompts.entries()) {
+    note(`imagining ${i + 1}/${prompts.length}: ${prompt}`);
+    const started = performance.now();
+    const picture = await kelix.imagine(prompt, { seed: i, signal: interrupted.signal });
+    await writePng(join(output, `imagined-${String(i + 1).padStart(2, "0")}.png`), picture);
+    results.push({ prompt, seed: i, picture: await dataUrl(picture), seconds: (performance.now() - started) / 1000 });
+  }
+  return results;
+}
+
+async function ask(kelix: Kelix, image: Picture, question: string): Promise<string> {
+  const content = [
+    { type: "image", image },
+    { type: "text", text: question },
+  ] as const;
+  let text = "";
+  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 32, signal: interrupted.signal })) {
+    if (typeof piece === "string") text += piece;
+  }
+  return text.trim();
+}
+
+async function dataUrl(picture: Picture): Promise<string> {
+  return `data:image/png;base64,${Buffer.from(await encodePng(picture)).toString("base64")}`;
+}

@@ -1,0 +1,43 @@
+// kelix eval SUITE: benchmark tables.
+
+import { type Command, InvalidArgumentError } from "commander";
+import { evaluateNano } from "../eval/nano.ts";
+import { type GlobalOptions, integer, interrupted, printJson, showProgress, withModel } from "./context.ts";
+
+const suites = ["nano"] as const;
+
+export function addEval(program: Command): void {
+  program
+    .command("eval")
+    .description("measure a model on held-out pictures")
+    .argument("<suite>", `one of: ${suites.join(", ")}`, (text) => {
+      if (!(suites as readonly string[]).includes(text)) throw new InvalidArgumentError(`Expected one of ${suites.join(", ")}, got ${text}`);
+      return text;
+    })
+    .option("--every <n>", "only every n-th picture, for a quick look", integer(1, 100), 1)
+    .addHelpText("after", "\nExample:\n  kelix eval nano --json")
+    .action(async (_: string, { every }: { every: number }, command: Command) => {
+      const globals = command.optsWithGlobals<GlobalOptions>();
+      await withModel(globals, async (kelix) => {
+        const onProgress = (part: string, done: number, total: number) => showProgress(`${part} ${done}/${total}`);
+        const results = await evaluateNano(kelix, { every, onProgress, signal: interrupted.signal });
+        showProgress("");
+        if (globals.json) {
+          printJson(results);
+          return;
+        }
+        const { reconstruction, caption, scenes, imagine } = results;
+        const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
+        process.stdout.write(
+          [
+            `reconstruction   PSNR ${reconstruction.psnr.toFixed(2)} dB over ${reconstruction.n} pictures`,
+            `codes in use     ${reconstruction.bookUse.map(percent).join("  ")}`,
+            `captions         ${percent(caption.accuracy)} of ${caption.n}`,
+            `scene questions  ${percent(scenes.accuracy)} of ${scenes.n} (from the question alone ${percent(scenes.questionOnly)})`,
+            `imagined         ${percent(imagine.accuracy)} of ${imagine.n}`,
+            "",
+          ].join("\n"),
+        );
+      });
+    });
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+// kelix COMMAND: the command line. Results on stdout, everything else on stderr.
+// Exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
+
+import { Command, CommanderError } from "commander";
+import { addChat } from "./chat.ts";
+import { deviceName, integer, interrupted, note } from "./context.ts";
+import { addDemo } from "./demo.ts";
+import { addDescribe } from "./describe.ts";
+import { addEval } from "./eval.ts";
+import { addImagine } from "./imagine.ts";
+import { addInfo } from "./info.ts";
+import { addReconstruct } from "./reconstruct.ts";
+import { addTokenize } from "./tokenize.ts";
+import { addTrain } from "./train.ts";
+
+const USED_WRONGLY = 2;
+const INTERRUPTED = 130;
+
+/** All commands. */
+export function createProgram(): Command {
+  const program = new Command("kelix")
+    .description("Pictures as discrete codes that a language model reads and writes.")
+    .option("--model <name>", "a folder or a built-in name", process.env["KELIX_MODEL"] ?? "kelix-nano")
+    .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
+    .option("--threads <n>", "threads of one operation", integer(1, 256))
+    .option("--json", "print one JSON value on stdout")
+    .option("--verbose", "print the stack of an error")
+    .showHelpAfterError("(add --help for the options)")
+    .addHelpText("after", '\nExamples:\n  kelix describe cat.png\n  kelix imagine "two red circles" -o circles.png\n  kelix demo');
+  for (const add of [addDemo, addDescribe, addChat, addImagine, addTokenize, addReconstruct, addTrain, addEval, addInfo]) add(program);
+  for (const command of [program, ...program.commands]) command.exitOverride();
+  return program;
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const program = createProgram();
+  process.once("SIGINT", () => interrupted.abort());
+  process.once("SIGTERM", () => interrupted.abort());
+  try {
+    await program.parseAsync(args);
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USED_WRONGLY;
+    if (interrupted.signal.aborted) {
+      note("interrupted");
+      return INTERRUPTED;
+    }
+    const { message, stack } = error as Error;
+    note(program.opts()["verbose"] ? (stack ?? message) : `kelix: ${message}`);
+    return 1;
+  }
+}
+
+process.exitCode = await run(process.argv);
