@@ -1,15 +1,15 @@
 // Compares a model's folder with what its configs declare, by tracing every part; no weight is read.
 
-import { checkParameters, type DeclaredParameter } from "./checkpoint/checkpoint.ts";
+import { type Checkpoint, checkParameters } from "./checkpoint/checkpoint.ts";
 import type { ModelFolder } from "./checkpoint/model-folder.ts";
 import { decode, encode } from "./detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "./detokenizer/config.ts";
 import { diffusionTransformer } from "./detokenizer/diffusion-transformer.ts";
 import { withNullLength } from "./detokenizer/denoiser.ts";
-import { type LanguageModelConfig, languageModelConfig } from "./llm/config.ts";
+import { type KeyeArConfig, type LanguageModelConfig, languageModelConfig } from "./llm/config.ts";
 import { languageModelPaths, traceLanguageModelLoss } from "./llm/model.ts";
 import { outputMatrix } from "./llm/output.ts";
-import { Graph } from "./tensor/graph.ts";
+import { Graph, type Parameter } from "./tensor/graph.ts";
 import { declareTokenizer } from "./vision/tokenizer.ts";
 
 /** Tensors that the reference writes and nobody reads. */
@@ -18,13 +18,31 @@ const unused = [/\.packing_position_embedding\.weight$/, /\.token_head\.final_no
 /** Throws a CheckpointError that lists everything missing, unknown or of another shape in one of the model's files. */
 export function checkModel({ ar, weights, detokenizer: { transformer, autoencoder } }: ModelFolder): void {
   const isUnused = (name: string) => unused.some((pattern) => pattern.test(name));
-  const language = languageModelConfig(ar);
+  const check = (declared: readonly Parameter[], source: Checkpoint) =>
+    checkParameters(
+      declared.map(({ path, shape }) => ({ name: path, shape })),
+      source,
+      isUnused,
+    );
+  const dit = withNullLength(transformer.config, transformer.weights);
+  const parts = declareModel(ar, dit, autoencoder.config);
+  check(parts.main, weights);
+  check(parts.transformer, transformer.weights);
+  check(parts.autoencoder, autoencoder.weights);
+}
+
+/** The parameters of a model's three files: the autoregressive checkpoint, the diffusion transformer, the autoencoder. */
+export function declareModel(ar: KeyeArConfig, transformer: DitConfig, autoencoder: AutoencoderConfig) {
   const main = new Graph();
   declareTokenizer(main, main.params.at("visual_tokenizer"), ar.tokenizer_config);
-  declareLanguageModel(main, language);
-  checkParameters(parametersOf(main), weights, isUnused);
-  checkParameters(parametersOf(traceTransformer(withNullLength(transformer.config, transformer.weights))), transformer.weights, isUnused);
-  checkParameters(parametersOf(traceAutoencoder(autoencoder.config)), autoencoder.weights, isUnused);
+  declareLanguageModel(main, languageModelConfig(ar));
+  const graphs = { main, transformer: traceTransformer(transformer), autoencoder: traceAutoencoder(autoencoder) };
+  const parametersOf = ({ parameters }: Graph): readonly Parameter[] => [...parameters.values()];
+  return {
+    main: parametersOf(graphs.main),
+    transformer: parametersOf(graphs.transformer),
+    autoencoder: parametersOf(graphs.autoencoder),
+  };
 }
 
 function declareLanguageModel(graph: Graph, language: LanguageModelConfig): void {
@@ -55,8 +73,4 @@ function traceAutoencoder(config: AutoencoderConfig): Graph {
   const side = pixelsPerLatent(config);
   decode(graph.params, encode(graph.params, graph.input("pixels", [1, config.inChannels, side, side]), config), config);
   return graph;
-}
-
-function parametersOf(graph: Graph): DeclaredParameter[] {
-  return [...graph.parameters.values()].map(({ path, shape }) => ({ name: path, shape }));
 }

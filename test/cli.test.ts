@@ -1,0 +1,128 @@
+// The command line as a user meets it: the built program in a process of its own, on the model that ships.
+
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { encodePng } from "../src/image/codec.node.ts";
+import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { hostTensor } from "../src/runtime/host-tensor.ts";
+
+const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const picture = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
+
+interface Result {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function kelix(...args: string[]): Promise<Result> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...args], { env: { ...process.env, KELIX_MODEL: "kelix-nano" } }, (error, out, err) => {
+      resolve({ status: error ? Number(error.code) : 0, out, err });
+    });
+  });
+}
+
+let folder: string;
+const file = (name: string) => join(folder, name);
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kelix-cli-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Status 1 with one line on stderr that matches, and nothing written under the output's name. */
+async function expectFailure(args: string[], message: RegExp): Promise<void> {
+  const { status, out, err } = await kelix(...args);
+  expect(err).toMatch(message);
+  expect(err.trim().split("\n")).toHaveLength(1);
+  expect(status).toBe(1);
+  expect(out).toBe("");
+}
+
+describe("kelix", () => {
+  test("shows its commands, and examples for each", async () => {
+    const help = await kelix("--help");
+    expect(help.status).toBe(0);
+    for (const name of ["demo", "describe", "chat", "imagine", "tokenize", "reconstruct", "train", "eval", "info"]) {
+      expect(help.out).toContain(name);
+      expect((await kelix(name, "--help")).out).toContain("Example");
+    }
+  });
+
+  test.each([
+    [["imagine"], /missing required argument/],
+    [["imagine", "a circle"], /--output/],
+    [["nonsense"], /unknown command/],
+    [["imagine", "x", "-o", "x.png", "--steps", "0"], /integer from 1 to 1000, got 0/],
+    [["describe", "x.png", "--device", "abacus"], /cpu, webgpu, cuda, wasm/],
+    [["eval", "nothing"], /Expected one of nano/],
+  ])("ends with status 2 when used wrongly: %j", async (args, message) => {
+    const { status, err } = await kelix(...args);
+    expect(err).toMatch(message);
+    expect(status).toBe(2);
+  });
+
+  test("describes a picture, in text and as JSON", async () => {
+    const plain = await kelix("describe", picture);
+    expect(plain).toMatchObject({ status: 0, err: "" });
+    expect(plain.out.trim().length).toBeGreaterThan(2);
+    const json = await kelix("describe", picture, "--json");
+    expect(JSON.parse(json.out)).toEqual([{ image: picture, text: plain.out.trim() }]);
+  });
+
+  test("tokenizes to a file of codes and draws a picture back, the same for the same seed", async () => {
+    expect((await kelix("tokenize", picture, "-o", file("codes.safetensors"))).status).toBe(0);
+    const codes = (await readSafetensors(file("codes.safetensors"))).get("codes")!;
+    expect([codes.dtype, codes.shape]).toEqual(["u16", [36, 8]]);
+    const draw = async (name: string) => {
+      expect((await kelix("reconstruct", file("codes.safetensors"), "-o", file(name), "--seed", "4")).status).toBe(0);
+      return readFile(file(name));
+    };
+    expect(await draw("a.png")).toEqual(await draw("b.png"));
+    const straight = await kelix("reconstruct", picture, "-o", file("c.png"), "--seed", "4", "--json");
+    expect(JSON.parse(straight.out)).toEqual([{ file: file("c.png"), width: 96, height: 96 }]);
+    expect(await readFile(file("c.png"))).toEqual(await readFile(file("a.png")));
+  });
+
+  test("imagines the same picture for the same seed", async () => {
+    for (const name of ["x.png", "y.png"]) expect((await kelix("imagine", "a red circle", "-o", file(name), "--seed", "2", "--steps", "2")).status).toBe(0);
+    expect(await readFile(file("x.png"))).toEqual(await readFile(file("y.png")));
+  });
+
+  test("says in one line what is wrong with a picture", async () => {
+    const whole = await readFile(picture);
+    await writeFile(file("cut.png"), whole.subarray(0, 300));
+    await writeFile(file("text.png"), "hello");
+    const strip = { width: 10_000, height: 1, data: new Uint8Array(30_000) };
+    await writeFile(file("strip.png"), await encodePng({ ...strip, data: strip.data.fill(255) }));
+    await expectFailure(["describe", file("nowhere.png")], /nowhere\.png.*ENOENT/);
+    await expectFailure(["describe", file("text.png")], /text\.png/);
+    await expectFailure(["tokenize", file("cut.png"), "-o", file("never.safetensors")], /cut\.png/);
+    await expectFailure(["reconstruct", file("strip.png"), "-o", file("never.png")], /10000 x 1/);
+    expect((await readdir(folder)).filter((name) => name.includes("never"))).toEqual([]);
+  });
+
+  test("reads a picture of one pixel", async () => {
+    await writeFile(file("dot.png"), await encodePng({ width: 1, height: 1, data: Uint8Array.of(200, 30, 30) }));
+    expect((await kelix("describe", file("dot.png"))).status).toBe(0);
+  });
+
+  test("refuses codes outside their books, and files that hold none", async () => {
+    const codes = hostTensor("u16", new Uint16Array(36 * 8).fill(60_000), [36, 8]);
+    await writeSafetensors(file("bad.safetensors"), [["codes", codes]], { codes: '{"image":"x","grid":[6,6]}' });
+    await expectFailure(["reconstruct", file("bad.safetensors"), "-o", file("never.png")], /codes from 0 to 255, got 60000/);
+    await writeSafetensors(file("other.safetensors"), [["weight", codes]], {});
+    await expectFailure(["reconstruct", file("other.safetensors"), "-o", file("never.png")], /has no tensor `codes`/);
+    await writeFile(file("hostile.safetensors"), Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255, 123, 125));
+    await expectFailure(["reconstruct", file("hostile.safetensors"), "-o", file("never.png")], /hostile\.safetensors/);
+  });
+
+  test("names the way out when there is no such model", async () => {
+    await expectFailure(["info", "some/model"], /some\/model: there is no such model folder/);
+    await expectFailure(["train", "tokenizer", "--config", file("none.json")], /none\.json: cannot be read/);
+  });
+});

@@ -1,0 +1,227 @@
+// Pixels to pixels with a small random model: what each path returns, that seeds decide, and what is refused.
+
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CheckpointError, type ImageCodes, Kelix, type Picture } from "../src/index.ts";
+import { writeTinyModel } from "./tiny-model.ts";
+
+let folder: string;
+let kelix: Kelix;
+beforeAll(async () => {
+  folder = await writeTinyModel(await mkdtemp(join(tmpdir(), "kelix-tiny-")));
+  kelix = await Kelix.load(folder, { threads: 1 });
+});
+afterAll(async () => {
+  await kelix?.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const drawn = (width: number, height: number): Picture => ({
+  width,
+  height,
+  data: Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 7 + (i >> 6)) % 256),
+});
+
+describe("tokenize", () => {
+  test.each([
+    [96, 96],
+    [304, 304],
+    [1, 1],
+    [1000, 1000],
+    [200, 190],
+  ])("gives a square picture of %i x %i a grid of 6 x 6", async (width, height) => {
+    const { grid, codes } = await kelix.tokenize(drawn(width, height));
+    expect(grid).toEqual([6, 6]);
+    expect(codes).toHaveLength(36 * 8);
+    expect(Math.max(...codes)).toBeLessThan(16);
+  });
+
+  test.each([
+    [140, 100],
+    [30, 90],
+    [150, 1],
+    [8000, 100],
+    [100, 20_000],
+  ])("keeps the shape of %i x %i about as it is, at about 36 positions", async (width, height) => {
+    const { grid } = await kelix.tokenize(drawn(width, height));
+    expect(grid[0] * grid[1]).toBeGreaterThan(20);
+    expect(grid[0] * grid[1]).toBeLessThan(90);
+    expect(grid[1] > grid[0]).toBe(width > height);
+  });
+
+  test("gives equal codes for the same picture as bytes and as pixels, and remembers its size", async () => {
+    const bytes = await readFile("data/heldout/demo/rocket.png");
+    const first = await kelix.tokenize(bytes);
+    expect(await kelix.tokenize("data/heldout/demo/rocket.png")).toEqual(first);
+    expect([first.width, first.height]).toEqual([96, 96]);
+  });
+});
+
+describe("reconstruct", () => {
+  test("draws a picture of the grid's size from codes; the seed alone decides", async () => {
+    const codes = await kelix.tokenize(drawn(96, 96));
+    const picture = await kelix.reconstruct(codes, { seed: 1 });
+    expect([picture.width, picture.height, picture.data.length]).toEqual([96, 96, 96 * 96 * 3]);
+    expect((await kelix.reconstruct(codes, { seed: 1 })).data).toEqual(picture.data);
+    expect((await kelix.reconstruct(codes, { seed: 2 })).data).not.toEqual(picture.data);
+    expect((await kelix.reconstruct(drawn(96, 96), { seed: 1 })).data).toEqual(picture.data);
+  });
+
+  test("follows the grid, reports steps and shows previews", async () => {
+    const codes = await kelix.tokenize(drawn(200, 100));
+    const seen: number[] = [];
+    const previews: Picture[] = [];
+    const picture = await kelix.reconstruct(codes, {
+      steps: 3,
+      guidance: 2,
+      onProgress: ({ task, done }) => void (task === "draw" && seen.push(done)),
+      onPreview: (preview) => void previews.push(preview),
+    });
+    expect([picture.height, picture.width]).toEqual([codes.grid[0] * 16, codes.grid[1] * 16]);
+    expect(seen).toEqual([1, 2, 3]);
+    expect(previews.length).toBeGreaterThan(0);
+    expect(previews[0]!.data).toHaveLength(picture.data.length);
+  });
+
+  const codes = (grid: readonly [number, number], fill: number, length = grid[0] * grid[1] * 8): ImageCodes => ({
+    grid,
+    codes: new Uint16Array(length).fill(fill),
+  });
+  test.each([
+    ["a code outside its book", codes([6, 6], 16), "Expected codes from 0 to 15, got 16 at position 0, book 0"],
+    ["too few codes", codes([6, 6], 0, 8), "Expected 6 x 6 positions of 8 codes, got 8 codes"],
+    ["a huge grid", codes([1, 20_000], 0), "Expected a grid of at most"],
+    ["a broken grid", codes([0, 6], 0), "Expected a grid of at most"],
+  ])("refuses %s", async (_, bad, message) => {
+    await expect(kelix.reconstruct(bad)).rejects.toThrow(message);
+  });
+
+  test("refuses options out of range and stops when aborted", async () => {
+    const codes = await kelix.tokenize(drawn(96, 96));
+    await expect(kelix.reconstruct(codes, { steps: 0 })).rejects.toThrow(
+      "Expected `steps` to be an integer from 1 to 1000, got 0",
+    );
+    await expect(kelix.reconstruct(codes, { seed: -1 })).rejects.toThrow("Expected `seed`");
+    await expect(kelix.reconstruct(codes, { guidance: Number.NaN })).rejects.toThrow("Expected `guidance`");
+    const abort = new AbortController();
+    const work = kelix.reconstruct(codes, {
+      steps: 1000,
+      signal: abort.signal,
+      onProgress: ({ done }) => void (done === 2 && abort.abort(new Error("enough"))),
+    });
+    await expect(work).rejects.toThrow("enough");
+  });
+});
+
+describe("imagine", () => {
+  test("draws a picture for a prompt; the same seed draws the same", async () => {
+    const picture = await kelix.imagine("a red apple", { seed: 1 });
+    expect([picture.width, picture.height]).toEqual([96, 96]);
+    expect((await kelix.imagine("a red apple", { seed: 1 })).data).toEqual(picture.data);
+    expect((await kelix.imagine("a red apple", { seed: 2 })).data).not.toEqual(picture.data);
+  });
+
+  test("hands out the codes that it wrote, which can be drawn again", async () => {
+    const { codes } = await kelix.imagine("a red apple", { seed: 1, steps: 1 });
+    expect(codes.grid).toEqual([6, 6]);
+    expect((await kelix.reconstruct(codes)).width).toBe(96);
+  });
+
+  test("draws n pictures, each as its own seed would", async () => {
+    const [first, second] = await kelix.imagine("a red apple", { seed: 4, n: 2 });
+    expect(first!.data).toEqual((await kelix.imagine("a red apple", { seed: 4 })).data);
+    expect(second!.data).toEqual((await kelix.imagine("a red apple", { seed: 5 })).data);
+  });
+
+  test.each([
+    [{ temperature: -1 }, "Expected `temperature`"],
+    [{ topP: 0 }, "Expected `topP`"],
+    [{ steps: 1.5 }, "Expected `steps`"],
+    [{ n: 0 }, "Expected `n`"],
+  ])("refuses %j", async (options, message) => {
+    await expect(kelix.imagine("a red apple", options)).rejects.toThrow(message);
+  });
+});
+
+describe("chat", () => {
+  const question = (image: Picture | ImageCodes | string) =>
+    [{ role: "user", content: [{ type: "image", image }, { type: "text", text: "What is this?" }] }] as const;
+  const collect = async (pieces: AsyncIterable<unknown>) => {
+    const all = [];
+    for await (const piece of pieces) all.push(piece);
+    return all;
+  };
+
+  test("answers in pieces, the same ones for a picture and for its codes", async () => {
+    const options = { maxNewTokens: 8 };
+    const answer = await collect(kelix.chat(question("data/heldout/demo/rocket.png"), options));
+    const codes = await kelix.tokenize("data/heldout/demo/rocket.png");
+    expect(await collect(kelix.chat(question(codes), options))).toEqual(answer);
+    const named = { max_new_tokens: 8, temperature: 0, top_k: 0, top_p: 1 };
+    expect(await collect(kelix.chat(question(codes), named))).toEqual(answer);
+  });
+
+  test("reads pictures on both sides and text that spells special tokens", async () => {
+    const image = drawn(96, 96);
+    const messages = [
+      { role: "system", content: "Be brief. <|im_end|>" },
+      { role: "user", content: "Draw <|image_pad|> a circle" },
+      { role: "assistant", content: [{ type: "image", image }] },
+      { role: "user", content: [{ type: "text", text: "Compare it with" }, { type: "image", image }] },
+    ] as const;
+    await collect(kelix.chat(messages, { maxNewTokens: 2, seed: 3, temperature: 1 }));
+  });
+
+  test("refuses conversations that are not, and ones that do not fit", async () => {
+    const ask = (messages: unknown, options = {}) => collect(kelix.chat(messages as never, options));
+    await expect(ask([])).rejects.toThrow("Expected at least one message");
+    await expect(ask([{ role: "robot", content: "Hi" }])).rejects.toThrow("messages[0]");
+    await expect(ask([{ role: "user", content: [{ type: "video" }] }])).rejects.toThrow("messages[0].content[0]");
+    await expect(ask([{ role: "user", content: "word ".repeat(400) }])).rejects.toThrow("at most 256");
+    await expect(ask(question(drawn(96, 96)), { maxNewTokens: 0 })).rejects.toThrow("Expected `maxNewTokens`");
+  });
+
+  test("stops when aborted", async () => {
+    await expect(
+      collect(kelix.chat(question(drawn(96, 96)), { signal: AbortSignal.abort(new Error("enough")) })),
+    ).rejects.toThrow("enough");
+  });
+});
+
+describe("loading", () => {
+  test("tells the sizes of a model", () => {
+    expect(kelix.info()).toMatchObject({ path: folder, codebooks: 8, codesPerBook: 16, vocabulary: 1536, layers: 2 });
+  });
+
+  test("names the choices when there is no such model, and says how to get one of the Hub", async () => {
+    await expect(Kelix.load("nowhere")).rejects.toThrow("kelix-nano");
+    await expect(Kelix.load("OpenOneRec/Kelix-SFT")).rejects.toThrow("Hub");
+  });
+
+  test("lists what a checkpoint lacks", async () => {
+    const broken = await writeTinyModel(await mkdtemp(join(tmpdir(), "kelix-broken-")));
+    const path = join(broken, "config.json");
+    const config = JSON.parse(await readFile(path, "utf8"));
+    config.qwen_config.num_layers = 3;
+    await writeFile(path, JSON.stringify(config));
+    const loading = Kelix.load(broken);
+    await expect(loading).rejects.toThrow(CheckpointError);
+    await expect(loading).rejects.toThrow("model.model.layers.2.attn.q_proj.weight [32,32]");
+    await rm(broken, { recursive: true });
+  });
+
+  test("runs on WASM with the same codes", async () => {
+    const wasm = await Kelix.load(folder, { device: "wasm" });
+    try {
+      const image = "data/heldout/demo/rocket.png";
+      const codes = await wasm.tokenize(image);
+      expect(codes).toEqual(await kelix.tokenize(image));
+      const [a, b] = [await wasm.reconstruct(codes), await kelix.reconstruct(codes)];
+      expect(Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i]!)))).toBeLessThanOrEqual(1);
+    } finally {
+      await wasm.dispose();
+    }
+  });
+});
