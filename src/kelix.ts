@@ -2,75 +2,46 @@
 // diffusion transformer turns codes, or what the language model thought while it wrote them, into pictures.
 // The best place to start reading.
 
-import { openModelFolder, type ModelFolder } from "./checkpoint/model-folder.ts";
-import { Detokenizer } from "./detokenizer/detokenizer.ts";
+import type { Checkpoint } from "./checkpoint/checkpoint.ts";
+import { weightsFor } from "./checkpoint/device-weights.ts";
+import { type ModelFolder, openModelFolder } from "./checkpoint/model-folder.ts";
+import { type ChatMessage, readConversation } from "./conversation.ts";
 import { pixelsPerLatent } from "./detokenizer/config.ts";
+import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
+import { DetokenizerPool } from "./detokenizer/detokenizer-pool.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
-import { generate } from "./llm/generate.ts";
+import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
-import type { Device, SessionOptions } from "./runtime/session.ts";
-import { expandRow } from "./sequence/blocks.ts";
-import { idsFromCodes } from "./sequence/ids.ts";
-import { type Message, picturesOf } from "./text/chat-template.ts";
-import { loadText, type TextFiles } from "./text/load-text.node.ts";
+import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel } from "./model-check.ts";
+import {
+  type ChatOptions,
+  type Drawing,
+  type DrawOptions,
+  type ImagineOptions,
+  type LoadOptions,
+  readCount,
+  readDrawing,
+  readNewTokens,
+  readSampling,
+  type WorkOptions,
+} from "./options.ts";
+import type { SessionOptions, WeightSource } from "./runtime/session.ts";
+import { codesFromIds } from "./sequence/ids.ts";
+import { loadText, type TextFiles } from "./text/load-text.node.ts";
 import { bookSize } from "./vision/config.ts";
-import { type ImageCodes, PictureTokenizer } from "./vision/picture-tokenizer.ts";
+import { type ImageCodes, isImageCodes, PictureTokenizer } from "./vision/picture-tokenizer.ts";
 
-export interface LoadOptions {
-  readonly device?: Device;
-  /** Threads of one operation. */
-  readonly threads?: number;
-  readonly onProgress?: (progress: Progress) => void;
-  readonly signal?: AbortSignal;
+/** A picture that the model drew, with the codes that it wrote for it and the seed it was drawn from. */
+export interface DrawnPicture extends Picture {
+  readonly codes: ImageCodes;
+  readonly seed: number;
 }
-
-/** Where long work has got to. */
-export interface Progress {
-  readonly task: "load" | "write" | "draw";
-  readonly done: number;
-  readonly total: number;
-}
-
-/** Options of long work. */
-export interface WorkOptions {
-  /** The same seed gives the same result. Whole, from 0 to 2^53 - 1. */
-  readonly seed?: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
-}
-
-export interface DrawOptions extends WorkOptions {
-  /** Steps of the sampler, 1 to 1000. */
-  readonly steps?: number;
-  /** Classifier-free guidance; 1 is none. */
-  readonly guidance?: number;
-  /** Called with the picture as it looks after each step. */
-  readonly onPreview?: (picture: Picture) => void | Promise<void>;
-}
-
-/** How tokens are drawn: names as in transformers and the OpenAI API. */
-export interface SampleOptions {
-  /** 0 takes the likeliest. */
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-}
-
-export interface ChatOptions extends SampleOptions, DrawOptions {
-  /** Blocks to write at most: a token of text or a position of a picture each. */
-  readonly maxNewTokens?: number;
-}
-
-export interface ImagineOptions extends SampleOptions, DrawOptions {}
 
 /** What a conversation answers with: pieces of text as they come, and finished pictures. */
-export type ChatPiece = string | { readonly type: "image"; readonly image: Picture };
-
-/** A turn: text, or parts of text and images in any order. */
-export type ChatMessage = Message<ImageInput>;
+export type ChatPiece = string | { readonly type: "image"; readonly image: DrawnPicture };
 
 /** What is known of a loaded model. */
 export interface ModelInfo {
@@ -83,7 +54,8 @@ export interface ModelInfo {
   readonly layers: number;
 }
 
-const DEFAULT_MAX_NEW_TOKENS = 256;
+/** Without options a conversation takes the likeliest tokens. */
+const greedy = { temperature: 0, topK: 0, topP: 1 };
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
 const SMALL_WIDTH = 512;
 
@@ -91,9 +63,11 @@ export class Kelix {
   readonly #folder: ModelFolder;
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
+  readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
+  readonly #detokenizers = new DetokenizerPool((grid) => this.#openDetokenizer(grid));
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<LanguageModel> | undefined;
-  readonly #detokenizers = new Map<string, Promise<Detokenizer>>();
+  #isDisposed = false;
 
   private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions) {
     this.#folder = folder;
@@ -122,74 +96,84 @@ export class Kelix {
   }
 
   /** A picture as codes: N for each position of its grid. */
-  async tokenize(image: ImageInput): Promise<ImageCodes> {
-    return (await this.#openTokenizer()).tokenize(await loadImage(image));
+  async tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal"> = {}): Promise<ImageCodes> {
+    const picture = await loadImage(image, { ...(signal && { signal }) });
+    signal?.throwIfAborted();
+    return (await this.#openTokenizer()).tokenize(picture);
   }
 
   /** Pixels from codes alone, without the language model. A picture given instead of codes is tokenized first. */
   async reconstruct(input: ImageCodes | ImageInput, options: DrawOptions = {}): Promise<Picture> {
-    const tokenizer = await this.#openTokenizer();
-    const codes = isCodes(input) ? input : await this.tokenize(input);
-    const condition = await tokenizer.embed(codes);
-    const { steps, guidance } = this.#folder.generation.reconstruct;
-    return this.#draw({ condition, isConnected: true, codeGrid: codes.grid }, { steps, guidance, ...defined(options) });
+    const drawing = readDrawing(options, this.#folder.generation.reconstruct);
+    const codes = isImageCodes(input) ? input : await this.tokenize(input, options);
+    const condition = await (await this.#openTokenizer()).embed(codes);
+    return this.#draw({ condition, isConnected: true, codeGrid: codes.grid }, drawing, options);
   }
 
   /** Answers a conversation, piece by piece. Pictures may stand anywhere in it. */
   async *chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<ChatPiece, void, void> {
-    const { maxNewTokens = DEFAULT_MAX_NEW_TOKENS, signal } = options;
-    const prompt = await this.#readConversation(messages);
-    const { grid } = this.#folder.generation.imagine;
+    const { imagine } = this.#folder.generation;
+    const drawing = readDrawing(options, imagine);
+    const sampling = readSampling(options, greedy);
+    const maxNewBlocks = readNewTokens(options);
+    const prompt = await this.#readConversation(messages, options);
     const language = await this.#openLanguage();
+    const room = this.#room - prompt.length / (language.vocabulary.codesPerPatch + 1);
     const blocks = generate(language, language.start(), prompt, {
-      maxNewBlocks: maxNewTokens,
-      blocksPerPicture: grid[0] * grid[1],
-      ...sampling(options, { temperature: 0, topK: 0, topP: 1 }),
+      maxNewBlocks: Math.min(maxNewBlocks, room),
+      blocksPerPicture: imagine.grid[0] * imagine.grid[1],
+      seed: drawing.seed,
+      ...sampling,
+      ...(options.signal && { signal: options.signal }),
     });
-    const decoder = this.#text.tokenizer.stream();
-    for await (const block of blocks) {
-      signal?.throwIfAborted();
-      if (block.picture) yield { type: "image", image: await this.#drawHidden(block.picture.hidden, grid, options) };
-      const [id] = block.ids;
-      if (block.kind !== "text" || this.#text.tokenizer.isSpecial(id!)) continue;
-      const piece = decoder.push(id!);
+    const { tokenizer } = this.#text;
+    const decoder = tokenizer.stream();
+    for await (const { ids, kind, picture } of blocks) {
+      if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, options) };
+      if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
+      const piece = decoder.push(ids[0]!);
       if (piece !== "") yield piece;
     }
     const rest = decoder.end();
     if (rest !== "") yield rest;
   }
 
-  /** A picture for a prompt: the language model writes its codes, the diffusion transformer draws what it thought of. */
-  async imagine(prompt: string, options: ImagineOptions = {}): Promise<Picture> {
+  /**
+   * A picture for a prompt: the language model writes its codes, the diffusion transformer draws what it thought of.
+   * With `n` an array of pictures, of seeds one after the other.
+   */
+  imagine(prompt: string, options: ImagineOptions & { readonly n: number }): Promise<DrawnPicture[]>;
+  imagine(prompt: string, options?: ImagineOptions): Promise<DrawnPicture>;
+  async imagine(prompt: string, options: ImagineOptions = {}): Promise<DrawnPicture | DrawnPicture[]> {
     const { imagine } = this.#folder.generation;
-    const { grid } = imagine;
-    const positions = grid[0] * grid[1];
-    const request = await this.#readConversation([{ role: "user", content: prompt }], [this.#text.tokenizer.special("<|vision_start|>")]);
-    const language = await this.#openLanguage();
-    const defaults = { temperature: imagine.temperature, topK: imagine.top_k, topP: imagine.top_p };
-    const blocks = generate(language, language.start(), request, { maxNewBlocks: positions + 1, blocksPerPicture: positions, ...sampling(options, defaults) });
-    let done = 0;
-    for await (const block of blocks) {
-      options.onProgress?.({ task: "write", done: ++done, total: positions + 1 });
-      if (block.picture) return this.#drawHidden(block.picture.hidden, grid, options);
+    const { temperature, top_k: topK, top_p: topP } = imagine;
+    const drawing = readDrawing(options, imagine);
+    const sampling = readSampling(options, { temperature, topK, topP });
+    const count = readCount(options);
+    const pictures: DrawnPicture[] = [];
+    for (let i = 0; i < count; i++) {
+      const own = { ...drawing, seed: drawing.seed + i };
+      pictures.push(await this.#drawWritten(await this.#write(prompt, own.seed, sampling, options), own, options));
     }
-    throw new Error("the language model ended before its picture was complete");
+    return options.n === undefined ? pictures[0]! : pictures;
   }
 
   /** Sizes of the model's parts. */
   info(): ModelInfo {
     const { path, ar, weights, detokenizer } = this.#folder;
-    const count = (names: readonly string[], find: (name: string) => { readonly shape: readonly number[] } | undefined) =>
-      names.reduce((sum, name) => sum + find(name)!.shape.reduce((a, b) => a * b, 1), 0);
-    const all = ({ names, find }: typeof weights, keep = (_: string) => true) => count(names().filter(keep), find);
+    const elements = (source: Checkpoint, isCounted: (name: string) => boolean) =>
+      source
+        .names()
+        .filter(isCounted)
+        .reduce((sum, name) => sum + source.find(name)!.shape.reduce((a, b) => a * b, 1), 0);
     const isVision = (name: string) => name.startsWith("visual_tokenizer.");
     return {
       path,
       parameters: {
-        vision: all(weights, isVision),
-        languageModel: all(weights, (name) => !isVision(name)),
-        diffusionTransformer: all(detokenizer.transformer.weights),
-        autoencoder: all(detokenizer.autoencoder.weights),
+        vision: elements(weights, isVision),
+        languageModel: elements(weights, (name) => !isVision(name)),
+        diffusionTransformer: elements(detokenizer.transformer.weights, () => true),
+        autoencoder: elements(detokenizer.autoencoder.weights, () => true),
       },
       codebooks: ar.qwen_config.n_q_tokens,
       codesPerBook: bookSize(ar.tokenizer_config),
@@ -199,93 +183,129 @@ export class Kelix {
     };
   }
 
-  /** Frees all sessions and files. */
+  /** Frees all sessions and files; the model cannot be used any more. Twice is as good as once. */
   async dispose(): Promise<void> {
-    const parts = [this.#tokenizer, this.#language, ...this.#detokenizers.values()];
-    this.#tokenizer = undefined;
-    this.#language = undefined;
-    this.#detokenizers.clear();
-    await Promise.all(parts.map(async (part) => (await part)?.dispose()));
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    const parts = [this.#tokenizer, this.#language].map((part) => part?.catch(() => undefined));
+    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#detokenizers.dispose()]);
     await this.#folder.close();
   }
 
-  /** A conversation as blocks [T, N+1], its pictures as codes, with the answer's turn opened and `then` ids appended. */
-  async #readConversation(messages: readonly ChatMessage[], then: readonly number[] = []): Promise<Int32Array> {
-    const vocabulary = blockVocabulary(this.#folder.ar.qwen_config);
-    const pictures = await Promise.all(picturesOf(messages).map((image) => this.tokenize(image)));
-    const row: number[] = [];
-    let next = 0;
-    for (const id of this.#text.chatTemplate.encode(messages, this.#text.tokenizer)) {
-      if (id !== vocabulary.imagePad) row.push(id);
-      else {
-        const [rows, columns] = pictures[next++]!.grid;
-        for (let i = 0; i < rows * columns; i++) row.push(id);
-      }
-    }
-    const { max_seq_len: room } = this.#folder.ar.qwen_config;
-    if (row.length > room) throw new Error(`The conversation has ${row.length} positions; this model reads at most ${room}`);
-    const ids = pictures.flatMap(({ codes }) => [...idsFromCodes(codes, vocabulary)]);
-    return expandRow([...row, ...then], ids, vocabulary);
+  /** Positions that the language model reads and writes at most. */
+  get #room(): number {
+    return this.#folder.ar.qwen_config.max_seq_len;
   }
 
-  #drawHidden(hidden: Float32Array, grid: readonly [number, number], options: DrawOptions): Promise<Picture> {
-    const { steps, guidance } = this.#folder.generation.imagine;
-    return this.#draw({ condition: hidden, codeGrid: grid }, { steps, guidance, ...defined(options) });
+  async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
+    const tokenizer = await this.#openTokenizer();
+    const reader = {
+      text: this.#text,
+      vocabulary: blockVocabulary(this.#folder.ar.qwen_config),
+      room: this.#room,
+      tokenize: (image: ImageInput) => this.tokenize(image, options),
+      check: (codes: ImageCodes) => tokenizer.check(codes),
+    };
+    return readConversation(messages, reader, then);
   }
 
-  async #draw(request: Parameters<Detokenizer["detokenize"]>[0], options: DrawOptions): Promise<Picture> {
-    const { seed, steps, guidance, signal, onPreview, onProgress } = options;
-    const detokenizer = await this.#openDetokenizer(request.codeGrid);
-    return detokenizer.detokenize(request, {
-      ...defined({ seed, steps, guidance, signal }),
-      async onStep({ step, steps: total, preview }) {
-        onProgress?.({ task: "draw", done: step, total });
-        await onPreview?.(await preview());
-      },
+  /** The language model's picture for a prompt. */
+  async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenPicture> {
+    const [rows, columns] = this.#folder.generation.imagine.grid;
+    const positions = rows * columns;
+    const opening = [this.#text.tokenizer.special("<|vision_start|>")];
+    const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
+    const language = await this.#openLanguage();
+    const blocks = generate(language, language.start(), request, {
+      maxNewBlocks: positions + 1,
+      blocksPerPicture: positions,
+      seed,
+      ...sampling,
+      ...(options.signal && { signal: options.signal }),
     });
+    let done = 0;
+    for await (const { picture } of blocks) {
+      options.onProgress?.({ task: "write", done: ++done, total: positions + 1 });
+      if (picture) return picture;
+    }
+    throw new Error("the language model ended before its picture was complete");
+  }
+
+  async #drawWritten({ ids, hidden }: WrittenPicture, drawing: Drawing, options: DrawOptions): Promise<DrawnPicture> {
+    const { grid } = this.#folder.generation.imagine;
+    const picture = await this.#draw({ condition: hidden, codeGrid: grid }, drawing, options);
+    const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(this.#folder.ar.qwen_config)));
+    const { width, height } = picture;
+    return { ...picture, codes: { grid, codes, width, height }, seed: drawing.seed };
+  }
+
+  #draw(request: DetokenizeRequest, drawing: Drawing, options: DrawOptions): Promise<Picture> {
+    const { signal, onPreview, onProgress } = options;
+    return this.#detokenizers.use(request.codeGrid, (detokenizer) =>
+      detokenizer.detokenize(request, {
+        ...drawing,
+        signal,
+        async onStep({ step, steps, preview }) {
+          onProgress?.({ task: "draw", done: step, total: steps });
+          if (step < steps) await onPreview?.(await preview());
+        },
+      }),
+    );
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {
+    this.#refuseDisposed();
     const { ar, preprocessor, weights } = this.#folder;
     const { patch_size, merge_size, image_mean, image_std, min_pixels, max_pixels } = preprocessor;
     const patches = { patchSize: patch_size, mergeSize: merge_size, mean: image_mean, std: image_std };
-    this.#tokenizer ??= PictureTokenizer.open(ar.tokenizer_config, weights, patches, { minPixels: min_pixels, maxPixels: max_pixels }, this.#options);
+    const limits = { minPixels: min_pixels, maxPixels: max_pixels };
+    this.#tokenizer ??= this.#source(weights).then((source) =>
+      PictureTokenizer.open(ar.tokenizer_config, source, patches, limits, this.#options),
+    );
     return this.#tokenizer;
   }
 
   #openLanguage(): Promise<LanguageModel> {
+    this.#refuseDisposed();
     const { ar, weights } = this.#folder;
-    const isSmall = ar.qwen_config.embed_dim <= SMALL_WIDTH;
-    this.#language ??= LanguageModel.open(languageModelConfig(ar), weights, { ...(isSmall && { threads: 1 }), ...this.#options });
+    this.#language ??= this.#source(weights).then((source) =>
+      LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions),
+    );
     return this.#language;
   }
 
-  /** One detokenizer for each grid of codes: the transformer's latents have a fixed size. */
-  #openDetokenizer([rows, columns]: readonly [number, number]): Promise<Detokenizer> {
-    const key = `${rows} x ${columns}`;
-    let opened = this.#detokenizers.get(key);
-    if (!opened) {
-      const { detokenizer, ar, preprocessor } = this.#folder;
-      const scale = (preprocessor.patch_size * preprocessor.merge_size) / pixelsPerLatent(detokenizer.autoencoder.config);
-      const positions = rows * columns + 2;
-      const settings = { maxConditionLength: positions, positions: "raster", latentGrid: [Math.round(rows * scale), Math.round(columns * scale)] } as const;
-      const isSmall = ar.qwen_config.embed_dim <= SMALL_WIDTH;
-      opened = Detokenizer.open(detokenizer, settings, { ...(isSmall && { threads: 1 }), ...this.#options });
-      this.#detokenizers.set(key, opened);
-    }
-    return opened;
+  async #openDetokenizer([rows, columns]: readonly [number, number]): Promise<Detokenizer> {
+    this.#refuseDisposed();
+    const { preprocessor, detokenizer } = this.#folder;
+    const { transformer, autoencoder } = detokenizer;
+    const scale = (preprocessor.patch_size * preprocessor.merge_size) / pixelsPerLatent(autoencoder.config);
+    const settings = {
+      positions: "raster",
+      latentGrid: [Math.round(rows * scale), Math.round(columns * scale)],
+    } as const;
+    const parts = {
+      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
+      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
+    };
+    return Detokenizer.open(parts, settings, this.#smallOptions);
   }
-}
 
-function isCodes(input: ImageCodes | ImageInput): input is ImageCodes {
-  return typeof input === "object" && "codes" in input && "grid" in input;
-}
+  /** A checkpoint's weights as the device reads them. */
+  #source(checkpoint: Checkpoint): Promise<WeightSource> {
+    let source = this.#sources.get(checkpoint);
+    if (!source) {
+      source = weightsFor(this.#options.device ?? "cpu", checkpoint);
+      this.#sources.set(checkpoint, source);
+    }
+    return source;
+  }
 
-function sampling({ temperature, topK, topP, seed, signal }: SampleOptions & WorkOptions, defaults: Required<SampleOptions>) {
-  return { ...defaults, ...defined({ temperature, topK, topP, seed, signal }) };
-}
+  get #smallOptions(): SessionOptions {
+    const isSmall = this.#folder.ar.qwen_config.embed_dim <= SMALL_WIDTH;
+    return { ...(isSmall && { threads: 1 }), ...this.#options };
+  }
 
-/** The options that were given: an explicit undefined counts as absent. */
-function defined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+  #refuseDisposed(): void {
+    if (this.#isDisposed) throw new Error("This model has been disposed of; load it again");
+  }
 }

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { encodePng } from "../src/image/codec.node.ts";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { encodePng } from "../src/image/codec.node.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
@@ -21,9 +21,14 @@ interface Result {
 
 function kelix(...args: string[]): Promise<Result> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [program, ...args], { env: { ...process.env, KELIX_MODEL: "kelix-nano" } }, (error, out, err) => {
-      resolve({ status: error ? Number(error.code) : 0, out, err });
-    });
+    execFile(
+      process.execPath,
+      [program, ...args],
+      { env: { ...process.env, KELIX_MODEL: "kelix-nano" } },
+      (error, out, err) => {
+        resolve({ status: error ? Number(error.code) : 0, out, err });
+      },
+    );
   });
 }
 
@@ -89,7 +94,8 @@ describe("kelix", () => {
   });
 
   test("imagines the same picture for the same seed", async () => {
-    for (const name of ["x.png", "y.png"]) expect((await kelix("imagine", "a red circle", "-o", file(name), "--seed", "2", "--steps", "2")).status).toBe(0);
+    for (const name of ["x.png", "y.png"])
+      expect((await kelix("imagine", "a red circle", "-o", file(name), "--seed", "2", "--steps", "2")).status).toBe(0);
     expect(await readFile(file("x.png"))).toEqual(await readFile(file("y.png")));
   });
 
@@ -113,8 +119,11 @@ describe("kelix", () => {
 
   test("refuses codes outside their books, and files that hold none", async () => {
     const codes = hostTensor("u16", new Uint16Array(36 * 8).fill(60_000), [36, 8]);
-    await writeSafetensors(file("bad.safetensors"), [["codes", codes]], { codes: '{"image":"x","grid":[6,6]}' });
-    await expectFailure(["reconstruct", file("bad.safetensors"), "-o", file("never.png")], /codes from 0 to 255, got 60000/);
+    await writeSafetensors(file("bad.safetensors"), [["codes", codes]], { grid: "[6,6]" });
+    await expectFailure(
+      ["reconstruct", file("bad.safetensors"), "-o", file("never.png")],
+      /codes from 0 to 255, got 60000/,
+    );
     await writeSafetensors(file("other.safetensors"), [["weight", codes]], {});
     await expectFailure(["reconstruct", file("other.safetensors"), "-o", file("never.png")], /has no tensor `codes`/);
     await writeFile(file("hostile.safetensors"), Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255, 123, 125));

@@ -17,7 +17,9 @@ const WIDTH = 32;
 
 /** Writes the folder and returns it. */
 export async function writeTinyModel(folder: string, seed = 1): Promise<string> {
-  const { config, autoencoder, languageModel } = JSON.parse(await readFile("configs/nano/diffusion.json", "utf8")).model;
+  const { config, autoencoder, languageModel } = JSON.parse(
+    await readFile("configs/nano/diffusion.json", "utf8"),
+  ).model;
   const ar = languageModel.config;
   const tiny = {
     main: {
@@ -75,7 +77,11 @@ export async function writeTinyModel(folder: string, seed = 1): Promise<string> 
       decoder_block_out_channels: [8, 8, 8, 16, 16],
     },
   };
-  const declared = declareModel(parseKeyeArConfig(tiny.main), parseDitConfig(tiny.dit), parseAutoencoderConfig(tiny.vae));
+  const declared = declareModel(
+    parseKeyeArConfig(tiny.main),
+    parseDitConfig(tiny.dit),
+    parseAutoencoderConfig(tiny.vae),
+  );
   await writePart(folder, "model.safetensors", tiny.main, declared.main, seed);
   await writePart(join(folder, "dit"), "model.safetensors", tiny.dit, declared.transformer, seed);
   await writePart(join(folder, "vae"), "diffusion_pytorch_model.safetensors", tiny.vae, declared.autoencoder, seed);

@@ -2,8 +2,15 @@
 
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import { type ChatMessage, type ContentPart, type ImageInput, type Kelix, writePng } from "../index.ts";
-import { type GlobalOptions, interrupted, note, parseSeed, withModel } from "./context.ts";
+import {
+  type ChatMessage,
+  type ContentPart,
+  type ImageCodes,
+  type ImageInput,
+  type Kelix,
+  writePng,
+} from "../index.ts";
+import { complain, type GlobalOptions, interrupted, note, parseSeed, withModel } from "./context.ts";
 
 const HELP = "/image FILE adds a picture to your next message, /new starts over, /quit ends.";
 
@@ -20,7 +27,13 @@ export function addChat(program: Command): void {
 }
 
 async function converse(kelix: Kelix, images: readonly string[], seed: number): Promise<void> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const terminal = createInterface({
+    input: process.stdin,
+    ...(process.stdin.isTTY && { output: process.stderr }),
+    signal: interrupted.signal,
+  });
+  // In a terminal the line editor takes Ctrl-C for itself.
+  terminal.on("SIGINT", () => interrupted.abort());
   let messages: ChatMessage[] = [];
   let pending: ContentPart<ImageInput>[] = images.map((image) => ({ type: "image", image }));
   let drawn = 0;
@@ -34,10 +47,11 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
       if (text === "/new") {
         messages = [];
         pending = [];
-      } else if (text.startsWith("/image ")) pending.push({ type: "image", image: text.slice("/image ".length).trim() });
+      } else if (text.startsWith("/image "))
+        pending.push({ type: "image", image: text.slice("/image ".length).trim() });
       else if (text !== "") {
         const asked: ChatMessage[] = [...messages, { role: "user", content: [...pending, { type: "text", text }] }];
-        const answer: ContentPart<ImageInput>[] = [];
+        const answer: ContentPart<ImageInput | ImageCodes>[] = [];
         try {
           for await (const piece of kelix.chat(asked, { seed, signal: interrupted.signal })) {
             if (typeof piece === "string") {
@@ -47,7 +61,7 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
               const file = `kelix-${++drawn}.png`;
               await writePng(file, piece.image);
               process.stdout.write(`[${file}]`);
-              answer.push(piece);
+              answer.push({ type: "image", image: piece.image.codes });
             }
           }
           process.stdout.write("\n");
@@ -55,12 +69,13 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
           pending = [];
         } catch (error) {
           interrupted.signal.throwIfAborted();
-          note(`kelix: ${(error as Error).message}`);
+          complain((error as Error).message);
           pending = [];
         }
       }
       terminal.prompt();
     }
+    interrupted.signal.throwIfAborted();
   } finally {
     terminal.close();
   }

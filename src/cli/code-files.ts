@@ -1,57 +1,84 @@
-// Pictures as codes in a safetensors file: u16 tensors [P, N] named `codes` (or `codes.0`, `codes.1`, .. for several),
-// their grids and sources in the metadata.
+// Pictures as codes in a safetensors file: u16 tensors [P, N] named `codes`, or `codes.0`, `codes.1`, .. for several.
+// The metadata tells under the like names (`grid` or `grid.0`) each grid and the picture's size and name, as JSON.
 
+import { basename } from "node:path";
 import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
 import { openSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
 import type { ImageCodes } from "../index.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
 export interface NamedCodes extends ImageCodes {
   readonly image: string;
 }
 
+/** Writes the codes of one or more pictures; the file appears whole or not at all. */
 export async function writeCodes(path: string, pictures: readonly NamedCodes[], model: string): Promise<void> {
+  const suffix = (i: number) => (pictures.length === 1 ? "" : `.${i}`);
   const tensors = pictures.map(({ grid, codes }, i) => {
     const positions = grid[0] * grid[1];
-    return [tensorName(i, pictures.length), hostTensor("u16", codes, [positions, codes.length / positions])] as const;
+    return [`codes${suffix(i)}`, hostTensor("u16", codes, [positions, codes.length / positions])] as const;
   });
-  const facts = pictures.map(({ image, grid }, i) => [tensorName(i, pictures.length), JSON.stringify({ image, grid })]);
-  await writeSafetensors(path, tensors.map(([name, tensor]) => [name, tensor]), { format: "kelix-codes", model, ...Object.fromEntries(facts) });
+  const facts = pictures.flatMap(({ image, grid, width, height }, i) => [
+    [`image${suffix(i)}`, JSON.stringify(basename(image))],
+    [`grid${suffix(i)}`, JSON.stringify(grid)],
+    [`size${suffix(i)}`, JSON.stringify([width, height])],
+  ]);
+  await writeSafetensors(path, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
 }
 
-/** Reads what writeCodes wrote; throws a CheckpointError for anything else. Ranges are checked by the model. */
-export async function readCodes(path: string): Promise<NamedCodes[]> {
+/** Reads what writeCodes wrote; throws a CheckpointError for anything else. The model checks the ranges of its books. */
+export async function readCodes(path: string): Promise<ImageCodes[]> {
   const file = await openSafetensors(path);
   try {
-    const names = [...file.tensors.keys()].filter((name) => /^codes(\.\d+)?$/.test(name)).sort((a, b) => Number(a.slice(6)) - Number(b.slice(6)));
-    if (names.length === 0) throw new CheckpointError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`);
-    return await Promise.all(
-      names.map(async (name) => {
-        const tensor = await file.read(name);
-        const { image, grid } = parseFacts(path, name, file.metadata[name]);
-        if (tensor.dtype !== "u16" || tensor.shape.length !== 2 || tensor.shape[0] !== grid[0] * grid[1]) {
-          throw new CheckpointError(`${path}: ${name} is ${tensor.dtype} [${tensor.shape}], expected u16 [${grid[0] * grid[1]}, N] for a grid of ${grid[0]} x ${grid[1]}`);
-        }
-        return { image, grid, codes: tensor.data as Uint16Array };
-      }),
-    );
+    const number = (name: string) => Number(name.slice("codes.".length));
+    const names = [...file.tensors.keys()].filter((name) => /^codes(\.\d+)?$/.test(name));
+    if (names.length === 0) {
+      throw new CheckpointError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`);
+    }
+    const pictures: ImageCodes[] = [];
+    for (const name of names.sort((a, b) => number(a) - number(b))) {
+      const tensor = await file.read(name);
+      const [P, N] = tensor.shape;
+      if (tensor.shape.length !== 2 || !P || !N) {
+        throw new CheckpointError(`${path}: ${name} has the shape [${tensor.shape}], expected [P, N]`);
+      }
+      const grid = parseGrid(path, name, P, file.metadata[name.replace("codes", "grid")]);
+      pictures.push({ grid, codes: toCodes(`${path}: ${name}`, tensor) });
+    }
+    return pictures;
   } finally {
     await file.close();
   }
 }
 
-function parseFacts(path: string, name: string, text: string | undefined): { image: string; grid: readonly [number, number] } {
-  try {
-    const { image, grid } = JSON.parse(text ?? "") as { image: unknown; grid: unknown };
-    if (typeof image === "string" && Array.isArray(grid) && grid.length === 2 && grid.every((n) => Number.isInteger(n) && n > 0)) {
-      return { image, grid: grid as [number, number] };
-    }
-  } catch {
-    // Falls through to the one message below.
-  }
-  throw new CheckpointError(`${path}: its metadata does not give the grid of ${name}, such as {"image":"a.png","grid":[6,6]}`);
+const MAX_CODE = 65_535;
+
+/** Integers of any width as codes. */
+function toCodes(name: string, { dtype, data }: HostTensor): Uint16Array {
+  if (!/^[iu]\d+$/.test(dtype)) throw new CheckpointError(`${name} is ${dtype}, expected integers`);
+  const codes = Array.from(data as Iterable<number | bigint>, Number);
+  const bad = codes.find((code) => code < 0 || code > MAX_CODE);
+  if (bad !== undefined) throw new CheckpointError(`${name} holds ${bad}, expected codes from 0 to ${MAX_CODE}`);
+  return Uint16Array.from(codes);
 }
 
-function tensorName(i: number, count: number): string {
-  return count === 1 ? "codes" : `codes.${i}`;
+function parseGrid(path: string, name: string, positions: number, text: string | undefined): readonly [number, number] {
+  const grid = parseList(text);
+  const [rows, columns] = grid;
+  if (grid.length !== 2 || !Number.isInteger(rows) || !Number.isInteger(columns) || rows! < 1 || columns! < 1) {
+    throw new CheckpointError(`${path}: its metadata does not give the grid of ${name}, such as "grid": "[6,6]"`);
+  }
+  if (rows! * columns! !== positions) {
+    throw new CheckpointError(`${path}: ${name} has ${positions} positions, its grid is ${rows} x ${columns}`);
+  }
+  return [rows!, columns!];
+}
+
+function parseList(text = ""): number[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : [];
+  } catch {
+    return [];
+  }
 }

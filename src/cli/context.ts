@@ -16,7 +16,10 @@ export interface GlobalOptions {
 export const interrupted = new AbortController();
 
 /** Loads the model that the options name, hands it to `use`, and frees it whatever happens. */
-export async function withModel<T>({ model, device, threads }: GlobalOptions, use: (kelix: Kelix) => Promise<T>): Promise<T> {
+export async function withModel<T>(
+  { model, device, threads }: GlobalOptions,
+  use: (kelix: Kelix) => Promise<T>,
+): Promise<T> {
   const options = { ...(device && { device }), ...(threads && { threads }), signal: interrupted.signal };
   const kelix = await Kelix.load(model, options);
   try {
@@ -33,13 +36,28 @@ export function showProgress(text: string): void {
 
 /** Progress of drawing as a line. */
 export function onProgress({ task, done, total }: Progress): void {
-  showProgress(done === total ? "" : `${task === "write" ? "writing codes" : task === "draw" ? "drawing" : "loading"} ${done}/${total}`);
+  showProgress(
+    done === total
+      ? ""
+      : `${task === "write" ? "writing codes" : task === "draw" ? "drawing" : "loading"} ${done}/${total}`,
+  );
 }
 
-/** A line on stderr, for a terminal or a log. */
+/** A line of news on a terminal's stderr. */
 export function note(text: string): void {
+  showProgress(text);
+  if (process.stderr.isTTY) process.stderr.write("\n");
+}
+
+/** What went wrong, on one line of stderr whatever that is. */
+export function complain(text: string): void {
   showProgress("");
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`kelix: ${text.trim().replace(/\s*\n\s*/g, "; ")}\n`);
+}
+
+/** "a.png", 2 -> "a-2.png" */
+export function numbered(file: string, i: number): string {
+  return file.replace(/(\.\w+)?$/, `-${i}$1`);
 }
 
 /** The one value that --json prints. */
@@ -51,7 +69,8 @@ export function printJson(value: unknown): void {
 export function integer(from: number, to: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (text.trim() === "" || !Number.isInteger(value) || value < from || value > to) throw new InvalidArgumentError(`Expected an integer from ${from} to ${to}, got ${text}`);
+    if (text.trim() === "" || !Number.isInteger(value) || value < from || value > to)
+      throw new InvalidArgumentError(`Expected an integer from ${from} to ${to}, got ${text}`);
     return value;
   };
 }
@@ -60,7 +79,8 @@ export function integer(from: number, to: number): (text: string) => number {
 export function decimal(from: number, to: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (text.trim() === "" || !(value >= from && value <= to)) throw new InvalidArgumentError(`Expected a number from ${from} to ${to}, got ${text}`);
+    if (text.trim() === "" || !(value >= from && value <= to))
+      throw new InvalidArgumentError(`Expected a number from ${from} to ${to}, got ${text}`);
     return value;
   };
 }

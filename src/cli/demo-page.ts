@@ -51,26 +51,41 @@ read those codes to describe it; the diffusion transformer drew it again from th
 }
 
 function pictureCard(result: PictureResult): string {
-  const { original, codes, reconstruction, psnr, bits, description, expected, isKnown, question, answer, expectedAnswer } = result;
+  const {
+    original,
+    codes,
+    reconstruction,
+    psnr,
+    bits,
+    description,
+    expected,
+    isKnown,
+    question,
+    answer,
+    expectedAnswer,
+  } = result;
   const known = isKnown ? "" : " · a concept it never saw";
-  const asked = question === undefined ? "" : `<dt>${escape(question)}</dt><dd>${verdict(answer ?? "", expectedAnswer ?? "")}</dd>`;
+  const asked =
+    question === undefined ? "" : `<dt>${escapeHtml(question)}</dt><dd>${verdict(answer ?? "", expectedAnswer ?? "")}</dd>`;
   return `<article><div class="row">
-<figure><img src="${original}" alt="${escape(expected)}"><figcaption>original</figcaption></figure>
+<figure><img src="${original}" alt="${escapeHtml(expected)}"><figcaption>original</figcaption></figure>
 <figure><img class="codes" src="${codes}" alt="its codes as coloured grids"><figcaption>${Math.round(bits)} bits of codes</figcaption></figure>
 <figure><img src="${reconstruction}" alt="reconstruction"><figcaption>from codes · ${psnr.toFixed(1)} dB</figcaption></figure></div>
 <dl><dt>What is this?</dt><dd>${verdict(description, expected)}${known}</dd>${asked}</dl></article>`;
 }
 
 function verdict(said: string, expected: string): string {
-  const text = `<strong>${escape(said) || "(nothing)"}</strong>`;
-  return said === expected ? `${text} <span class="right">✓</span>` : `${text} <span class="wrong">expected: ${escape(expected)}</span>`;
+  const text = `<strong>${escapeHtml(said) || "(nothing)"}</strong>`;
+  return said === expected
+    ? `${text} <span class="right">✓</span>`
+    : `${text} <span class="wrong">expected: ${escapeHtml(expected)}</span>`;
 }
 
 function imaginedCard({ prompt, seed, picture, seconds }: ImaginedResult): string {
-  return `<article><figure><img src="${picture}" alt="${escape(prompt)}"><figcaption><strong>${escape(prompt)}</strong><br>seed ${seed} · ${seconds.toFixed(1)} s</figcaption></figure></article>`;
+  return `<article><figure><img src="${picture}" alt="${escapeHtml(prompt)}"><figcaption><strong>${escapeHtml(prompt)}</strong><br>seed ${seed} · ${seconds.toFixed(1)} s</figcaption></figure></article>`;
 }
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   const names: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
   return text.replace(/[&<>"]/g, (c) => names[c]!);
 }

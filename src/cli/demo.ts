@@ -9,11 +9,20 @@ import { loadImage } from "../image/image-source.node.ts";
 import { encodePng, type Kelix, type Picture, writePng } from "../index.ts";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { pixelError } from "../train/metrics.ts";
-import { type GlobalOptions, interrupted, note, printJson, withModel } from "./context.ts";
 import { drawCodes } from "./code-picture.ts";
+import { type GlobalOptions, interrupted, note, printJson, withModel } from "./context.ts";
 import { demoPage, type ImaginedResult, type PictureResult } from "./demo-page.ts";
 
-const prompts = ["a red circle", "two blue squares", "three green triangles", "a yellow star above a purple heart", "four orange diamonds", "a strawberry", "a pumpkin", "a panda"];
+const prompts = [
+  "a red circle",
+  "two blue squares",
+  "three green triangles",
+  "a yellow star above a purple heart",
+  "four orange diamonds",
+  "a strawberry",
+  "a pumpkin",
+  "a panda",
+];
 
 export function addDemo(program: Command): void {
   program
@@ -33,7 +42,10 @@ export function addDemo(program: Command): void {
         const path = join(output, "index.html");
         await replaceFile(path, (file) => writeAll(file, new TextEncoder().encode(page)));
         if (globals.json) printJson({ page: path, pictures: pictures.length, imagined: imagined.length, seconds });
-        else note(`${path}: ${pictures.length} pictures and ${imagined.length} imagined ones in ${seconds.toFixed(0)} s. Open it in a browser.`);
+        else
+          process.stdout.write(
+            `${path}: ${pictures.length} pictures and ${imagined.length} imagined ones in ${seconds.toFixed(0)} s. Open it in a browser.\n`,
+          );
       });
     });
 }

@@ -10,7 +10,10 @@ export function addDescribe(program: Command): void {
     .argument("<image...>", "paths or URLs")
     .option("--prompt <text>", "what to ask", "What is this?")
     .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 128)
-    .addHelpText("after", '\nExamples:\n  kelix describe cat.png\n  kelix describe shapes.png --prompt "How many shapes are there?"')
+    .addHelpText(
+      "after",
+      '\nExamples:\n  kelix describe cat.png\n  kelix describe shapes.png --prompt "How many shapes are there?"',
+    )
     .action(async (images: string[], options: { prompt: string; maxNewTokens: number }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       await withModel(globals, async (kelix) => {
@@ -22,7 +25,10 @@ export function addDescribe(program: Command): void {
           ] as const;
           let text = "";
           if (!globals.json && images.length > 1) process.stdout.write(`${image}: `);
-          for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: options.maxNewTokens, signal: interrupted.signal })) {
+          for await (const piece of kelix.chat([{ role: "user", content }], {
+            maxNewTokens: options.maxNewTokens,
+            signal: interrupted.signal,
+          })) {
             if (typeof piece !== "string") continue;
             if (!globals.json) process.stdout.write(piece);
             text += piece;

@@ -11,7 +11,8 @@ export function addEval(program: Command): void {
     .command("eval")
     .description("measure a model on held-out pictures")
     .argument("<suite>", `one of: ${suites.join(", ")}`, (text) => {
-      if (!(suites as readonly string[]).includes(text)) throw new InvalidArgumentError(`Expected one of ${suites.join(", ")}, got ${text}`);
+      if (!(suites as readonly string[]).includes(text))
+        throw new InvalidArgumentError(`Expected one of ${suites.join(", ")}, got ${text}`);
       return text;
     })
     .option("--every <n>", "only every n-th picture, for a quick look", integer(1, 100), 1)

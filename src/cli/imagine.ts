@@ -2,7 +2,18 @@
 
 import type { Command } from "commander";
 import { type ImagineOptions, writePng } from "../index.ts";
-import { decimal, type GlobalOptions, integer, interrupted, note, onProgress, parseSeed, printJson, withModel } from "./context.ts";
+import {
+  decimal,
+  type GlobalOptions,
+  integer,
+  interrupted,
+  note,
+  numbered,
+  onProgress,
+  parseSeed,
+  printJson,
+  withModel,
+} from "./context.ts";
 
 interface Options {
   readonly output: string;
@@ -47,10 +58,11 @@ export function addImagine(program: Command): void {
 }
 
 function pick({ steps, guidance, temperature, topK, topP }: Omit<Options, "output" | "seed" | "n">): ImagineOptions {
-  return { ...(steps !== undefined && { steps }), ...(guidance !== undefined && { guidance }), ...(temperature !== undefined && { temperature }), ...(topK !== undefined && { topK }), ...(topP !== undefined && { topP }) };
-}
-
-/** "a.png", 2 -> "a-2.png" */
-function numbered(file: string, i: number): string {
-  return /\.\w+$/.test(file) ? file.replace(/(\.\w+)$/, `-${i}$1`) : `${file}-${i}`;
+  return {
+    ...(steps !== undefined && { steps }),
+    ...(guidance !== undefined && { guidance }),
+    ...(temperature !== undefined && { temperature }),
+    ...(topK !== undefined && { topK }),
+    ...(topP !== undefined && { topP }),
+  };
 }

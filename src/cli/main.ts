@@ -3,8 +3,9 @@
 // Exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
 
 import { Command, CommanderError } from "commander";
+import { OptionError } from "../index.ts";
 import { addChat } from "./chat.ts";
-import { deviceName, integer, interrupted, note } from "./context.ts";
+import { complain, deviceName, integer, interrupted } from "./context.ts";
 import { addDemo } from "./demo.ts";
 import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
@@ -14,6 +15,7 @@ import { addReconstruct } from "./reconstruct.ts";
 import { addTokenize } from "./tokenize.ts";
 import { addTrain } from "./train.ts";
 
+const FAILED = 1;
 const USED_WRONGLY = 2;
 const INTERRUPTED = 130;
 
@@ -26,10 +28,27 @@ export function createProgram(): Command {
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")
     .option("--verbose", "print the stack of an error")
-    .showHelpAfterError("(add --help for the options)")
-    .addHelpText("after", '\nExamples:\n  kelix describe cat.png\n  kelix imagine "two red circles" -o circles.png\n  kelix demo');
-  for (const add of [addDemo, addDescribe, addChat, addImagine, addTokenize, addReconstruct, addTrain, addEval, addInfo]) add(program);
-  for (const command of [program, ...program.commands]) command.exitOverride();
+    .addHelpText(
+      "after",
+      '\nExamples:\n  kelix describe cat.png\n  kelix imagine "two red circles" -o circles.png\n  kelix demo',
+    );
+  for (const add of [
+    addDemo,
+    addDescribe,
+    addChat,
+    addImagine,
+    addTokenize,
+    addReconstruct,
+    addTrain,
+    addEval,
+    addInfo,
+  ])
+    add(program);
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      outputError: (text) => complain(`${text.replace(/^error: /, "").trim()} (kelix --help, kelix COMMAND --help)`),
+    });
+  }
   return program;
 }
 
@@ -43,12 +62,13 @@ async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USED_WRONGLY;
     if (interrupted.signal.aborted) {
-      note("interrupted");
+      complain("interrupted");
       return INTERRUPTED;
     }
     const { message, stack } = error as Error;
-    note(program.opts()["verbose"] ? (stack ?? message) : `kelix: ${message}`);
-    return 1;
+    if (program.opts().verbose) console.error(stack);
+    else complain(message);
+    return error instanceof OptionError ? USED_WRONGLY : FAILED;
   }
 }
 

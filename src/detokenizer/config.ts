@@ -2,6 +2,7 @@
 // the diffusion transformer (SanaConfig of the reference) and the DC-AE (diffusers AutoencoderDC).
 
 import { z } from "zod";
+import { parseConfig } from "../checkpoint/parse-config.ts";
 
 // Far above any published model, low enough that a hostile config cannot make tracing run for hours.
 const MAX_WIDTH = 65_536;
@@ -68,7 +69,7 @@ export type DitConfig = z.output<typeof ditSchema>;
 
 /** Reads a SanaConfig. Absent fields take the reference's defaults; fields that no part of Kelix reads are passed over. */
 export function parseDitConfig(json: unknown): DitConfig {
-  return parse(ditSchema, json, "SanaConfig");
+  return parseConfig(ditSchema, json, "SanaConfig");
 }
 
 const blockType = z.enum(["ResBlock", "EfficientViTBlock"]);
@@ -174,18 +175,12 @@ export type AutoencoderConfig = z.output<typeof autoencoderSchema>;
 
 /** Reads the config.json of a diffusers AutoencoderDC, with the defaults of diffusers and one entry a stage. */
 export function parseAutoencoderConfig(json: unknown): AutoencoderConfig {
-  return parse(autoencoderSchema, json, "AutoencoderDC config");
+  return parseConfig(autoencoderSchema, json, "AutoencoderDC config");
 }
 
 /** Pixels a side that one latent position stands for. A first stage without layers halves all the same. */
 export function pixelsPerLatent(config: AutoencoderConfig): number {
   return 2 ** (config.encoder.length - 1);
-}
-
-function parse<T extends z.ZodType>(schema: T, json: unknown, what: string): z.output<T> {
-  const result = schema.safeParse(json);
-  if (result.success) return result.data;
-  throw new Error(`${what}: ${z.prettifyError(result.error)}`);
 }
 
 type CamelKey<S extends string> = S extends `${infer A}_${infer B}` ? `${A}${Capitalize<CamelKey<B>>}` : S;

@@ -19,8 +19,8 @@ export interface DetokenizerParts {
 }
 
 export interface DetokenizerSettings {
-  /** Conditions are padded to this many entries, as in training. */
-  readonly maxConditionLength: number;
+  /** Conditions are padded to this many entries, as in training; not padded if absent. */
+  readonly maxConditionLength?: number;
   /** How positions were given in training: see PositionRequest. */
   readonly positions: PositionRequest["scheme"];
   /** Rows and columns of latents; the transformer's input_size squared if absent. */
@@ -135,16 +135,16 @@ export class Detokenizer {
   /** The guided velocity for one picture: [uncond, cond] side by side, or cond alone when there is no guidance. */
   async #velocity(request: DetokenizeRequest, guidance: number, solver: Solver): Promise<Velocity> {
     const C = this.#denoiser.config.captionChannels;
-    const L = this.#settings.maxConditionLength;
     const connected = request.isConnected ? request.condition : await this.#denoiser.connect(request.condition);
     const length = connected.length / C;
+    const L = this.#settings.maxConditionLength ?? length;
     if (!Number.isInteger(length) || length < 1 || length > L) {
       throw new Error(`The condition has ${length} entries of width ${C}; expected 1 to ${L}`);
     }
     const y = new Float32Array(L * C);
     y.set(connected);
     const mask = new Float32Array(L).fill(1, 0, length);
-    const positions = this.#positions(request, length);
+    const positions = this.#positions(request, length, L);
     if (guidance === 1) return this.#denoiser.prepare({ y, mask, batch: 1 }, positions);
     const nothing = this.#denoiser.nullCondition(L);
     // DPM-Solver's guidance in the reference gives the null half the condition's mask; Euler's its own.
@@ -154,7 +154,11 @@ export class Detokenizer {
     return async (x, timestep) => guide(await velocity(pair(x, x), timestep), guidance);
   }
 
-  #positions(request: DetokenizeRequest, conditionLength: number): CrossPositions | undefined {
+  #positions(
+    request: DetokenizeRequest,
+    conditionLength: number,
+    maxConditionLength: number,
+  ): CrossPositions | undefined {
     const { config, latentGrid } = this.#denoiser;
     if (!config.useCrossAttnRope) return undefined;
     return computePositions({
@@ -162,7 +166,7 @@ export class Detokenizer {
       latentGrid: [latentGrid[0] / config.patchSize, latentGrid[1] / config.patchSize],
       codeGrid: request.codeGrid,
       conditionLength,
-      maxConditionLength: this.#settings.maxConditionLength,
+      maxConditionLength,
       imageSize: this.pictureSize[0],
     });
   }

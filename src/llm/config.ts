@@ -2,6 +2,7 @@
 // autoregressive model (config.json), under the reference's field names and with its defaults.
 
 import { z } from "zod";
+import { parseConfig } from "../checkpoint/parse-config.ts";
 import type { BlockVocabulary } from "../sequence/layout.ts";
 import { tokenizerConfigSchema } from "../vision/config.ts";
 
@@ -182,12 +183,12 @@ export interface LanguageModelConfig {
 
 /** Reads the config of a plain decoder; throws naming each field that is wrong. */
 export function parseQwen3Config(value: unknown): Qwen3Config {
-  return parse(qwen3ConfigSchema, value, "The decoder's config");
+  return parseConfig(qwen3ConfigSchema, value, "The decoder's config");
 }
 
 /** Reads config.json of an autoregressive checkpoint; throws naming each field that is wrong. */
 export function parseKeyeArConfig(value: unknown): KeyeArConfig {
-  return parse(keyeArConfigSchema, value, "config.json");
+  return parseConfig(keyeArConfigSchema, value, "config.json");
 }
 
 /** The language model's part of the whole config. */
@@ -207,10 +208,4 @@ export function blockVocabulary(qwen: UnifiedQwen3Config): BlockVocabulary {
     visionEnd: qwen.vision_end_token_id,
     eos: qwen.eos_token_id,
   };
-}
-
-function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (!result.success) throw new Error(`${what} cannot be used:\n${z.prettifyError(result.error)}`);
-  return result.data;
 }

@@ -10,7 +10,7 @@ import { flowLoss, noisyLatents, velocityTarget } from "../detokenizer/flow-matc
 import { defaultSigmas, demoSigmas, dpmTimes, shiftSigma } from "../detokenizer/flow-schedule.ts";
 import { type CrossPositions, computePositions, crossRotaryTables, sinCosPositions } from "../detokenizer/positions.ts";
 import { guide, type SamplerStep, sampleDpm, sampleEuler, type Velocity } from "../detokenizer/samplers.ts";
-import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { f32, type HostTensor, hostTensor, joinFloats } from "../runtime/host-tensor.ts";
 import { openSession } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -222,11 +222,11 @@ async function addSampling({ folder, config, run, cond, mask, positions, results
     const own = numbers(mask).slice(0, batch * L);
     const rows = denoiser.nullCondition(L);
     const nulls = repeat(rows.y, batch);
-    const both = join(nulls, y);
+    const both = joinFloats([nulls, y]);
     const guided = async (nullMask: Float32Array): Promise<Velocity> => {
-      const conditions = { y: both, mask: join(nullMask, own), batch: 2 * batch };
+      const conditions = { y: both, mask: joinFloats([nullMask, own]), batch: 2 * batch };
       const velocity = await denoiser.prepare(conditions, positions);
-      return async (x, timestep) => guide(await velocity(join(x, x), timestep), run.cfg_scale);
+      return async (x, timestep) => guide(await velocity(joinFloats([x, x]), timestep), run.cfg_scale);
     };
     const record = () => {
       const [path, velocities, times]: [Float32Array[], Float32Array[], number[]] = [[numbers(noise)], [], []];
@@ -242,7 +242,7 @@ async function addSampling({ folder, config, run, cond, mask, positions, results
         };
       return { path, velocities, times, onStep, watch };
     };
-    const stack = (rows: Float32Array[]) => f32(join(...rows), [rows.length * batch, ...noise.shape.slice(1)]);
+    const stack = (rows: Float32Array[]) => f32(joinFloats(rows), [rows.length * batch, ...noise.shape.slice(1)]);
     const vector = (values: ArrayLike<number>) => f32(values, [values.length]);
 
     const euler = await guided(repeat(rows.mask, batch));
@@ -302,17 +302,7 @@ function numbers({ data }: HostTensor): Float32Array {
 }
 
 function repeat(rows: Float32Array, times: number): Float32Array {
-  return join(...Array.from({ length: times }, () => rows));
-}
-
-function join(...parts: Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return joinFloats(Array.from({ length: times }, () => rows));
 }
 
 function count(shape: readonly (number | string)[]): number {

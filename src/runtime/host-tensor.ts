@@ -58,6 +58,17 @@ export function fromBuffer(dtype: HostDType, buffer: ArrayBuffer, shape: readonl
   return hostTensor(dtype, new arrays[dtype](buffer), shape);
 }
 
+/** Arrays one after the other. */
+export function joinFloats(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
 export function f32(data: ArrayLike<number>, shape: readonly number[]): HostTensor {
   return hostTensor("f32", data instanceof Float32Array ? data : Float32Array.from(data), shape);
 }

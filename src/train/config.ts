@@ -3,6 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
+import { parseConfig } from "../checkpoint/parse-config.ts";
 
 const positive = z.number().positive();
 const count = z.int().min(1);
@@ -65,9 +66,7 @@ export async function readRunConfig(path: string): Promise<RunConfig> {
   } catch (error) {
     throw new Error(`${path}: is not JSON: ${(error as Error).message}`);
   }
-  const result = runSchema.safeParse(value);
-  if (!result.success) throw new Error(`${path} cannot be used:\n${z.prettifyError(result.error)}`);
-  return result.data;
+  return parseConfig(runSchema, value, path);
 }
 
 /** Whether a parameter is frozen: its path contains a pattern; or all patterns begin with "^" and none matches its start. */

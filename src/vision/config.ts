@@ -2,6 +2,7 @@
 // reference's field names and with its defaults. Fields that change no number here are accepted and dropped.
 
 import { z } from "zod";
+import { parseConfig } from "../checkpoint/parse-config.ts";
 
 /** A width that an accelerator of today would still hold; a config beyond it is a mistake or an attack. */
 const MAX_WIDTH = 65_536;
@@ -82,12 +83,12 @@ export type TokenizerConfig = z.infer<typeof tokenizerConfigSchema>;
 
 /** Reads a `vision_config`; throws naming each field that is wrong. */
 export function parseVisionConfig(value: unknown): VisionConfig {
-  return parse(visionConfigSchema, value, "vision_config");
+  return parseConfig(visionConfigSchema, value, "vision_config");
 }
 
 /** Reads a `tokenizer_config` with its `vision_config` inside; throws naming each field that is wrong. */
 export function parseTokenizerConfig(value: unknown): TokenizerConfig {
-  return parse(tokenizerConfigSchema, value, "tokenizer_config");
+  return parseConfig(tokenizerConfigSchema, value, "tokenizer_config");
 }
 
 /** Side of the square position table. */
@@ -103,10 +104,4 @@ export function codeWidth(config: TokenizerConfig): number {
 /** The codes of one book: S/N when each book has a slice of the table to itself. */
 export function bookSize(config: TokenizerConfig): number {
   return config.codebook_size / config.split_voc;
-}
-
-function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (!result.success) throw new Error(`${what} cannot be used:\n${z.prettifyError(result.error)}`);
-  return result.data;
 }

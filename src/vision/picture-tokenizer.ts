@@ -1,8 +1,10 @@
 // The image tokenizer ready to run: a picture of any aspect -> codes, and codes -> the fused embeddings that the
 // diffusion transformer reads when no language model is used.
 
-import { type PatchOptions, processPicture } from "../image/patches.ts";
+import type { PatchOptions } from "../image/patches.ts";
 import type { Picture } from "../image/picture.ts";
+import { preparePicture } from "../image/processor.ts";
+import type { PixelLimits } from "../image/smart-resize.ts";
 import { f32, i32 } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
 import { mulDims } from "../tensor/dims.ts";
@@ -17,15 +19,21 @@ export interface ImageCodes {
   readonly grid: readonly [rows: number, columns: number];
   /** [P, N]: N codes for each position, in raster order; code i is an entry of codebook i. */
   readonly codes: Uint16Array;
+  /** Size of the picture that the codes were made from, in pixels. */
+  readonly width?: number;
+  readonly height?: number;
 }
 
-export interface PixelLimits {
-  readonly minPixels: number;
-  readonly maxPixels: number;
+/** Whether an input is codes rather than a picture. */
+export function isImageCodes(input: unknown): input is ImageCodes {
+  return typeof input === "object" && input !== null && "codes" in input && "grid" in input;
 }
 
-/** Positions that one picture may have: 16 times the released model's largest. */
-const MAX_POSITIONS = 16 * 1280;
+/**
+ * Grids may have so many times the positions of the largest square picture: long strips have twice as many, and codes
+ * come from strangers too.
+ */
+const STRIP_FACTOR = 4;
 
 export class PictureTokenizer {
   readonly #config: TokenizerConfig;
@@ -34,7 +42,13 @@ export class PictureTokenizer {
   readonly #encode: Session;
   readonly #embed: Session;
 
-  private constructor(config: TokenizerConfig, patches: PatchOptions, limits: PixelLimits, encode: Session, embed: Session) {
+  private constructor(
+    config: TokenizerConfig,
+    patches: PatchOptions,
+    limits: PixelLimits,
+    encode: Session,
+    embed: Session,
+  ) {
     this.#config = config;
     this.#patches = patches;
     this.#limits = limits;
@@ -42,26 +56,51 @@ export class PictureTokenizer {
     this.#embed = embed;
   }
 
-  static async open(config: TokenizerConfig, weights: WeightSource, patches: PatchOptions, limits: PixelLimits, options: SessionOptions = {}): Promise<PictureTokenizer> {
+  static async open(
+    config: TokenizerConfig,
+    weights: WeightSource,
+    patches: PatchOptions,
+    limits: PixelLimits,
+    options: SessionOptions = {},
+  ): Promise<PictureTokenizer> {
     const { num_channels: C, patch_size: p } = config.vision_config;
     const encoding = new Graph();
     const pixels = encoding.input("pixels", [mulDims("M", 4), C * p * p]);
-    const { quantized } = imageTokenizer(encoding.params.at("visual_tokenizer"), pixels, inputLayout(encoding, config.vision_config), config);
+    const { quantized } = imageTokenizer(
+      encoding.params.at("visual_tokenizer"),
+      pixels,
+      inputLayout(encoding, config.vision_config),
+      config,
+    );
     encoding.output("codes", quantized.codes);
     const embedding = new Graph();
     const codes = embedding.input("codes", ["M", config.n_q_tokens], "i32");
     embedding.output("embeddings", embedCodes(embedding.params.at("visual_tokenizer"), codes, config));
-    return new PictureTokenizer(config, patches, limits, await openSession(encoding, weights, options), await openSession(embedding, weights, options));
+    return new PictureTokenizer(
+      config,
+      patches,
+      limits,
+      await openSession(encoding, weights, options),
+      await openSession(embedding, weights, options),
+    );
   }
 
   /** Resizes as the reference's processor does, and encodes. Throws an ImageError for extreme shapes. */
   async tokenize(picture: Picture): Promise<ImageCodes> {
-    const { pixelValues, grid } = processPicture(picture, this.#patches, this.#limits);
+    const { pixelValues, grid } = preparePicture(picture, this.#patches, this.#limits);
     const [rows, columns] = grid;
     const width = pixelValues.length / (rows * columns);
-    const feeds = { pixels: f32(pixelValues, [rows * columns, width]), ...layoutFeeds({ frames: 1, rows, columns }, this.#config.vision_config) };
+    const feeds = {
+      pixels: f32(pixelValues, [rows * columns, width]),
+      ...layoutFeeds({ frames: 1, rows, columns }, this.#config.vision_config),
+    };
     const { codes } = await this.#encode.run(feeds);
-    return { grid: [rows / 2, columns / 2], codes: Uint16Array.from(codes!.data as Int32Array) };
+    return {
+      grid: [rows / 2, columns / 2],
+      codes: Uint16Array.from(codes!.data as Int32Array),
+      width: picture.width,
+      height: picture.height,
+    };
   }
 
   /** Fused embeddings [P, output_dim] of codes, which are checked first. */
@@ -76,16 +115,21 @@ export class PictureTokenizer {
   check({ grid, codes }: ImageCodes): void {
     const [rows, columns] = grid;
     const N = this.#config.n_q_tokens;
-    const isSize = (n: number) => Number.isInteger(n) && n >= 1 && n <= MAX_POSITIONS;
-    if (!isSize(rows) || !isSize(columns) || rows * columns > MAX_POSITIONS) {
-      throw new Error(`Expected a grid of at most ${MAX_POSITIONS} positions, got ${rows} x ${columns}`);
+    const { patchSize, mergeSize } = this.#patches;
+    const limit = STRIP_FACTOR * Math.ceil(this.#limits.maxPixels / (patchSize * mergeSize) ** 2);
+    const isSize = (n: number) => Number.isInteger(n) && n >= 1;
+    if (!isSize(rows) || !isSize(columns) || rows * columns > limit) {
+      throw new Error(`Expected a grid of at most ${limit} positions, got ${rows} x ${columns}`);
     }
     if (codes.length !== rows * columns * N) {
       throw new Error(`Expected ${rows} x ${columns} positions of ${N} codes, got ${codes.length} codes`);
     }
     const size = bookSize(this.#config);
     const bad = codes.findIndex((code) => code >= size);
-    if (bad >= 0) throw new Error(`Expected codes from 0 to ${size - 1}, got ${codes[bad]} at position ${Math.floor(bad / N)}, book ${bad % N}`);
+    if (bad >= 0)
+      throw new Error(
+        `Expected codes from 0 to ${size - 1}, got ${codes[bad]} at position ${Math.floor(bad / N)}, book ${bad % N}`,
+      );
   }
 
   async dispose(): Promise<void> {

@@ -2,19 +2,13 @@
 
 import { cutPatches } from "../../image/patches.ts";
 import type { Picture } from "../../image/picture.ts";
-import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
+import { f32, type HostTensor, joinFloats } from "../../runtime/host-tensor.ts";
 import { packPictures } from "../../vision/packing.ts";
 
 /** Pictures whose sides are whole numbers of merged patches -> [P, C*p*p] of all, in -1 .. 1. */
 export function patchesOf(pictures: readonly Picture[], patchSize: number): HostTensor {
-  const parts = pictures.map((picture) => cutPatches(picture, { patchSize, mergeSize: 2 }).pixelValues);
   const width = 3 * patchSize ** 2;
-  const all = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
+  const all = joinFloats(pictures.map((picture) => cutPatches(picture, { patchSize, mergeSize: 2 }).pixelValues));
   return f32(all, [all.length / width, width]);
 }
 

@@ -12,11 +12,10 @@ import { drawU, timestepIndex, trainingSchedule } from "../../detokenizer/flow-s
 import { computePositions, crossRotaryTables } from "../../detokenizer/positions.ts";
 import { planesOf } from "../../image/planes.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
-import { segmentMask } from "../../llm/mask.ts";
 import { readBlocks } from "../../llm/model.ts";
-import { rotary1d } from "../../nn/rotary.ts";
+import { rowTables } from "../../llm/row-tables.ts";
 import { counterRandom } from "../../random/counter.ts";
-import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
+import { f32, i32, joinFloats } from "../../runtime/host-tensor.ts";
 import { openSession, type Session } from "../../runtime/session.ts";
 import { blockInputs, expandRow } from "../../sequence/blocks.ts";
 import { idsFromCodes } from "../../sequence/ids.ts";
@@ -104,17 +103,11 @@ export async function openDiffusionStage(run: RunConfig): Promise<Stage> {
         loss: kind,
         tokens: B * positions,
         feeds: {
-          x0: join(
-            items.map((item) => item.latents),
-            latentShape,
-          ),
+          x0: f32(joinFloats(items.map((item) => item.latents)), latentShape),
           noise: f32(noise, latentShape),
           sigma: f32(sigmas, [B]),
           drop: f32(drop, [B]),
-          y: join(
-            items.map((item) => item[kind]),
-            [B, length, width],
-          ),
+          y: f32(joinFloats(items.map((item) => item[kind])), [B, length, width]),
         },
       };
     },
@@ -293,19 +286,12 @@ function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: numb
   const language = languageModelConfig(ar);
   const { qwen } = language;
   const shape = [FROZEN_BATCH, T, qwen.n_q_tokens];
-  const rope = rotary1d(
-    Array.from({ length: T }, (_, t) => t),
-    qwen.head_dim,
-    qwen.rope_base,
-  );
   const { decoded } = readBlocks(
     graph.params,
     {
       index: graph.input("index", shape, "i32"),
       weight: graph.input("weight", shape),
-      cos: graph.constant(rope.cos, [T, qwen.head_dim / 2]),
-      sin: graph.constant(rope.sin, [T, qwen.head_dim / 2]),
-      mask: graph.constant(segmentMask([0, T]), [T, T]),
+      ...rowTables(graph, T, qwen),
     },
     language,
   );
@@ -319,16 +305,6 @@ function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: numb
 function part(all: Float32Array, b: number): Float32Array {
   const size = all.length / FROZEN_BATCH;
   return all.slice(b * size, (b + 1) * size);
-}
-
-function join(parts: readonly Float32Array[], shape: readonly number[]): HostTensor {
-  const all = new Float32Array(shape.reduce((a, b) => a * b, 1));
-  let at = 0;
-  for (const item of parts) {
-    all.set(item, at);
-    at += item.length;
-  }
-  return f32(all, shape);
 }
 
 /** The latents' standard deviation should be near 1: the scaling factor is there for that. */

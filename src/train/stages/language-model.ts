@@ -6,10 +6,9 @@ import { z } from "zod";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { blockLoss, supervisedRows } from "../../llm/loss.ts";
-import { segmentMask } from "../../llm/mask.ts";
 import { languageModelPaths, predictNextBlocks, readBlocks } from "../../llm/model.ts";
 import { finalNorm, outputMatrix } from "../../llm/output.ts";
-import { rotary1d } from "../../nn/rotary.ts";
+import { rowTables } from "../../llm/row-tables.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, i32 } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
@@ -113,20 +112,12 @@ function traceBlocks(
   const language = languageModelConfig(config);
   const { qwen } = language;
   const N = qwen.n_q_tokens;
-  const rope = rotary1d(
-    Array.from({ length: T }, (_, t) => t),
-    qwen.head_dim,
-    qwen.rope_base,
-  );
-  const angles = [T, qwen.head_dim / 2];
   const read = readBlocks(
     graph.params,
     {
       index: graph.input("index", [B, T, N], "i32"),
       weight: graph.input("weight", [B, T, N]),
-      cos: graph.constant(rope.cos, angles),
-      sin: graph.constant(rope.sin, angles),
-      mask: graph.constant(segmentMask([0, T]), [T, T]),
+      ...rowTables(graph, T, qwen),
     },
     language,
   );

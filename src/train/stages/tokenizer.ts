@@ -7,13 +7,12 @@ import { z } from "zod";
 import { blockVocabulary, type KeyeArConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { decoderStack } from "../../llm/decoder.ts";
 import { embeddingTable } from "../../llm/embedding.ts";
-import { segmentMask } from "../../llm/mask.ts";
 import { finalNorm, outputMatrix } from "../../llm/output.ts";
+import { rowTables } from "../../llm/row-tables.ts";
 import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norm.ts";
-import { rotary1d } from "../../nn/rotary.ts";
 import { counterRandom } from "../../random/counter.ts";
-import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
+import { f32, type HostTensor, i32, joinFloats } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { concat, crossEntropy, type Tensor } from "../../tensor/tensor.ts";
@@ -171,16 +170,9 @@ function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLoss {
   );
   // Text ids name rows of the table, placeholders the rows of the pictures after it.
   const x = concat([table, pictures.embeddings], 0).gather(graph.input("ids", [B, T], "i32"));
-  const rope = rotary1d(
-    Array.from({ length: T }, (_, t) => t),
-    qwen.head_dim,
-    qwen.rope_base,
-  );
   const { hidden } = decoderStack(trunk, x, {
     config: qwen,
-    cos: graph.constant(rope.cos, [T, qwen.head_dim / 2]),
-    sin: graph.constant(rope.sin, [T, qwen.head_dim / 2]),
-    mask: graph.constant(segmentMask([0, T]), [T, T]),
+    ...rowTables(graph, T, qwen),
   });
   const scored = hidden
     .at(-1)!
@@ -309,15 +301,7 @@ async function collectFeatures(
     });
   }
   await session.release();
-  return parts.map((list) => {
-    const joined = new Float32Array(list.reduce((n, part) => n + part.length, 0));
-    let at = 0;
-    for (const part of list) {
-      joined.set(part, at);
-      at += part.length;
-    }
-    return joined;
-  });
+  return parts.map(joinFloats);
 }
 
 /** Pictures of each kind that measureAnswers asks about, at least. */

@@ -1,0 +1,19 @@
+// From a picture of any size to the patches that a model reads: the resize where the reference fetches a picture (variant A),
+// then that of its processor (variant B), as preprocessor_config.json says.
+
+import { cutPatches, fetchResize, type Patches, type PatchOptions } from "./patches.ts";
+import type { Picture } from "./picture.ts";
+import { resize } from "./resize.ts";
+import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, smartResizeProcessor } from "./smart-resize.ts";
+
+/** Patches of a picture within the model's limits. Throws an ImageError for shapes longer than 200 to 1. */
+export function preparePicture(picture: Picture, options: PatchOptions, limits: PixelLimits): Patches {
+  const factor = options.patchSize * options.mergeSize;
+  // The limits of the reference's fetch count merged positions; theirs have 28 pixels a side.
+  const scale = (factor / DEFAULT_FACTOR) ** 2;
+  const { minPixels, maxPixels } = FETCH_LIMITS;
+  const fetched = fetchResize(picture, { minPixels: minPixels * scale, maxPixels: maxPixels * scale }, factor);
+  const [height, width] = smartResizeProcessor(fetched.height, fetched.width, limits, factor);
+  // A long strip under a low limit would get a side of 0, which the reference does not guard against.
+  return cutPatches(resize(fetched, Math.max(width, factor), Math.max(height, factor)), options);
+}

@@ -1,0 +1,120 @@
+// What callers may set on the library's long work, and the checks of it. Names are those that users of transformers.js and
+// of the OpenAI API know; where both have one, both are read.
+
+import type { Picture } from "./image/picture.ts";
+import type { SamplingOptions } from "./llm/sampling.ts";
+import type { Device } from "./runtime/session.ts";
+
+/** Where long work has got to: steps of opening a model, blocks that the language model wrote, steps of the sampler. */
+export interface Progress {
+  readonly task: "load" | "write" | "draw";
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface LoadOptions {
+  readonly device?: Device;
+  /** Threads of one operation. */
+  readonly threads?: number;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Options of long work. */
+export interface WorkOptions {
+  /** The same seed gives the same result. Whole, from 0 to 2^53 - 1; 0 if absent. */
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface DrawOptions extends WorkOptions {
+  /** Steps of the sampler, 1 to 1000; as the model's generation_config.json says if absent, like `guidance`. */
+  readonly steps?: number;
+  /** Classifier-free guidance, 0 to 100; 1 is none and costs half. */
+  readonly guidance?: number;
+  /** Called with the picture as it looks after each step but the last; each costs a run of the decoder. */
+  readonly onPreview?: (picture: Picture) => void | Promise<void>;
+}
+
+/** How tokens and codes are drawn. */
+export interface SampleOptions {
+  /** 0 takes the likeliest. */
+  readonly temperature?: number;
+  /** Only so many of the likeliest; 0 for all. */
+  readonly topK?: number;
+  /** Only the likeliest that together reach this probability, above 0 and at most 1. */
+  readonly topP?: number;
+  readonly top_k?: number;
+  readonly top_p?: number;
+}
+
+export interface ChatOptions extends SampleOptions, DrawOptions {
+  /** Blocks to write at most, 256 if absent: a token of text or a position of a picture each. */
+  readonly maxNewTokens?: number;
+  readonly max_new_tokens?: number;
+}
+
+export interface ImagineOptions extends SampleOptions, DrawOptions {
+  /** Pictures to draw, 1 to 64, with seeds one after the other; the result is then an array. */
+  readonly n?: number;
+}
+
+/** An option that is out of its range; the message names it and says what was expected. */
+export class OptionError extends RangeError {
+  override readonly name = "OptionError";
+}
+
+const MAX_STEPS = 1000;
+const MAX_GUIDANCE = 100;
+const MAX_TEMPERATURE = 100;
+const MAX_PICTURES = 64;
+const MAX_NEW_TOKENS = 1_000_000;
+const MAX_TOP_K = 4_194_304;
+const DEFAULT_NEW_TOKENS = 256;
+
+export interface Drawing {
+  readonly seed: number;
+  readonly steps: number;
+  readonly guidance: number;
+}
+
+/** The checked options of drawing. */
+export function readDrawing(options: DrawOptions, defaults: Omit<Drawing, "seed">): Drawing {
+  return {
+    seed: whole("seed", options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER),
+    steps: whole("steps", options.steps ?? defaults.steps, 1, MAX_STEPS),
+    guidance: within("guidance", options.guidance ?? defaults.guidance, 0, MAX_GUIDANCE),
+  };
+}
+
+/** The checked options of sampling. */
+export function readSampling(options: SampleOptions, defaults: SamplingOptions): SamplingOptions {
+  const topP = options.topP ?? options.top_p ?? defaults.topP;
+  if (!(topP > 0 && topP <= 1)) throw new OptionError(`Expected \`topP\` to be above 0 and at most 1, got ${topP}`);
+  return {
+    temperature: within("temperature", options.temperature ?? defaults.temperature, 0, MAX_TEMPERATURE),
+    topK: whole("topK", options.topK ?? options.top_k ?? defaults.topK, 0, MAX_TOP_K),
+    topP,
+  };
+}
+
+/** How many blocks a conversation may go on for. */
+export function readNewTokens({ maxNewTokens, max_new_tokens }: ChatOptions): number {
+  return whole("maxNewTokens", maxNewTokens ?? max_new_tokens ?? DEFAULT_NEW_TOKENS, 1, MAX_NEW_TOKENS);
+}
+
+/** How many pictures are wanted. */
+export function readCount({ n }: ImagineOptions): number {
+  return whole("n", n ?? 1, 1, MAX_PICTURES);
+}
+
+function whole(name: string, value: number, from: number, to: number): number {
+  if (Number.isInteger(value) && value >= from && value <= to) return value;
+  throw new OptionError(`Expected \`${name}\` to be an integer from ${from} to ${to}, got ${value}`);
+}
+
+function within(name: string, value: number, from: number, to: number): number {
+  if (typeof value === "number" && value >= from && value <= to) return value;
+  throw new OptionError(`Expected \`${name}\` to be a number from ${from} to ${to}, got ${value}`);
+}
