@@ -4,7 +4,13 @@ import { Kelix } from "kelix";
 
 const image = process.argv[2] ?? "data/heldout/demo/octopus.png";
 const kelix = await Kelix.load();
-const question = { role: "user", content: [{ type: "image", image }, { type: "text", text: "What is this?" }] } as const;
+const question = {
+  role: "user",
+  content: [
+    { type: "image", image },
+    { type: "text", text: "What is this?" },
+  ],
+} as const;
 for await (const piece of kelix.chat([question])) if (typeof piece === "string") process.stdout.write(piece);
 process.stdout.write("\n");
 await kelix.dispose();

@@ -6,6 +6,10 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 rmSync(`${root}dist`, { recursive: true, force: true });
-const compiled = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-p", `${root}tsconfig.build.json`], { stdio: "inherit" });
+const compiled = spawnSync(
+  process.execPath,
+  [`${root}node_modules/typescript/bin/tsc`, "-p", `${root}tsconfig.build.json`],
+  { stdio: "inherit" },
+);
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 chmodSync(`${root}dist/cli/main.js`, 0o755);

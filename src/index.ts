@@ -4,7 +4,8 @@ export { CheckpointError } from "./checkpoint/checkpoint-error.ts";
 export type { ChatMessage } from "./conversation.ts";
 export { encodePng, writePng } from "./image/codec.node.ts";
 export { ImageError, type ImageInput, type Picture, type RawImage } from "./image/picture.ts";
-export { type ChatPiece, type DrawnPicture, Kelix, type ModelInfo } from "./kelix.ts";
+export { type ChatPiece, type DrawnPicture, Kelix } from "./kelix.ts";
+export type { ModelInfo } from "./model-info.ts";
 export {
   type ChatOptions,
   type DrawOptions,

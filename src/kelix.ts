@@ -4,7 +4,6 @@
 
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
-import { type ModelFolder, openModelFolder } from "./checkpoint/model-folder.ts";
 import { type ChatMessage, readConversation } from "./conversation.ts";
 import { pixelsPerLatent } from "./detokenizer/config.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
@@ -16,6 +15,8 @@ import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel } from "./model-check.ts";
+import { type ModelFolder, openModelFolder } from "./model-folder.ts";
+import { describeModel, type ModelInfo } from "./model-info.ts";
 import {
   type ChatOptions,
   type Drawing,
@@ -31,7 +32,6 @@ import {
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
-import { bookSize } from "./vision/config.ts";
 import { type ImageCodes, isImageCodes, PictureTokenizer } from "./vision/picture-tokenizer.ts";
 
 /** A picture that the model drew, with the codes that it wrote for it and the seed it was drawn from. */
@@ -42,17 +42,6 @@ export interface DrawnPicture extends Picture {
 
 /** What a conversation answers with: pieces of text as they come, and finished pictures. */
 export type ChatPiece = string | { readonly type: "image"; readonly image: DrawnPicture };
-
-/** What is known of a loaded model. */
-export interface ModelInfo {
-  readonly path: string;
-  readonly parameters: Readonly<Record<"vision" | "languageModel" | "diffusionTransformer" | "autoencoder", number>>;
-  readonly codebooks: number;
-  readonly codesPerBook: number;
-  readonly vocabulary: number;
-  readonly width: number;
-  readonly layers: number;
-}
 
 /** Without options a conversation takes the likeliest tokens. */
 const greedy = { temperature: 0, topK: 0, topP: 1 };
@@ -79,7 +68,7 @@ export class Kelix {
    * Opens a model: a built-in name ("kelix-nano") or a folder. Every weight is checked against the config before any is
    * read; parts are loaded when they are first used. Throws a CheckpointError that lists all that is missing or misshapen.
    */
-  static async load(name = process.env["KELIX_MODEL"] ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
+  static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { device, threads, signal, onProgress } = options;
     signal?.throwIfAborted();
     const folder = await openModelFolder(name);
@@ -160,27 +149,7 @@ export class Kelix {
 
   /** Sizes of the model's parts. */
   info(): ModelInfo {
-    const { path, ar, weights, detokenizer } = this.#folder;
-    const elements = (source: Checkpoint, isCounted: (name: string) => boolean) =>
-      source
-        .names()
-        .filter(isCounted)
-        .reduce((sum, name) => sum + source.find(name)!.shape.reduce((a, b) => a * b, 1), 0);
-    const isVision = (name: string) => name.startsWith("visual_tokenizer.");
-    return {
-      path,
-      parameters: {
-        vision: elements(weights, isVision),
-        languageModel: elements(weights, (name) => !isVision(name)),
-        diffusionTransformer: elements(detokenizer.transformer.weights, () => true),
-        autoencoder: elements(detokenizer.autoencoder.weights, () => true),
-      },
-      codebooks: ar.qwen_config.n_q_tokens,
-      codesPerBook: bookSize(ar.tokenizer_config),
-      vocabulary: ar.qwen_config.vocab_size,
-      width: ar.qwen_config.embed_dim,
-      layers: ar.qwen_config.num_layers,
-    };
+    return describeModel(this.#folder);
   }
 
   /** Frees all sessions and files; the model cannot be used any more. Twice is as good as once. */

@@ -1,7 +1,6 @@
 // Compares a model's folder with what its configs declare, by tracing every part; no weight is read.
 
 import { type Checkpoint, checkParameters } from "./checkpoint/checkpoint.ts";
-import type { ModelFolder } from "./checkpoint/model-folder.ts";
 import { decode, encode } from "./detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "./detokenizer/config.ts";
 import { withNullLength } from "./detokenizer/denoiser.ts";
@@ -9,6 +8,7 @@ import { diffusionTransformer } from "./detokenizer/diffusion-transformer.ts";
 import { type KeyeArConfig, type LanguageModelConfig, languageModelConfig } from "./llm/config.ts";
 import { languageModelPaths, traceLanguageModelLoss } from "./llm/model.ts";
 import { outputMatrix } from "./llm/output.ts";
+import type { ModelFolder } from "./model-folder.ts";
 import { Graph, type Parameter } from "./tensor/graph.ts";
 import { declareTokenizer } from "./vision/tokenizer.ts";
 

@@ -1,6 +1,6 @@
 // The command line as a user meets it: the built program in a process of its own, on the model that ships.
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -59,7 +59,7 @@ describe("kelix", () => {
   });
 
   test.each([
-    [["imagine"], /missing required argument/],
+    [["describe"], /missing required argument/],
     [["imagine", "a circle"], /--output/],
     [["nonsense"], /unknown command/],
     [["imagine", "x", "-o", "x.png", "--steps", "0"], /integer from 1 to 1000, got 0/],
@@ -93,6 +93,55 @@ describe("kelix", () => {
     expect(await readFile(file("c.png"))).toEqual(await readFile(file("a.png")));
   });
 
+  test("keeps several pictures in one file of codes and draws each", async () => {
+    expect((await kelix("tokenize", picture, picture, "-o", file("two.safetensors"))).status).toBe(0);
+    expect([...(await readSafetensors(file("two.safetensors"))).keys()]).toEqual(["codes.0", "codes.1"]);
+    const { out } = await kelix(
+      "reconstruct",
+      file("two.safetensors"),
+      "-o",
+      file("two.png"),
+      "--steps",
+      "1",
+      "--json",
+    );
+    expect(JSON.parse(out).map((drawn: { file: string }) => drawn.file)).toEqual([file("two.png"), file("two-2.png")]);
+  });
+
+  test("ends with status 130 at Ctrl-C and leaves no part of a file", async () => {
+    const child = spawn(process.execPath, [
+      program,
+      "imagine",
+      "x",
+      "-o",
+      file("never.png"),
+      "--steps",
+      "1000",
+      "--n",
+      "50",
+    ]);
+    let err = "";
+    child.stderr.on("data", (text) => {
+      err += text;
+    });
+    setTimeout(() => child.kill("SIGINT"), 4000);
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(130);
+    expect(err).toBe("kelix: interrupted\n");
+    expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    for (const name of await readdir(folder)) if (name.startsWith("never")) await rm(file(name));
+  }, 30_000);
+
+  test("talks about a picture line by line", async () => {
+    const child = spawn(process.execPath, [program, "chat", picture]);
+    let out = "";
+    child.stdout.on("data", (text) => {
+      out += text;
+    });
+    child.stdin.end("What is this?\n/quit\n");
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
+    expect(out.trim()).not.toBe("");
+  });
+
   test("imagines the same picture for the same seed", async () => {
     for (const name of ["x.png", "y.png"])
       expect((await kelix("imagine", "a red circle", "-o", file(name), "--seed", "2", "--steps", "2")).status).toBe(0);
@@ -123,6 +172,14 @@ describe("kelix", () => {
     await expectFailure(
       ["reconstruct", file("bad.safetensors"), "-o", file("never.png")],
       /codes from 0 to 255, got 60000/,
+    );
+    await writeSafetensors(file("grid.safetensors"), [["codes", codes]], { grid: "[5,6]" });
+    await expectFailure(["reconstruct", file("grid.safetensors"), "-o", file("never.png")], /36 positions.*5 x 6/);
+    const few = hostTensor("i32", new Int32Array(36 * 3), [36, 3]);
+    await writeSafetensors(file("few.safetensors"), [["codes", few]], { grid: "[6,6]" });
+    await expectFailure(
+      ["reconstruct", file("few.safetensors"), "-o", file("never.png")],
+      /6 x 6 positions of 8 codes/,
     );
     await writeSafetensors(file("other.safetensors"), [["weight", codes]], {});
     await expectFailure(["reconstruct", file("other.safetensors"), "-o", file("never.png")], /has no tensor `codes`/);

@@ -16,7 +16,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function run(name: string, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", `examples/${name}.ts`, ...args], { cwd: root });
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", `examples/${name}.ts`, ...args], {
+    cwd: root,
+  });
   return stdout;
 }
 
@@ -28,7 +30,9 @@ test("01-describe prints what a picture shows", async () => {
 
 test("02-codes prints codes and draws the picture again", async () => {
   const out = join(folder, "codes.png");
-  expect(await run("02-codes", "data/heldout/demo/octopus.png", out)).toMatch(/^6 x 6 positions, the first one's codes:( \d+){8}\n$/);
+  expect(await run("02-codes", "data/heldout/demo/octopus.png", out)).toMatch(
+    /^6 x 6 positions, the first one's codes:( \d+){8}\n$/,
+  );
   expect(await isPng(out)).toBe(true);
 });
 

@@ -10,7 +10,7 @@ import { counterRandom } from "../random/counter.ts";
 import { f32, i32 } from "../runtime/host-tensor.ts";
 import type { Values } from "../runtime/session.ts";
 import type { Graph } from "../tensor/graph.ts";
-import { crossEntropy } from "../tensor/tensor.ts";
+import { linearCrossEntropy } from "../tensor/tensor.ts";
 import type { TracedLoss } from "../train/train-graph.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { openTraining } from "./training.ts";
@@ -52,7 +52,8 @@ function traceNextToken(graph: Graph, qwen: Qwen3Config): TracedLoss {
     mask: graph.input("mask", [T, T]),
   });
   const normed = finalNorm(p, hidden.at(-1)!, qwen.norm_eps).reshape([B * T, D]);
-  const losses = crossEntropy(normed.linear(outputMatrix(p.at("output"), V, D)), graph.input("labels", [B * T], "i32"));
+  const matrix = outputMatrix(p.at("output"), V, D);
+  const losses = linearCrossEntropy(normed, matrix, graph.input("labels", [B * T], "i32"));
   return { loss: losses.mul(graph.input("weights", [B * T])).sum([0]) };
 }
 

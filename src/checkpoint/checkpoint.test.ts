@@ -1,15 +1,17 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { f32, hostTensor } from "../runtime/host-tensor.ts";
+import { openSession } from "../runtime/session.ts";
+import { Graph } from "../tensor/graph.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16 } from "./bfloat16.ts";
 import { checkParameters, openCheckpoint } from "./checkpoint.ts";
 import { writeSafetensors } from "./safetensors.ts";
 
 let root: string;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), "kelix-checkpoint-"));
+  root = await realpath(await mkdtemp(join(tmpdir(), "kelix-checkpoint-")));
 });
 afterAll(() => rm(root, { recursive: true }));
 
@@ -39,6 +41,21 @@ describe("16-bit floats", () => {
 });
 
 describe("a checkpoint", () => {
+  test("runs from files that are links to elsewhere, as in the Hub's cache", async () => {
+    const [blobs, snapshot] = [join(root, "blobs"), join(root, "snapshot")];
+    await mkdir(blobs);
+    await mkdir(snapshot);
+    await writeSafetensors(join(blobs, "0f3a"), [["w", f32(new Float32Array(64).fill(3), [64])]]);
+    await symlink(join("..", "blobs", "0f3a"), join(snapshot, "model.safetensors"));
+    const checkpoint = await openCheckpoint(snapshot);
+    const graph = new Graph();
+    graph.output("sum", graph.params.get("w", [64]).sum([0]));
+    const session = await openSession(graph, checkpoint);
+    expect((await session.run({})).sum!.data[0]).toBe(192);
+    await session.release();
+    await checkpoint.close();
+  });
+
   test("merges the files of a folder, later ones winning, and reads as float32", async () => {
     const folder = await mkdtemp(join(root, "merge-"));
     await writeSafetensors(join(folder, "model-00001.safetensors"), [

@@ -50,7 +50,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     find(name) {
       const holder = holders.get(name);
       const entry = holder?.tensors.get(name);
-      return holder && entry ? { ...entry, file: holder.path } : undefined;
+      return holder && entry ? { ...entry, file: holder.realPath } : undefined;
     },
     async read(name) {
       const holder = holders.get(name);

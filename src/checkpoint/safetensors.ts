@@ -1,7 +1,7 @@
 // safetensors files: opening one reads and checks its header alone; tensors are read when asked for,
 // or by ONNX Runtime straight from the file by their offsets. Writing is atomic and gives the same bytes for the same tensors.
 
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, realpath } from "node:fs/promises";
 import { basename } from "node:path";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { countElements, elementBytes, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
@@ -18,6 +18,8 @@ import {
 
 export interface SafetensorsFile extends SafetensorsHeader {
   readonly path: string;
+  /** Where the bytes lie, links resolved: ONNX Runtime refuses links that lead out of the model's folder. */
+  readonly realPath: string;
   /** Reads one tensor in its own dtype; throws a CheckpointError for an unknown name. */
   read(name: string): Promise<HostTensor>;
   close(): Promise<void>;
@@ -37,6 +39,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const { tensors, metadata } = parseHeader(new Uint8Array(header), info.size, name);
     return {
       path,
+      realPath: await realpath(path),
       tensors,
       metadata,
       async read(tensor) {

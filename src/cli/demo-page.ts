@@ -66,7 +66,9 @@ function pictureCard(result: PictureResult): string {
   } = result;
   const known = isKnown ? "" : " · a concept it never saw";
   const asked =
-    question === undefined ? "" : `<dt>${escapeHtml(question)}</dt><dd>${verdict(answer ?? "", expectedAnswer ?? "")}</dd>`;
+    question === undefined
+      ? ""
+      : `<dt>${escapeHtml(question)}</dt><dd>${verdict(answer ?? "", expectedAnswer ?? "")}</dd>`;
   return `<article><div class="row">
 <figure><img src="${original}" alt="${escapeHtml(expected)}"><figcaption>original</figcaption></figure>
 <figure><img class="codes" src="${codes}" alt="its codes as coloured grids"><figcaption>${Math.round(bits)} bits of codes</figcaption></figure>

@@ -23,7 +23,7 @@ const INTERRUPTED = 130;
 export function createProgram(): Command {
   const program = new Command("kelix")
     .description("Pictures as discrete codes that a language model reads and writes.")
-    .option("--model <name>", "a folder or a built-in name", process.env["KELIX_MODEL"] ?? "kelix-nano")
+    .option("--model <name>", "a folder or a built-in name", process.env.KELIX_MODEL ?? "kelix-nano")
     .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")
@@ -46,7 +46,7 @@ export function createProgram(): Command {
     add(program);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
-      outputError: (text) => complain(`${text.replace(/^error: /, "").trim()} (kelix --help, kelix COMMAND --help)`),
+      outputError: (text) => complain(`${text.replace(/^error: /, "").trim()} (try kelix --help)`),
     });
   }
   return program;

@@ -3,7 +3,7 @@
 
 import { type BlockLabels, IGNORED } from "../sequence/labels.ts";
 import type { BlockVocabulary } from "../sequence/layout.ts";
-import { crossEntropy, type Tensor } from "../tensor/tensor.ts";
+import { linearCrossEntropy, type Tensor } from "../tensor/tensor.ts";
 
 /** Inputs of blockLoss, R rows each; see supervisedRows. */
 export interface LossInputs {
@@ -28,7 +28,7 @@ export interface BlockLoss {
  */
 export function blockLoss(out: Tensor, matrix: Tensor, { rows, labels, weights }: LossInputs): BlockLoss {
   const scored = out.reshape([-1, out.dim(-1)]).gather(rows); // [R, D]
-  const rowLosses = crossEntropy(scored.linear(matrix), labels);
+  const rowLosses = linearCrossEntropy(scored, matrix, labels);
   return { loss: rowLosses.mul(weights).sum([0]), rowLosses };
 }
 

@@ -14,7 +14,7 @@ export interface AttentionOptions {
 /** softmax(scale q k^T + mask) v. q [.., Tq, E], k [.., Tk, E], v [.., Tk, E] -> [.., Tq, E] */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const scores = q.matmul(k, { transB: true, scale: options.scale }); // [.., Tq, Tk]
-  return (options.mask ? scores.add(options.mask) : scores).softmax().matmul(v);
+  return (options.mask ? scores.add(options.mask) : scores).softmaxMatmul(v);
 }
 
 /** [.., T, H*E] -> [.., H, T, E] */

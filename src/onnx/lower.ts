@@ -149,6 +149,14 @@ function extremum<K extends "argmin" | "argmax">(op: string): Lowering<K> {
   };
 }
 
+function emitCrossEntropy(logits: string, labels: Tensor, [losses, logProbs]: readonly Tensor[], e: Emitter): void {
+  const rows = labels.dim(0);
+  e.node("LogSoftmax", [logits], [e.name(logProbs!)], { axis: int(-1) });
+  const column = e.reshape(e.name(labels), [rows], [rows, 1]);
+  const picked = e.step("GatherElements", [e.name(logProbs!), column], { axis: int(1) });
+  e.node("Neg", [e.reshape(picked, [rows, 1], [rows])], [e.name(losses!)]);
+}
+
 const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   input: ({ attributes: { name }, outputs: [x] }, e) => {
     e.rename(x!, name);
@@ -208,12 +216,22 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("Expand", [...names(node, e), e.integers(sizes)], results(node, e));
   },
   slice: (node, e) => {
-    const { start, end, axis, step } = node.attributes;
-    e.node("Slice", [...names(node, e), ...[start, end, axis, step].map((n) => e.integers([n]))], results(node, e));
+    const column = (key: "start" | "end" | "axis" | "step") =>
+      e.integers(node.attributes.ranges.map((range) => range[key]));
+    e.node(
+      "Slice",
+      [...names(node, e), column("start"), column("end"), column("axis"), column("step")],
+      results(node, e),
+    );
   },
   pad: (node, e) => {
-    const { axis, before, after } = node.attributes;
-    e.node("Pad", [...names(node, e), e.integers([before, after]), "", e.integers([axis])], results(node, e));
+    const { margins } = node.attributes;
+    const sizes = [...margins.map(({ before }) => before), ...margins.map(({ after }) => after)];
+    e.node(
+      "Pad",
+      [...names(node, e), e.integers(sizes), "", e.integers(margins.map(({ axis }) => axis))],
+      results(node, e),
+    );
   },
   concat: (node, e) => e.node("Concat", names(node, e), results(node, e), { axis: int(node.attributes.axis) }),
   split: (node, e) =>
@@ -223,15 +241,16 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   sum: reduction("ReduceSum"),
   mean: reduction("ReduceMean"),
   softmax: direct("Softmax", { axis: int(-1) }),
+  softmaxMatmul: ({ inputs: [scores, values], outputs: [y, probabilities] }, e) => {
+    e.node("Softmax", [e.name(scores!)], [e.name(probabilities!)], { axis: int(-1) });
+    e.node("MatMul", [e.name(probabilities!), e.name(values!)], [e.name(y!)]);
+  },
   logSoftmax: direct("LogSoftmax", { axis: int(-1) }),
   gather: direct("Gather", { axis: int(0) }),
-  scatterRows: (node, e) => {
-    const [values, indices] = node.inputs;
-    const [y] = node.outputs;
-    const zeros = e.step("ConstantOfShape", [e.integers(staticShape(y!.shape))]);
+  addRows: ({ inputs: [x, indices, values], outputs: [y] }, e) => {
     const long = e.step("Cast", [e.name(indices!)], { to: int(7) });
     const positions = e.reshape(long, indices!.shape, [...indices!.shape, 1]);
-    e.node("ScatterND", [zeros, positions, e.name(values!)], [e.name(y!)], { reduction: { text: "add" } });
+    e.node("ScatterND", [e.name(x!), positions, e.name(values!)], [e.name(y!)], { reduction: { text: "add" } });
   },
   pick: ({ inputs: [x, indices], outputs: [y] }, e) => {
     const column = e.reshape(e.name(indices!), indices!.shape, [indices!.dim(0), 1]);
@@ -249,13 +268,11 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     const positions = e.step("Concat", [row, column], { axis: int(1) });
     e.node("ScatterND", [e.name(x!), positions, e.name(values!)], [e.name(y!)], { reduction: { text: "add" } });
   },
-  crossEntropy: ({ inputs: [logits, labels], outputs: [losses, logProbs] }, e) => {
-    const rows = logits!.dim(0);
-    e.node("LogSoftmax", [e.name(logits!)], [e.name(logProbs!)], { axis: int(-1) });
-    const column = e.reshape(e.name(labels!), [rows], [rows, 1]);
-    const picked = e.step("GatherElements", [e.name(logProbs!), column], { axis: int(1) });
-    const flat = e.reshape(picked, [rows, 1], [rows]);
-    e.node("Neg", [flat], [e.name(losses!)]);
+  crossEntropy: ({ inputs: [logits, labels], outputs }, e) => emitCrossEntropy(e.name(logits!), labels!, outputs, e),
+  linearCrossEntropy: ({ inputs: [x, matrix, labels], outputs }, e) => {
+    const logits = e.fresh();
+    e.node("FusedMatMul", [e.name(x!), e.name(matrix!)], [logits], { transB: int(1) }, microsoft);
+    emitCrossEntropy(logits, labels!, outputs, e);
   },
   argmin: extremum("ArgMin"),
   argmax: extremum("ArgMax"),
@@ -284,6 +301,12 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
       epsilon: { float: node.attributes.eps },
     }),
   rotary: ({ inputs: [x, cos, sin], outputs: [y] }, e) => {
+    if (x!.rank === 4 && cos!.rank === 2) {
+      // The tables' row t is for position t: the offset of positions is 0.
+      const inputs = [e.name(x!), e.integers([0]), e.name(cos!), e.name(sin!)];
+      e.node("RotaryEmbedding", inputs, [e.name(y!)], {}, microsoft);
+      return;
+    }
     const half = x!.size(-1) / 2;
     const [first, second] = [e.fresh(), e.fresh()];
     e.node("Split", [e.name(x!), e.integers([half, half])], [first, second], { axis: int(x!.rank - 1) });

@@ -28,7 +28,14 @@ export async function loadBackend(device: Device): Promise<Backend> {
     const present = ort.listSupportedBackends().map((backend) => backend.name);
     if (!present.includes(device))
       throw new Error(`The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`);
-    return wrapOrt(ort, true, [device]);
+    const backend = wrapOrt(ort, true, [device]);
+    if (device === "cpu") return backend;
+    // A device may be built in and yet lack its hardware or libraries, which shows with the first session.
+    const refuse = (cause: unknown) => {
+      const why = cause instanceof Error ? cause.message.replace(/\s+/g, " ").slice(-200) : String(cause);
+      throw new Error(`The device ${device} does not work here (${why}); present are cpu, wasm`, { cause });
+    };
+    return { ...backend, create: (model, options) => backend.create(model, options).catch(refuse) };
   }
   if (device !== "wasm") {
     if (device !== "cpu")

@@ -1,6 +1,7 @@
 // Gradients of convolutions in the forms that run fastest on ONNX Runtime's CPU kernels: the input's by a convolution with
-// the flipped kernel, the weight's by unfolding the input into columns and a matrix product (depthwise: by shifted sums).
+// the flipped kernel, the weight's by unfolding the input into columns and a matrix product (depthwise: by shifted products).
 
+import { formatShape } from "./dims.ts";
 import type { Rule } from "./gradient-rules.ts";
 import type { GraphNode } from "./graph.ts";
 import { concat, type Tensor } from "./tensor.ts";
@@ -18,20 +19,35 @@ export const convolutionRules: { readonly conv2d: Rule<"conv2d">; readonly convI
         attributes.groups === x.dim(1) && weight.dim(0) === x.dim(1)
           ? depthwiseWeight(node, g!)
           : weightByColumns(node, g!),
+      () => g!.sum([0, 2, 3]),
     ];
   },
   convInput: null,
 };
 
-/** The k*k shifted views [B, C, H', W'] of the padded input under the kernel's elements, in raster order. */
-function shiftedViews({ inputs, attributes: { stride, padding } }: GraphNode<"conv2d">, g: Tensor): Tensor[] {
-  const [x, weight] = inputs as [Tensor, Tensor];
-  const padded = x.pad(2, padding, padding).pad(3, padding, padding);
+/** The k*k shifted views [B, C, H', W'] of the padded input x, or of some of its channels, under the kernel's elements, in raster order. */
+function shiftedViews(
+  { inputs, attributes: { stride, padding } }: GraphNode<"conv2d">,
+  x: Tensor,
+  g: Tensor,
+): Tensor[] {
+  const weight = inputs[1] as Tensor;
+  const padded = x.padAxes([
+    { axis: 2, before: padding, after: padding },
+    { axis: 3, before: padding, after: padding },
+  ]);
+  const keepsSize = stride === 1 && formatShape(x.shape.slice(2)) === formatShape(g.shape.slice(2));
+  const range = (axis: number, at: number) => ({
+    axis,
+    start: at,
+    end: at + (g.size(axis) - 1) * stride + 1,
+    step: stride,
+  });
   const views: Tensor[] = [];
   for (let i = 0; i < weight.size(2); i++) {
-    const rows = padded.slice(2, i, i + (g.size(2) - 1) * stride + 1, stride);
     for (let j = 0; j < weight.size(3); j++) {
-      views.push(rows.slice(3, j, j + (g.size(3) - 1) * stride + 1, stride));
+      const isUnmoved = keepsSize && i === padding && j === padding;
+      views.push(isUnmoved ? x : padded.sliceAxes([range(2, i), range(3, j)]));
     }
   }
   return views;
@@ -55,7 +71,7 @@ function weightByColumns(node: GraphNode<"conv2d">, g: Tensor): Tensor {
       .reshape(weight.shape);
   }
   const pixels = g.size(2) * g.size(3);
-  const columns = unfold(shiftedViews(node, g), [B, groups, perGroup, pixels]);
+  const columns = unfold(shiftedViews(node, x, g), [B, groups, perGroup, pixels]);
   const products = g.reshape([B, groups, O / groups, pixels]).matmul(columns, { transB: true });
   return products.sum([0]).reshape(weight.shape);
 }
@@ -73,22 +89,46 @@ function unfold(
 function shiftedGradients({ inputs, attributes: { padding } }: GraphNode<"conv2d">, g: Tensor): Tensor[] {
   const [x, weight] = inputs as [Tensor, Tensor];
   const [kh, kw] = [weight.size(2), weight.size(3)];
-  const padded = g.pad(2, kh - 1 - padding, kh - 1 - padding).pad(3, kw - 1 - padding, kw - 1 - padding);
+  const margin = (axis: number, k: number) => ({ axis, before: k - 1 - padding, after: k - 1 - padding });
+  const padded = g.padAxes([margin(2, kh), margin(3, kw)]);
+  const range = (axis: number, start: number) => ({ axis, start, end: start + x.size(axis), step: 1 });
   const views: Tensor[] = [];
   for (let i = kh - 1; i >= 0; i--) {
-    const rows = padded.slice(2, i, i + x.size(2));
-    for (let j = kw - 1; j >= 0; j--) views.push(rows.slice(3, j, j + x.size(3)));
+    for (let j = kw - 1; j >= 0; j--) views.push(padded.sliceAxes([range(2, i), range(3, j)]));
   }
   return views;
 }
 
+/**
+ * Each tap is the product of a view of the channel and its gradient, row by row: a batch of 1 x pixels by pixels x 1, read
+ * once and not written. In parts of channels, so that what is read again for each tap stays in the cache.
+ */
 function depthwiseWeight(node: GraphNode<"conv2d">, g: Tensor): Tensor {
   const weight = node.inputs[1] as Tensor;
-  const sums = shiftedViews(node, g).map((view) =>
-    view
-      .mul(g)
-      .sum([0, 2, 3])
-      .reshape([weight.dim(0), 1]),
-  );
-  return concat(sums, 1).reshape(weight.shape);
+  const x = node.inputs[0] as Tensor;
+  const [B, C, height, width] = g.dims(4) as [number, number, number, number];
+  const pixels = height * width;
+  const parts = partsOf(C, B * C * pixels);
+  const sizes = Array<number>(parts).fill(C / parts);
+  const pieces = (tensor: Tensor) => (parts === 1 ? [tensor] : tensor.split(1, sizes));
+  const gradients = pieces(g);
+  const sums = pieces(x).map((piece, i) => {
+    const rows = gradients[i]!.reshape([-1, 1, pixels]); // [B * C/parts, 1, pixels]
+    const taps = shiftedViews(node, piece, gradients[i]!).map((view) =>
+      view.reshape([-1, 1, pixels]).matmul(rows, { transB: true }),
+    );
+    return concat(taps, 2)
+      .reshape([B, C / parts, taps.length])
+      .sum([0]); // [C/parts, taps]
+  });
+  return concat(sums, 0).reshape(weight.shape);
+}
+
+/** Elements of a part: three tensors of this size fit into a second-level cache of today. */
+const PART_ELEMENTS = 2 ** 19;
+
+/** The smallest divisor of C that brings `elements` below PART_ELEMENTS, or C. */
+function partsOf(C: number, elements: number): number {
+  for (let parts = 1; parts < C; parts++) if (C % parts === 0 && elements / parts <= PART_ELEMENTS) return parts;
+  return C;
 }

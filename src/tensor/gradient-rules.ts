@@ -67,13 +67,18 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   reshape: ({ inputs: [x] }, [g]) => [() => g!.reshape(x!.shape)],
   transpose: ({ attributes: { perm } }, [g]) => [() => g!.transpose(perm.map((_, i) => perm.indexOf(i)))],
   expand: (_, [g]) => [() => g!],
-  slice: ({ inputs: [x], attributes: { axis, start, end, step } }, [g]) => [
+  slice: ({ inputs: [x], attributes: { ranges } }, [g]) => [
     () => {
-      if (step !== 1) throw new Error("slice: a gradient through a step above 1 is not defined here");
-      return g!.pad(axis, start, x!.size(axis) - end);
+      if (ranges.some(({ step }) => step !== 1)) {
+        throw new Error("slice: a gradient through a step above 1 is not defined here");
+      }
+      return g!.padAxes(ranges.map(({ axis, start, end }) => ({ axis, before: start, after: x!.size(axis) - end })));
     },
   ],
-  pad: ({ inputs: [x], attributes: { axis, before } }, [g]) => [() => g!.slice(axis, before, before + x!.size(axis))],
+  pad: ({ inputs: [x], attributes: { margins } }, [g]) => [
+    () =>
+      g!.sliceAxes(margins.map(({ axis, before }) => ({ axis, start: before, end: before + x!.size(axis), step: 1 }))),
+  ],
   concat: ({ inputs, attributes: { axis } }, [g]) => {
     let at = 0;
     return inputs.map((input) => {
@@ -99,9 +104,18 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
       return weighted.sub(y!.mul(weighted.sum([-1], true)));
     },
   ],
+  // o = p v, p = softmax(s): dp = do v^T, and the row sums of dp p that the softmax needs are those of do o, E wide
+  // instead of K wide (Dao et al., FlashAttention, 2022, appendix B.2).
+  softmaxMatmul: ({ inputs: [, v], outputs: [o, p] }, [g, gProbabilities]) => {
+    if (!g || gProbabilities) throw new Error("softmaxMatmul: only the product has a gradient");
+    return [
+      () => p!.mul(g.matmul(v!, { transB: true }).sub(g.mul(o!).sum([-1], true))),
+      () => p!.matmul(g, { transA: true }),
+    ];
+  },
   logSoftmax: ({ outputs: [y] }, [g]) => [() => g!.sub(y!.exp().mul(g!.sum([-1], true)))],
   gather: ({ inputs: [table, indices] }, [g]) => [() => g!.scatterRows(indices!, table!.size(0)), undefined],
-  scatterRows: ({ inputs: [, indices] }, [g]) => [() => g!.gather(indices!), undefined],
+  addRows: ({ inputs: [, indices] }, [g]) => [() => g!, undefined, () => g!.gather(indices!)],
   pick: ({ inputs: [x, indices] }, [g]) => [() => zeros(x!, x!).addAt(indices!, g!), undefined],
   addAt: ({ inputs: [, indices] }, [g]) => [() => g!, undefined, () => g!.pick(indices!)],
   // d loss_r / d logits = softmax - one-hot(label)
@@ -115,6 +129,21 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
     },
     undefined,
   ],
+  // As above with logits = x m^T; row weights and one-hot go to the small sides: dx_r = g_r (p_r m - m[label_r]),
+  // dm = p^T (g x) - the rows g_r x_r added up by label.
+  linearCrossEntropy: ({ inputs: [x, matrix, labels], outputs: [, logProbs] }, [g, gLogProbs]) => {
+    if (!g || gLogProbs) throw new Error("linearCrossEntropy: only the losses have a gradient");
+    const column = g.reshape([x!.dim(0), 1]);
+    const probabilities = logProbs!.exp();
+    return [
+      () => probabilities.matmul(matrix!).sub(matrix!.gather(labels!)).mul(column),
+      () => {
+        const weighted = x!.mul(column);
+        return probabilities.matmul(weighted, { transA: true }).addRows(labels!, weighted.neg());
+      },
+      undefined,
+    ];
+  },
   argmin: null,
   argmax: null,
   sortDescending: null,

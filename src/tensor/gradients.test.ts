@@ -7,7 +7,7 @@ import { openTrainingSession } from "../runtime/session.ts";
 import { gradientRules } from "./gradient-rules.ts";
 import { gradients } from "./gradients.ts";
 import { Graph } from "./graph.ts";
-import { concat, crossEntropy, type Tensor } from "./tensor.ts";
+import { concat, crossEntropy, linearCrossEntropy, type Tensor } from "./tensor.ts";
 
 interface Case {
   /** Shapes of the differentiable operands. */
@@ -118,8 +118,28 @@ const cases: Record<string, Case[]> = {
   reshape: [{ shapes: [[2, 6]], build: ([a]) => a!.reshape([3, -1]) }],
   transpose: [{ shapes: [[2, 3, 4]], build: ([a]) => a!.transpose([2, 0, 1]) }],
   expand: [{ shapes: [[2, 1, 3]], build: ([a]) => a!.expand([4, 2, 5, 3]) }],
-  slice: [{ shapes: [[2, 6]], build: ([a]) => a!.slice(1, 2, 5) }],
-  pad: [{ shapes: [[2, 3]], build: ([a]) => a!.pad(1, 2, 1) }],
+  slice: [
+    { shapes: [[2, 6]], build: ([a]) => a!.slice(1, 2, 5) },
+    {
+      shapes: [[3, 4, 2]],
+      build: ([a]) =>
+        a!.sliceAxes([
+          { axis: 0, start: 1, end: 3, step: 1 },
+          { axis: 1, start: 0, end: 2, step: 1 },
+        ]),
+    },
+  ],
+  pad: [
+    { shapes: [[2, 3]], build: ([a]) => a!.pad(1, 2, 1) },
+    {
+      shapes: [[2, 2, 3]],
+      build: ([a]) =>
+        a!.padAxes([
+          { axis: 0, before: 1, after: 0 },
+          { axis: 2, before: 0, after: 2 },
+        ]),
+    },
+  ],
   concat: [
     {
       shapes: [
@@ -141,12 +161,39 @@ const cases: Record<string, Case[]> = {
   sum: [{ shapes: [[2, 3, 4]], build: ([a]) => a!.sum([0, 2]).square() }],
   mean: [{ shapes: [[2, 3, 4]], build: ([a]) => a!.mean([1], true).square() }],
   softmax: [{ shapes: [[3, 5]], build: ([a]) => a!.softmax() }],
+  softmaxMatmul: [
+    {
+      shapes: [
+        [2, 3, 5],
+        [2, 5, 4],
+      ],
+      build: ([scores, values]) => scores!.softmaxMatmul(values!),
+    },
+  ],
   logSoftmax: [{ shapes: [[3, 5]], build: ([a]) => a!.logSoftmax() }],
   gather: [{ shapes: [[5, 3]], build: ([a], g) => a!.gather(indices(g, [1, 4, 1, 0], [2, 2])) }],
-  scatterRows: [{ shapes: [[4, 3]], build: ([a], g) => a!.scatterRows(indices(g, [1, 4, 1, 0], [4]), 6) }],
+  addRows: [
+    {
+      shapes: [
+        [6, 3],
+        [4, 3],
+      ],
+      build: ([x, values], g) => x!.addRows(indices(g, [1, 4, 1, 0], [4]), values!),
+    },
+    { shapes: [[4, 3]], build: ([a], g) => a!.scatterRows(indices(g, [1, 4, 1, 0], [4]), 6) },
+  ],
   pick: [{ shapes: [[3, 5]], build: ([a], g) => a!.pick(indices(g, [1, 4, 0], [3])) }],
   addAt: [{ shapes: [[3, 5], [3]], build: ([a, b], g) => a!.addAt(indices(g, [1, 4, 0], [3]), b!) }],
   crossEntropy: [{ shapes: [[3, 5]], build: ([a], g) => crossEntropy(a!, indices(g, [1, 4, 0], [3])) }],
+  linearCrossEntropy: [
+    {
+      shapes: [
+        [4, 3],
+        [5, 3],
+      ],
+      build: ([x, matrix], g) => linearCrossEntropy(x!, matrix!, indices(g, [1, 4, 1, 0], [4])),
+    },
+  ],
   layerNorm: [
     { shapes: [[2, 3, 6], [6], [6]], build: ([x, w, b]) => x!.layerNorm(w!, b!, 1e-5) },
     { shapes: [[3, 6]], build: ([x]) => x!.layerNorm(null, null, 1e-6) },

@@ -29,6 +29,21 @@ export interface ConvAttributes {
   readonly groups: number;
 }
 
+/** Elements start, start + step, .. below end of one axis. */
+export interface AxisRange {
+  readonly axis: number;
+  readonly start: number;
+  readonly end: number;
+  readonly step: number;
+}
+
+/** Zeros to add before and after one axis. */
+export interface AxisMargin {
+  readonly axis: number;
+  readonly before: number;
+  readonly after: number;
+}
+
 /** Attributes of each operation, by name. Operands are the node's inputs. */
 export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never> } & {
   /** A value fed at run time. */
@@ -41,25 +56,29 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   readonly reshape: { readonly shape: readonly Dim[] };
   readonly transpose: { readonly perm: readonly number[] };
   readonly expand: { readonly shape: readonly Dim[] };
-  readonly slice: { readonly axis: number; readonly start: number; readonly end: number; readonly step: number };
-  /** Zeros before and after along one axis. */
-  readonly pad: { readonly axis: number; readonly before: number; readonly after: number };
+  readonly slice: { readonly ranges: readonly AxisRange[] };
+  /** Zeros before and after. */
+  readonly pad: { readonly margins: readonly AxisMargin[] };
   readonly concat: { readonly axis: number };
   readonly split: { readonly axis: number; readonly sizes: readonly number[] };
   readonly sum: { readonly axes: readonly number[] };
   readonly mean: { readonly axes: readonly number[] };
   readonly softmax: Record<never, never>;
+  /** scores [.., M, K], values [.., K, N] -> softmax(scores) values [.., M, N], softmax(scores). */
+  readonly softmaxMatmul: Record<never, never>;
   readonly logSoftmax: Record<never, never>;
   /** Rows of the first input chosen by the second. */
   readonly gather: Record<never, never>;
-  /** zeros [rows, ..] with values [..indices, ..] added at the rows that indices name. Inputs: values, indices. */
-  readonly scatterRows: { readonly rows: number };
+  /** x [R, ..] with values [..indices, ..] added at the rows that indices name. Inputs: x, indices, values. */
+  readonly addRows: Record<never, never>;
   /** x [R, V], indices [R] -> x[r, indices[r]]. */
   readonly pick: Record<never, never>;
   /** x [R, V] with values [R] added at (r, indices[r]). Inputs: x, indices, values. */
   readonly addAt: Record<never, never>;
   /** logits [R, V], labels [R] -> losses [R], log-probabilities [R, V]. */
   readonly crossEntropy: Record<never, never>;
+  /** x [R, D], matrix [V, D], labels [R] -> losses [R] of the logits x matrix^T, their log-probabilities [R, V]. */
+  readonly linearCrossEntropy: Record<never, never>;
   readonly argmin: Record<never, never>;
   readonly argmax: Record<never, never>;
   /** x -> its values in descending order along the last axis, and where each came from (i32). */
@@ -74,6 +93,7 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   readonly rmsNorm: { readonly eps: number };
   /** x, cos, sin. */
   readonly rotary: Record<never, never>;
+  /** x, weight, bias (may be absent). */
   readonly conv2d: ConvAttributes;
   /** dy, weight -> gradient of the convolution's input [B, C, H, W]. */
   readonly convInput: ConvAttributes & { readonly height: number; readonly width: number };

@@ -3,7 +3,7 @@
 
 import { addDims, broadcastShapes, type Dim, formatShape, resolveReshape, type Shape, staticShape } from "./dims.ts";
 import type { Graph, GraphNode } from "./graph.ts";
-import type { Binary, DType, Unary } from "./ops.ts";
+import type { AxisMargin, AxisRange, Binary, DType, Unary } from "./ops.ts";
 
 export class Tensor {
   readonly graph: Graph;
@@ -168,21 +168,42 @@ export class Tensor {
 
   /** Elements start, start + step, .. below end along one axis. */
   slice(axis: number, start: number, end: number, step = 1): Tensor {
-    const at = this.axis(axis);
-    const size = this.shape[at] as Dim;
-    if (typeof size === "number" && (start < 0 || end > size || start >= end)) {
-      this.fail(`slice: ${start} to ${end} is outside axis ${at} of ${formatShape(this.shape)}`);
+    return this.sliceAxes([{ axis, start, end, step }]);
+  }
+
+  /** A range of each of several axes, in one copy. */
+  sliceAxes(ranges: readonly AxisRange[]): Tensor {
+    const shape = [...this.shape];
+    const cut: AxisRange[] = [];
+    for (const { axis, start, end, step } of ranges) {
+      const at = this.axis(axis);
+      const size = this.shape[at] as Dim;
+      if (typeof size === "number" && (start < 0 || end > size || start >= end)) {
+        this.fail(`slice: ${start} to ${end} is outside axis ${at} of ${formatShape(this.shape)}`);
+      }
+      if (start === 0 && end === size && step === 1) continue;
+      shape[at] = Math.ceil((end - start) / step);
+      cut.push({ axis: at, start, end, step });
     }
-    const shape = this.shape.with(at, Math.ceil((end - start) / step));
-    return this.graph.node("slice", { axis: at, start, end, step }, [this], [[shape, this.dtype]]);
+    return cut.length === 0 ? this : this.graph.node("slice", { ranges: cut }, [this], [[shape, this.dtype]]);
   }
 
   /** Zeros before and after along one axis of fixed size. */
   pad(axis: number, before: number, after: number): Tensor {
-    const at = this.axis(axis);
-    if (before === 0 && after === 0) return this;
-    const shape = this.shape.with(at, addDims(this.shape[at] as Dim, before, after));
-    return this.graph.node("pad", { axis: at, before, after }, [this], [[shape, this.dtype]]);
+    return this.padAxes([{ axis, before, after }]);
+  }
+
+  /** Zeros around several axes, in one copy. */
+  padAxes(margins: readonly AxisMargin[]): Tensor {
+    const shape = [...this.shape];
+    const wide: AxisMargin[] = [];
+    for (const { axis, before, after } of margins) {
+      if (before === 0 && after === 0) continue;
+      const at = this.axis(axis);
+      shape[at] = addDims(this.shape[at] as Dim, before, after);
+      wide.push({ axis: at, before, after });
+    }
+    return wide.length === 0 ? this : this.graph.node("pad", { margins: wide }, [this], [[shape, this.dtype]]);
   }
 
   /** Consecutive pieces of the given sizes along one axis. */
@@ -214,6 +235,29 @@ export class Tensor {
     return this.graph.node("softmax", {}, [this], [[this.shape, "f32"]]);
   }
 
+  /**
+   * softmax over the last axis, times values: what attention does with its scores [.., M, K] and values [.., K, N].
+   * The same numbers as softmax().matmul(values); one operation because its gradient is cheaper than those of the two.
+   */
+  softmaxMatmul(values: Tensor): Tensor {
+    const lead = this.shape.slice(0, -1);
+    const [K, N] = values.shape.slice(-2) as [Dim, Dim];
+    const fits =
+      this.rank === values.rank && formatShape(this.shape.slice(0, -2)) === formatShape(values.shape.slice(0, -2));
+    if (this.rank < 2 || !fits || this.dim(-1) !== K) {
+      this.fail(`softmaxMatmul: scores ${formatShape(this.shape)} for values ${formatShape(values.shape)}`, values);
+    }
+    return this.graph.node(
+      "softmaxMatmul",
+      {},
+      [this, values],
+      [
+        [[...lead, N], "f32"],
+        [this.shape, "f32"],
+      ],
+    );
+  }
+
   /** Log-softmax over the last axis. */
   logSoftmax(): Tensor {
     return this.graph.node("logSoftmax", {}, [this], [[this.shape, "f32"]]);
@@ -227,9 +271,17 @@ export class Tensor {
 
   /** zeros [rows, ..rest] plus these values [..indices, ..rest] at the rows that indices name; repeats add up. */
   scatterRows(indices: Tensor, rows: number): Tensor {
-    this.needIndices("scatterRows", indices);
-    const rest = this.shape.slice(indices.rank);
-    return this.graph.node("scatterRows", { rows }, [this, indices], [[[rows, ...rest], this.dtype]]);
+    const shape: Shape = [rows, ...this.shape.slice(indices.rank)];
+    return this.graph.scalar(0).expand(shape).addRows(indices, this);
+  }
+
+  /** x [R, ..rest] with values [..indices, ..rest] added at the rows that indices name; repeats add up. */
+  addRows(indices: Tensor, values: Tensor): Tensor {
+    this.needIndices("addRows", indices);
+    const wanted = formatShape([...indices.shape, ...this.shape.slice(1)]);
+    if (formatShape(values.shape) !== wanted)
+      this.fail(`addRows: values ${formatShape(values.shape)} for ${wanted}`, values);
+    return this.graph.node("addRows", {}, [this, indices, values], [[this.shape, this.dtype]]);
   }
 
   /** x [R, V], indices i32 [R] -> [R], the element of each row that its index names. */
@@ -346,8 +398,10 @@ export class Tensor {
       return this.fail(`conv2d: kernel ${k}, stride ${stride}, padding ${padding} on the dynamic size ${size}`, weight);
     };
     const shape: Shape = [B, O, extent(H, kh), extent(W, kw)];
-    const y = this.graph.node("conv2d", { stride, padding, groups }, [this, weight], [[shape, "f32"]]);
-    return bias ? y.add(bias.reshape([O, 1, 1])) : y;
+    if (bias) this.needVector("conv2d", bias, O);
+    return this.graph.node("conv2d", { stride, padding, groups }, bias ? [this, weight, bias] : [this, weight], [
+      [shape, "f32"],
+    ]);
   }
 
   private unary(op: Unary): Tensor {
@@ -427,6 +481,28 @@ export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
     [
       [[R], "f32"],
       [logits.shape, "f32"],
+    ],
+  );
+}
+
+/**
+ * crossEntropy of the logits x matrix^T, whose gradient needs fewer passes over [R, V] than those of the two steps.
+ * x [R, D], matrix [V, D], labels i32 [R], each inside 0..V-1 -> [R], in nats.
+ */
+export function linearCrossEntropy(x: Tensor, matrix: Tensor, labels: Tensor): Tensor {
+  const [R, D] = x.dims(2) as [Dim, Dim];
+  const [V, width] = matrix.dims(2) as [Dim, Dim];
+  if (D !== width || labels.dtype !== "i32" || formatShape(labels.shape) !== formatShape([R])) {
+    const shapes = `${formatShape(x.shape)} with matrix ${formatShape(matrix.shape)}`;
+    throw new Error(`linearCrossEntropy: ${shapes} and labels ${labels.dtype} ${formatShape(labels.shape)}`);
+  }
+  return x.graph.node(
+    "linearCrossEntropy",
+    {},
+    [x, matrix, labels],
+    [
+      [[R], "f32"],
+      [[R, V], "f32"],
     ],
   );
 }

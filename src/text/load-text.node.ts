@@ -19,6 +19,7 @@ export async function loadText(folder: string): Promise<TextFiles> {
   const template = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     throw new Error(`${path}: cannot be read (${error.code})`);
   });
-  if (template.length > MAX_TEMPLATE_BYTES) throw new Error(`${path} has ${template.length} characters; at most ${MAX_TEMPLATE_BYTES} are read`);
+  if (template.length > MAX_TEMPLATE_BYTES)
+    throw new Error(`${path} has ${template.length} characters; at most ${MAX_TEMPLATE_BYTES} are read`);
   return { tokenizer: await TextTokenizer.load(folder), chatTemplate: new ChatTemplate(template) };
 }

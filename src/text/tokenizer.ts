@@ -27,7 +27,8 @@ export class TextTokenizer {
     const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
       throw new Error(`${path}: cannot be read (${error.code})`);
     });
-    if (bytes.length > MAX_FILE_BYTES) throw new Error(`${path} has ${bytes.length} bytes; at most ${MAX_FILE_BYTES} are read`);
+    if (bytes.length > MAX_FILE_BYTES)
+      throw new Error(`${path} has ${bytes.length} bytes; at most ${MAX_FILE_BYTES} are read`);
     try {
       return new TextTokenizer(JSON.parse(bytes.toString("utf8")) as object);
     } catch (error) {
@@ -40,19 +41,24 @@ export class TextTokenizer {
     if (text === "") return [];
     // The names are broken up where they stand in the text, so that the tokenizer cannot take them for tokens.
     const pieces = this.#splitAtSpecial(text);
-    return pieces.flatMap((piece) => (piece === "" ? [] : this.#tokenizer.encode(piece, { add_special_tokens: false }).ids));
+    return pieces.flatMap((piece) =>
+      piece === "" ? [] : this.#tokenizer.encode(piece, { add_special_tokens: false }).ids,
+    );
   }
 
   /** Text of ids; special tokens are left out. */
   decode(ids: readonly number[]): string {
     const plain = ids.filter((id) => !this.#names.has(id));
-    return plain.length === 0 ? "" : this.#tokenizer.decode(plain, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    return plain.length === 0
+      ? ""
+      : this.#tokenizer.decode(plain, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
   }
 
   /** The id of a special token; throws when the vocabulary has none of that name. */
   special(name: string): number {
     const id = this.#special.get(name);
-    if (id === undefined) throw new Error(`the tokenizer has no special token ${name}; it has ${[...this.#special.keys()].join(" ")}`);
+    if (id === undefined)
+      throw new Error(`the tokenizer has no special token ${name}; it has ${[...this.#special.keys()].join(" ")}`);
     return id;
   }
 

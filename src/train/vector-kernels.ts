@@ -17,7 +17,7 @@ import {
   type WasmFunction,
 } from "./wasm-assembler.ts";
 
-/** Byte addresses are multiples of 16 and byte counts positive multiples of 16. */
+/** Byte addresses are multiples of 16 and byte counts positive multiples of 64, a cache line. */
 export interface VectorKernels {
   /**
    * One AdamW step (Loshchilov and Hutter, 2019): m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2,
@@ -127,20 +127,29 @@ function clamp(): WasmFunction {
   };
 }
 
+/** Four vectors a turn, each half into its own sum: one sum would make every addition wait for the one before. */
 function sumSquares(): WasmFunction {
-  const [x, bytes, offset, value, sum] = [0, 1, 2, 3, 4] as const;
-  const addSquare: Code = [set(value), get(value), get(value), f64x2.mul, get(sum), f64x2.add, set(sum)];
+  const [x, bytes, offset, value] = [0, 1, 2, 3] as const;
+  const sums = [4, 5, 6, 7, 8, 9, 10, 11] as const;
+  const addSquare = (sum: number): Code => [
+    [f64x2.promoteLow, set(value)],
+    [get(value), get(value), f64x2.mul, get(sum), f64x2.add, set(sum)],
+  ];
+  const vector = (i: number): Code => [get(x), get(offset), i32.add, v128.load(16 * i)];
+  const turn = [0, 1, 2, 3].map((i) => [
+    [vector(i), addSquare(sums[2 * i]!)],
+    [vector(i), vector(i), highHalf, addSquare(sums[2 * i + 1]!)],
+  ]);
+  const [first, ...others] = sums;
   return {
     name: "sumSquares",
     parameters: [P, P],
     result: f64.type,
-    locals: [P, v128.type, v128.type],
+    locals: [P, v128.type, ...sums.map(() => v128.type)],
     body: [
-      vectorLoop(offset, bytes, [
-        [load(x, offset), f64x2.promoteLow, addSquare],
-        [load(x, offset), load(x, offset), highHalf, f64x2.promoteLow, addSquare],
-      ]),
-      [get(sum), f64x2.extract(0), get(sum), f64x2.extract(1), f64.add],
+      vectorLoop(offset, bytes, turn, 64),
+      [get(first), others.map((sum) => [get(sum), f64x2.add]), set(first)],
+      [get(first), f64x2.extract(0), get(first), f64x2.extract(1), f64.add],
     ],
   };
 }

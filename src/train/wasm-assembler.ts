@@ -54,16 +54,16 @@ export interface WasmFunction {
 }
 
 /**
- * Runs `body` for offset = 0, 16, .. below the byte count in local `bytes` (a positive multiple of 16);
+ * Runs `body` for offset = 0, step, .. below the byte count in local `bytes` (a positive multiple of step);
  * the local `offset` starts at 0.
  */
-export function vectorLoop(offset: number, bytes: number, body: Code): Code {
+export function vectorLoop(offset: number, bytes: number, body: Code, step = 16): Code {
   return [
     0x03,
     0x40,
     body,
     get(offset),
-    i32.const(16),
+    i32.const(step),
     i32.add,
     set(offset),
     get(offset),

@@ -5,16 +5,21 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { type AutoencoderConfig, type DitConfig, parseAutoencoderConfig, parseDitConfig } from "../detokenizer/config.ts";
-import { type KeyeArConfig, parseKeyeArConfig } from "../llm/config.ts";
-import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
-import { CheckpointError } from "./checkpoint-error.ts";
+import { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
+import { CheckpointError } from "./checkpoint/checkpoint-error.ts";
+import {
+  type AutoencoderConfig,
+  type DitConfig,
+  parseAutoencoderConfig,
+  parseDitConfig,
+} from "./detokenizer/config.ts";
+import { type KeyeArConfig, parseKeyeArConfig } from "./llm/config.ts";
 
 /** Models that the package ships. */
 export const builtInModels = ["kelix-nano"] as const;
 
-/** From the sources (src/checkpoint) as from the build (dist/checkpoint) the package's root is two folders up. */
-const modelsFolder = fileURLToPath(new URL("../../models/", import.meta.url));
+/** From the sources (src) as from the build (dist) the package's root is one folder up. */
+const modelsFolder = fileURLToPath(new URL("../models/", import.meta.url));
 
 const limit = z.int().min(1).max(100_000_000);
 const preprocessorSchema = z.object({
@@ -62,7 +67,9 @@ export async function resolveModel(name: string): Promise<string> {
   const info = await stat(path).catch(() => undefined);
   if (info?.isDirectory()) return path;
   const looksLikeHub = /^[\w.-]+\/[\w.-]+$/.test(name) && !info;
-  const hint = looksLikeHub ? "Models of the Hub are not fetched yet: download it and name its folder" : `Name a model's folder, or one of ${builtInModels.join(", ")}`;
+  const hint = looksLikeHub
+    ? "Models of the Hub are not fetched yet: download it and name its folder"
+    : `Name a model's folder, or one of ${builtInModels.join(", ")}`;
   throw new CheckpointError(`${name}: there is no such model folder. ${hint}`);
 }
 
@@ -118,7 +125,8 @@ async function readJson(path: string): Promise<unknown> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new CheckpointError(`${path}: cannot be read (${error.code})`);
   });
-  if (bytes.length > MAX_CONFIG_BYTES) throw new CheckpointError(`${path} has ${bytes.length} bytes; at most ${MAX_CONFIG_BYTES} are read`);
+  if (bytes.length > MAX_CONFIG_BYTES)
+    throw new CheckpointError(`${path} has ${bytes.length} bytes; at most ${MAX_CONFIG_BYTES} are read`);
   try {
     return JSON.parse(bytes.toString("utf8"));
   } catch (error) {
