@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { f32ToBf16 } from "../src/checkpoint/bfloat16.ts";
 import { type Checkpoint, openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { latestCheckpoint } from "../src/train/training-state.ts";
 import { f32, type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
 
 const out = process.argv[2] ?? "models/kelix-nano";
@@ -46,8 +47,9 @@ language.set("model.model.token_head.final_norm.weight", round(f32(new Float32Ar
 language.set("model.model.token_head.final_norm.bias", round(f32(new Float32Array(d), [d])));
 await write("", "model.safetensors", new Map([...tokenizer, ...language]), config.languageModel.config);
 
-const steps = JSON.parse(await readFile(`${diffusion}/config.json`, "utf8")).steps as number;
-const transformer = await collect(`${diffusion}/checkpoints/step-${steps}/average.safetensors`, () => true);
+const last = await latestCheckpoint(diffusion);
+if (!last) throw new Error(`${diffusion} has no checkpoint`);
+const transformer = await collect(`${last.folder}/average.safetensors`, () => true);
 await write("dit", "model.safetensors", transformer, config.config);
 await write(
   "vae",
