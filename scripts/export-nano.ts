@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { f32ToBf16 } from "../src/checkpoint/bfloat16.ts";
 import { type Checkpoint, openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { writeSafetensors } from "../src/checkpoint/safetensors.ts";
-import { latestCheckpoint } from "../src/train/training-state.ts";
 import { f32, type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
+import { latestCheckpoint } from "../src/train/training-state.ts";
 
 const out = process.argv[2] ?? "models/kelix-nano";
 const config = JSON.parse(await readFile("configs/nano/diffusion.json", "utf8")).model as {
