@@ -16,6 +16,7 @@ function nodeFlop({ op, attributes, inputs, outputs }: GraphNode): number {
     const { transA } = attributes as OpAttributes["matmul"];
     return 2 * elements(staticShape(outputs[0]!.shape)) * inputs[0]!.size(transA ? -2 : -1);
   }
+  if (op === "linear") return 2 * elements(staticShape(outputs[0]!.shape)) * inputs[0]!.size(1);
   if (op === "softmaxMatmul") return 2 * elements(staticShape(outputs[0]!.shape)) * inputs[0]!.size(-1);
   if (op === "linearCrossEntropy") return 2 * elements(staticShape(outputs[1]!.shape)) * inputs[0]!.size(1);
   if (op === "conv2d" || op === "convInput") {

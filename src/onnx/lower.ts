@@ -104,12 +104,20 @@ class Emitter implements OnnxModel {
 
   /** A small int64 vector (axes, sizes, shapes), made once. */
   integers(values: readonly number[]): string {
-    const key = values.join(",");
-    let name = this.#shared.get(key);
-    if (name === undefined) {
-      name = this.initializer("i64", [values.length], BigInt64Array.from(values, BigInt));
-      this.#shared.set(key, name);
-    }
+    return this.#once(values.join(","), () =>
+      this.initializer("i64", [values.length], BigInt64Array.from(values, BigInt)),
+    );
+  }
+
+  /** Float ones [1, n] or [n], made once. */
+  ones(...shape: readonly number[]): string {
+    const size = shape.reduce((a, b) => a * b, 1);
+    return this.#once(`ones ${shape}`, () => this.initializer("f32", shape, new Float32Array(size).fill(1)));
+  }
+
+  #once(key: string, make: () => string): string {
+    const name = this.#shared.get(key) ?? make();
+    this.#shared.set(key, name);
     return name;
   }
 
@@ -203,6 +211,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   reshape: ({ inputs: [x], outputs: [y], attributes: { shape } }, e) => {
     e.reshape(e.name(x!), x!.shape, shape, e.name(y!));
   },
+  linear: direct("Gemm", { transB: int(1) }),
   transpose: (node, e) => e.node("Transpose", names(node, e), results(node, e), { perm: ints(node.attributes.perm) }),
   expand: (node, e) => {
     const [x] = node.inputs;
@@ -238,7 +247,20 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("Split", [...names(node, e), e.integers(node.attributes.sizes)], results(node, e), {
       axis: int(node.attributes.axis),
     }),
-  sum: reduction("ReduceSum"),
+  sum: (node, e) => {
+    const [x] = node.inputs;
+    const { axes } = node.attributes;
+    const isLeading = axes.every((axis, i) => axis === i) && axes.length < x!.rank;
+    if (!isLeading || x!.dtype !== "f32" || x!.shape.some((dim) => typeof dim !== "number"))
+      return reduction("ReduceSum")(node, e);
+    // A row of ones times the matrix: up to 8 times faster than the reduction of leading axes.
+    const shape = staticShape(x!.shape);
+    const rows = shape.slice(0, axes.length).reduce((a, b) => a * b, 1);
+    const columns = shape.slice(axes.length).reduce((a, b) => a * b, 1);
+    const matrix = x!.rank === 2 ? e.name(x!) : e.reshape(e.name(x!), shape, [rows, columns]);
+    const sums = e.step("MatMul", [e.ones(1, rows), matrix]);
+    e.reshape(sums, [1, columns], node.outputs[0]!.shape, e.name(node.outputs[0]!));
+  },
   mean: reduction("ReduceMean"),
   softmax: direct("Softmax", { axis: int(-1) }),
   softmaxMatmul: ({ inputs: [scores, values], outputs: [y, probabilities] }, e) => {
@@ -290,11 +312,14 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("Cast", names(node, e), results(node, e), { to: int(to) });
   },
   stopGradient: ({ inputs: [x], outputs: [y] }, e) => e.rename(y!, e.name(x!)),
-  layerNorm: (node, e) =>
-    e.node("LayerNormalization", names(node, e), results(node, e), {
+  layerNorm: (node, e) => {
+    const [x, ...weights] = names(node, e);
+    const scale = weights.length > 0 ? weights : [e.ones(node.inputs[0]!.size(-1))];
+    e.node("LayerNormalization", [x!, ...scale], results(node, e), {
       axis: int(-1),
       epsilon: { float: node.attributes.eps },
-    }),
+    });
+  },
   rmsNorm: (node, e) =>
     e.node("SimplifiedLayerNormalization", names(node, e), results(node, e), {
       axis: int(-1),

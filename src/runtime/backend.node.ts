@@ -60,9 +60,13 @@ function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): B
         logSeverityLevel: LOG_ERRORS,
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-        ...(folder === undefined
-          ? {}
-          : { extra: { session: { model_external_initializers_file_folder_path: folder } } }),
+        extra: {
+          session: {
+            // Sessions take turns: a pool that goes on spinning after its run would take a core from the next one.
+            force_spinning_stop: "1",
+            ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
+          },
+        },
       });
       return session as unknown as OrtSession;
     },

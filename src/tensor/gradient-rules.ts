@@ -64,6 +64,11 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   ],
   floor: null,
   matmul: (node, [g]) => matmulRule(node, g!),
+  linear: ({ inputs: [x, weight] }, [g]) => [
+    () => g!.matmul(weight!),
+    () => g!.matmul(x!, { transA: true }),
+    () => g!.sum([0]),
+  ],
   reshape: ({ inputs: [x] }, [g]) => [() => g!.reshape(x!.shape)],
   transpose: ({ attributes: { perm } }, [g]) => [() => g!.transpose(perm.map((_, i) => perm.indexOf(i)))],
   expand: (_, [g]) => [() => g!],
@@ -150,31 +155,38 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   cumulativeSum: null,
   cast: null,
   stopGradient: null,
-  // y = n w, n = (x - mean) r: dx = r (gw - mean(gw) - n mean(gw n)) with gw = g w
+  // y = n w, n = (x - mean) r: dx = r (g w - mean(g w) - n mean(g n w)). The means over a weight are products with it.
   layerNorm: ({ inputs: [x, w], outputs: [, mean, r] }, [g]) => {
-    const normed = () => x!.sub(mean!).mul(r!);
+    const n = x!.sub(mean!).mul(r!);
+    const gn = g!.mul(n);
+    const average = (values: Tensor) => (w ? weightedMean(values, w) : values.mean([-1], true));
     return [
-      () => {
-        const gw = g!.mul(w!);
-        const n = normed();
-        return gw
-          .sub(gw.mean([-1], true))
-          .sub(n.mul(gw.mul(n).mean([-1], true)))
-          .mul(r!);
-      },
-      () => g!.mul(normed()),
+      () =>
+        (w ? g!.mul(w) : g!)
+          .sub(average(g!))
+          .sub(n.mul(average(gn)))
+          .mul(r!),
+      () => gn,
       () => g!,
     ];
   },
-  // y = n w, n = x r: dx = r (gw - n mean(gw n)) with gw = g w
-  rmsNorm: ({ inputs: [x, w], outputs: [, r] }, [g]) => [
-    () => {
-      const gw = g!.mul(w!);
-      const n = x!.mul(r!);
-      return gw.sub(n.mul(gw.mul(n).mean([-1], true))).mul(r!);
-    },
-    () => g!.mul(x!.mul(r!)),
-  ],
+  // y = n w, n = x r: dx = r (g w - n mean(g n w)) = r (g w - x r^2 mean(g x w)), and dw sums g x r
+  rmsNorm: ({ inputs: [x, w], outputs: [, r] }, [g]) => {
+    const width = x!.size(-1);
+    const gx = g!.mul(x!);
+    return [
+      () =>
+        g!
+          .mul(w!)
+          .sub(x!.mul(weightedMean(gx, w!).mul(r!.square())))
+          .mul(r!),
+      () =>
+        r!
+          .reshape([1, -1])
+          .matmul(gx.reshape([-1, width]))
+          .reshape([width]),
+    ];
+  },
   // A rotation's transpose turns back. The tables are positions, not weights: no gradient.
   rotary: ({ inputs: [, cos, sin] }, [g]) => [() => g!.rotary(cos!, sin!.neg()), undefined, undefined],
   ...convolutionRules,
@@ -199,6 +211,11 @@ function matmulRule(
       return transB ? y.matmul(x, { transA: true, transB: transA, scale }) : x.matmul(y, { transA: !transA, scale });
     },
   ];
+}
+
+/** mean(x w) over the last axis: [.., D] -> [.., 1] */
+function weightedMean(x: Tensor, w: Tensor): Tensor {
+  return x.matmul(w.mul(1 / w.size(0)).reshape([-1, 1]));
 }
 
 /** Zeros of the shape of `like`, in the graph of `near`. */

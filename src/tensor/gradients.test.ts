@@ -115,6 +115,12 @@ const cases: Record<string, Case[]> = {
     },
     { shapes: [[2, 5, 3], [4, 3], [4]], build: ([x, w, b]) => x!.linear(w!, b!) },
   ],
+  linear: [
+    {
+      shapes: [[5, 3], [4, 3], [4]],
+      build: ([x, w, b]) => x!.linear(w!, b!),
+    },
+  ],
   reshape: [{ shapes: [[2, 6]], build: ([a]) => a!.reshape([3, -1]) }],
   transpose: [{ shapes: [[2, 3, 4]], build: ([a]) => a!.transpose([2, 0, 1]) }],
   expand: [{ shapes: [[2, 1, 3]], build: ([a]) => a!.expand([4, 2, 5, 3]) }],

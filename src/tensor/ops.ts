@@ -53,6 +53,8 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   readonly constant: { readonly data: Float32Array | Int32Array | BigInt64Array };
   /** [.., M, K] x [.., K, N], times scale; transA and transB say that the last two axes are stored swapped. */
   readonly matmul: { readonly transA: boolean; readonly transB: boolean; readonly scale: number };
+  /** x [R, in], weight [out, in], bias [out] -> x weight^T + bias. */
+  readonly linear: Record<never, never>;
   readonly reshape: { readonly shape: readonly Dim[] };
   readonly transpose: { readonly perm: readonly number[] };
   readonly expand: { readonly shape: readonly Dim[] };
@@ -87,7 +89,7 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   readonly cumulativeSum: Record<never, never>;
   readonly cast: { readonly to: DType };
   readonly stopGradient: Record<never, never>;
-  /** x, scale, bias (may be absent) -> y, mean, reciprocal deviation. */
+  /** x, scale, bias (the bias, or both, may be absent) -> y, mean, reciprocal deviation. */
   readonly layerNorm: { readonly eps: number };
   /** x, scale -> y, reciprocal root mean square. */
   readonly rmsNorm: { readonly eps: number };

@@ -138,9 +138,11 @@ export class Tensor {
       this.fail(`linear: inner sizes differ, ${formatShape(this.shape)} x weight ${formatShape(weight.shape)}`, weight);
     }
     const flat = this.rank === 2 ? this : this.reshape([-1, width]);
-    const y = flat.matmul(weight, { transB: true });
-    const biased = bias ? y.add(bias) : y;
-    return this.rank === 2 ? biased : biased.reshape([...this.shape.slice(0, -1), out]);
+    if (bias) this.needVector("linear", bias, out);
+    const y = bias
+      ? this.graph.node("linear", {}, [flat, weight, bias], [[[flat.dim(0), out], "f32"]])
+      : flat.matmul(weight, { transB: true });
+    return this.rank === 2 ? y : y.reshape([...this.shape.slice(0, -1), out]);
   }
 
   /** The same elements in another shape; one size may be -1. */
@@ -341,15 +343,20 @@ export class Tensor {
   /** Normalises the last axis to mean 0 and (biased) variance 1, then scale and bias. */
   layerNorm(scale: Tensor | null, bias: Tensor | null, eps: number): Tensor {
     const width = this.size(-1);
-    const weight = scale ?? this.graph.constant(new Float32Array(width).fill(1), [width]);
-    this.needVector("layerNorm", weight, width);
+    const weight = scale ?? (bias ? this.graph.constant(new Float32Array(width).fill(1), [width]) : null);
+    const operands = [weight, bias].filter((tensor) => tensor !== null);
+    for (const operand of operands) this.needVector("layerNorm", operand, width);
     const statistics: Shape = [...this.shape.slice(0, -1), 1];
-    if (bias) this.needVector("layerNorm", bias, width);
-    return this.graph.node("layerNorm", { eps }, bias ? [this, weight, bias] : [this, weight], [
-      [this.shape, "f32"],
-      [statistics, "f32"],
-      [statistics, "f32"],
-    ]);
+    return this.graph.node(
+      "layerNorm",
+      { eps },
+      [this, ...operands],
+      [
+        [this.shape, "f32"],
+        [statistics, "f32"],
+        [statistics, "f32"],
+      ],
+    );
   }
 
   /** x * rsqrt(mean(x^2) + eps) * scale over the last axis. */
@@ -435,7 +442,7 @@ export class Tensor {
     if (indices.dtype !== "i32") this.fail(`${op}: indices must be i32, got ${indices.dtype}`);
   }
 
-  private needVector(op: string, weight: Tensor, width: number): void {
+  private needVector(op: string, weight: Tensor, width: Dim): void {
     if (formatShape(weight.shape) !== formatShape([width])) {
       this.fail(`${op}: a weight ${formatShape(weight.shape)} for ${formatShape(this.shape)}`, weight);
     }
