@@ -4,7 +4,6 @@
 import { writeFile } from "node:fs/promises";
 import { tokenizerJson, trainBpe } from "../src/train/bpe.ts";
 import { corpusTexts, openCorpus } from "../src/train/data/corpus.ts";
-import { defaultCacheFolder } from "../src/train/data/icon-sets.ts";
 
 const SIZE = 1536;
 const folder = "models/kelix-nano";
@@ -18,7 +17,7 @@ const special = [
   "<|q_eos|>",
 ];
 
-const corpus = await openCorpus(defaultCacheFolder());
+const corpus = await openCorpus();
 const captions = [...new Set(corpus.entries("train").map(({ caption }) => caption))].sort();
 const turns = Array<string>(200).fill("user\nassistant\nsystem\n");
 const vocabulary = trainBpe([...turns, ...corpusTexts(captions, 4000)], { size: SIZE, special });

@@ -2,8 +2,7 @@
 
 import { attentionBias } from "../detokenizer/condition.ts";
 import { parseDitConfig } from "../detokenizer/config.ts";
-import { diffusionTransformer } from "../detokenizer/diffusion-transformer.ts";
-import { flowLoss, noisyLatents, velocityTarget } from "../detokenizer/flow-matching.ts";
+import { traceFlowLoss } from "../detokenizer/flow-training.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
 import type { Graph } from "../tensor/graph.ts";
@@ -58,20 +57,8 @@ export const diffusionTraining: Benchmark = {
 };
 
 function traceFlow(graph: Graph): TracedLoss {
-  const x0 = graph.input("x0", latents);
-  const noise = graph.input("noise", latents);
-  const sigma = graph.input("sigma", [B]);
-  const velocity = diffusionTransformer(
-    graph.params,
-    {
-      x: noisyLatents(x0, noise, sigma),
-      timestep: sigma.mul(1000),
-      y: graph.input("y", conditions),
-      bias: graph.input("bias", [B, CONDITIONS]),
-    },
-    config,
-  );
-  return { loss: flowLoss(velocity, velocityTarget(x0, noise)) };
+  const condition = { y: graph.input("y", conditions), bias: graph.input("bias", [B, CONDITIONS]) };
+  return { loss: traceFlowLoss(graph, latents, condition, config) };
 }
 
 function normal(stream: string, shape: readonly number[]): HostTensor {

@@ -4,6 +4,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { askAbout } from "../eval/ask.ts";
 import { listDemoPictures } from "../eval/heldout.ts";
 import { loadImage } from "../image/image-source.node.ts";
 import { encodePng, type Kelix, type Picture, writePng } from "../index.ts";
@@ -91,16 +92,8 @@ async function imaginePictures(kelix: Kelix, output: string): Promise<ImaginedRe
   return results;
 }
 
-async function ask(kelix: Kelix, image: Picture, question: string): Promise<string> {
-  const content = [
-    { type: "image", image },
-    { type: "text", text: question },
-  ] as const;
-  let text = "";
-  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 32, signal: interrupted.signal })) {
-    if (typeof piece === "string") text += piece;
-  }
-  return text.trim();
+function ask(kelix: Kelix, image: Picture, question: string): Promise<string> {
+  return askAbout(kelix, image, question, { maxNewTokens: 32, signal: interrupted.signal });
 }
 
 async function dataUrl(picture: Picture): Promise<string> {

@@ -2,6 +2,7 @@
 // Owns the sessions of the diffusion transformer and of the autoencoder's decoder.
 
 import type { Picture } from "../image/picture.ts";
+import { pictureFromPlanes } from "../image/planes.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32 } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
@@ -124,8 +125,7 @@ export class Detokenizer {
   async decode(latents: Float32Array): Promise<Picture> {
     const [h, w] = this.#denoiser.latentGrid;
     const { pixels } = await this.#decoder.run({ latents: f32(latents, [1, this.#denoiser.config.inChannels, h, w]) });
-    const [height, width] = this.pictureSize;
-    return { width, height, data: toBytes(pixels!.data as Float32Array) };
+    return pictureFromPlanes(pixels!);
   }
 
   async dispose(): Promise<void> {
@@ -191,16 +191,6 @@ function solve(
   if (solver === "dpm") return sampleDpm(velocity, noise, dpmTimes(steps, shift), options);
   const sigmas = solver === "euler" ? demoSigmas(steps, shift) : defaultSigmas(steps, shift);
   return sampleEuler(velocity, noise, sigmas, options);
-}
-
-/** [3, height, width] in [-1, 1] -> [height, width, 3] in 0..255, halves to even. */
-export function toBytes(pixels: Float32Array): Uint8Array {
-  const size = pixels.length / 3;
-  const bytes = new Uint8ClampedArray(pixels.length); // clamps, and rounds halves to even
-  for (let channel = 0; channel < 3; channel++) {
-    for (let i = 0; i < size; i++) bytes[i * 3 + channel] = (pixels[channel * size + i]! / 2 + 0.5) * 255;
-  }
-  return new Uint8Array(bytes.buffer);
 }
 
 function pair(a: Float32Array, b: Float32Array): Float32Array {

@@ -4,10 +4,12 @@
 import type { Picture } from "../image/picture.ts";
 import type { Kelix } from "../kelix.ts";
 import { counterRandom } from "../random/counter.ts";
+import { withArticle } from "../train/data/concepts.ts";
 import { askAboutScene, parseScenePrompt, questionOnlyFloor, type SceneQuestion } from "../train/data/scene-text.ts";
 import { colours, drawScene, sampleScene } from "../train/data/scenes.ts";
 import { shapes } from "../train/data/shapes.ts";
 import { pixelError } from "../train/metrics.ts";
+import { askAbout } from "./ask.ts";
 import { openHeldOut } from "./heldout.ts";
 import { judgeScene } from "./judge.ts";
 
@@ -121,19 +123,12 @@ export function scenePrompts(n: number): string[] {
       numbers[i % numbers.length]!,
     ];
     if (number !== "a") return `${number} ${colour} ${shape}s`;
-    return `${/^[aeiou]/.test(colour) ? "an" : "a"} ${colour} ${shape}`;
+    return withArticle(`${colour} ${shape}`);
   });
 }
 
-async function answer(kelix: Kelix, image: Picture, question: string): Promise<string> {
-  let text = "";
-  const content = [
-    { type: "image", image },
-    { type: "text", text: question },
-  ] as const;
-  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 24, temperature: 0 }))
-    if (typeof piece === "string") text += piece;
-  return text.trim();
+function answer(kelix: Kelix, image: Picture, question: string): Promise<string> {
+  return askAbout(kelix, image, question, { maxNewTokens: 24, temperature: 0 });
 }
 
 function step({ onProgress, signal }: NanoOptions, part: string, done: number, total: number): void {

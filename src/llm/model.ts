@@ -103,16 +103,25 @@ export function traceLanguageModelLoss(graph: Graph, config: LanguageModelConfig
     },
     config,
   );
-  const predicted = predictNextBlocks(
-    graph.params,
-    read,
-    graph.input("positions", [Q], "i32"),
-    graph.input("next", [Q], "i32"),
-    config,
-  );
-  const { trunk, lmHead } = languageModelPaths(graph.params);
-  const normed = finalNorm(trunk, predicted.output, qwen.norm_eps);
-  return blockLoss(normed, outputMatrix(lmHead, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim), {
+  return scoreBlocks(read, languageModelPaths(graph.params).lmHead, config, { scoredBlocks: Q, labels: R });
+}
+
+/**
+ * The loss of blocks read: at most Q scored ones with at most R labels, which the graph's inputs positions, next, rows, labels
+ * and weights name (see SupervisedRows). `matrix` is the path of the output matrix.
+ */
+export function scoreBlocks(
+  read: ReturnType<typeof readBlocks>,
+  matrix: Params,
+  config: LanguageModelConfig,
+  { scoredBlocks: Q, labels: R }: Omit<TrainingSizes, "blocks">,
+): BlockLoss {
+  const { graph } = read.embeddings.inputs;
+  const { qwen } = config;
+  const [positions, next] = [graph.input("positions", [Q], "i32"), graph.input("next", [Q], "i32")];
+  const { output } = predictNextBlocks(graph.params, read, positions, next, config);
+  const normed = finalNorm(languageModelPaths(graph.params).trunk, output, qwen.norm_eps);
+  return blockLoss(normed, outputMatrix(matrix, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim), {
     rows: graph.input("rows", [R], "i32"),
     labels: graph.input("labels", [R], "i32"),
     weights: graph.input("weights", [R]),

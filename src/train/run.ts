@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { counterRandom } from "../random/counter.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { WeightSource } from "../runtime/session.ts";
+import { memoryWeights } from "../runtime/memory-weights.ts";
 import { AdamW } from "./adamw.ts";
 import { isFrozen, type RunConfig } from "./config.ts";
 import { drawLossCurve } from "./loss-curve.ts";
@@ -133,7 +133,7 @@ export async function train(config: RunConfig, stage: Stage, options: RunOptions
       if (stage.samples && (step % config.sampleEvery === 0 || step === config.steps)) {
         const folder = join(config.folder, "samples");
         await mkdir(folder, { recursive: true });
-        const numbers = await stage.samples(weightSource(finalTensors(store)), folder, step);
+        const numbers = await stage.samples(memoryWeights(finalTensors(store)), folder, step);
         log(
           `  samples at step ${step}: ${Object.entries(numbers)
             .map(([name, value]) => `${name} ${format(value)}`)
@@ -207,22 +207,6 @@ function finalTensors(store: ParameterStore): Map<string, HostTensor> {
       store.tensor(frozen ? "values" : region, path),
     ]),
   );
-}
-
-/** Tensors in memory as a source of weights for sessions. */
-export function weightSource(tensors: ReadonlyMap<string, HostTensor>): WeightSource {
-  return {
-    find(name) {
-      const tensor = tensors.get(name);
-      if (!tensor) return undefined;
-      const { buffer, byteOffset, byteLength } = tensor.data;
-      return {
-        dtype: tensor.dtype,
-        shape: tensor.shape,
-        data: new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength),
-      };
-    },
-  };
 }
 
 function countTrained(store: ParameterStore): number {

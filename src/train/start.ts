@@ -1,11 +1,10 @@
 // Opens the stage that a config names and trains it: what `kelix train` runs.
 
-import type { RunConfig } from "./config.ts";
-import { readRunConfig } from "./config.ts";
+import { type RunConfig, readRunConfig } from "./config.ts";
 import { type LogEntry, type RunOptions, train } from "./run.ts";
 import type { Stage } from "./stage.ts";
 
-type Opener = (config: RunConfig) => Promise<Stage>;
+type Opener = (config: RunConfig, log: (line: string) => void) => Promise<Stage>;
 
 const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
   autoencoder: async () => (await import("./stages/autoencoder.ts")).openAutoencoderStage,
@@ -19,5 +18,5 @@ export async function startTraining(stage: string, path: string, options: RunOpt
   const config = await readRunConfig(path);
   if (config.stage !== stage) throw new Error(`${path} is for the stage ${config.stage}, not ${stage}`);
   const open = await openers[config.stage]();
-  return train(config, await open(config), options);
+  return train(config, await open(config, options.log ?? (() => {})), options);
 }

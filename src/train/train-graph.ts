@@ -70,11 +70,11 @@ export class TrainGraph {
       trained.push(path);
       graph.output(GRADIENT + path, slope);
     });
-    const session = await openTrainingSession(graph, options);
-    return new TrainGraph(session, store, [...graph.parameters.keys()], trained, [
-      "loss",
-      ...Object.keys(traced.reports ?? {}),
-    ]);
+    const reports = ["loss", ...Object.keys(traced.reports ?? {})];
+    // Other outputs that the trace names are for looking at: a training step does not compute them.
+    const outputs = [...reports, ...trained.map((path) => GRADIENT + path)];
+    const session = await openTrainingSession(graph, { ...options, outputs });
+    return new TrainGraph(session, store, [...graph.parameters.keys()], trained, reports);
   }
 
   /** Forward and backward: the gradients replace those in the store; returns the loss and the reports. */

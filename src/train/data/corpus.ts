@@ -6,7 +6,7 @@ import { openSafetensors } from "../../checkpoint/safetensors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
-import { readJson } from "./icon-sets.ts";
+import { defaultCacheFolder, readJson } from "./icon-sets.ts";
 import { type IndexEntry, type PictureIndex, picturesFolder } from "./render.ts";
 import { askAboutScene, describeScene, promptForScene, type SceneQuestion, type Turn } from "./scene-text.ts";
 import { drawScene, type Scene, sampleScene } from "./scenes.ts";
@@ -57,7 +57,7 @@ const promptForms: readonly ((caption: string) => string)[] = [
 ];
 
 /** Reads the packed pictures into memory (about 37 kB each at 96 x 96). Throws where they are not there. */
-export async function openCorpus(cacheFolder: string, side = 96): Promise<Corpus> {
+export async function openCorpus(cacheFolder = defaultCacheFolder(), side = 96): Promise<Corpus> {
   const folder = picturesFolder(cacheFolder, side);
   const index = (await readJson(join(folder, "index.json")).catch((cause) => {
     throw new Error(`${folder}: holds no pictures. Run \`npm run data -- --side ${side}\` first`, { cause });

@@ -2,6 +2,7 @@
 // and the reading of a prompt back into what it asks for. Every word comes from the scene's own description.
 
 import type { CounterRandom } from "../../random/counter.ts";
+import { withArticle } from "./concepts.ts";
 import { type Colour, colours, type Place, type Scene, type SceneObject, type Size } from "./scenes.ts";
 import { type Shape, shapes } from "./shapes.ts";
 
@@ -141,5 +142,5 @@ function isOneOf<T extends string>(values: readonly T[], value: string | undefin
 function phrase({ shape, colour, size }: SceneObject, count: number, isSized: boolean): string {
   const words = isSized ? `${size} ${colour}` : colour;
   if (count > 1) return `${countWords[count]} ${words} ${shape}s`;
-  return `${/^[aeiou]/.test(words) ? "an" : "a"} ${words} ${shape}`;
+  return withArticle(`${words} ${shape}`);
 }

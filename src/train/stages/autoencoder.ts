@@ -13,7 +13,6 @@ import { Graph } from "../../tensor/graph.ts";
 import type { RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
-import { defaultCacheFolder } from "../data/icon-sets.ts";
 import { pixelError } from "../metrics.ts";
 import type { Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
@@ -43,7 +42,7 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
   const data = dataSchema.parse(run.data);
   const model = modelSchema.parse(run.model);
   const config = parseAutoencoderConfig(model.config);
-  const corpus = await openCorpus(data.cache ?? defaultCacheFolder(), data.side);
+  const corpus = await openCorpus(data.cache, data.side);
   const { batch: B, side } = data;
   const grid = side / pixelsPerLatent(config);
   const latentShape = [B, config.latentChannels, grid, grid];

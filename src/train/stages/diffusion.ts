@@ -6,9 +6,9 @@ import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { encode } from "../../detokenizer/autoencoder.ts";
 import { type DitConfig, parseAutoencoderConfig, parseDitConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
-import { type CrossRope, diffusionTransformer } from "../../detokenizer/diffusion-transformer.ts";
-import { flowLoss, noisyLatents, velocityTarget } from "../../detokenizer/flow-matching.ts";
+import type { CrossRope } from "../../detokenizer/diffusion-transformer.ts";
 import { drawU, timestepIndex, trainingSchedule } from "../../detokenizer/flow-schedule.ts";
+import { traceFlowLoss } from "../../detokenizer/flow-training.ts";
 import { computePositions, crossRotaryTables } from "../../detokenizer/positions.ts";
 import { planesOf } from "../../image/planes.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -25,7 +25,6 @@ import { TextTokenizer } from "../../text/tokenizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
 import type { RunConfig } from "../config.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
-import { defaultCacheFolder } from "../data/icon-sets.ts";
 import { RowWriter } from "../data/rows.ts";
 import type { Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
@@ -60,7 +59,7 @@ interface PoolItem {
 }
 
 /** Opens the stage: runs the frozen models over the pool. */
-export async function openDiffusionStage(run: RunConfig): Promise<Stage> {
+export async function openDiffusionStage(run: RunConfig, log: (line: string) => void): Promise<Stage> {
   const data = dataSchema.parse(run.data);
   const model = modelSchema.parse(run.model);
   const config = parseDitConfig(model.config);
@@ -68,9 +67,9 @@ export async function openDiffusionStage(run: RunConfig): Promise<Stage> {
   const pool: PoolItem[] = [];
   for (let start = 0; start < data.pool; start += FROZEN_BATCH) {
     pool.push(...(await frozen.describe(run.seed, start)));
-    process.stderr.write(`\rpool: ${pool.length} of ${data.pool} pictures`);
+    if (pool.length % POOL_LOG_EVERY === 0) log(`pool: ${pool.length} of ${data.pool} pictures`);
   }
-  process.stderr.write(`\n${describeSpread(pool)}\n`);
+  log(describeSpread(pool));
   const { grid, ar } = frozen;
   await frozen.release();
   const B = data.batch;
@@ -122,24 +121,14 @@ function traceFlow(
   { length, width }: { length: number; width: number },
   grid: readonly [number, number],
 ): TracedLoss {
-  const shape = [B, config.inChannels, ...grid];
-  const x0 = graph.input("x0", shape);
-  const noise = graph.input("noise", shape);
-  const sigma = graph.input("sigma", [B]);
-  const velocity = diffusionTransformer(
-    graph.params,
-    {
-      x: noisyLatents(x0, noise, sigma),
-      timestep: sigma.mul(1000),
-      y: graph.input("y", [B, length, width]),
-      bias: graph.constant(new Float32Array(B * length), [B, length]),
-      drop: graph.input("drop", [B]),
-      isConnected: kind === "codes",
-      ...(config.useCrossAttnRope && { rope: crossRope(graph, config, grid, length) }),
-    },
-    config,
-  );
-  return { loss: flowLoss(velocity, velocityTarget(x0, noise)) };
+  const condition = {
+    y: graph.input("y", [B, length, width]),
+    bias: graph.constant(new Float32Array(B * length), [B, length]),
+    drop: graph.input("drop", [B]),
+    isConnected: kind === "codes",
+    ...(config.useCrossAttnRope && { rope: crossRope(graph, config, grid, length) }),
+  };
+  return { loss: traceFlowLoss(graph, [B, config.inChannels, ...grid], condition, config) };
 }
 
 function crossRope(graph: Graph, config: DitConfig, grid: readonly [number, number], length: number): CrossRope {
@@ -162,6 +151,8 @@ function crossRope(graph: Graph, config: DitConfig, grid: readonly [number, numb
 
 /** Pictures that the frozen models read at a time. */
 const FROZEN_BATCH = 16;
+/** Pictures between two lines of the log while the pool fills: some seconds. */
+const POOL_LOG_EVERY = 32 * FROZEN_BATCH;
 
 interface FrozenParts {
   readonly corpus: Corpus;
@@ -214,7 +205,7 @@ class Frozen {
     blocks.output("hidden", traceHidden(blocks, ar, length, tokenizer.positions + 2));
     const grid = [side / pixelsPerLatent(config), side / pixelsPerLatent(config)] as const;
     return new Frozen(grid, ar, {
-      corpus: await openCorpus(data.cache ?? defaultCacheFolder(), side),
+      corpus: await openCorpus(data.cache, side),
       tokenizer,
       writer,
       latents: await openSession(pixels, sources[2]!, options),

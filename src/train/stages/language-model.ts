@@ -5,9 +5,8 @@
 import { z } from "zod";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
-import { blockLoss, supervisedRows } from "../../llm/loss.ts";
-import { languageModelPaths, predictNextBlocks, readBlocks } from "../../llm/model.ts";
-import { finalNorm, outputMatrix } from "../../llm/output.ts";
+import { supervisedRows } from "../../llm/loss.ts";
+import { languageModelPaths, readBlocks, scoreBlocks } from "../../llm/model.ts";
 import { rowTables } from "../../llm/row-tables.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, i32 } from "../../runtime/host-tensor.ts";
@@ -22,7 +21,6 @@ import { codebook } from "../../vision/quantizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
 import type { RunConfig } from "../config.ts";
 import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
-import { defaultCacheFolder } from "../data/icon-sets.ts";
 import { type EncodedRow, RowWriter, turnsAbout } from "../data/rows.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import type { Batch, Stage } from "../stage.ts";
@@ -59,7 +57,7 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
   const model = modelSchema.parse(run.model);
   const config = parseKeyeArConfig(model.config);
   const vision = config.tokenizer_config.vision_config;
-  const corpus = await openCorpus(data.cache ?? defaultCacheFolder(), vision.image_size);
+  const corpus = await openCorpus(data.cache, vision.image_size);
   const weights = await openCheckpoint(model.visualTokenizer);
   const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch, run.threads);
   const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), tokenizer.positions);
@@ -107,7 +105,7 @@ function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: number,
 function traceBlocks(
   graph: Graph,
   config: KeyeArConfig,
-  { batch: B, length: T, scoredBlocks: Q, labels: R }: Data,
+  { batch: B, length: T, scoredBlocks, labels: R }: Data,
 ): TracedLoss {
   const language = languageModelConfig(config);
   const { qwen } = language;
@@ -121,23 +119,10 @@ function traceBlocks(
     },
     language,
   );
-  const predicted = predictNextBlocks(
-    graph.params,
-    read,
-    graph.input("positions", [Q], "i32"),
-    graph.input("next", [Q], "i32"),
-    language,
-  );
-  const { trunk, output } = languageModelPaths(graph.params);
-  const { loss, rowLosses } = blockLoss(
-    finalNorm(trunk, predicted.output, qwen.norm_eps),
-    outputMatrix(output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim),
-    {
-      rows: graph.input("rows", [R], "i32"),
-      labels: graph.input("labels", [R], "i32"),
-      weights: graph.input("weights", [R]),
-    },
-  );
+  const { loss, rowLosses } = scoreBlocks(read, languageModelPaths(graph.params).output, language, {
+    scoredBlocks,
+    labels: R,
+  });
   // Means over the labels of one kind: weights that are 1/count on them and 0 elsewhere.
   const mean = (name: string) =>
     rowLosses

@@ -13,6 +13,7 @@ import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, type HostTensor, i32, joinFloats } from "../../runtime/host-tensor.ts";
+import { memoryWeights } from "../../runtime/memory-weights.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { concat, crossEntropy, type Tensor } from "../../tensor/tensor.ts";
@@ -27,12 +28,10 @@ import { poolCodes } from "../../vision/tokenizer.ts";
 import type { RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
-import { defaultCacheFolder } from "../data/icon-sets.ts";
 import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
 import { RowWriter, turnsAbout } from "../data/rows.ts";
 import { pixelError } from "../metrics.ts";
 import type { ParameterStore } from "../parameter-store.ts";
-import { weightSource } from "../run.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 
@@ -72,7 +71,7 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   const raw = modelSchema.parse(run.model);
   const model: Model = { ...raw, config: parseKeyeArConfig(raw.config) };
   const vision = model.config.tokenizer_config.vision_config;
-  const corpus = await openCorpus(data.cache ?? defaultCacheFolder(), vision.image_size);
+  const corpus = await openCorpus(data.cache, vision.image_size);
   const writer = new RowWriter(
     await TextTokenizer.load(data.tokenizer),
     (vision.image_size / vision.patch_size / 2) ** 2,
@@ -248,7 +247,7 @@ async function seedCodebooks(
   if (width !== d)
     throw new Error(`k-means starts want init_embedding_dim (${width}) equal to the width of a code (${d})`);
   log(`k-means over ${model.kmeansPictures} pictures`);
-  const z = await collectFeatures(weightSource(valuesOf(store)), corpus, model, seed);
+  const z = await collectFeatures(memoryWeights(valuesOf(store)), corpus, model, seed);
   const S = bookSize(config);
   for (let i = 0; i < N; i++) {
     const p = `visual_tokenizer.quantizer.${i}`;

@@ -1,0 +1,17 @@
+// One question about one picture, and the whole answer.
+
+import type { Picture } from "../image/picture.ts";
+import type { Kelix } from "../kelix.ts";
+import type { ChatOptions } from "../options.ts";
+
+/** What the model answers, without spaces around it; greedy unless the options say otherwise. */
+export async function askAbout(kelix: Kelix, image: Picture, question: string, options: ChatOptions): Promise<string> {
+  const content = [
+    { type: "image", image },
+    { type: "text", text: question },
+  ] as const;
+  let text = "";
+  for await (const piece of kelix.chat([{ role: "user", content }], options))
+    if (typeof piece === "string") text += piece;
+  return text.trim();
+}
