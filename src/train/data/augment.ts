@@ -1,4 +1,4 @@
-// Emoji RGBA -> the RGB picture that training sees: moved, resized and turned a little, on a background, recoloured slightly.
+// Emoji RGBA -> the RGB picture that training sees: moved, stretched and turned a little, on a background, recoloured.
 // No mirror images: names and lettering would no longer be true.
 
 import type { Picture } from "../../image/picture.ts";
@@ -6,26 +6,30 @@ import type { CounterRandom } from "../../random/counter.ts";
 import type { Rgb } from "./shapes.ts";
 
 export interface View {
-  /** Of the picture's side. */
-  readonly scale: number;
+  /** Of the picture's side, across and down. */
+  readonly scaleX: number;
+  readonly scaleY: number;
   /** Radians. */
   readonly angle: number;
   /** Pixels. */
   readonly shiftX: number;
   readonly shiftY: number;
   readonly background: Rgb;
-  /** A factor and an offset for each channel, applied to the drawing and not to the background. */
+  /** How far colours are from grey, 1 as drawn; then a factor for each channel and an offset. The background stays. */
+  readonly saturation: number;
   readonly gain: Rgb;
   readonly offset: number;
 }
 
 /** How evaluation shows a picture: nearly filling a white square. */
 export const PLAIN_VIEW: View = {
-  scale: 0.92,
+  scaleX: 0.92,
+  scaleY: 0.92,
   angle: 0,
   shiftX: 0,
   shiftY: 0,
   background: [255, 255, 255],
+  saturation: 1,
   gain: [1, 1, 1],
   offset: 0,
 };
@@ -33,9 +37,10 @@ export const PLAIN_VIEW: View = {
 export function sampleView(side: number, random: CounterRandom): View {
   const draw = random.sequence();
   const signed = () => draw.uniform() * 2 - 1;
-  const scale = 0.75 + 0.25 * draw.uniform();
-  const slack = ((1 - scale) * side) / 2;
-  const angle = draw.uniform() < 0.5 ? 0 : signed() * 0.14;
+  const scale = 0.65 + 0.35 * draw.uniform();
+  const aspect = Math.exp(0.1 * signed());
+  const [scaleX, scaleY] = [scale * Math.min(1, aspect), scale * Math.min(1, 1 / aspect)];
+  const angle = draw.uniform() < 0.5 ? 0 : signed() * 0.25;
   const kind = draw.uniform();
   const pale = () => 215 + draw.integer(41);
   const background: Rgb =
@@ -44,32 +49,50 @@ export function sampleView(side: number, random: CounterRandom): View {
       : kind < 0.9
         ? [pale(), pale(), pale()]
         : [draw.integer(256), draw.integer(256), draw.integer(256)];
-  const brightness = 1 + 0.08 * signed();
-  const gain = () => brightness * (1 + 0.04 * signed());
+  const brightness = 1 + 0.15 * signed();
+  const gain = () => brightness * (1 + 0.08 * signed());
   return {
-    scale,
+    scaleX,
+    scaleY,
     angle,
-    shiftX: signed() * slack,
-    shiftY: signed() * slack,
+    shiftX: (signed() * (1 - scaleX) * side) / 2,
+    shiftY: (signed() * (1 - scaleY) * side) / 2,
     background,
+    saturation: 1 + 0.3 * signed(),
     gain: [gain(), gain(), gain()],
-    offset: 8 * signed(),
+    offset: 16 * signed(),
   };
+}
+
+/** Two drawings of the same size, rgba [side, side, 4]: the second shows through by `share`; colours are weighted by their opacity. */
+export function fade(rgba: Uint8Array, other: Uint8Array, share: number): Uint8Array {
+  const mixed = new Uint8Array(rgba.length);
+  for (let at = 0; at < rgba.length; at += 4) {
+    const own = (1 - share) * rgba[at + 3]!;
+    const theirs = share * other[at + 3]!;
+    const opacity = own + theirs;
+    if (opacity === 0) continue;
+    for (let channel = 0; channel < 3; channel++) {
+      mixed[at + channel] = Math.round((own * rgba[at + channel]! + theirs * other[at + channel]!) / opacity);
+    }
+    mixed[at + 3] = Math.round(opacity);
+  }
+  return mixed;
 }
 
 /** rgba [side, side, 4] -> picture [side, side, 3], sampled bilinearly; colours are weighted by their opacity. */
 export function renderView(rgba: Uint8Array, side: number, view: View): Picture {
-  const { scale, shiftX, shiftY, background, gain, offset } = view;
+  const { scaleX, scaleY, shiftX, shiftY, background, saturation, gain, offset } = view;
   const data = new Uint8Array(side * side * 3);
-  const cos = Math.cos(view.angle) / scale;
-  const sin = Math.sin(view.angle) / scale;
+  const cos = Math.cos(view.angle);
+  const sin = Math.sin(view.angle);
   const centre = side / 2;
   for (let row = 0, to = 0; row < side; row++) {
     for (let column = 0; column < side; column++, to += 3) {
       const dx = column + 0.5 - centre - shiftX;
       const dy = row + 0.5 - centre - shiftY;
-      const x = dx * cos + dy * sin + centre - 0.5;
-      const y = dy * cos - dx * sin + centre - 0.5;
+      const x = (dx * cos + dy * sin) / scaleX + centre - 0.5;
+      const y = (dy * cos - dx * sin) / scaleY + centre - 0.5;
       const x0 = Math.floor(x);
       const y0 = Math.floor(y);
       let red = 0;
@@ -88,9 +111,14 @@ export function renderView(rgba: Uint8Array, side: number, view: View): Picture 
         opacity += weight;
       }
       const show = 1 - opacity / 255;
-      data[to] = clamp((red * gain[0] + offset * opacity) / 255 + background[0] * show);
-      data[to + 1] = clamp((green * gain[1] + offset * opacity) / 255 + background[1] * show);
-      data[to + 2] = clamp((blue * gain[2] + offset * opacity) / 255 + background[2] * show);
+      const grey = (red + green + blue) / 3;
+      const tint = (value: number, channel: 0 | 1 | 2) =>
+        clamp(
+          ((grey + (value - grey) * saturation) * gain[channel] + offset * opacity) / 255 + background[channel] * show,
+        );
+      data[to] = tint(red, 0);
+      data[to + 1] = tint(green, 1);
+      data[to + 2] = tint(blue, 2);
     }
   }
   return { width: side, height: side, data };

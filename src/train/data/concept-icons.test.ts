@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { counterRandom } from "../../random/counter.ts";
-import { PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
+import { fade, PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
 import { type Concept, findIcon } from "./concept-icons.ts";
 import { conceptNames, withArticle } from "./concepts.ts";
 import type { LoadedSet } from "./icon-sets.ts";
@@ -62,7 +62,7 @@ describe("renderView", () => {
   const rgba = new Uint8Array(side * side * 4).fill(255).map((_, i) => (i % 4 === 0 ? 200 : i % 4 === 3 ? 255 : 40));
 
   test("leaves a picture as it is at full size", () => {
-    const { data } = renderView(rgba, side, { ...PLAIN_VIEW, scale: 1 });
+    const { data } = renderView(rgba, side, { ...PLAIN_VIEW, scaleX: 1, scaleY: 1 });
     expect([...data].every((value, i) => value === (i % 3 === 0 ? 200 : 40))).toBe(true);
   });
 
@@ -76,9 +76,23 @@ describe("renderView", () => {
   test("keeps an unturned drawing inside the frame", () => {
     for (let i = 0; i < 50; i++) {
       const view = { ...sampleView(side, counterRandom(4).fork(i)), angle: 0 };
-      const reach = (view.scale * side) / 2;
-      expect(Math.abs(view.shiftX) + reach).toBeLessThanOrEqual(side / 2 + 1e-9);
-      expect(Math.abs(view.shiftY) + reach).toBeLessThanOrEqual(side / 2 + 1e-9);
+      expect(Math.abs(view.shiftX) + (view.scaleX * side) / 2).toBeLessThanOrEqual(side / 2 + 1e-9);
+      expect(Math.abs(view.shiftY) + (view.scaleY * side) / 2).toBeLessThanOrEqual(side / 2 + 1e-9);
     }
+  });
+
+  test("greys and strengthens colours around their mean", () => {
+    const plain = { ...PLAIN_VIEW, scaleX: 1, scaleY: 1 };
+    const grey = renderView(rgba, side, { ...plain, saturation: 0 }).data;
+    expect(new Set(grey)).toEqual(new Set([93])); // (200 + 40 + 40) / 3
+    expect(renderView(rgba, side, { ...plain, saturation: 1.2 }).data[0]).toBe(221);
+  });
+});
+
+describe("fade", () => {
+  test("mixes two drawings by share and opacity", () => {
+    const own = new Uint8Array([100, 0, 0, 255, 100, 0, 0, 255, 9, 9, 9, 0]);
+    const other = new Uint8Array([200, 0, 0, 255, 50, 50, 50, 0, 9, 9, 9, 0]);
+    expect([...fade(own, other, 0.25)]).toEqual([125, 0, 0, 255, 100, 0, 0, 191, 0, 0, 0, 0]);
   });
 });

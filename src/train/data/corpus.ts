@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { openSafetensors } from "../../checkpoint/safetensors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
+import { fade, PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
 import { defaultCacheFolder, readJson } from "./icon-sets.ts";
 import { type IndexEntry, type PictureIndex, picturesFolder } from "./render.ts";
 import { askAboutScene, describeScene, promptForScene, type SceneQuestion, type Turn } from "./scene-text.ts";
@@ -30,6 +30,8 @@ export interface Sample {
 
 export interface Corpus {
   readonly side: number;
+  /** Code points of the concepts that are trained on, in a fixed order. */
+  readonly concepts: readonly string[];
   /**
    * The sample of a seed and an index. Training emoji are drawn by concept, then by style, and augmented;
    * held-out emoji are shown plainly, picture `index` modulo their number. Scenes of different splits never share a draw.
@@ -71,12 +73,16 @@ export async function openCorpus(cacheFolder = defaultCacheFolder(), side = 96):
   return new PictureCorpus(index, pictures);
 }
 
+/** Share of training emoji that are faded into another style. */
+const MIXED_SHARE = 0.3;
+
 class PictureCorpus implements Corpus {
   readonly side: number;
+  readonly concepts: readonly string[];
   readonly #pictures: ReadonlyMap<string, Uint8Array>;
   readonly #entries: ReadonlyMap<Split, readonly IndexEntry[]>;
   /** Training pictures by concept. */
-  readonly #concepts: readonly (readonly IndexEntry[])[];
+  readonly #byConcept: readonly (readonly IndexEntry[])[];
 
   constructor(index: PictureIndex, pictures: ReadonlyMap<string, Uint8Array>) {
     this.side = index.side;
@@ -90,7 +96,8 @@ class PictureCorpus implements Corpus {
       if (earlier) earlier.push(entry);
       else concepts.set(entry.hexcode, [entry]);
     }
-    this.#concepts = [...concepts.values()];
+    this.concepts = [...concepts.keys()];
+    this.#byConcept = [...concepts.values()];
   }
 
   entries(split: Split): readonly IndexEntry[] {
@@ -109,10 +116,13 @@ class PictureCorpus implements Corpus {
 
   #emoji(split: Split, index: number, random: CounterRandom): Sample {
     const entry = this.#pickEntry(split, index, random);
-    const view = split === "train" ? sampleView(this.side, random.fork("view")) : PLAIN_VIEW;
     const { caption } = entry;
+    const picture =
+      split === "train"
+        ? renderView(this.#mixStyles(entry, random.fork("mix")), this.side, sampleView(this.side, random.fork("view")))
+        : renderView(this.rgba(entry), this.side, PLAIN_VIEW);
     return {
-      picture: renderView(this.rgba(entry), this.side, view),
+      picture,
       caption,
       ...wordsFor(caption, caption, random.fork("words")),
       concept: entry,
@@ -124,7 +134,15 @@ class PictureCorpus implements Corpus {
     if (entries.length === 0) throw new Error(`The corpus has no emoji pictures for the split ${split}`);
     if (split !== "train") return entries[index % entries.length]!;
     const draw = random.fork("entry").sequence();
-    return draw.pick(draw.pick(this.#concepts));
+    return draw.pick(draw.pick(this.#byConcept));
+  }
+
+  /** The drawing, in some samples faded into another style's drawing of the same concept: a style that no set has. */
+  #mixStyles(entry: IndexEntry, random: CounterRandom): Uint8Array {
+    const draw = random.sequence();
+    const others = this.#byConcept[this.concepts.indexOf(entry.hexcode)]!.filter(({ style }) => style !== entry.style);
+    if (others.length === 0 || draw.uniform() >= MIXED_SHARE) return this.rgba(entry);
+    return fade(this.rgba(entry), this.rgba(draw.pick(others)), 0.15 + 0.35 * draw.uniform());
   }
 
   #scene(split: Split, seed: number, index: number, random: CounterRandom): Sample {

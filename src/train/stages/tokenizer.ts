@@ -1,7 +1,8 @@
 // Training of the image tokenizer end to end: pictures and questions in, answers out, through a language model that is
 // trained along. Two uses: `quantize: false` is stage 0, with continuous features (also the continuous twin that discrete
 // codes are measured against); `quantize: true` goes on with codebooks that start at k-means centres.
-// An auxiliary head draws each position's pixels from its embedding, so that codes keep how things look; it is dropped.
+// Two auxiliary heads see to it that codes keep what matters: one draws each position's pixels from its embedding, one
+// classifies the concept of an emoji from the mean of its embeddings. Both are dropped when training ends.
 
 import { z } from "zod";
 import { blockVocabulary, type KeyeArConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -55,6 +56,7 @@ const modelSchema = z.strictObject({
   weights: z.strictObject({
     text: z.number().min(0).default(1),
     pixels: z.number().min(0).default(1),
+    concept: z.number().min(0).default(0),
     codebook: z.number().min(0).default(1),
     commitment: z.number().min(0).default(0.25),
   }),
@@ -77,27 +79,28 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
     (vision.image_size / vision.patch_size / 2) ** 2,
   );
   return {
-    losses: { conversation: (graph) => traceTokenizer(graph, model, data) },
+    losses: { conversation: (graph) => traceTokenizer(graph, model, data, corpus.concepts.length) },
     async batch(step) {
       const random = counterRandom(run.seed, "batch").fork(step);
       const items = Array.from({ length: data.batch }, (_, i) => {
         const kind = random.uniform(i) < data.scenes ? "scene" : "emoji";
         return corpus.sample(kind, "train", run.seed, step * data.batch + i);
       });
-      return batchOf(items, writer, model, data, step);
+      return batchOf(items, { corpus, writer, model, data }, step);
     },
     async prepare(store, log) {
       if (model.quantize) await seedCodebooks(store, corpus, model, run.seed, log);
     },
     async samples(weights, folder, step) {
       const pixels = await showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
-      return { ...pixels, ...(await measureAnswers(weights, corpus, writer, model, data)) };
+      return { ...pixels, ...(await measureAnswers(weights, { corpus, writer, model, data })) };
     },
   };
 }
 
 /** Names under which this stage keeps what the finished model does not have. */
 const PIXEL_HEAD = "pixel_head";
+const CONCEPT_HEAD = "concept_head";
 
 interface EmbeddedPictures {
   /** [M, D] what the language model reads. */
@@ -140,6 +143,14 @@ function drawPixels(graph: Graph, embeddings: Tensor, out: number): Tensor {
   return linear(p.at("fc2"), hidden, out);
 }
 
+/** embeddings [B*M, D] -> scores of the corpus's concepts [B, C], from each picture's mean. */
+function scoreConcepts(graph: Graph, embeddings: Tensor, pictures: number, concepts: number): Tensor {
+  const D = embeddings.size(-1);
+  const p = graph.params.at(CONCEPT_HEAD);
+  const mean = embeddings.reshape([pictures, -1, D]).mean([1]);
+  return linear(p.at("fc"), layerNorm(p.at("norm"), mean, 1e-5), concepts);
+}
+
 function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayout {
   const { vision_config: vision } = model.config.tokenizer_config;
   const side = vision.image_size / vision.patch_size;
@@ -150,7 +161,7 @@ function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayo
   );
 }
 
-function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLoss {
+function traceTokenizer(graph: Graph, model: Model, data: Data, concepts: number): TracedLoss {
   const { qwen_config: qwen, tokenizer_config } = model.config;
   const vision = tokenizer_config.vision_config;
   const { batch: B, length: T, answers: R } = data;
@@ -186,18 +197,31 @@ function traceTokenizer(graph: Graph, model: Model, data: Data): TracedLoss {
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
   const drawn = drawPixels(graph, pictures.embeddings, 4 * patchWidth);
   const pixelLoss = drawn.sub(wanted).square().mean([0, 1]);
+  const conceptLosses = crossEntropy(
+    scoreConcepts(graph, pictures.embeddings, B, concepts),
+    graph.input("concepts", [B], "i32"),
+  );
+  const conceptLoss = conceptLosses.mul(graph.input("conceptWeights", [B])).sum([0]);
   const parts = [
     text.mul(model.weights.text),
     pixelLoss.mul(model.weights.pixels),
+    conceptLoss.mul(model.weights.concept),
     ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : []),
   ];
   return {
     loss: parts.reduce((a, b) => a.add(b)),
-    reports: { textLoss: text, pixelLoss, ...pictures.reports },
+    reports: { textLoss: text, pixelLoss, conceptLoss, ...pictures.reports },
   };
 }
 
-function batchOf(items: readonly Sample[], writer: RowWriter, model: Model, data: Data, step: number): Batch {
+interface BatchContext {
+  readonly corpus: Corpus;
+  readonly writer: RowWriter;
+  readonly model: Model;
+  readonly data: Data;
+}
+
+function batchOf(items: readonly Sample[], { corpus, writer, model, data }: BatchContext, step: number): Batch {
   const vision = model.config.tokenizer_config.vision_config;
   const vocabulary = blockVocabulary(model.config.qwen_config);
   const { batch: B, length: T, answers: R } = data;
@@ -220,11 +244,22 @@ function batchOf(items: readonly Sample[], writer: RowWriter, model: Model, data
     items.map(({ picture }) => picture),
     vision.patch_size,
   );
+  // -1 for scenes, and for held-out concepts, which have no number.
+  const concepts = items.map(({ concept }) => (concept ? corpus.concepts.indexOf(concept.hexcode) : -1));
+  const named = concepts.filter((concept) => concept >= 0).length;
   return {
     loss: "conversation",
     tokens: B * T,
     feeds: {
       pixels,
+      concepts: i32(
+        Int32Array.from(concepts, (concept) => Math.max(concept, 0)),
+        [B],
+      ),
+      conceptWeights: f32(
+        Float32Array.from(concepts, (concept) => (concept >= 0 ? 1 / named : 0)),
+        [B],
+      ),
       ids: i32(ids, [B, T]),
       rows: i32(fill(rows), [R]),
       labels: i32(fill(labels), [R]),
@@ -310,15 +345,10 @@ const ASKED = 256;
  * Share of held-out pictures (emoji in the held-out style named; questions about fresh scenes) whose whole answer is the most likely one at
  * every token, which is when greedy decoding gives it.
  */
-async function measureAnswers(
-  weights: WeightSource,
-  corpus: Corpus,
-  writer: RowWriter,
-  model: Model,
-  data: Data,
-): Promise<Record<string, number>> {
+async function measureAnswers(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
+  const { corpus, model, data } = context;
   const graph = new Graph();
-  traceTokenizer(graph, model, data);
+  traceTokenizer(graph, model, data, corpus.concepts.length);
   const session = await openSession(graph, weights, { outputs: ["predicted"] });
   const right: Record<string, number> = {};
   for (const kind of ["emoji", "colour", "shape", "count"] as const) {
@@ -331,7 +361,7 @@ async function measureAnswers(
         if (kind === "emoji") items.push(item);
         else if (question?.about === kind) items.push({ ...item, describe: question });
       }
-      const { feeds } = batchOf(items, writer, model, data, 0);
+      const { feeds } = batchOf(items, context, 0);
       const { predicted } = await session.run(feeds);
       const isRight = new Map<number, boolean>();
       const weightsOfRows = feeds.weights!.data as Float32Array;
