@@ -1,8 +1,7 @@
 // Training of the image tokenizer end to end: pictures and questions in, answers out, through a language model that is
 // trained along. Two uses: `quantize: false` is stage 0, with continuous features (also the continuous twin that discrete
 // codes are measured against); `quantize: true` goes on with codebooks that start at k-means centres.
-// Two auxiliary heads see to it that codes keep what matters: one draws each position's pixels from its embedding, one
-// classifies the concept of an emoji from the mean of its embeddings. Both are dropped when training ends.
+// Auxiliary heads see to it that codes keep what matters (auxiliary-heads.ts); they are dropped when training ends.
 
 import { z } from "zod";
 import { blockVocabulary, type KeyeArConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -35,6 +34,7 @@ import { pixelError } from "../metrics.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
+import { classificationFeeds, classificationLoss, drawPixels } from "./auxiliary-heads.ts";
 
 const dataSchema = z.strictObject({
   cache: z.string().optional(),
@@ -56,7 +56,7 @@ const modelSchema = z.strictObject({
   weights: z.strictObject({
     text: z.number().min(0).default(1),
     pixels: z.number().min(0).default(1),
-    concept: z.number().min(0).default(0),
+    classes: z.number().min(0).default(0),
     codebook: z.number().min(0).default(1),
     commitment: z.number().min(0).default(0.25),
   }),
@@ -98,10 +98,6 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   };
 }
 
-/** Names under which this stage keeps what the finished model does not have. */
-const PIXEL_HEAD = "pixel_head";
-const CONCEPT_HEAD = "concept_head";
-
 interface EmbeddedPictures {
   /** [M, D] what the language model reads. */
   readonly embeddings: Tensor;
@@ -134,21 +130,6 @@ function embedPictures(graph: Graph, pixels: Tensor, layout: VisionLayout, model
     quantizerLoss: codebook.mul(model.weights.codebook).add(commitment.mul(model.weights.commitment)),
     reports: { codebookLoss: codebook, commitmentLoss: commitment },
   };
-}
-
-/** embeddings [M, D] -> pixels of each merged position [M, 4*C*p*p] */
-function drawPixels(graph: Graph, embeddings: Tensor, out: number): Tensor {
-  const p = graph.params.at(PIXEL_HEAD);
-  const hidden = linear(p.at("fc1"), embeddings, 2 * embeddings.size(-1)).geluTanh();
-  return linear(p.at("fc2"), hidden, out);
-}
-
-/** embeddings [B*M, D] -> scores of the corpus's concepts [B, C], from each picture's mean. */
-function scoreConcepts(graph: Graph, embeddings: Tensor, pictures: number, concepts: number): Tensor {
-  const D = embeddings.size(-1);
-  const p = graph.params.at(CONCEPT_HEAD);
-  const mean = embeddings.reshape([pictures, -1, D]).mean([1]);
-  return linear(p.at("fc"), layerNorm(p.at("norm"), mean, 1e-5), concepts);
 }
 
 function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayout {
@@ -197,20 +178,16 @@ function traceTokenizer(graph: Graph, model: Model, data: Data, concepts: number
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
   const drawn = drawPixels(graph, pictures.embeddings, 4 * patchWidth);
   const pixelLoss = drawn.sub(wanted).square().mean([0, 1]);
-  const conceptLosses = crossEntropy(
-    scoreConcepts(graph, pictures.embeddings, B, concepts),
-    graph.input("concepts", [B], "i32"),
-  );
-  const conceptLoss = conceptLosses.mul(graph.input("conceptWeights", [B])).sum([0]);
+  const classLoss = classificationLoss(graph, pictures.embeddings, B, concepts);
   const parts = [
     text.mul(model.weights.text),
     pixelLoss.mul(model.weights.pixels),
-    conceptLoss.mul(model.weights.concept),
+    classLoss.mul(model.weights.classes),
     ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : []),
   ];
   return {
     loss: parts.reduce((a, b) => a.add(b)),
-    reports: { textLoss: text, pixelLoss, conceptLoss, ...pictures.reports },
+    reports: { textLoss: text, pixelLoss, classLoss, ...pictures.reports },
   };
 }
 
@@ -244,22 +221,12 @@ function batchOf(items: readonly Sample[], { corpus, writer, model, data }: Batc
     items.map(({ picture }) => picture),
     vision.patch_size,
   );
-  // -1 for scenes, and for held-out concepts, which have no number.
-  const concepts = items.map(({ concept }) => (concept ? corpus.concepts.indexOf(concept.hexcode) : -1));
-  const named = concepts.filter((concept) => concept >= 0).length;
   return {
     loss: "conversation",
     tokens: B * T,
     feeds: {
       pixels,
-      concepts: i32(
-        Int32Array.from(concepts, (concept) => Math.max(concept, 0)),
-        [B],
-      ),
-      conceptWeights: f32(
-        Float32Array.from(concepts, (concept) => (concept >= 0 ? 1 / named : 0)),
-        [B],
-      ),
+      ...classificationFeeds(items, corpus.concepts),
       ids: i32(ids, [B, T]),
       rows: i32(fill(rows), [R]),
       labels: i32(fill(labels), [R]),
