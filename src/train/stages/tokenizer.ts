@@ -28,6 +28,7 @@ import { poolCodes } from "../../vision/tokenizer.ts";
 import type { RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
+import { heldOutQuestions, questionKinds, take } from "../data/held-out-questions.ts";
 import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
 import { RowWriter, turnsAbout } from "../data/rows.ts";
 import { pixelError } from "../metrics.ts";
@@ -318,16 +319,11 @@ async function measureAnswers(weights: WeightSource, context: BatchContext): Pro
   traceTokenizer(graph, model, data, corpus.concepts.length);
   const session = await openSession(graph, weights, { outputs: ["predicted"] });
   const right: Record<string, number> = {};
-  for (const kind of ["emoji", "colour", "shape", "count"] as const) {
+  for (const kind of questionKinds) {
     let [correct, asked] = [0, 0];
-    let next = 0;
+    const questions = heldOutQuestions(corpus, kind);
     for (let start = 0; start < ASKED; start += data.batch) {
-      const items: Sample[] = [];
-      while (items.length < data.batch) {
-        const { question, ...item } = corpus.sample(kind === "emoji" ? kind : "scene", "heldOutStyle", 7, next++);
-        if (kind === "emoji") items.push(item);
-        else if (question?.about === kind) items.push({ ...item, describe: question });
-      }
+      const items = take(questions, data.batch);
       const { feeds } = batchOf(items, context, 0);
       const { predicted } = await session.run(feeds);
       const isRight = new Map<number, boolean>();
