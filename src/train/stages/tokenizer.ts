@@ -35,7 +35,14 @@ import { pixelError } from "../metrics.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
-import { classificationFeeds, classificationLoss, drawPixels } from "./auxiliary-heads.ts";
+import {
+  classificationFeeds,
+  classificationLosses,
+  classKinds,
+  classLabels,
+  classOutput,
+  drawPixels,
+} from "./auxiliary-heads.ts";
 
 const dataSchema = z.strictObject({
   cache: z.string().optional(),
@@ -57,7 +64,8 @@ const modelSchema = z.strictObject({
   weights: z.strictObject({
     text: z.number().min(0).default(1),
     pixels: z.number().min(0).default(1),
-    classes: z.number().min(0).default(0),
+    concept: z.number().min(0).default(0),
+    shape: z.number().min(0).default(0),
     codebook: z.number().min(0).default(1),
     commitment: z.number().min(0).default(0.25),
   }),
@@ -94,7 +102,9 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
     },
     async samples(weights, folder, step) {
       const pixels = await showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
-      return { ...pixels, ...(await measureAnswers(weights, { corpus, writer, model, data })) };
+      const context = { corpus, writer, model, data };
+      const classes = await measureClasses(weights, context);
+      return { ...pixels, ...classes, ...(hasText(model) && (await measureAnswers(weights, context))) };
     },
   };
 }
@@ -144,15 +154,47 @@ function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayo
 }
 
 function traceTokenizer(graph: Graph, model: Model, data: Data, concepts: number): TracedLoss {
-  const { qwen_config: qwen, tokenizer_config } = model.config;
-  const vision = tokenizer_config.vision_config;
-  const { batch: B, length: T, answers: R } = data;
+  const vision = model.config.tokenizer_config.vision_config;
+  const B = data.batch;
   const patchWidth = vision.num_channels * vision.patch_size ** 2;
-  const P = (vision.image_size / vision.patch_size) ** 2;
-  const pixels = graph.input("pixels", [B * P, patchWidth]);
+  const pixels = graph.input("pixels", [B * (vision.image_size / vision.patch_size) ** 2, patchWidth]);
   const layout = pictureLayout(graph, model, B);
   const pictures = embedPictures(graph, pixels, layout, model);
+  const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
+  const pixelLoss = drawPixels(graph, pictures.embeddings, 4 * patchWidth)
+    .sub(wanted)
+    .square()
+    .mean([0, 1]);
+  const classes = classificationLosses(graph, pictures.embeddings, B, concepts);
+  const textLoss = hasText(model) ? traceAnswers(graph, model, data, pictures.embeddings) : undefined;
+  const parts = [
+    pixelLoss.mul(model.weights.pixels),
+    classes.concept.mul(model.weights.concept),
+    classes.shape.mul(model.weights.shape),
+    ...(textLoss ? [textLoss.mul(model.weights.text)] : []),
+    ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : []),
+  ];
+  return {
+    loss: parts.reduce((a, b) => a.add(b)),
+    reports: {
+      ...(textLoss && { textLoss }),
+      pixelLoss,
+      conceptLoss: classes.concept,
+      shapeLoss: classes.shape,
+      ...pictures.reports,
+    },
+  };
+}
 
+/** Without a weight on text no language model takes part: the vision encoder is trained by the auxiliary heads alone. */
+function hasText({ weights }: Model): boolean {
+  return weights.text > 0;
+}
+
+/** The language model's cross entropy of the answers, a mean over their tokens. embeddings [M, D] of all pictures. */
+function traceAnswers(graph: Graph, model: Model, data: Data, embeddings: Tensor): Tensor {
+  const { qwen_config: qwen } = model.config;
+  const { batch: B, length: T, answers: R } = data;
   const trunk = graph.params.at("model", "model");
   const entries = qwen.vocab_size + qwen.codebook_size;
   const table = embeddingTable(trunk.at("tok_embeddings", "embed_tokens"), entries, qwen.embed_dim).slice(
@@ -161,7 +203,7 @@ function traceTokenizer(graph: Graph, model: Model, data: Data, concepts: number
     qwen.vocab_size,
   );
   // Text ids name rows of the table, placeholders the rows of the pictures after it.
-  const x = concat([table, pictures.embeddings], 0).gather(graph.input("ids", [B, T], "i32"));
+  const x = concat([table, embeddings], 0).gather(graph.input("ids", [B, T], "i32"));
   const { hidden } = decoderStack(trunk, x, {
     config: qwen,
     ...rowTables(graph, T, qwen),
@@ -174,22 +216,7 @@ function traceTokenizer(graph: Graph, model: Model, data: Data, concepts: number
   const logits = finalNorm(trunk, scored, qwen.norm_eps).linear(matrix);
   graph.output("predicted", logits.argmax());
   const losses = crossEntropy(logits, graph.input("labels", [R], "i32"));
-  const text = losses.mul(graph.input("weights", [R])).sum([0]);
-
-  const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
-  const drawn = drawPixels(graph, pictures.embeddings, 4 * patchWidth);
-  const pixelLoss = drawn.sub(wanted).square().mean([0, 1]);
-  const classLoss = classificationLoss(graph, pictures.embeddings, B, concepts);
-  const parts = [
-    text.mul(model.weights.text),
-    pixelLoss.mul(model.weights.pixels),
-    classLoss.mul(model.weights.classes),
-    ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : []),
-  ];
-  return {
-    loss: parts.reduce((a, b) => a.add(b)),
-    reports: { textLoss: text, pixelLoss, classLoss, ...pictures.reports },
-  };
+  return losses.mul(graph.input("weights", [R])).sum([0]);
 }
 
 interface BatchContext {
@@ -306,8 +333,36 @@ async function collectFeatures(
   return parts.map(joinFloats);
 }
 
-/** Pictures of each kind that measureAnswers asks about, at least. */
+/** Pictures of each kind that are measured, at least. */
 const ASKED = 256;
+
+/** Share of held-out emoji and of fresh scenes that the auxiliary heads classify rightly. */
+async function measureClasses(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
+  const { corpus, model, data } = context;
+  const graph = new Graph();
+  traceTokenizer(graph, model, data, corpus.concepts.length);
+  const session = await openSession(graph, weights, { outputs: classKinds.map(classOutput) });
+  const shares: Record<string, number> = {};
+  for (const kind of classKinds) {
+    let [correct, asked] = [0, 0];
+    for (let start = 0; start < ASKED; start += data.batch) {
+      const items = Array.from({ length: data.batch }, (_, i) =>
+        corpus.sample(kind === "concept" ? "emoji" : "scene", "heldOutStyle", 7, start + i),
+      );
+      const { feeds } = batchOf(items, context, 0);
+      const predicted = (await session.run(feeds))[classOutput(kind)]!.data;
+      const { labels, weights } = classLabels(kind, items, corpus.concepts);
+      labels.forEach((label, i) => {
+        if (weights[i] === 0) return;
+        asked++;
+        if (predicted[i] === label) correct++;
+      });
+    }
+    shares[`${kind}Classified`] = correct / asked;
+  }
+  await session.release();
+  return shares;
+}
 
 /**
  * Share of held-out pictures (emoji in the held-out style named; questions about fresh scenes) whose whole answer is the most likely one at
