@@ -197,7 +197,8 @@ export class HubServer {
 
 function answersAtOnce({ status, redirect, body, headers }: Fault, response: ServerResponse): boolean {
   if (redirect !== undefined) response.writeHead(302, { Location: redirect }).end();
-  else if (body !== undefined || status !== undefined) response.writeHead(status ?? 200, headers).end(body);
+  else if (body !== undefined || status !== undefined)
+    response.writeHead(status ?? 200, { ...headers, "Content-Length": Buffer.byteLength(body ?? "") }).end(body);
   else return false;
   return true;
 }
