@@ -1,12 +1,16 @@
 // kelix pull as a user meets it: the built program in a process of its own, against a server on this machine.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdir, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { listSnapshot } from "../src/hub/cache.ts";
+import { Kelix, type Progress } from "../src/index.ts";
 import { expectNothingHalfWritten, expectSnapshot, modelFiles, repo, repoFolder, useHub } from "./hub-repository.ts";
+import { writeTinyModel } from "./tiny-model.ts";
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const hub = useHub();
@@ -99,10 +103,30 @@ test("ends with one line and status 1 when it fails", async () => {
   expect(out).toBe("");
 });
 
-test("loads a model by its name on the Hub, which is fetched first", async () => {
-  const { status, err } = await kelix("info", repo);
-  await expectSnapshot(hub.cacheFolder, modelFiles);
-  // The repository of these tests has no weights that make a model; that it was opened is what counts.
-  expect(err).toContain(join("snapshots", hub.server.commit, "config.json"));
-  expect(status).toBe(1);
+test("a model is loaded by its name on the Hub, fetched the first time and at hand afterwards", async () => {
+  const folder = await writeTinyModel(await mkdtemp(join(tmpdir(), "kelix-tiny-")));
+  const paths = (await listSnapshot(folder)).map(({ path }) => path);
+  const contents = await Promise.all(paths.map(async (path) => [path, await readFile(join(folder, path))] as const));
+  await rm(folder, { recursive: true });
+  hub.server.options = { repo, files: Object.fromEntries(contents) };
+  vi.stubEnv("HF_ENDPOINT", hub.server.endpoint);
+  vi.stubEnv("HF_HUB_CACHE", hub.cacheFolder);
+  try {
+    const progress: Progress[] = [];
+    const model = await Kelix.load(repo, { onProgress: (state) => progress.push(state) });
+    expect(model.info()).toMatchObject({ codebooks: 8, layers: 2 });
+    await model.dispose();
+    const totalBytes = contents.reduce((sum, [, { length }]) => sum + length, 0);
+    expect(progress).toContainEqual({ task: "fetch", done: 0, total: totalBytes });
+    expect(progress).toContainEqual({ task: "fetch", done: totalBytes, total: totalBytes });
+    expect(progress.at(-1)).toEqual({ task: "load", done: 1, total: 1 });
+
+    hub.server.seen.length = 0;
+    const { status, out } = await kelix("info", repo, "--json");
+    expect(JSON.parse(out)).toMatchObject({ codebooks: 8, layers: 2 });
+    expect(status).toBe(0);
+    expect(hub.server.seen).toEqual([]);
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
