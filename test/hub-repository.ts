@@ -58,7 +58,7 @@ export function useHub(): TestHub {
     hub.server = await HubServer.start({ repo, files: { ...modelFiles, ...otherFiles } });
     hub.cacheFolder = await mkdtemp(join(tmpdir(), "kelix-hub-"));
     const { endpoint } = hub.server;
-    hub.settings = { endpoint, cacheFolder: hub.cacheFolder, isOffline: false, stallMs: 2000, backoffMs: 1 };
+    hub.settings = { endpoint, cacheFolder: hub.cacheFolder, isOffline: false, stallMs: 30_000, backoffMs: 1 };
   });
   afterEach(async () => {
     await hub.server.stop();

@@ -191,7 +191,8 @@ export class HubServer {
     }
     if (fault.stallAfter !== undefined) return;
     if (fault.cutAfter === undefined) response.end();
-    else response.destroy();
+    // Not destroyed: that would take back bytes that are on their way.
+    else response.socket?.end();
   }
 }
 

@@ -39,13 +39,11 @@ async function expectFailure(message: RegExp, more: Partial<HubSettings> = {}): 
 
 describe("a connection", () => {
   test("that is cut again and again is taken up again where it was", async () => {
-    misbehave(ofShard({ cutAfter: 100_000 }));
+    misbehave(ofShard({ cutAfter: 30_000 }));
     await pull();
     await expectSnapshot(hub.cacheFolder, modelFiles);
-    const starts = ranges().map((range) => Number(/^bytes=(\d+)-$/.exec(range ?? "bytes=0-")?.[1]));
-    expect(starts.length).toBeGreaterThan(2);
-    expect(starts[0]).toBe(0);
-    for (const [i, start] of starts.entries()) if (i > 0) expect(start).toBeGreaterThan(starts[i - 1]!);
+    const wanted = Array.from({ length: 9 }, (_, i) => `bytes=${30_000 * (i + 1)}-`);
+    expect(ranges()).toEqual([undefined, ...wanted]);
   });
 
   test("that dies half-way leaves the first half for the next pull", async () => {
@@ -75,14 +73,15 @@ describe("a connection", () => {
 
   test("over which nothing comes any more is given up and taken up again", async () => {
     misbehave((seen) => (seen.range ? undefined : ofShard({ stallAfter: 5000 })(seen)));
-    await pull({ stallMs: 100 });
-    expect(ranges()).toEqual([undefined, "bytes=5000-"]);
+    await pull({ stallMs: 1000 });
+    // A machine that is busy elsewhere may be silent for so long by itself: there may be more.
+    expect(ranges()).toContain("bytes=5000-");
     await expectSnapshot(hub.cacheFolder, modelFiles);
   });
 
   test("that stays silent ends with a sentence", async () => {
     misbehave(ofShard({ stallAfter: 0 }));
-    await expectFailure(/nothing came from 127\.0\.0\.1:\d+ for 0\.1 s/, { stallMs: 100 });
+    await expectFailure(/nothing came from 127\.0\.0\.1:\d+ for 0\.2 s/, { stallMs: 200 });
   });
 
   test("that nobody takes ends with a sentence", async () => {
