@@ -4,7 +4,9 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
+import { dequantize } from "./block-quantization.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 import { findIndex, findIndexFaults, readShardIndex, type ShardIndex, shorten } from "./shard-index.ts";
@@ -23,10 +25,11 @@ export interface Checkpoint {
   readonly path: string;
   /** Files that count, in order. */
   readonly files: readonly CheckpointFile[];
+  /** A quantised matrix counts as one tensor, under its own name. */
   names(): string[];
   /** Where a tensor's bytes lie, for a session that maps the file. */
-  find(name: string): FileLocation | undefined;
-  /** Reads a floating-point tensor as float32. */
+  find(name: string): FileLocation | QuantizedMatrix<FileLocation> | undefined;
+  /** Reads a floating-point tensor, or a quantised matrix, as float32. */
   read(name: string): Promise<HostTensor>;
   close(): Promise<void>;
 }
@@ -78,36 +81,64 @@ export async function openCheckpoint(path: string, { onFault }: OpenCheckpointOp
   }
 }
 
+type StoredWeight = FileLocation | QuantizedMatrix<FileLocation>;
+
 class OpenedCheckpoint implements Checkpoint {
   readonly path: string;
   readonly files: readonly SafetensorsFile[];
   readonly #holders: ReadonlyMap<string, SafetensorsFile>;
+  readonly #weights: ReadonlyMap<string, StoredWeight>;
 
+  /** Throws a CheckpointError when a quantised matrix and its scales do not fit. */
   constructor(path: string, files: readonly SafetensorsFile[], holders: ReadonlyMap<string, SafetensorsFile>) {
     this.path = path;
     this.files = files;
     this.#holders = holders;
+    this.#weights = pairWithScales(path, holders);
   }
 
   names(): string[] {
-    return [...this.#holders.keys()].sort();
+    return [...this.#weights.keys()];
   }
 
-  find(name: string): FileLocation | undefined {
-    const holder = this.#holders.get(name);
-    const entry = holder?.tensors.get(name);
-    return holder && entry ? { ...entry, file: holder.realPath } : undefined;
+  find(name: string): StoredWeight | undefined {
+    return this.#weights.get(name);
   }
 
   async read(name: string): Promise<HostTensor> {
-    const holder = this.#holders.get(name);
-    if (!holder) throw new CheckpointError(`${basename(this.path)}: has no tensor ${JSON.stringify(name)}`);
-    return toF32(await holder.read(name), `${basename(holder.path)}: tensor ${JSON.stringify(name)}`);
+    const weight = this.#weights.get(name);
+    if (!weight) throw new CheckpointError(`${basename(this.path)}: has no tensor ${JSON.stringify(name)}`);
+    const tensor = (part: string) => this.#holders.get(part)!.read(part);
+    if (!isQuantized(weight)) {
+      return toF32(await tensor(name), `${basename(this.#holders.get(name)!.path)}: tensor ${JSON.stringify(name)}`);
+    }
+    const [values, scales] = await Promise.all([tensor(name), tensor(scalesName(name))]);
+    const blocks = { values: values.data as Uint8Array, scales: scales.data as Float32Array };
+    return f32(dequantize(blocks, weight), weight.shape);
   }
 
   async close(): Promise<void> {
     await Promise.all(this.files.map((file) => file.close()));
   }
+}
+
+/** Weights by name, sorted; a quantised matrix stands for itself and its scales. */
+function pairWithScales(path: string, holders: ReadonlyMap<string, SafetensorsFile>): Map<string, StoredWeight> {
+  const locate = (name: string): FileLocation | undefined => {
+    const holder = holders.get(name);
+    const entry = holder?.tensors.get(name);
+    return holder && entry ? { ...entry, file: holder.realPath } : undefined;
+  };
+  const weights = new Map<string, StoredWeight>();
+  for (const name of [...holders.keys()].sort()) {
+    try {
+      weights.set(name, locateWeight(name, locate)!);
+    } catch (error) {
+      throw new CheckpointError(`${basename(path)}: ${(error as Error).message}`);
+    }
+  }
+  for (const [name, weight] of [...weights]) if (isQuantized(weight)) weights.delete(scalesName(name));
+  return weights;
 }
 
 function tensorsByShard(files: readonly SafetensorsFile[]): Map<string, Iterable<string>> {
