@@ -3,6 +3,7 @@
 
 import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
+import type { PartFolders } from "./model-folder.ts";
 import type { Device } from "./runtime/session.ts";
 
 /** Where long work has got to: steps of opening a model, blocks that the language model wrote, steps of the sampler. */
@@ -12,11 +13,13 @@ export interface Progress {
   readonly total: number;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends PartFolders {
   readonly device?: Device;
   /** Threads of one operation. */
   readonly threads?: number;
   readonly onProgress?: (progress: Progress) => void;
+  /** Told in a sentence what is odd about the model but does not keep it from running. */
+  readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
 
