@@ -1,5 +1,5 @@
 // A model's folder: the autoregressive checkpoint at its top and, in sub-folders or elsewhere, what pictures are drawn with:
-// diffusion transformers and an autoencoder. Names that the package ships are resolved to their folders.
+// diffusion transformers and an autoencoder. Names that the package ships or the Hub has are resolved to their folders.
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,6 +14,10 @@ import {
   parseAutoencoderConfig,
   parseDitConfig,
 } from "./detokenizer/config.ts";
+import type { FetchOptions } from "./hub/fetch-files.ts";
+import { HubError } from "./hub/hub-error.ts";
+import { parseHubName } from "./hub/hub-name.ts";
+import { openHubModel } from "./hub/pull.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "./llm/config.ts";
 import {
   type GenerationConfig,
@@ -63,35 +67,46 @@ export interface PartFolders {
   readonly autoencoder?: string;
 }
 
-/** The folder that a model's name stands for: a built-in name or a path. Throws, naming the choices, when there is none. */
-export async function resolveModel(name: string): Promise<string> {
+/**
+ * The folder that a model's name stands for: a built-in name, a path, or a repository of the Hub (owner/name, owner/name@revision),
+ * which is fetched if it is not in the cache. Throws, naming the choices, when there is none.
+ */
+export async function resolveModel(name: string, options: FetchOptions = {}): Promise<string> {
   const path = (builtInModels as readonly string[]).includes(name) ? join(modelsFolder, name) : name;
   const info = await stat(path).catch(() => undefined);
   if (info?.isDirectory()) return path;
-  const looksLikeHub = /^[\w.-]+\/[\w.-]+$/.test(name) && !info;
-  const hint = looksLikeHub
-    ? "Models of the Hub are not fetched yet: download it and name its folder"
-    : `Name a model's folder, or one of ${builtInModels.join(", ")}`;
-  throw new CheckpointError(`${name}: there is no such model folder. ${hint}`);
+  const hubName = info ? undefined : parseHubName(name);
+  if (!hubName) {
+    const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
+    throw new CheckpointError(`${name}: there is no such model folder. Name ${choices}`);
+  }
+  try {
+    return await openHubModel(hubName, options);
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error;
+    const { message, canRetry } = error;
+    throw new HubError(`${name}: there is no such folder here, and from the Hub: ${message}`, {
+      cause: error,
+      canRetry,
+    });
+  }
 }
+
+export type OpenModelOptions = PartFolders & FetchOptions & OpenCheckpointOptions;
 
 /**
  * Opens every checkpoint of a model and reads its configs; no weight is read. Throws, naming the file, what is missing or
  * wrong; with `onFault` missing and broken weights are told instead.
  */
-export async function openModelFolder(
-  name: string,
-  folders: PartFolders = {},
-  options: OpenCheckpointOptions = {},
-): Promise<ModelFolder> {
-  const path = await resolveModel(name);
+export async function openModelFolder(name: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
+  const path = await resolveModel(name, options);
   const ar = parseAt(join(path, "config.json"), await readJson(join(path, "config.json")), parseArConfig);
   const optional = async <T>(file: string, parse: (json: unknown) => T): Promise<T> =>
     parseAt(join(path, file), await readJsonIfPresent(join(path, file)), parse);
   const vision = ar.tokenizer_config.vision_config;
   const preprocessor = await optional("preprocessor_config.json", (json) => parsePreprocessorConfig(json, vision));
   const generation = await optional("generation_config.json", parseGenerationConfig);
-  const found = await locateParts(path, folders);
+  const found = await locateParts(path, options);
   const opened: Checkpoint[] = [];
   const close = async () => {
     await Promise.all(opened.map((checkpoint) => checkpoint.close()));
@@ -142,11 +157,12 @@ function parseArConfig(json: unknown): KeyeArConfig {
   return parseKeyeArConfig(json);
 }
 
-async function locateParts(path: string, { detokenizer, autoencoder }: PartFolders) {
+async function locateParts(path: string, options: PartFolders & FetchOptions) {
+  const { detokenizer, autoencoder } = options;
   const inside = (await findParts(path)).filter(({ folder }) => folder !== path);
   const ofKind = (parts: readonly FoundPart[], kind: PartKind) => parts.filter((part) => part.kind === kind);
   const locate = async (name: string, kind: PartKind): Promise<FoundPart> => {
-    const folder = await resolveModel(name);
+    const folder = await resolveModel(name, options);
     const [part, ...more] = ofKind(await findParts(folder), kind);
     if (!part)
       throw new CheckpointError(`${folder}: neither it nor a sub-folder has a config.json of ${kindNames[kind]}`);
