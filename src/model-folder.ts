@@ -17,7 +17,7 @@ import {
 import type { FetchOptions } from "./hub/fetch-files.ts";
 import { HubError } from "./hub/hub-error.ts";
 import { parseHubName } from "./hub/hub-name.ts";
-import { openHubModel } from "./hub/pull.ts";
+import { openHubModel, type PullOptions } from "./hub/pull.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "./llm/config.ts";
 import {
   type GenerationConfig,
@@ -71,7 +71,7 @@ export interface PartFolders {
  * The folder that a model's name stands for: a built-in name, a path, or a repository of the Hub (owner/name, owner/name@revision),
  * which is fetched if it is not in the cache. Throws, naming the choices, when there is none.
  */
-export async function resolveModel(name: string, options: FetchOptions = {}): Promise<string> {
+export async function resolveModel(name: string, options: PullOptions = {}): Promise<string> {
   const path = (builtInModels as readonly string[]).includes(name) ? join(modelsFolder, name) : name;
   const info = await stat(path).catch(() => undefined);
   if (info?.isDirectory()) return path;
@@ -162,7 +162,10 @@ async function locateParts(path: string, options: PartFolders & FetchOptions) {
   const inside = (await findParts(path)).filter(({ folder }) => folder !== path);
   const ofKind = (parts: readonly FoundPart[], kind: PartKind) => parts.filter((part) => part.kind === kind);
   const locate = async (name: string, kind: PartKind): Promise<FoundPart> => {
-    const folder = await resolveModel(name, options);
+    const folder = await resolveModel(name, {
+      ...options,
+      ...(kind === "autoencoder" && { include: AUTOENCODER_FILES }),
+    });
     const [part, ...more] = ofKind(await findParts(folder), kind);
     if (!part)
       throw new CheckpointError(`${folder}: neither it nor a sub-folder has a config.json of ${kindNames[kind]}`);
@@ -185,6 +188,9 @@ async function locateParts(path: string, options: PartFolders & FetchOptions) {
     autoencoder: autoencoder === undefined ? autoencoders[0] : await locate(autoencoder, "autoencoder"),
   };
 }
+
+/** What is fetched of a repository that is named for its autoencoder: most hold other networks too, far larger ones. */
+const AUTOENCODER_FILES = ["vae/*", "config.json", "diffusion_pytorch_model*.safetensors*"];
 
 const kindNames: Readonly<Record<PartKind, string>> = {
   autoregressive: "an autoregressive model (KeyeARConfig)",

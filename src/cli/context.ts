@@ -1,12 +1,14 @@
 // What every command shares: the model to load, the abort on Ctrl-C, progress on stderr, and numbers read from options.
 
 import { InvalidArgumentError } from "commander";
-import { type Device, Kelix, type Progress, type PullProgress } from "../index.ts";
+import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
 import { devices } from "../runtime/session.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
   readonly model?: string;
+  readonly dit?: readonly string[];
+  readonly vae?: string;
   readonly device?: Device;
   readonly threads?: number;
   readonly json?: boolean;
@@ -17,15 +19,15 @@ export interface GlobalOptions {
 export const interrupted = new AbortController();
 
 /** Loads the model that the options name, hands it to `use`, and frees it whatever happens. */
-export async function withModel<T>(
-  { model, device, threads }: GlobalOptions,
-  use: (kelix: Kelix) => Promise<T>,
-): Promise<T> {
+export async function withModel<T>(globals: GlobalOptions, use: (kelix: Kelix) => Promise<T>): Promise<T> {
+  const { model, device, threads } = globals;
   const onTransfer = showTransfer();
   const kelix = await Kelix.load(model, {
+    ...partFolders(globals),
     ...(device && { device }),
     ...(threads && { threads }),
     signal: interrupted.signal,
+    onWarning: (message) => note(`warning: ${message}`),
     onProgress: ({ task, done, total }) => {
       if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
     },
@@ -35,6 +37,11 @@ export async function withModel<T>(
   } finally {
     await kelix.dispose();
   }
+}
+
+/** Where --dit and --vae say that parts of the model lie. */
+export function partFolders({ dit, vae }: GlobalOptions): Pick<LoadOptions, "detokenizer" | "autoencoder"> {
+  return { ...(dit && { detokenizer: dit }), ...(vae && { autoencoder: vae }) };
 }
 
 /** Overwrites one line of a terminal's stderr; prints nothing elsewhere. */
@@ -108,6 +115,11 @@ export function decimal(from: number, to: number): (text: string) => number {
       throw new InvalidArgumentError(`Expected a number from ${from} to ${to}, got ${text}`);
     return value;
   };
+}
+
+/** Parser of an option that may be given several times. */
+export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
 }
 
 /** Parser of --device. */

@@ -5,7 +5,7 @@
 import { Command, CommanderError } from "commander";
 import { OptionError } from "../index.ts";
 import { addChat } from "./chat.ts";
-import { complain, deviceName, integer, interrupted } from "./context.ts";
+import { collect, complain, deviceName, integer, interrupted } from "./context.ts";
 import { addDemo } from "./demo.ts";
 import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
@@ -29,6 +29,8 @@ export function createProgram(): Command {
       "a folder, a repository of the Hub, or a built-in name",
       process.env.KELIX_MODEL ?? "kelix-nano",
     )
+    .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
+    .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
     .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")
