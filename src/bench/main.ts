@@ -9,7 +9,7 @@ import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressi
 import type { Benchmark } from "./benchmark.ts";
 import { diffusionTraining } from "./diffusion.ts";
 import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
-import { probeProducts } from "./probe.ts";
+import { probeProducts } from "../plan/probe.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { visionTraining } from "./vision.ts";
