@@ -12,18 +12,28 @@ import type { ModelFolder } from "./model-folder.ts";
 import { Graph, type Parameter } from "./tensor/graph.ts";
 import { declareTokenizer } from "./vision/tokenizer.ts";
 
-/** Tensors that the reference writes and nobody reads. */
 const unused = [/\.packing_position_embedding\.weight$/, /\.token_head\.final_norm\.(weight|bias)$/, /^pos_embed$/];
+
+/** Whether the reference writes a tensor that nobody reads. */
+export function isUnused(name: string): boolean {
+  return unused.some((pattern) => pattern.test(name));
+}
+
+/** Generation multiplies by the first, training by the second; one is enough to run a model. */
+export const outputMatrices = ["model.model.output.weight", "lm_head.weight"] as const;
 
 /** Throws a CheckpointError that lists everything missing, unknown or of another shape in one of the model's files. */
 export function checkModel({ ar, weights, detokenizer: { transformer, autoencoder } }: ModelFolder): void {
-  const isUnused = (name: string) => unused.some((pattern) => pattern.test(name));
-  const check = (declared: readonly Parameter[], source: Checkpoint) =>
+  const check = (declared: readonly Parameter[], source: Checkpoint) => {
+    const hasOne = outputMatrices.some((name) => source.find(name));
+    const isNeeded = ({ path }: Parameter) =>
+      !hasOne || !(outputMatrices as readonly string[]).includes(path) || source.find(path) !== undefined;
     checkParameters(
-      declared.map(({ path, shape }) => ({ name: path, shape })),
+      declared.filter(isNeeded).map(({ path, shape }) => ({ name: path, shape })),
       source,
       isUnused,
     );
+  };
   const dit = withNullLength(transformer.config, transformer.weights);
   const parts = declareModel(ar, dit, autoencoder.config);
   check(parts.main, weights);
@@ -51,7 +61,8 @@ function declareLanguageModel(graph: Graph, language: LanguageModelConfig): void
   outputMatrix(languageModelPaths(graph.params).output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
 }
 
-function traceTransformer(config: DitConfig): Graph {
+/** The diffusion transformer at its smallest. */
+export function traceTransformer(config: DitConfig): Graph {
   const graph = new Graph();
   const { inChannels, patchSize, captionChannels, useConnector, connectorChannels } = config;
   diffusionTransformer(
@@ -68,7 +79,8 @@ function traceTransformer(config: DitConfig): Graph {
   return graph;
 }
 
-function traceAutoencoder(config: AutoencoderConfig): Graph {
+/** Encoder and decoder of the autoencoder at their smallest. */
+export function traceAutoencoder(config: AutoencoderConfig): Graph {
   const graph = new Graph();
   const side = pixelsPerLatent(config);
   decode(graph.params, encode(graph.params, graph.input("pixels", [1, config.inChannels, side, side]), config), config);

@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { OptionError } from "../index.ts";
 import { addChat } from "./chat.ts";
 import { complain, deviceName, integer, interrupted } from "./context.ts";
+import { addConvert } from "./convert.ts";
 import { addDemo } from "./demo.ts";
 import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
@@ -41,6 +42,7 @@ export function createProgram(): Command {
     addReconstruct,
     addTrain,
     addEval,
+    addConvert,
     addInfo,
   ])
     add(program);
