@@ -8,7 +8,7 @@ import { isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
-import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
+import { openSafetensors, type RowRange, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 import { findIndex, findIndexFaults, readShardIndex, type ShardIndex, shorten } from "./shard-index.ts";
 
 export interface FileLocation extends TensorEntry {
@@ -29,8 +29,8 @@ export interface Checkpoint {
   names(): string[];
   /** Where a tensor's bytes lie, for a session that maps the file. */
   find(name: string): FileLocation | QuantizedMatrix<FileLocation> | undefined;
-  /** Reads a floating-point tensor, or a quantised matrix, as float32. */
-  read(name: string): Promise<HostTensor>;
+  /** Reads a floating-point tensor or a quantised matrix, or a range of its rows, as float32. */
+  read(name: string, rows?: RowRange): Promise<HostTensor>;
   close(): Promise<void>;
 }
 
@@ -105,16 +105,16 @@ class OpenedCheckpoint implements Checkpoint {
     return this.#weights.get(name);
   }
 
-  async read(name: string): Promise<HostTensor> {
+  async read(name: string, rows?: RowRange): Promise<HostTensor> {
     const weight = this.#weights.get(name);
     if (!weight) throw new CheckpointError(`${basename(this.path)}: has no tensor ${JSON.stringify(name)}`);
-    const tensor = (part: string) => this.#holders.get(part)!.read(part);
-    if (!isQuantized(weight)) {
-      return toF32(await tensor(name), `${basename(this.#holders.get(name)!.path)}: tensor ${JSON.stringify(name)}`);
-    }
-    const [values, scales] = await Promise.all([tensor(name), tensor(scalesName(name))]);
-    const blocks = { values: values.data as Uint8Array, scales: scales.data as Float32Array };
-    return f32(dequantize(blocks, weight), weight.shape);
+    const file = this.#holders.get(name)!;
+    const tensor = await file.read(name, rows);
+    if (!isQuantized(weight)) return toF32(tensor, `${basename(file.path)}: tensor ${JSON.stringify(name)}`);
+    const scales = await this.#holders.get(scalesName(name))!.read(scalesName(name), rows);
+    // locateWeight has made sure of both dtypes.
+    const blocks = { values: tensor.data as Uint8Array, scales: scales.data as Float32Array };
+    return f32(dequantize(blocks, weight), [tensor.shape[0]!, weight.shape[1]]);
   }
 
   async close(): Promise<void> {

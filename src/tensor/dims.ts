@@ -108,7 +108,8 @@ export function sizesOf(shape: Shape, sizes: Sizes): number[] {
     let size = constant;
     for (const [name, factor] of terms) {
       const length = sizes[name];
-      if (length === undefined) throw new Error(`${formatShape(shape)} has the size ${name}, whose length is not given`);
+      if (length === undefined)
+        throw new Error(`${formatShape(shape)} has the size ${name}, whose length is not given`);
       size += factor * length;
     }
     return size;
