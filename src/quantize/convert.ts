@@ -47,7 +47,8 @@ export interface ConvertReport {
  * `target`.
  */
 export async function convertModel(source: string, target: string, options: ConvertOptions): Promise<ConvertReport> {
-  const model = await openModelFolder(source, options);
+  const { detokenizer, autoencoder, signal } = options;
+  const model = await openModelFolder(source, { detokenizer, autoencoder, signal });
   try {
     checkModel(model);
     const parts = planPrecision(model, options);
