@@ -3,7 +3,7 @@
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
 import { isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
@@ -83,7 +83,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 
 /**
  * Compares a checkpoint with a model's parameters and throws one CheckpointError that lists every difference:
- * missing tensors, tensors of another shape, and tensors that the model does not know and `knownUnused` does not excuse.
+ * missing tensors, tensors of another shape or of integers, and tensors that the model does not know and `knownUnused` does not excuse.
  */
 export function checkParameters(
   declared: readonly DeclaredParameter[],
@@ -97,9 +97,15 @@ export function checkParameters(
     const found = checkpoint.find(name)?.shape;
     return !found || `${found}` === `${shape}` ? [] : [`${name} has shape [${found}], the config wants [${shape}]`];
   });
+  const integers = declared.flatMap(({ name }) => {
+    const found = checkpoint.find(name);
+    if (!found || isQuantized(found) || isFloat(found.dtype)) return [];
+    return [`${name} is ${found.dtype}`];
+  });
   const faults = [
     missing.length ? `${missing.length} missing: ${missing.join(", ")}` : "",
     misshaped.length ? `${misshaped.length} of another shape: ${misshaped.join(", ")}` : "",
+    integers.length ? `${integers.length} of integers: ${integers.join(", ")}` : "",
     unknown.length ? `${unknown.length} unknown: ${unknown.join(", ")}` : "",
   ].filter((fault) => fault !== "");
   if (faults.length) {
@@ -107,6 +113,10 @@ export function checkParameters(
       `${basename(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
     );
   }
+}
+
+function isFloat(dtype: HostDType): boolean {
+  return dtype === "f32" || dtype === "bf16" || dtype === "f16" || dtype === "f64";
 }
 
 /** A floating-point tensor in float32; throws for integers, which a cast would quietly turn into weights. */
