@@ -3,7 +3,7 @@
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
 import { isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
@@ -147,7 +147,7 @@ function tensorsByShard(files: readonly SafetensorsFile[]): Map<string, Iterable
 
 /**
  * Compares a checkpoint with a model's parameters and returns one sentence for each kind of difference: missing tensors,
- * tensors of another shape, and tensors that the model does not know and `knownUnused` does not excuse.
+ * tensors of another shape or of integers, and tensors that the model does not know and `knownUnused` does not excuse.
  */
 export function findDifferences(
   declared: readonly DeclaredParameter[],
@@ -161,9 +161,15 @@ export function findDifferences(
     const found = checkpoint.find(name)?.shape;
     return !found || `${found}` === `${shape}` ? [] : [`${name} has shape [${found}], the config wants [${shape}]`];
   });
+  const integers = declared.flatMap(({ name }) => {
+    const found = checkpoint.find(name);
+    if (!found || isQuantized(found) || isFloat(found.dtype)) return [];
+    return [`${name} is ${found.dtype}`];
+  });
   return [
     missing.length ? `${missing.length} missing: ${shorten(missing)}` : "",
     misshaped.length ? `${misshaped.length} of another shape: ${shorten(misshaped)}` : "",
+    integers.length ? `${integers.length} of integers: ${shorten(integers)}` : "",
     unknown.length ? `${unknown.length} unknown: ${shorten(unknown)}` : "",
   ].filter((fault) => fault !== "");
 }
@@ -179,6 +185,10 @@ export function checkParameters(
   throw new CheckpointError(
     `${basename(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
   );
+}
+
+function isFloat(dtype: HostDType): boolean {
+  return dtype === "f32" || dtype === "bf16" || dtype === "f16" || dtype === "f64";
 }
 
 /** A floating-point tensor in float32; throws for integers, which a cast would quietly turn into weights. */

@@ -13,7 +13,7 @@ import { type BlockFormat, isQuantized } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
 import { bookRows } from "../vision/quantizer.ts";
 import { declareTokenizer } from "../vision/tokenizer.ts";
-import { linearWeights } from "./linear-weights.ts";
+import { quantizableWeights } from "./quantizable-weights.ts";
 
 export const weightFormats = ["int4", "int8", "bf16"] as const;
 export type WeightFormat = (typeof weightFormats)[number];
@@ -45,31 +45,37 @@ export interface Precision {
   readonly block: BlockFormat["block"];
 }
 
-/** Plans every tensor: linear maps at the precision asked for as far as they bear it, all others at 16 bits. No weight is read. */
+/** Plans every tensor: matrices at the precision asked for as far as they bear it, all else at 16 bits. No weight is read. */
 export function planPrecision(model: ModelFolder, precision: Precision): PartPlan[] {
   const { ar, weights, detokenizer } = model;
   const { hidden, codes, autoencoder } = detokenizer;
   const transformer = (part: ModelPart<DitConfig>, name: string) => {
     const graph = traceTransformer(withNullLength(part.config, part.weights));
-    return { folder: placeOf(part, name, model), checkpoint: part.weights, linear: linearWeights([graph]) };
+    return { folder: placeOf(part, name, model), checkpoint: part.weights, quantizable: quantizableWeights([graph]) };
   };
   const parts = [
-    { folder: "", checkpoint: weights, linear: linearWeights(autoregressiveGraphs(ar, weights)) },
+    { folder: "", checkpoint: weights, quantizable: quantizableWeights(autoregressiveGraphs(ar, weights)) },
     ...(hidden ? [transformer(hidden, "dit")] : []),
     ...(codes && codes !== hidden ? [transformer(codes, "aedit")] : []),
-    // The autoencoder is convolutions for the most part, and its few linear maps stay as precise as those.
+    // The autoencoder is convolutions for the most part, and its few matrices stay as precise as those.
     ...(autoencoder
-      ? [{ folder: placeOf(autoencoder, "vae", model), checkpoint: autoencoder.weights, linear: new Set<string>() }]
+      ? [
+          {
+            folder: placeOf(autoencoder, "vae", model),
+            checkpoint: autoencoder.weights,
+            quantizable: new Set<string>(),
+          },
+        ]
       : []),
   ];
-  return parts.map(({ folder, checkpoint, linear }) => {
+  return parts.map(({ folder, checkpoint, quantizable }) => {
     const isDropped = (name: string) => isUnused(name) || isSecondMatrix(name, checkpoint, precision);
     const names = checkpoint.names();
     const tensors = names
       .filter((name) => !isDropped(name))
       .map((name): TensorPlan => {
         const { shape } = checkpoint.find(name)!;
-        const form = linear.has(name) ? linearForm(name, shape, precision) : "bf16";
+        const form = quantizable.has(name) ? matrixForm(name, shape, precision) : "bf16";
         const rows = rowsRead(name, ar);
         const plan = { name, shape, form: shape.length < 2 ? vectorForm(name, checkpoint) : form };
         return rows && rows[1] - rows[0] < shape[0]! ? { ...plan, rows } : plan;
@@ -97,15 +103,14 @@ function autoregressiveGraphs(ar: KeyeArConfig, weights: Checkpoint): Graph[] {
   return [tokenizer, ...generation];
 }
 
-/** Linear maps that suffer, and the fewest bits that they keep. */
-const sensitive: readonly { readonly pattern: RegExp; readonly fewestBits: 8 | 16 }[] = [];
+/** The layers of the language model are most of the bytes and bear 4 bits. Elsewhere these are felt, and 8 cost little. */
+const bearsFourBits = /^model\.model\.layers\./;
+/** The codebooks' projections: entries that move change which of them is nearest, 2 % of all codes at 8 bits. */
+const staysPrecise = /^visual_tokenizer\.quantizer\./;
 
-function linearForm(name: string, shape: readonly number[], { weights, block }: Precision): StoredForm {
-  if (weights === "bf16" || shape[1]! % block !== 0) return "bf16";
-  const asked = weights === "int4" ? 4 : 8;
-  const fewest = sensitive.find(({ pattern }) => pattern.test(name))?.fewestBits ?? 4;
-  if (fewest === 16) return "bf16";
-  return { bits: Math.max(asked, fewest) as BlockFormat["bits"], block };
+function matrixForm(name: string, shape: readonly number[], { weights, block }: Precision): StoredForm {
+  if (weights === "bf16" || staysPrecise.test(name) || shape[1]! % block !== 0) return "bf16";
+  return { bits: weights === "int4" && bearsFourBits.test(name) ? 4 : 8, block };
 }
 
 /** Vectors are small: they keep what they have. */
