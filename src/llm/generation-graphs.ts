@@ -1,6 +1,7 @@
 // The graphs of generation: the trunk over a cache, the token head one slot at a time, and a whole visual block in one run.
 // language-model.ts opens and runs them.
 
+import type { KeyValue } from "../nn/attention.ts";
 import { f32 } from "../runtime/host-tensor.ts";
 import { type BlockVocabulary, bookRange } from "../sequence/layout.ts";
 import { addDims } from "../tensor/dims.ts";
@@ -9,7 +10,6 @@ import type { Params } from "../tensor/params.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";
 import { cacheInput } from "./cache.ts";
 import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
-import type { KeyValue } from "./decoder.ts";
 import { embeddingTable } from "./embedding.ts";
 import { HIDDEN } from "./mask.ts";
 import { languageModelPaths, readBlocks } from "./model.ts";

@@ -62,7 +62,7 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   /** Zeros before and after. */
   readonly pad: { readonly margins: readonly AxisMargin[] };
   readonly concat: { readonly axis: number };
-  readonly split: { readonly axis: number; readonly sizes: readonly number[] };
+  readonly split: { readonly axis: number; readonly sizes: readonly Dim[] };
   readonly sum: { readonly axes: readonly number[] };
   readonly mean: { readonly axes: readonly number[] };
   readonly softmax: Record<never, never>;

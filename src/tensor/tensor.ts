@@ -208,10 +208,10 @@ export class Tensor {
     return wide.length === 0 ? this : this.graph.node("pad", { margins: wide }, [this], [[shape, this.dtype]]);
   }
 
-  /** Consecutive pieces of the given sizes along one axis. */
-  split(axis: number, sizes: readonly number[]): Tensor[] {
+  /** Consecutive pieces of the given sizes along one axis. Dynamic sizes are names of whole axes of inputs. */
+  split(axis: number, sizes: readonly Dim[]): Tensor[] {
     const at = this.axis(axis);
-    if (sizes.reduce((a, b) => a + b, 0) !== this.shape[at])
+    if (addDims(...sizes) !== this.shape[at])
       this.fail(`split: [${sizes}] does not fill axis ${at} of ${formatShape(this.shape)}`);
     const first = this.graph.node(
       "split",
