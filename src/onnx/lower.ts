@@ -335,9 +335,10 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   argmin: extremum("ArgMin"),
   argmax: extremum("ArgMax"),
-  sortDescending: ({ inputs: [x], outputs: [values, order] }, e) => {
+  largest: (node, e) => {
+    const [values, order] = node.outputs;
     const indices = e.fresh();
-    e.node("TopK", [e.name(x!), e.integers([x!.size(-1)])], [e.name(values!), indices], { axis: int(-1) });
+    e.node("TopK", names(node, e), [e.name(values!), indices], { axis: int(-1) });
     e.node("Cast", [indices], [e.name(order!)], { to: int(6) });
   },
   cumulativeSum: ({ inputs: [x], outputs: [y] }, e) =>

@@ -311,16 +311,21 @@ export class Tensor {
     return this.graph.node("argmax", {}, [this], [[this.shape.slice(0, -1), "i32"]]);
   }
 
-  /** The last axis (of fixed size) in descending order, the lower index first on ties, and the indices it came from, i32. */
-  sortDescending(): { readonly values: Tensor; readonly order: Tensor } {
-    this.size(-1);
+  /**
+   * The largest elements of the last axis in descending order, the lower index first on ties, and the indices they came
+   * from, i32. `count`, i64 [1], says how many there are at run time, and `k` how many that is in the shapes.
+   */
+  largest(count: Tensor, k: Dim): { readonly values: Tensor; readonly order: Tensor } {
+    if (count.dtype !== "i64" || formatShape(count.shape) !== "[1]")
+      this.fail(`largest: the count must be i64 [1], got ${count.dtype} ${formatShape(count.shape)}`);
+    const shape = this.shape.with(-1, k);
     const values = this.graph.node(
-      "sortDescending",
+      "largest",
       {},
-      [this],
+      [this, count],
       [
-        [this.shape, this.dtype],
-        [this.shape, "i32"],
+        [shape, this.dtype],
+        [shape, "i32"],
       ],
     );
     return { values, order: values.node.outputs[1] as Tensor };
