@@ -4,7 +4,9 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
+import { dequantize } from "./block-quantization.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 
@@ -14,10 +16,11 @@ export interface FileLocation extends TensorEntry {
 
 export interface Checkpoint {
   readonly path: string;
+  /** A quantised matrix counts as one tensor, under its own name. */
   names(): string[];
   /** Where a tensor's bytes lie, for a session that maps the file. */
-  find(name: string): FileLocation | undefined;
-  /** Reads a floating-point tensor as float32. */
+  find(name: string): FileLocation | QuantizedMatrix<FileLocation> | undefined;
+  /** Reads a floating-point tensor, or a quantised matrix, as float32. */
   read(name: string): Promise<HostTensor>;
   close(): Promise<void>;
 }
@@ -44,18 +47,35 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     await close();
     throw error;
   }
+  const locate = (name: string): FileLocation | undefined => {
+    const holder = holders.get(name);
+    const entry = holder?.tensors.get(name);
+    return holder && entry ? { ...entry, file: holder.realPath } : undefined;
+  };
+  const weights = new Map<string, FileLocation | QuantizedMatrix<FileLocation>>();
+  for (const name of [...holders.keys()].sort()) {
+    try {
+      weights.set(name, locateWeight(name, locate)!);
+    } catch (error) {
+      await close();
+      throw new CheckpointError(`${basename(path)}: ${(error as Error).message}`);
+    }
+  }
+  for (const [name, weight] of [...weights]) if (isQuantized(weight)) weights.delete(scalesName(name));
+  const readTensor = (name: string) => holders.get(name)!.read(name);
   return {
     path,
-    names: () => [...holders.keys()].sort(),
-    find(name) {
-      const holder = holders.get(name);
-      const entry = holder?.tensors.get(name);
-      return holder && entry ? { ...entry, file: holder.realPath } : undefined;
-    },
+    names: () => [...weights.keys()],
+    find: (name) => weights.get(name),
     async read(name) {
-      const holder = holders.get(name);
-      if (!holder) throw new CheckpointError(`${basename(path)}: has no tensor ${JSON.stringify(name)}`);
-      return toF32(await holder.read(name), `${basename(holder.path)}: tensor ${JSON.stringify(name)}`);
+      const weight = weights.get(name);
+      if (!weight) throw new CheckpointError(`${basename(path)}: has no tensor ${JSON.stringify(name)}`);
+      if (!isQuantized(weight)) {
+        return toF32(await readTensor(name), `${basename(holders.get(name)!.path)}: tensor ${JSON.stringify(name)}`);
+      }
+      const [values, scales] = await Promise.all([readTensor(name), readTensor(scalesName(name))]);
+      const blocks = { values: values.data as Uint8Array, scales: scales.data as Float32Array };
+      return f32(dequantize(blocks, weight), weight.shape);
     },
     close,
   };

@@ -7,9 +7,10 @@ import type { DType, OpName } from "../tensor/ops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } from "./encode.ts";
 import { residualNorms } from "./residual-norms.ts";
+import { isQuantizedWeight, type QuantizedInitializer, rowsOf, type Weight } from "./weight.ts";
 
 /** How a parameter enters the model: fed at each run (training), or fixed from a checkpoint (inference). */
-export type ParameterSource = "input" | OnnxInitializer;
+export type ParameterSource = "input" | Weight;
 
 export interface LowerOptions {
   /** Norms after a residual add it themselves; false if absent. */
@@ -71,6 +72,7 @@ class Emitter implements OnnxModel {
   readonly outputs: OnnxValue[] = [];
   readonly parameter: (path: string) => ParameterSource;
   readonly #names = new Map<Tensor, string>();
+  readonly #weights = new Map<Tensor, Weight>();
   readonly #shared = new Map<string, string>();
   #count = 0;
 
@@ -82,14 +84,48 @@ class Emitter implements OnnxModel {
     return `t${this.#count++}`;
   }
 
-  /** The ONNX name of a tensor. */
+  /** The ONNX name of a tensor. A weight enters the model here, as float32, when its user has no use for its stored form. */
   name(tensor: Tensor): string {
     let name = this.#names.get(tensor);
     if (name === undefined) {
-      name = this.fresh();
+      const weight = this.#weights.get(tensor);
+      name = weight ? this.#widened(weight) : this.fresh();
       this.#names.set(tensor, name);
     }
     return name;
+  }
+
+  /** The weight that a tensor is: a parameter, or rows of one. */
+  weight(tensor: Tensor): Weight | undefined {
+    return this.#weights.get(tensor);
+  }
+
+  holdWeight(tensor: Tensor, weight: Weight): void {
+    this.#weights.set(tensor, weight);
+  }
+
+  /** Puts a fixed tensor into the model, once. */
+  hold(tensor: OnnxInitializer): string {
+    return this.#once(`weight ${tensor.name}`, () => {
+      this.initializers.push(tensor);
+      return tensor.name;
+    });
+  }
+
+  #widened(weight: Weight): string {
+    if (isQuantizedWeight(weight)) {
+      const [out] = weight.shape;
+      const all = this.initializer(
+        "i32",
+        [out],
+        Int32Array.from({ length: out }, (_, i) => i),
+      );
+      const name = this.fresh();
+      emitQuantizedGather(weight, all, name, this);
+      return name;
+    }
+    const name = this.hold(weight);
+    return weight.dtype === "f32" ? name : this.step("Cast", [name], { to: int(1) });
   }
 
   rename(tensor: Tensor, name: string): void {
@@ -202,6 +238,36 @@ function emitCrossEntropy(logits: string, labels: Tensor, [losses, logProbs]: re
   e.node("Neg", [e.reshape(picked, [rows, 1], [rows])], [e.name(losses!)]);
 }
 
+/** x [.., in] times a quantised [out, in] transposed, plus bias [out]. */
+function emitQuantizedLinear(
+  x: string,
+  weight: QuantizedInitializer,
+  bias: string | undefined,
+  target: string,
+  e: Emitter,
+): void {
+  const [out, width] = weight.shape;
+  const { bits, block, values, scales } = weight;
+  const inputs = [x, e.hold(values), e.hold(scales), ...(bias === undefined ? [] : ["", "", bias])];
+  const attributes = { N: int(out), K: int(width), bits: int(bits), block_size: int(block) };
+  // Level 4 rounds x to 8 bits for each block. The other levels are two to a hundred times slower.
+  e.node("MatMulNBits", inputs, [target], { ...attributes, accuracy_level: int(4) }, microsoft);
+}
+
+/** Rows of a quantised matrix as float32. */
+function emitQuantizedGather(
+  { values, scales, bits, block }: QuantizedInitializer,
+  indices: string,
+  target: string,
+  e: Emitter,
+): void {
+  const [out, blocks, bytes] = values.shape as [number, number, number];
+  // The operator wants the same bytes as a matrix.
+  const matrix = e.hold({ ...values, name: `${values.name} as rows`, shape: [out, blocks * bytes] });
+  const attributes = { gather_axis: int(0), quantize_axis: int(1), bits: int(bits), block_size: int(block) };
+  e.node("GatherBlockQuantized", [matrix, indices, e.hold(scales)], [target], attributes, microsoft);
+}
+
 const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   input: ({ attributes: { name }, outputs: [x] }, e) => {
     e.rename(x!, name);
@@ -214,9 +280,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
       e.rename(x!, path);
       return;
     }
-    e.initializers.push(source);
-    if (source.dtype === "f32") e.rename(x!, source.name);
-    else e.node("Cast", [source.name], [e.name(x!)], { to: int(1) });
+    e.holdWeight(x!, source);
   },
   constant: ({ attributes: { data }, outputs: [x] }, e) =>
     e.rename(x!, e.initializer(x!.dtype, staticShape(x!.shape), data)),
@@ -241,6 +305,12 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   floor: direct("Floor"),
   matmul: (node, e) => {
     const { transA, transB, scale } = node.attributes;
+    const [x, matrix] = node.inputs;
+    const weight = e.weight(matrix!);
+    if (weight && isQuantizedWeight(weight) && !transA && transB && scale === 1) {
+      emitQuantizedLinear(e.name(x!), weight, undefined, e.name(node.outputs[0]!), e);
+      return;
+    }
     if (!transA && !transB && scale === 1) return direct("MatMul")(node, e);
     const attributes = { transA: int(Number(transA)), transB: int(Number(transB)), alpha: { float: scale } };
     e.node("FusedMatMul", names(node, e), results(node, e), attributes, microsoft);
@@ -248,7 +318,13 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   reshape: ({ inputs: [x], outputs: [y], attributes: { shape } }, e) => {
     e.reshape(e.name(x!), x!.shape, shape, e.name(y!));
   },
-  linear: direct("Gemm", { transB: int(1) }),
+  linear: (node, e) => {
+    const [x, matrix, bias] = node.inputs;
+    const weight = e.weight(matrix!);
+    if (weight && isQuantizedWeight(weight))
+      emitQuantizedLinear(e.name(x!), weight, e.name(bias!), e.name(node.outputs[0]!), e);
+    else direct("Gemm", { transB: int(1) })(node, e);
+  },
   transpose: (node, e) => e.node("Transpose", names(node, e), results(node, e), { perm: ints(node.attributes.perm) }),
   expand: (node, e) => {
     const [x] = node.inputs;
@@ -262,6 +338,12 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("Expand", [...names(node, e), e.integers(sizes)], results(node, e));
   },
   slice: (node, e) => {
+    const weight = e.weight(node.inputs[0]!);
+    const [range, ...others] = node.attributes.ranges;
+    if (weight && range!.axis === 0 && range!.step === 1 && others.length === 0) {
+      e.holdWeight(node.outputs[0]!, rowsOf(weight, range!.start, range!.end));
+      return;
+    }
     const column = (key: "start" | "end" | "axis" | "step") =>
       e.integers(node.attributes.ranges.map((range) => range[key]));
     e.node(
@@ -305,7 +387,15 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("MatMul", [e.name(probabilities!), e.name(values!)], [e.name(y!)]);
   },
   logSoftmax: direct("LogSoftmax", { axis: int(-1) }),
-  gather: direct("Gather", { axis: int(0) }),
+  gather: (node, e) => {
+    const [table, indices] = node.inputs;
+    const weight = e.weight(table!);
+    const [y] = results(node, e);
+    if (weight && isQuantizedWeight(weight)) emitQuantizedGather(weight, e.name(indices!), y!, e);
+    else if (!weight || weight.dtype === "f32") direct("Gather", { axis: int(0) })(node, e);
+    // Only the rows that are asked for are widened, not the table.
+    else e.node("Cast", [e.step("Gather", [e.hold(weight), e.name(indices!)], { axis: int(0) })], [y!], { to: int(1) });
+  },
   addRows: ({ inputs: [x, indices, values], outputs: [y] }, e) => {
     const long = e.step("Cast", [e.name(indices!)], { to: int(7) });
     const positions = e.reshape(long, indices!.shape, [...indices!.shape, 1]);
@@ -349,7 +439,11 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     if (to === undefined) throw new Error(`cast to ${node.attributes.to} is not supported`);
     e.node("Cast", names(node, e), results(node, e), { to: int(to) });
   },
-  stopGradient: ({ inputs: [x], outputs: [y] }, e) => e.rename(y!, e.name(x!)),
+  stopGradient: ({ inputs: [x], outputs: [y] }, e) => {
+    const weight = e.weight(x!);
+    if (weight) e.holdWeight(y!, weight);
+    else e.rename(y!, e.name(x!));
+  },
   layerNorm: (node, e) => {
     const [x, ...weights] = names(node, e);
     const scale = weights.length > 0 ? weights : [e.ones(node.inputs[0]!.size(-1))];
