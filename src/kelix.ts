@@ -5,18 +5,19 @@
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation } from "./conversation.ts";
-import { pixelsPerLatent } from "./detokenizer/config.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
 import { DetokenizerPool } from "./detokenizer/detokenizer-pool.ts";
+import { chooseDetokenizer, type DetokenizerChoice } from "./detokenizer-choice.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
-import { checkModel } from "./model-check.ts";
+import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
 import { type ModelFolder, openModelFolder } from "./model-folder.ts";
 import { describeModel, type ModelInfo } from "./model-info.ts";
+import type { Source } from "./model-parts.ts";
 import {
   type ChatOptions,
   type Drawing,
@@ -53,7 +54,7 @@ export class Kelix {
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
-  readonly #detokenizers = new DetokenizerPool((grid) => this.#openDetokenizer(grid));
+  readonly #detokenizers = new Map<Checkpoint, DetokenizerPool>();
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<LanguageModel> | undefined;
   #isDisposed = false;
@@ -65,15 +66,22 @@ export class Kelix {
   }
 
   /**
-   * Opens a model: a built-in name ("kelix-nano") or a folder. Every weight is checked against the config before any is
-   * read; parts are loaded when they are first used. Throws a CheckpointError that lists all that is missing or misshapen.
+   * Opens a model: a built-in name ("kelix-nano"), a folder, or a repository of the Hub ("owner/name", "owner/name@revision"),
+   * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
+   * checked against the config before any is read; parts are loaded when they are first used. What pictures are drawn with may
+   * be absent, or be named by `detokenizer` and `autoencoder`. Throws a CheckpointError that lists all that is missing or
+   * misshapen.
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
-    const { device, threads, signal, onProgress } = options;
+    const { device, threads, signal, onProgress, onWarning } = options;
     signal?.throwIfAborted();
-    const folder = await openModelFolder(name);
+    const folder = await openModelFolder(name, {
+      ...options,
+      onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
+    });
     try {
       checkModel(folder);
+      await warnOfTwoOutputs(folder.weights, onWarning);
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
@@ -85,18 +93,18 @@ export class Kelix {
   }
 
   /** A picture as codes: N for each position of its grid. */
-  async tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal"> = {}): Promise<ImageCodes> {
-    const picture = await loadImage(image, { ...(signal && { signal }) });
-    signal?.throwIfAborted();
-    return (await this.#openTokenizer()).tokenize(picture);
+  tokenize(image: ImageInput, options: Pick<WorkOptions, "signal"> = {}): Promise<ImageCodes> {
+    return this.#tokenize(image, options);
   }
 
   /** Pixels from codes alone, without the language model. A picture given instead of codes is tokenized first. */
   async reconstruct(input: ImageCodes | ImageInput, options: DrawOptions = {}): Promise<Picture> {
-    const drawing = readDrawing(options, this.#folder.generation.reconstruct);
-    const codes = isImageCodes(input) ? input : await this.tokenize(input, options);
+    const { reconstruct } = this.#folder.generation;
+    const drawing = readDrawing(options, reconstruct);
+    chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
+    const codes = isImageCodes(input) ? input : await this.#tokenize(input, options, reconstruct.max_positions);
     const condition = await (await this.#openTokenizer()).embed(codes);
-    return this.#draw({ condition, isConnected: true, codeGrid: codes.grid }, drawing, options);
+    return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, options);
   }
 
   /** Answers a conversation, piece by piece. Pictures may stand anywhere in it. */
@@ -111,6 +119,7 @@ export class Kelix {
     const blocks = generate(language, language.start(), prompt, {
       maxNewBlocks: Math.min(maxNewBlocks, room),
       blocksPerPicture: imagine.grid[0] * imagine.grid[1],
+      mayDraw: this.canImagine,
       seed: drawing.seed,
       ...sampling,
       ...(options.signal && { signal: options.signal }),
@@ -139,12 +148,19 @@ export class Kelix {
     const drawing = readDrawing(options, imagine);
     const sampling = readSampling(options, { temperature, topK, topP });
     const count = readCount(options);
+    chooseDetokenizer(this.#folder, "hidden", imagine.grid); // refuses before any work is done
     const pictures: DrawnPicture[] = [];
     for (let i = 0; i < count; i++) {
       const own = { ...drawing, seed: drawing.seed + i };
       pictures.push(await this.#drawWritten(await this.#write(prompt, own.seed, sampling, options), own, options));
     }
     return options.n === undefined ? pictures[0]! : pictures;
+  }
+
+  /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
+  get canImagine(): boolean {
+    const { hidden, autoencoder } = this.#folder.detokenizer;
+    return hidden !== undefined && autoencoder !== undefined;
   }
 
   /** Sizes of the model's parts. */
@@ -157,13 +173,20 @@ export class Kelix {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     const parts = [this.#tokenizer, this.#language].map((part) => part?.catch(() => undefined));
-    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#detokenizers.dispose()]);
+    const pools = [...this.#detokenizers.values()];
+    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), ...pools.map((pool) => pool.dispose())]);
     await this.#folder.close();
   }
 
   /** Positions that the language model reads and writes at most. */
   get #room(): number {
     return this.#folder.ar.qwen_config.max_seq_len;
+  }
+
+  async #tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal">, maxPositions?: number) {
+    const picture = await loadImage(image, { ...(signal && { signal }) });
+    signal?.throwIfAborted();
+    return (await this.#openTokenizer()).tokenize(picture, maxPositions);
   }
 
   async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
@@ -202,15 +225,16 @@ export class Kelix {
 
   async #drawWritten({ ids, hidden }: WrittenPicture, drawing: Drawing, options: DrawOptions): Promise<DrawnPicture> {
     const { grid } = this.#folder.generation.imagine;
-    const picture = await this.#draw({ condition: hidden, codeGrid: grid }, drawing, options);
+    const picture = await this.#draw("hidden", { condition: hidden, codeGrid: grid }, drawing, options);
     const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(this.#folder.ar.qwen_config)));
     const { width, height } = picture;
     return { ...picture, codes: { grid, codes, width, height }, seed: drawing.seed };
   }
 
-  #draw(request: DetokenizeRequest, drawing: Drawing, options: DrawOptions): Promise<Picture> {
+  #draw(source: Source, request: DetokenizeRequest, drawing: Drawing, options: DrawOptions): Promise<Picture> {
     const { signal, onPreview, onProgress } = options;
-    return this.#detokenizers.use(request.codeGrid, (detokenizer) =>
+    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    return this.#poolOf(choice).use(choice.settings.latentGrid, (detokenizer) =>
       detokenizer.detokenize(request, {
         ...drawing,
         signal,
@@ -220,6 +244,17 @@ export class Kelix {
         },
       }),
     );
+  }
+
+  /** The opened detokenizers of one transformer, by the size of their latents. */
+  #poolOf(choice: DetokenizerChoice): DetokenizerPool {
+    const { weights } = choice.transformer;
+    let pool = this.#detokenizers.get(weights);
+    if (!pool) {
+      pool = new DetokenizerPool((latentGrid) => this.#openDetokenizer(choice, latentGrid));
+      this.#detokenizers.set(weights, pool);
+    }
+    return pool;
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {
@@ -243,20 +278,16 @@ export class Kelix {
     return this.#language;
   }
 
-  async #openDetokenizer([rows, columns]: readonly [number, number]): Promise<Detokenizer> {
+  async #openDetokenizer(
+    { transformer, autoencoder, settings }: DetokenizerChoice,
+    latentGrid: readonly [number, number],
+  ): Promise<Detokenizer> {
     this.#refuseDisposed();
-    const { preprocessor, detokenizer } = this.#folder;
-    const { transformer, autoencoder } = detokenizer;
-    const scale = (preprocessor.patch_size * preprocessor.merge_size) / pixelsPerLatent(autoencoder.config);
-    const settings = {
-      positions: "raster",
-      latentGrid: [Math.round(rows * scale), Math.round(columns * scale)],
-    } as const;
     const parts = {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
-    return Detokenizer.open(parts, settings, this.#smallOptions);
+    return Detokenizer.open(parts, { ...settings, latentGrid }, this.#smallOptions);
   }
 
   /** A checkpoint's weights as the device reads them. */

@@ -23,8 +23,8 @@ export function describeModel({ path, ar, weights, detokenizer }: ModelFolder): 
     parameters: {
       vision: countElements(weights, isVision),
       languageModel: countElements(weights, (name) => !isVision(name)),
-      diffusionTransformer: countElements(detokenizer.transformer.weights),
-      autoencoder: countElements(detokenizer.autoencoder.weights),
+      diffusionTransformer: countElements(detokenizer.hidden?.weights),
+      autoencoder: countElements(detokenizer.autoencoder?.weights),
     },
     codebooks: ar.qwen_config.n_q_tokens,
     codesPerBook: bookSize(ar.tokenizer_config),
@@ -34,7 +34,8 @@ export function describeModel({ path, ar, weights, detokenizer }: ModelFolder): 
   };
 }
 
-function countElements(source: Checkpoint, isCounted: (name: string) => boolean = () => true): number {
+function countElements(source: Checkpoint | undefined, isCounted: (name: string) => boolean = () => true): number {
+  if (!source) return 0;
   const sizes = source
     .names()
     .filter(isCounted)

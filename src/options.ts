@@ -3,20 +3,23 @@
 
 import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
+import type { PartFolders } from "./model-folder.ts";
 import type { Device } from "./runtime/session.ts";
 
-/** Where long work has got to: steps of opening a model, blocks that the language model wrote, steps of the sampler. */
+/** Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler. */
 export interface Progress {
-  readonly task: "load" | "write" | "draw";
+  readonly task: "fetch" | "load" | "write" | "draw";
   readonly done: number;
   readonly total: number;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends PartFolders {
   readonly device?: Device;
   /** Threads of one operation. */
   readonly threads?: number;
   readonly onProgress?: (progress: Progress) => void;
+  /** Told in a sentence what is odd about the model but does not keep it from running. */
+  readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
 

@@ -20,6 +20,7 @@ export interface SafetensorsFile extends SafetensorsHeader {
   readonly path: string;
   /** Where the bytes lie, links resolved: ONNX Runtime refuses links that lead out of the model's folder. */
   readonly realPath: string;
+  readonly sizeBytes: number;
   /** Reads one tensor in its own dtype; throws a CheckpointError for an unknown name. */
   read(name: string): Promise<HostTensor>;
   close(): Promise<void>;
@@ -40,6 +41,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     return {
       path,
       realPath: await realpath(path),
+      sizeBytes: info.size,
       tensors,
       metadata,
       async read(tensor) {

@@ -1,11 +1,14 @@
 // What every command shares: the model to load, the abort on Ctrl-C, progress on stderr, and numbers read from options.
 
 import { InvalidArgumentError } from "commander";
-import { type Device, Kelix, type Progress } from "../index.ts";
+import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
 import { devices } from "../runtime/session.ts";
+import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
   readonly model?: string;
+  readonly dit?: readonly string[];
+  readonly vae?: string;
   readonly device?: Device;
   readonly threads?: number;
   readonly json?: boolean;
@@ -16,17 +19,29 @@ export interface GlobalOptions {
 export const interrupted = new AbortController();
 
 /** Loads the model that the options name, hands it to `use`, and frees it whatever happens. */
-export async function withModel<T>(
-  { model, device, threads }: GlobalOptions,
-  use: (kelix: Kelix) => Promise<T>,
-): Promise<T> {
-  const options = { ...(device && { device }), ...(threads && { threads }), signal: interrupted.signal };
-  const kelix = await Kelix.load(model, options);
+export async function withModel<T>(globals: GlobalOptions, use: (kelix: Kelix) => Promise<T>): Promise<T> {
+  const { model, device, threads } = globals;
+  const onTransfer = showTransfer();
+  const kelix = await Kelix.load(model, {
+    ...partFolders(globals),
+    ...(device && { device }),
+    ...(threads && { threads }),
+    signal: interrupted.signal,
+    onWarning: (message) => note(`warning: ${message}`),
+    onProgress: ({ task, done, total }) => {
+      if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
+    },
+  });
   try {
     return await use(kelix);
   } finally {
     await kelix.dispose();
   }
+}
+
+/** Where --dit and --vae say that parts of the model lie. */
+export function partFolders({ dit, vae }: GlobalOptions): Pick<LoadOptions, "detokenizer" | "autoencoder"> {
+  return { ...(dit && { detokenizer: dit }), ...(vae && { autoencoder: vae }) };
 }
 
 /** Overwrites one line of a terminal's stderr; prints nothing elsewhere. */
@@ -41,6 +56,23 @@ export function onProgress({ task, done, total }: Progress): void {
       ? ""
       : `${task === "write" ? "writing codes" : task === "draw" ? "drawing" : "loading"} ${done}/${total}`,
   );
+}
+
+const REDRAW_MS = 100;
+
+/** Shows a transfer on a terminal's stderr, ten times a second at most; the line goes when all is there. */
+export function showTransfer(): (progress: PullProgress) => void {
+  const transfer = new Transfer();
+  let shownMs = Number.NEGATIVE_INFINITY;
+  return (progress) => {
+    if (progress.doneBytes === progress.totalBytes) {
+      showProgress("");
+      return;
+    }
+    if (performance.now() - shownMs < REDRAW_MS) return;
+    shownMs = performance.now();
+    showProgress(`fetching ${transfer.line(progress)}`);
+  };
 }
 
 /** A line of news on a terminal's stderr. */
@@ -83,6 +115,11 @@ export function decimal(from: number, to: number): (text: string) => number {
       throw new InvalidArgumentError(`Expected a number from ${from} to ${to}, got ${text}`);
     return value;
   };
+}
+
+/** Parser of an option that may be given several times. */
+export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
 }
 
 /** Parser of --device. */

@@ -5,12 +5,13 @@
 import { Command, CommanderError } from "commander";
 import { OptionError } from "../index.ts";
 import { addChat } from "./chat.ts";
-import { complain, deviceName, integer, interrupted } from "./context.ts";
+import { collect, complain, deviceName, integer, interrupted } from "./context.ts";
 import { addDemo } from "./demo.ts";
 import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
 import { addImagine } from "./imagine.ts";
 import { addInfo } from "./info.ts";
+import { addPull } from "./pull.ts";
 import { addReconstruct } from "./reconstruct.ts";
 import { addTokenize } from "./tokenize.ts";
 import { addTrain } from "./train.ts";
@@ -23,7 +24,13 @@ const INTERRUPTED = 130;
 export function createProgram(): Command {
   const program = new Command("kelix")
     .description("Pictures as discrete codes that a language model reads and writes.")
-    .option("--model <name>", "a folder or a built-in name", process.env.KELIX_MODEL ?? "kelix-nano")
+    .option(
+      "--model <name>",
+      "a folder, a repository of the Hub, or a built-in name",
+      process.env.KELIX_MODEL ?? "kelix-nano",
+    )
+    .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
+    .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
     .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")
@@ -41,6 +48,7 @@ export function createProgram(): Command {
     addReconstruct,
     addTrain,
     addEval,
+    addPull,
     addInfo,
   ])
     add(program);

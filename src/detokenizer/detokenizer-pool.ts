@@ -16,7 +16,7 @@ export class DetokenizerPool {
   /** By grid, the longest unused first. */
   readonly #entries = new Map<string, Entry>();
 
-  /** `open` makes the detokenizer for a grid of codes. */
+  /** `open` makes the detokenizer for a grid of latents. */
   constructor(open: (grid: readonly [number, number]) => Promise<Detokenizer>) {
     this.#open = open;
   }
