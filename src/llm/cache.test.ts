@@ -53,7 +53,9 @@ test("forgets the end, offers less room then, and goes on from there", () => {
   cache.append(rowsOf(0, 300), 300);
   cache.truncate(290);
   expect(cache.feedCapacity).toBe(320); // of 300
+  const { bytes } = cache;
   cache.truncate(20);
+  expect(cache.bytes).toBeLessThan(bytes / 5);
   expect(cache.feedCapacity).toBe(32);
   cache.append(rowsOf(20, 70), 70);
   expectHeld(cache, 90);

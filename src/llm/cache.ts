@@ -84,7 +84,9 @@ export class KeyValueCache {
     if (length >= this.#length) return;
     this.#length = length;
     const enough = cacheCapacity(length);
-    if (length > 0 && 2 * enough < this.#capacity) this.#spread(enough);
+    if (length === 0 || 2 * enough >= this.#capacity) return;
+    this.#room = 0; // smaller arrays: the memory is for others
+    this.#spread(enough);
   }
 
   /** Another cache that holds the first `length` positions of this one. */
@@ -116,12 +118,11 @@ export class KeyValueCache {
     if (!isRoomy) this.#room = Math.max(capacity, 2 * this.#room);
     const length = this.#length * width;
     const [apart, before] = [capacity * width, this.#capacity * width];
-    // Apart from the last head on, together from the first on: no row is written over before it has moved.
-    const order = Array.from({ length: heads }, (_, h) => (apart > before ? heads - 1 - h : h));
     this.#rows = Array.from({ length: 2 * layers }, (_, i) => {
       const old = this.#rows[i];
       const rows = old && isRoomy ? old : new Float32Array(heads * this.#room * width);
-      for (const h of order) {
+      // From the last head on, so that within the same array no row is written over before it has moved.
+      for (let h = heads - 1; h >= 0; h--) {
         if (old === rows) rows.copyWithin(h * apart, h * before, h * before + length);
         else if (old) rows.set(old.subarray(h * before, h * before + length), h * apart);
       }
