@@ -20,6 +20,7 @@ export {
   type SampleOptions,
   type WorkOptions,
 } from "./options.ts";
+export { MemoryError } from "./plan/memory-check.ts";
 export type { Device } from "./runtime/session.ts";
 export type { ContentPart, Role } from "./text/chat-template.ts";
 export type { ImageCodes } from "./vision/picture-tokenizer.ts";

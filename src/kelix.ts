@@ -33,6 +33,7 @@ import {
   readSampling,
   type WorkOptions,
 } from "./options.ts";
+import { checkAnswerFits, checkDrawingFits } from "./plan/memory-check.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
@@ -68,18 +69,22 @@ export class Kelix {
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
   readonly #promptCacheBytes: number;
+  readonly #ignoreMemory: boolean;
   readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
-  readonly #detokenizers = new Map<Checkpoint, DetokenizerPool>();
+  readonly #detokenizers = new DetokenizerPool();
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions, promptCacheBytes: number) {
+  private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions) {
+    const { device, threads, ignoreMemory = false } = options;
+    const promptCacheBytes = readPromptCache(options);
     this.#folder = folder;
     this.#text = text;
-    this.#options = options;
+    this.#options = { ...(device && { device }), ...(threads && { threads }) };
     this.#promptCacheBytes = promptCacheBytes;
+    this.#ignoreMemory = ignoreMemory;
     this.#codes = new CodeCache(promptCacheBytes > 0 ? MAX_REMEMBERED_PICTURES : 0);
   }
 
@@ -88,11 +93,11 @@ export class Kelix {
    * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
    * checked against the config before any is read; parts are loaded when they are first used. What pictures are drawn with may
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a CheckpointError that lists all that is missing or
-   * misshapen.
+   * misshapen, and a MemoryError where the model cannot fit into memory.
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
-    const { device, threads, signal, onProgress, onWarning } = options;
-    const promptCacheBytes = readPromptCache(options);
+    const { signal, onProgress, onWarning } = options;
+    readPromptCache(options); // refuses before any work is done
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
@@ -100,11 +105,12 @@ export class Kelix {
     });
     try {
       checkModel(folder);
+      if (!options.ignoreMemory) await checkAnswerFits(folder);
       await warnOfTwoOutputs(folder.weights, onWarning);
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) }, promptCacheBytes);
+      return new Kelix(folder, text, options);
     } catch (error) {
       await folder.close();
       throw error;
@@ -199,8 +205,7 @@ export class Kelix {
     this.#isDisposed = true;
     const language = this.#language?.then(({ model }) => model);
     const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
-    const pools = [...this.#detokenizers.values()];
-    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), ...pools.map((pool) => pool.dispose())]);
+    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#detokenizers.dispose()]);
     await this.#folder.close();
   }
 
@@ -217,13 +222,12 @@ export class Kelix {
   }
 
   async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
-    const tokenizer = await this.#openTokenizer();
     const reader = {
       text: this.#text,
       vocabulary: blockVocabulary(this.#folder.ar.qwen_config),
       room: this.#room,
       tokenize: (image: ImageInput) => this.tokenize(image, options),
-      check: (codes: ImageCodes) => tokenizer.check(codes),
+      check: async (codes: ImageCodes) => (await this.#openTokenizer()).check(codes),
     };
     return readConversation(messages, reader, then);
   }
@@ -268,7 +272,12 @@ export class Kelix {
   #draw(source: Source, request: DetokenizeRequest, drawing: Drawing, options: DrawOptions): Promise<Picture> {
     const { signal, onPreview, onProgress } = options;
     const choice = chooseDetokenizer(this.#folder, source, request.codeGrid);
-    return this.#poolOf(choice).use(choice.settings.latentGrid, (detokenizer) =>
+    const key = `${choice.transformer.folder} ${choice.settings.latentGrid}`;
+    const open = async () => {
+      if (!this.#ignoreMemory) await checkDrawingFits(this.#folder, source, request.codeGrid);
+      return this.#openDetokenizer(choice);
+    };
+    return this.#detokenizers.use(key, open, (detokenizer) =>
       detokenizer.detokenize(request, {
         ...drawing,
         signal,
@@ -278,17 +287,6 @@ export class Kelix {
         },
       }),
     );
-  }
-
-  /** The opened detokenizers of one transformer, by the size of their latents. */
-  #poolOf(choice: DetokenizerChoice): DetokenizerPool {
-    const { weights } = choice.transformer;
-    let pool = this.#detokenizers.get(weights);
-    if (!pool) {
-      pool = new DetokenizerPool((latentGrid) => this.#openDetokenizer(choice, latentGrid));
-      this.#detokenizers.set(weights, pool);
-    }
-    return pool;
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {
@@ -313,16 +311,13 @@ export class Kelix {
     return this.#language;
   }
 
-  async #openDetokenizer(
-    { transformer, autoencoder, settings }: DetokenizerChoice,
-    latentGrid: readonly [number, number],
-  ): Promise<Detokenizer> {
+  async #openDetokenizer({ transformer, autoencoder, settings }: DetokenizerChoice): Promise<Detokenizer> {
     this.#refuseDisposed();
     const parts = {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
-    return Detokenizer.open(parts, { ...settings, latentGrid }, this.#smallOptions);
+    return Detokenizer.open(parts, settings, this.#smallOptions);
   }
 
   /** A checkpoint's weights as the device reads them. */

@@ -23,6 +23,8 @@ export interface LoadOptions extends PartFolders {
    */
   readonly promptCacheBytes?: number;
   readonly onProgress?: (progress: Progress) => void;
+  /** Loads even what does not fit into the memory that is available. */
+  readonly ignoreMemory?: boolean;
   /** Told in a sentence what is odd about the model but does not keep it from running. */
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;

@@ -32,6 +32,7 @@ export function createProgram(): Command {
     )
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
+    .option("--ignore-memory", "load even what does not fit into memory")
     .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")

@@ -140,14 +140,16 @@ function nullGraph(config: DitConfig): Graph {
   return graph;
 }
 
-function connectorGraph(config: DitConfig): Graph {
+/** The connector: hidden [1, L, connector] -> y [1, L, C]. */
+export function connectorGraph(config: DitConfig): Graph {
   const graph = new Graph();
   const hidden = graph.input("hidden", [1, "L", config.connectorChannels!]);
   graph.output("y", connectCondition(graph.params, hidden, config));
   return graph;
 }
 
-function memoryGraph(config: DitConfig): Graph {
+/** Keys and values of every block for one condition y [1, L, C]. */
+export function memoryGraph(config: DitConfig): Graph {
   const graph = new Graph();
   const y = graph.input("y", [1, "L", config.captionChannels]);
   const embedded = embedCondition(graph.params, y, config, { isConnected: true });
@@ -158,7 +160,8 @@ function memoryGraph(config: DitConfig): Graph {
   return graph;
 }
 
-function velocityGraph(config: DitConfig, [h, w]: readonly [number, number]): Graph {
+/** One step: the velocity of B latents. */
+export function velocityGraph(config: DitConfig, [h, w]: readonly [number, number]): Graph {
   const graph = new Graph();
   const { hiddenSize: D, numHeads: H, inChannels } = config;
   const memory = Array.from({ length: config.depth }, (_, l) => ({

@@ -12,19 +12,16 @@ interface Entry {
 }
 
 export class DetokenizerPool {
-  readonly #open: (grid: readonly [number, number]) => Promise<Detokenizer>;
-  /** By grid, the longest unused first. */
+  /** By key, the longest unused first. */
   readonly #entries = new Map<string, Entry>();
 
-  /** `open` makes the detokenizer for a grid of latents. */
-  constructor(open: (grid: readonly [number, number]) => Promise<Detokenizer>) {
-    this.#open = open;
-  }
-
-  /** Opens the detokenizer for a grid if need be and works with it. */
-  async use<T>(grid: readonly [number, number], work: (detokenizer: Detokenizer) => Promise<T>): Promise<T> {
-    const key = grid.join(" x ");
-    const entry = this.#entries.get(key) ?? { opening: this.#open(grid), users: 0 };
+  /** Works with the detokenizer that is known as `key`, which `open` makes if need be. */
+  async use<T>(
+    key: string,
+    open: () => Promise<Detokenizer>,
+    work: (detokenizer: Detokenizer) => Promise<T>,
+  ): Promise<T> {
+    const entry = this.#entries.get(key) ?? { opening: open(), users: 0 };
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     entry.users++;

@@ -173,7 +173,7 @@ export class Detokenizer {
 }
 
 /** Latents [1, Z, h, w] as the transformer makes them -> pixels [1, 3, height, width] in about [-1, 1]. */
-function decoderGraph(config: AutoencoderConfig, [h, w]: readonly [number, number]): Graph {
+export function decoderGraph(config: AutoencoderConfig, [h, w]: readonly [number, number]): Graph {
   const graph = new Graph();
   const latents = graph.input("latents", [1, config.latentChannels, h, w]);
   graph.output("pixels", decode(graph.params, latents.div(config.scalingFactor), config));
