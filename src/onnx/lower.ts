@@ -2,7 +2,7 @@
 // (docs/decisions/0001-engine.md). Only what the asked outputs need is emitted.
 
 import { formatShape, type Shape, staticShape } from "../tensor/dims.ts";
-import type { Graph, GraphNode } from "../tensor/graph.ts";
+import { type Graph, type GraphNode, neededNodes } from "../tensor/graph.ts";
 import type { DType, OpName } from "../tensor/ops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } from "./encode.ts";
@@ -18,24 +18,13 @@ export function lower(
   parameter: (path: string) => ParameterSource,
 ): OnnxModel {
   const emitter = new Emitter(parameter);
-  const isNeeded = reachable(outputs);
+  const isNeeded = neededNodes(outputs.values());
   for (const node of graph.nodes) if (isNeeded.has(node)) emitNode(node, emitter);
   for (const [name, tensor] of outputs) {
     emitter.node("Identity", [emitter.name(tensor)], [name]);
     emitter.outputs.push({ name, dtype: tensor.dtype, shape: tensor.shape });
   }
   return emitter;
-}
-
-function reachable(outputs: ReadonlyMap<string, Tensor>): Set<GraphNode> {
-  const found = new Set<GraphNode>();
-  const open = [...outputs.values()].map((tensor) => tensor.node);
-  for (let node = open.pop(); node; node = open.pop()) {
-    if (found.has(node)) continue;
-    found.add(node);
-    open.push(...node.inputs.map((input) => input.node));
-  }
-  return found;
 }
 
 function emitNode<K extends OpName>(node: GraphNode<K>, emitter: Emitter): void {

@@ -93,3 +93,15 @@ export class Graph {
     return node.outputs[0] as Tensor;
   }
 }
+
+/** The nodes that these tensors are computed from, their own among them. */
+export function neededNodes(tensors: Iterable<Tensor>): Set<GraphNode> {
+  const found = new Set<GraphNode>();
+  const open = Array.from(tensors, (tensor) => tensor.node);
+  for (let node = open.pop(); node; node = open.pop()) {
+    if (found.has(node)) continue;
+    found.add(node);
+    open.push(...node.inputs.map((input) => input.node));
+  }
+  return found;
+}
