@@ -13,6 +13,7 @@ import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
+import { PrefixCache } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
 import { type ModelFolder, openModelFolder } from "./model-folder.ts";
@@ -26,13 +27,17 @@ import {
   type LoadOptions,
   readCount,
   readDrawing,
+  readLookup,
   readNewTokens,
+  readPromptCache,
   readSampling,
   type WorkOptions,
 } from "./options.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { codesFromIds } from "./sequence/ids.ts";
+import { blockCount } from "./sequence/layout.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
+import { CodeCache } from "./vision/code-cache.ts";
 import { type ImageCodes, isImageCodes, PictureTokenizer } from "./vision/picture-tokenizer.ts";
 
 /** A picture that the model drew, with the codes that it wrote for it and the seed it was drawn from. */
@@ -49,20 +54,33 @@ const greedy = { temperature: 0, topK: 0, topP: 1 };
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
 const SMALL_WIDTH = 512;
 
+/** Pictures whose codes are remembered: some kilobytes each. */
+const MAX_REMEMBERED_PICTURES = 64;
+
+/** The language model, and rows that it has read. */
+interface Language {
+  readonly model: LanguageModel;
+  readonly prefixes: PrefixCache;
+}
+
 export class Kelix {
   readonly #folder: ModelFolder;
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
+  readonly #promptCacheBytes: number;
+  readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
   readonly #detokenizers = new Map<Checkpoint, DetokenizerPool>();
   #tokenizer: Promise<PictureTokenizer> | undefined;
-  #language: Promise<LanguageModel> | undefined;
+  #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions) {
+  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions, promptCacheBytes: number) {
     this.#folder = folder;
     this.#text = text;
     this.#options = options;
+    this.#promptCacheBytes = promptCacheBytes;
+    this.#codes = new CodeCache(promptCacheBytes > 0 ? MAX_REMEMBERED_PICTURES : 0);
   }
 
   /**
@@ -74,6 +92,7 @@ export class Kelix {
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { device, threads, signal, onProgress, onWarning } = options;
+    const promptCacheBytes = readPromptCache(options);
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
@@ -85,7 +104,7 @@ export class Kelix {
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) });
+      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) }, promptCacheBytes);
     } catch (error) {
       await folder.close();
       throw error;
@@ -114,23 +133,29 @@ export class Kelix {
     const sampling = readSampling(options, greedy);
     const maxNewBlocks = readNewTokens(options);
     const prompt = await this.#readConversation(messages, options);
-    const language = await this.#openLanguage();
-    const room = this.#room - prompt.length / (language.vocabulary.codesPerPatch + 1);
-    const blocks = generate(language, language.start(), prompt, {
+    const { model, prefixes } = await this.#openLanguage();
+    const room = this.#room - blockCount(prompt, model.vocabulary);
+    const sequence = prefixes.take(prompt);
+    const blocks = generate(model, sequence, prompt, {
       maxNewBlocks: Math.min(maxNewBlocks, room),
       blocksPerPicture: imagine.grid[0] * imagine.grid[1],
       mayDraw: this.canImagine,
       seed: drawing.seed,
       ...sampling,
+      lookupBlocks: readLookup(options),
       ...(options.signal && { signal: options.signal }),
     });
     const { tokenizer } = this.#text;
     const decoder = tokenizer.stream();
-    for await (const { ids, kind, picture } of blocks) {
-      if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, options) };
-      if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
-      const piece = decoder.push(ids[0]!);
-      if (piece !== "") yield piece;
+    try {
+      for await (const { ids, kind, picture } of blocks) {
+        if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, options) };
+        if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
+        const piece = decoder.push(ids[0]!);
+        if (piece !== "") yield piece;
+      }
+    } finally {
+      prefixes.keep(sequence);
     }
     const rest = decoder.end();
     if (rest !== "") yield rest;
@@ -172,7 +197,8 @@ export class Kelix {
   async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    const parts = [this.#tokenizer, this.#language].map((part) => part?.catch(() => undefined));
+    const language = this.#language?.then(({ model }) => model);
+    const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
     const pools = [...this.#detokenizers.values()];
     await Promise.all([...parts.map(async (part) => (await part)?.dispose()), ...pools.map((pool) => pool.dispose())]);
     await this.#folder.close();
@@ -186,7 +212,8 @@ export class Kelix {
   async #tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal">, maxPositions?: number) {
     const picture = await loadImage(image, { ...(signal && { signal }) });
     signal?.throwIfAborted();
-    return (await this.#openTokenizer()).tokenize(picture, maxPositions);
+    const tokenizer = await this.#openTokenizer();
+    return this.#codes.codesOf(picture, `${maxPositions}`, () => tokenizer.tokenize(picture, maxPositions));
   }
 
   async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
@@ -207,8 +234,9 @@ export class Kelix {
     const positions = rows * columns;
     const opening = [this.#text.tokenizer.special("<|vision_start|>")];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
-    const language = await this.#openLanguage();
-    const blocks = generate(language, language.start(), request, {
+    const { model, prefixes } = await this.#openLanguage();
+    const sequence = prefixes.take(request);
+    const blocks = generate(model, sequence, request, {
       maxNewBlocks: positions + 1,
       blocksPerPicture: positions,
       seed,
@@ -216,9 +244,15 @@ export class Kelix {
       ...(options.signal && { signal: options.signal }),
     });
     let done = 0;
-    for await (const { picture } of blocks) {
-      options.onProgress?.({ task: "write", done: ++done, total: positions + 1 });
-      if (picture) return picture;
+    try {
+      for await (const { picture } of blocks) {
+        options.onProgress?.({ task: "write", done: ++done, total: positions + 1 });
+        if (picture) return picture;
+      }
+    } finally {
+      // Nobody asks about what was drawn here; the next picture may have the same prompt.
+      sequence.truncate(blockCount(request, model.vocabulary));
+      prefixes.keep(sequence);
     }
     throw new Error("the language model ended before its picture was complete");
   }
@@ -269,12 +303,13 @@ export class Kelix {
     return this.#tokenizer;
   }
 
-  #openLanguage(): Promise<LanguageModel> {
+  #openLanguage(): Promise<Language> {
     this.#refuseDisposed();
     const { ar, weights } = this.#folder;
-    this.#language ??= this.#source(weights).then((source) =>
-      LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions),
-    );
+    this.#language ??= this.#source(weights).then(async (source) => {
+      const model = await LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions);
+      return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
+    });
     return this.#language;
   }
 

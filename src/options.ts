@@ -17,6 +17,11 @@ export interface LoadOptions extends PartFolders {
   readonly device?: Device;
   /** Threads of one operation. */
   readonly threads?: number;
+  /**
+   * Memory for what was read before, 512 MiB if absent: the next turn of a conversation, or another question to the same
+   * picture, then pays only for what is new. With 0 nothing is kept.
+   */
+  readonly promptCacheBytes?: number;
   readonly onProgress?: (progress: Progress) => void;
   /** Told in a sentence what is odd about the model but does not keep it from running. */
   readonly onWarning?: (message: string) => void;
@@ -56,6 +61,12 @@ export interface ChatOptions extends SampleOptions, DrawOptions {
   /** Blocks to write at most, 256 if absent: a token of text or a position of a picture each. */
   readonly maxNewTokens?: number;
   readonly max_new_tokens?: number;
+  /**
+   * Tokens that one step may guess from the conversation, where the answer repeats it; 0 if absent. The answer is the same,
+   * only sooner or, where guesses fail, later. Only the likeliest tokens (temperature 0) are guessed.
+   */
+  readonly promptLookupNumTokens?: number;
+  readonly prompt_lookup_num_tokens?: number;
 }
 
 export interface ImagineOptions extends SampleOptions, DrawOptions {
@@ -75,6 +86,10 @@ const MAX_PICTURES = 64;
 const MAX_NEW_TOKENS = 1_000_000;
 const MAX_TOP_K = 4_194_304;
 const DEFAULT_NEW_TOKENS = 256;
+/** Some 1,800 positions of the released model, whose keys and values take 288 KiB a position. */
+const DEFAULT_PROMPT_CACHE_BYTES = 2 ** 29;
+/** More would be wrong nearly always, and each guess costs. */
+const MAX_LOOKUP = 64;
 
 export interface Drawing {
   readonly seed: number;
@@ -105,6 +120,16 @@ export function readSampling(options: SampleOptions, defaults: SamplingOptions):
 /** How many blocks a conversation may go on for. */
 export function readNewTokens({ maxNewTokens, max_new_tokens }: ChatOptions): number {
   return whole("maxNewTokens", maxNewTokens ?? max_new_tokens ?? DEFAULT_NEW_TOKENS, 1, MAX_NEW_TOKENS);
+}
+
+/** How many tokens one step of a conversation may guess. */
+export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: ChatOptions): number {
+  return whole("promptLookupNumTokens", promptLookupNumTokens ?? prompt_lookup_num_tokens ?? 0, 0, MAX_LOOKUP);
+}
+
+/** How much memory is for what was read before. */
+export function readPromptCache({ promptCacheBytes = DEFAULT_PROMPT_CACHE_BYTES }: LoadOptions): number {
+  return whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER);
 }
 
 /** How many pictures are wanted. */

@@ -1,25 +1,38 @@
 // Turns a traced graph into ONNX nodes: one entry for each operation, in the form that runs fastest on ONNX Runtime
 // (docs/decisions/0001-engine.md). Only what the asked outputs need is emitted.
 
-import { formatShape, type Shape, staticShape } from "../tensor/dims.ts";
+import { type Dim, formatShape, type Shape, staticShape } from "../tensor/dims.ts";
 import { type Graph, type GraphNode, neededNodes } from "../tensor/graph.ts";
 import type { DType, OpName } from "../tensor/ops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } from "./encode.ts";
+import { residualNorms } from "./residual-norms.ts";
 import { isQuantizedWeight, type QuantizedInitializer, rowsOf, type Weight } from "./weight.ts";
 
 /** How a parameter enters the model: fed at each run (training), or fixed from a checkpoint (inference). */
 export type ParameterSource = "input" | Weight;
+
+export interface LowerOptions {
+  /** Norms after a residual add it themselves; false if absent. */
+  readonly residualNorms?: boolean;
+}
 
 /** The model that computes `outputs`; `parameter` says where each parameter that is used comes from. */
 export function lower(
   outputs: ReadonlyMap<string, Tensor>,
   graph: Graph,
   parameter: (path: string) => ParameterSource,
+  options: LowerOptions = {},
 ): OnnxModel {
   const emitter = new Emitter(parameter);
-  const isNeeded = neededNodes(outputs.values());
-  for (const node of graph.nodes) if (isNeeded.has(node)) emitNode(node, emitter);
+  const needed = neededNodes(graph, outputs.values());
+  const norms = options.residualNorms ? residualNorms(needed) : new Map<GraphNode, GraphNode>();
+  const postponed = new Set(norms.values());
+  for (const node of needed) {
+    const sum = norms.get(node);
+    if (sum) emitResidualNorm(node as GraphNode<"rmsNorm">, sum, emitter);
+    else if (!postponed.has(node)) emitNode(node, emitter);
+  }
   for (const [name, tensor] of outputs) {
     emitter.node("Identity", [emitter.name(tensor)], [name]);
     emitter.outputs.push({ name, dtype: tensor.dtype, shape: tensor.shape });
@@ -30,6 +43,14 @@ export function lower(
 function emitNode<K extends OpName>(node: GraphNode<K>, emitter: Emitter): void {
   const lowering: Lowering<K> = lowerings[node.op];
   lowering(node, emitter);
+}
+
+/** The sum and the norm after it, as one operator. */
+function emitResidualNorm(norm: GraphNode<"rmsNorm">, sum: GraphNode, e: Emitter): void {
+  const operands = [...sum.inputs, norm.inputs[1]!].map((tensor) => e.name(tensor));
+  const epsilon: OnnxAttribute = { float: norm.attributes.eps };
+  const out = [e.name(norm.outputs[0]!), "", "", e.name(sum.outputs[0]!)];
+  e.node("SkipSimplifiedLayerNormalization", operands, out, { epsilon }, microsoft);
 }
 
 class Emitter implements OnnxModel {
@@ -132,6 +153,21 @@ class Emitter implements OnnxModel {
     return this.#once(values.join(","), () =>
       this.initializer("i64", [values.length], BigInt64Array.from(values, BigInt)),
     );
+  }
+
+  /** Sizes as an int64 vector; those known only at run time are read off the inputs that have an axis of that name. */
+  sizes(dims: readonly Dim[]): string {
+    const parts = dims.map((dim) => (typeof dim === "number" ? this.integers([dim]) : this.#size(dim)));
+    if (dims.every((dim) => typeof dim === "number")) return this.integers(dims as number[]);
+    return this.#once(`sizes ${dims}`, () => this.step("Concat", parts, { axis: { int: 0 } }));
+  }
+
+  #size(dim: string): string {
+    const source = this.inputs.find(({ shape }) => shape.includes(dim));
+    if (!source) throw new Error(`no input has an axis of size ${dim}, so that size cannot be known`);
+    const start = source.shape.indexOf(dim);
+    const range = { start: { int: start }, end: { int: start + 1 } };
+    return this.#once(`size ${dim}`, () => this.step("Shape", [source.name], range));
   }
 
   /** Float ones [1, n] or [n], made once. */
@@ -315,7 +351,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   concat: (node, e) => e.node("Concat", names(node, e), results(node, e), { axis: int(node.attributes.axis) }),
   split: (node, e) =>
-    e.node("Split", [...names(node, e), e.integers(node.attributes.sizes)], results(node, e), {
+    e.node("Split", [...names(node, e), e.sizes(node.attributes.sizes)], results(node, e), {
       axis: int(node.attributes.axis),
     }),
   sum: (node, e) => {
@@ -377,9 +413,10 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   argmin: extremum("ArgMin"),
   argmax: extremum("ArgMax"),
-  sortDescending: ({ inputs: [x], outputs: [values, order] }, e) => {
+  largest: (node, e) => {
+    const [values, order] = node.outputs;
     const indices = e.fresh();
-    e.node("TopK", [e.name(x!), e.integers([x!.size(-1)])], [e.name(values!), indices], { axis: int(-1) });
+    e.node("TopK", names(node, e), [e.name(values!), indices], { axis: int(-1) });
     e.node("Cast", [indices], [e.name(order!)], { to: int(6) });
   },
   cumulativeSum: ({ inputs: [x], outputs: [y] }, e) =>

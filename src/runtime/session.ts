@@ -21,6 +21,8 @@ export interface SessionOptions {
   readonly profile?: string;
   /** Computes only these outputs of the graph; all if absent. */
   readonly outputs?: readonly string[];
+  /** Norms after a residual add it themselves; true if absent. Not in training. */
+  readonly residualNorms?: boolean;
 }
 
 export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
@@ -47,7 +49,7 @@ export async function openSession(graph: Graph, weights: WeightSource, options: 
 
 /** Opens a session whose parameters are inputs, fed by path at each run. For training. */
 export async function openTrainingSession(graph: Graph, options: SessionOptions = {}): Promise<Session> {
-  return open(graph, () => () => "input", { find: () => undefined }, options);
+  return open(graph, () => () => "input", { find: () => undefined }, { ...options, residualNorms: false });
 }
 
 async function open(
@@ -59,7 +61,7 @@ async function open(
   const backend = await loadBackend(options.device ?? "cpu");
   const outputs = selectOutputs(graph, options.outputs);
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
-  const model = lower(outputs, graph, parameters(folder));
+  const model = lower(outputs, graph, parameters(folder), { residualNorms: options.residualNorms ?? true });
   const bytes = encodeModel(model);
   const session = await backend.create(bytes, { folder, threads: options.threads, profile: options.profile });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));

@@ -2,7 +2,7 @@
 // they lie where they lie. What the runtime's kernels need beside it is not seen from here.
 
 import { formatShape, type Sizes, sizesOf } from "./dims.ts";
-import { type Graph, neededNodes } from "./graph.ts";
+import { type Graph, runningNodes } from "./graph.ts";
 import type { DType, OpName } from "./ops.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -21,8 +21,6 @@ const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
 
 /** Another name for the memory of the first operand. */
 const views: ReadonlySet<OpName> = new Set<OpName>(["reshape", "stopGradient"]);
-/** Lie in files, in the graph, or in the caller's memory from before the run until after it. */
-const given: ReadonlySet<OpName> = new Set<OpName>(["param", "constant", "input"]);
 /** May write over an operand of their result's shape that nobody reads afterwards. */
 const elementwise: ReadonlySet<OpName> = new Set<OpName>([
   ...(["add", "sub", "mul", "div", "neg", "exp", "log", "sqrt", "abs", "sin", "cos", "sigmoid"] as const),
@@ -38,28 +36,30 @@ interface Buffer {
   until: number;
 }
 
+/** The bytes of one tensor. */
+export function tensorBytes({ shape, dtype }: Tensor, sizes: Sizes = {}): number {
+  return sizesOf(shape, sizes).reduce((a, b) => a * b, ELEMENT_BYTES[dtype]);
+}
+
 /**
- * The most bytes that inputs, results and what lies between them take at one time, when nodes run in the order in which they
- * were made. Memory is handed out as ONNX Runtime does: a result takes the place of an operand that is read for the last time,
- * or any memory of its own shape that has become free, and memory is given back only when nothing will take it over any more.
- * `sizes` says how long the dynamic dimensions are.
+ * The most bytes that results and what lies before them take at one time, inputs not counted, when nodes run in the order in
+ * which they were made. Memory is handed out as ONNX Runtime does: a result takes the place of an operand that is read for the
+ * last time, or any memory of its own shape that has become free, and memory is given back only when nothing will take it over
+ * any more. `sizes` says how long the dynamic dimensions are.
  */
 export function peakBytes(graph: Graph, sizes: Sizes = {}): number {
-  const results = [...graph.outputs.values()];
-  const isNeeded = neededNodes(results);
-  const nodes = graph.nodes.filter((node) => isNeeded.has(node));
+  const nodes = runningNodes(graph).filter(({ op }) => op !== "input");
   const lastUse = new Map<Tensor, number>();
   nodes.forEach((node, at) => {
     for (const input of node.inputs) lastUse.set(memoryOf(input), at);
   });
-  for (const tensor of results) lastUse.set(memoryOf(tensor), nodes.length);
+  for (const tensor of graph.outputs.values()) lastUse.set(memoryOf(tensor), nodes.length);
 
-  const bytesOf = (tensor: Tensor) => sizesOf(tensor.shape, sizes).reduce((a, b) => a * b, ELEMENT_BYTES[tensor.dtype]);
   const buffers: Buffer[] = [];
   const holds = new Map<Tensor, Buffer>();
   const free: Buffer[] = [];
   nodes.forEach((node, at) => {
-    if (given.has(node.op) || views.has(node.op)) return;
+    if (views.has(node.op)) return;
     const dying = [...new Set(node.inputs.map(memoryOf))].filter(
       (tensor) => lastUse.get(tensor) === at && holds.has(tensor),
     );
@@ -69,7 +69,7 @@ export function peakBytes(graph: Graph, sizes: Sizes = {}): number {
       if (over) dying.splice(dying.indexOf(over), 1);
       const idle = free.findLastIndex((buffer) => buffer.kind === kind);
       const taken = over ? holds.get(over)! : idle >= 0 ? free.splice(idle, 1)[0]! : undefined;
-      const buffer = taken ?? { kind, bytes: bytesOf(output), from: at, until: at };
+      const buffer = taken ?? { kind, bytes: tensorBytes(output, sizes), from: at, until: at };
       if (!taken) buffers.push(buffer);
       buffer.until = lastUse.get(output) ?? at;
       holds.set(output, buffer);
@@ -78,9 +78,7 @@ export function peakBytes(graph: Graph, sizes: Sizes = {}): number {
     for (const tensor of dying) free.push(holds.get(tensor)!);
   });
 
-  const inputs = nodes.filter(({ op }) => op === "input").flatMap(({ outputs }) => outputs);
-  const fixed = inputs.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
-  return fixed + largestSum(buffers, nodes.length);
+  return largestSum(buffers, nodes.length);
 }
 
 /** The largest sum of buffers that are held at one node. */

@@ -1,0 +1,58 @@
+// Keeps sequences that were read, so that a row which begins like one of them pays only for what is new: the next turn of a
+// conversation, another question to the same picture, the same system prompt.
+
+import { type BlockIds, slotsPerBlock } from "../sequence/layout.ts";
+import type { LanguageModel, Sequence } from "./language-model.ts";
+
+export class PrefixCache {
+  readonly #model: LanguageModel;
+  readonly #maxBytes: number;
+  /** Of nobody at the moment; the one used last comes last. */
+  readonly #idle: Sequence[] = [];
+
+  /** Keeps sequences of the model up to `maxBytes` together; with 0 none. */
+  constructor(model: LanguageModel, maxBytes: number) {
+    this.#model = model;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Memory of what is kept. */
+  get bytes(): number {
+    return this.#idle.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /**
+   * A sequence that has read as much of the beginning of `row` [T, N+1] as any kept one has, and nothing else. It is the
+   * caller's alone, until `keep`.
+   */
+  take(row: BlockIds): Sequence {
+    let best: Sequence | undefined;
+    let shared = 0;
+    for (const sequence of this.#idle) {
+      const blocks = this.#sharedBlocks(sequence.blocks, row);
+      if (blocks >= shared && blocks > 0) [best, shared] = [sequence, blocks];
+    }
+    if (!best) return this.#model.start();
+    // A copy costs memory, and taking the sequence itself costs what it has read beyond: somebody may come back for that.
+    if (best.length - shared > shared) return best.fork(shared);
+    this.#idle.splice(this.#idle.indexOf(best), 1);
+    best.truncate(shared);
+    return best;
+  }
+
+  /** Keeps a sequence that its user is done with, in place of those that it begins with. The oldest give way. */
+  keep(sequence: Sequence): void {
+    if (sequence.length === 0) return;
+    const isLeft = (other: Sequence) => this.#sharedBlocks(other.blocks, sequence.blocks) < other.length;
+    this.#idle.splice(0, this.#idle.length, ...this.#idle.filter(isLeft), sequence);
+    while (this.bytes > this.#maxBytes) this.#idle.shift();
+  }
+
+  /** How many blocks two rows have in common at their beginnings. */
+  #sharedBlocks(a: BlockIds, b: BlockIds): number {
+    const most = Math.min(a.length, b.length);
+    let same = 0;
+    while (same < most && a[same] === b[same]) same++;
+    return Math.floor(same / slotsPerBlock(this.#model.vocabulary));
+  }
+}
