@@ -2,7 +2,7 @@
 // (docs/decisions/0001-engine.md). Only what the asked outputs need is emitted.
 
 import { type Dim, formatShape, type Shape, staticShape } from "../tensor/dims.ts";
-import type { Graph, GraphNode } from "../tensor/graph.ts";
+import { type Graph, type GraphNode, neededNodes } from "../tensor/graph.ts";
 import type { DType, OpName } from "../tensor/ops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } from "./encode.ts";
@@ -25,8 +25,7 @@ export function lower(
   options: LowerOptions = {},
 ): OnnxModel {
   const emitter = new Emitter(parameter);
-  const isNeeded = reachable(outputs);
-  const needed = graph.nodes.filter((node) => isNeeded.has(node));
+  const needed = neededNodes(graph, outputs.values());
   const norms = options.residualNorms ? residualNorms(needed) : new Map<GraphNode, GraphNode>();
   const postponed = new Set(norms.values());
   for (const node of needed) {
@@ -39,17 +38,6 @@ export function lower(
     emitter.outputs.push({ name, dtype: tensor.dtype, shape: tensor.shape });
   }
   return emitter;
-}
-
-function reachable(outputs: ReadonlyMap<string, Tensor>): Set<GraphNode> {
-  const found = new Set<GraphNode>();
-  const open = [...outputs.values()].map((tensor) => tensor.node);
-  for (let node = open.pop(); node; node = open.pop()) {
-    if (found.has(node)) continue;
-    found.add(node);
-    open.push(...node.inputs.map((input) => input.node));
-  }
-  return found;
 }
 
 function emitNode<K extends OpName>(node: GraphNode<K>, emitter: Emitter): void {
