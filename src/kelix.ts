@@ -7,7 +7,7 @@ import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
 import { DetokenizerPool } from "./detokenizer/detokenizer-pool.ts";
-import { chooseDetokenizer, type DetokenizerChoice } from "./detokenizer-choice.ts";
+import { canDraw, chooseDetokenizer, type DetokenizerChoice } from "./detokenizer-choice.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
@@ -190,8 +190,7 @@ export class Kelix {
 
   /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
   get canImagine(): boolean {
-    const { hidden, autoencoder } = this.#folder.detokenizer;
-    return hidden !== undefined && autoencoder !== undefined;
+    return canDraw(this.#folder, "hidden");
   }
 
   /** Sizes of the model's parts. */

@@ -12,6 +12,7 @@ import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
 import { addImagine } from "./imagine.ts";
 import { addInfo } from "./info.ts";
+import { addPlan } from "./plan.ts";
 import { addPull } from "./pull.ts";
 import { addReconstruct } from "./reconstruct.ts";
 import { addTokenize } from "./tokenize.ts";
@@ -53,6 +54,7 @@ export function createProgram(): Command {
     addPull,
     addConvert,
     addInfo,
+    addPlan,
   ])
     add(program);
   for (const command of [program, ...program.commands]) {

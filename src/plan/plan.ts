@@ -1,11 +1,16 @@
 // What a model will need and how long it will take on this machine: read off its configs and the sizes of its files, before
 // anything is loaded.
 
-import type { ModelFolder } from "../model-folder.ts";
+import { canDraw } from "../detokenizer-choice.ts";
+import type { FetchOptions } from "../hub/fetch-files.ts";
+import type { ModelFolder, PartFolders } from "../model-folder.ts";
+import { describeModel } from "../model-info.ts";
 import { coreCount, freeDisk, type MemoryState, readMemory } from "./machine.ts";
 import { measureSpeeds } from "./measure-speeds.ts";
 import { type MemoryNeed, memoryNeed } from "./memory.ts";
+import { openUnloaded } from "./open-unloaded.ts";
 import { type Speeds, type TaskSeconds, taskSeconds } from "./seconds.ts";
+import { convertedModel, withMissingWeights } from "./stated-weights.ts";
 import { answerTask, pictureTask, type Task } from "./workload.ts";
 
 /** A machine as a plan sees it. */
@@ -36,6 +41,15 @@ export interface ModelPlan {
   readonly answer: TaskPlan;
   /** One picture for a prompt, with the model's own settings; absent where the model cannot draw. */
   readonly picture?: TaskPlan;
+  /** What `convert` would make of it, where that takes less memory. */
+  readonly smaller: readonly SmallerModel[];
+}
+
+/** The memory that a model would need at lower precision. */
+export interface SmallerModel {
+  readonly weights: "int8" | "int4";
+  readonly answerBytes: number;
+  readonly pictureBytes?: number;
 }
 
 /** Measures the machine, in about a second. */
@@ -43,11 +57,27 @@ export async function examineMachine(options: { readonly threads?: number } = {}
   return { cores: coreCount(), memory: await readMemory(), speeds: await measureSpeeds(options) };
 }
 
-/** The plan for a model whose weights may be missing, `missingBytes` of them. */
-export async function planModel(model: ModelFolder, machine: Machine, missingBytes = 0): Promise<ModelPlan> {
-  const { hidden, codes, autoencoder } = model.detokenizer;
-  const checkpoints = new Set([model, hidden, codes, autoencoder].flatMap((part) => (part ? [part.weights] : [])));
-  const hereBytes = [...checkpoints].flatMap(({ files }) => files).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+/**
+ * The plan for a model by its name. Of a repository of the Hub that is not in the cache only the configs are fetched. Throws
+ * where not even these can be had.
+ */
+export async function planModel(
+  name: string,
+  machine: Machine,
+  folders: PartFolders & FetchOptions = {},
+): Promise<ModelPlan> {
+  const { model, missingBytes } = await openUnloaded(name, folders);
+  try {
+    const missing = [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return await planOpened(withMissingWeights(model, missingBytes), machine, missing);
+  } finally {
+    await model.close();
+  }
+}
+
+/** The plan for an opened model, `missingBytes` of whose weights are not here. */
+export async function planOpened(model: ModelFolder, machine: Machine, missingBytes = 0): Promise<ModelPlan> {
+  const hereBytes = describeModel(model).files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const plan = (task: Task): TaskPlan => {
     const memory = memoryNeed(task);
     return { memory, fits: memory.bytes <= machine.memory.availableBytes, ...taskSeconds(task, machine.speeds) };
@@ -57,11 +87,20 @@ export async function planModel(model: ModelFolder, machine: Machine, missingByt
     machine,
     disk: { modelBytes: hereBytes + missingBytes, missingBytes, freeBytes: await freeDisk(model.path) },
     answer: plan(answerTask(model)),
-    ...(canDraw(model) && { picture: plan(pictureTask(model)) }),
+    ...(canDraw(model, "hidden") && { picture: plan(pictureTask(model)) }),
+    smaller: smallerModels(model),
   };
 }
 
-function canDraw(model: ModelFolder): boolean {
-  const { hidden, autoencoder } = model.detokenizer;
-  return hidden !== undefined && autoencoder !== undefined;
+function smallerModels(model: ModelFolder): SmallerModel[] {
+  const answerBytes = memoryNeed(answerTask(model)).bytes;
+  const smaller = (["int8", "int4"] as const).map((weights): SmallerModel => {
+    const converted = convertedModel(model, { weights, block: 32 });
+    return {
+      weights,
+      answerBytes: memoryNeed(answerTask(converted)).bytes,
+      ...(canDraw(model, "hidden") && { pictureBytes: memoryNeed(pictureTask(converted)).bytes }),
+    };
+  });
+  return smaller.filter((option) => option.answerBytes < answerBytes);
 }
