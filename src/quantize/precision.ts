@@ -47,7 +47,7 @@ export interface Precision {
 export function planPrecision({ ar, weights, detokenizer }: ModelFolder, precision: Precision): PartPlan[] {
   const { transformer, autoencoder } = detokenizer;
   const dit = traceTransformer(withNullLength(transformer.config, transformer.weights));
-  // The autoencoder is convolutions for the most part, and its few matrices stay as precise as those.
+  // The autoencoder is convolutions for the most part; its matrices multiply from the left, which no quantised kernel does.
   const parts = [
     { folder: "", checkpoint: weights, quantizable: quantizableWeights(autoregressiveGraphs(ar, weights)) },
     { folder: "dit", checkpoint: transformer.weights, quantizable: quantizableWeights([dit]) },
