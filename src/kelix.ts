@@ -65,13 +65,17 @@ export class Kelix {
   }
 
   /**
-   * Opens a model: a built-in name ("kelix-nano") or a folder. Every weight is checked against the config before any is
+   * Opens a model: a built-in name ("kelix-nano"), a folder, or a repository of the Hub ("owner/name", "owner/name@revision"),
+   * which is fetched into the Hugging Face cache if it is not there. Every weight is checked against the config before any is
    * read; parts are loaded when they are first used. Throws a CheckpointError that lists all that is missing or misshapen.
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { device, threads, signal, onProgress } = options;
     signal?.throwIfAborted();
-    const folder = await openModelFolder(name);
+    const folder = await openModelFolder(name, {
+      signal,
+      onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
+    });
     try {
       checkModel(folder);
       const text = await loadText(folder.path);

@@ -1,5 +1,5 @@
 // A model's folder: the autoregressive checkpoint at its top, the diffusion transformer in dit/ and the autoencoder in vae/,
-// each with its own config.json. Names that the package ships are resolved to their folders.
+// each with its own config.json. Names that the package ships or the Hub has are resolved to their folders.
 
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,6 +13,10 @@ import {
   parseAutoencoderConfig,
   parseDitConfig,
 } from "./detokenizer/config.ts";
+import type { FetchOptions } from "./hub/fetch-files.ts";
+import { HubError } from "./hub/hub-error.ts";
+import { parseHubName } from "./hub/hub-name.ts";
+import { openHubModel } from "./hub/pull.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "./llm/config.ts";
 
 /** Models that the package ships. */
@@ -61,21 +65,34 @@ export interface ModelFolder {
   close(): Promise<void>;
 }
 
-/** The folder that a model's name stands for: a built-in name or a path. Throws, naming the choices, when there is none. */
-export async function resolveModel(name: string): Promise<string> {
+/**
+ * The folder that a model's name stands for: a built-in name, a path, or a repository of the Hub (owner/name, owner/name@revision),
+ * which is fetched if it is not in the cache. Throws, naming the choices, when there is none.
+ */
+export async function resolveModel(name: string, options: FetchOptions = {}): Promise<string> {
   const path = (builtInModels as readonly string[]).includes(name) ? join(modelsFolder, name) : name;
   const info = await stat(path).catch(() => undefined);
   if (info?.isDirectory()) return path;
-  const looksLikeHub = /^[\w.-]+\/[\w.-]+$/.test(name) && !info;
-  const hint = looksLikeHub
-    ? "Models of the Hub are not fetched yet: download it and name its folder"
-    : `Name a model's folder, or one of ${builtInModels.join(", ")}`;
-  throw new CheckpointError(`${name}: there is no such model folder. ${hint}`);
+  const hubName = info ? undefined : parseHubName(name);
+  if (!hubName) {
+    const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
+    throw new CheckpointError(`${name}: there is no such model folder. Name ${choices}`);
+  }
+  try {
+    return await openHubModel(hubName, options);
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error;
+    const { message, canRetry } = error;
+    throw new HubError(`${name}: there is no such folder here, and from the Hub: ${message}`, {
+      cause: error,
+      canRetry,
+    });
+  }
 }
 
 /** Opens every checkpoint of a model's folder and reads its configs; no weight is read. Throws, naming the file, what is missing or wrong. */
-export async function openModelFolder(name: string): Promise<ModelFolder> {
-  const path = await resolveModel(name);
+export async function openModelFolder(name: string, options: FetchOptions = {}): Promise<ModelFolder> {
+  const path = await resolveModel(name, options);
   const read = async <T>(file: string, parse: (json: unknown) => T): Promise<T> => {
     const json = await readJson(join(path, file));
     try {

@@ -5,9 +5,9 @@ import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import type { Device } from "./runtime/session.ts";
 
-/** Where long work has got to: steps of opening a model, blocks that the language model wrote, steps of the sampler. */
+/** Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler. */
 export interface Progress {
-  readonly task: "load" | "write" | "draw";
+  readonly task: "fetch" | "load" | "write" | "draw";
   readonly done: number;
   readonly total: number;
 }

@@ -4,6 +4,7 @@ import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
@@ -24,7 +25,7 @@ function kelix(...args: string[]): Promise<Result> {
     execFile(
       process.execPath,
       [program, ...args],
-      { env: { ...process.env, KELIX_MODEL: "kelix-nano" } },
+      { env: { ...process.env, KELIX_MODEL: "kelix-nano", HF_HUB_OFFLINE: "1", HF_HOME: folder } },
       (error, out, err) => {
         resolve({ status: error ? Number(error.code) : 0, out, err });
       },
@@ -52,7 +53,18 @@ describe("kelix", () => {
   test("shows its commands, and examples for each", async () => {
     const help = await kelix("--help");
     expect(help.status).toBe(0);
-    for (const name of ["demo", "describe", "chat", "imagine", "tokenize", "reconstruct", "train", "eval", "info"]) {
+    for (const name of [
+      "demo",
+      "describe",
+      "chat",
+      "imagine",
+      "tokenize",
+      "reconstruct",
+      "train",
+      "eval",
+      "pull",
+      "info",
+    ]) {
       expect(help.out).toContain(name);
       expect((await kelix(name, "--help")).out).toContain("Example");
     }
@@ -116,16 +128,20 @@ describe("kelix", () => {
       "-o",
       file("never.png"),
       "--steps",
-      "1000",
-      "--n",
       "50",
+      "--n",
+      "1000",
     ]);
     let err = "";
     child.stderr.on("data", (text) => {
       err += text;
     });
-    setTimeout(() => child.kill("SIGINT"), 4000);
-    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(130);
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    // Its first picture shows that it is at work.
+    const isAtWork = async () => (await readdir(folder)).some((name) => name.startsWith("never"));
+    while (child.exitCode === null && !(await isAtWork())) await setTimeout(50);
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
     expect(err).toBe("kelix: interrupted\n");
     expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
     for (const name of await readdir(folder)) if (name.startsWith("never")) await rm(file(name));
@@ -188,7 +204,7 @@ describe("kelix", () => {
   });
 
   test("names the way out when there is no such model", async () => {
-    await expectFailure(["info", "some/model"], /some\/model: there is no such model folder/);
+    await expectFailure(["info", "some/model"], /some\/model: there is no such folder here, .* kelix pull some\/model/);
     await expectFailure(["train", "tokenizer", "--config", file("none.json")], /none\.json: cannot be read/);
   });
 });

@@ -157,8 +157,8 @@ describe("converting", () => {
   test("leaves nothing behind when it is aborted", async () => {
     const before = await readdir(root);
     const abort = new AbortController();
-    const onProgress: ConvertOptions["onProgress"] = ({ done, total }) => {
-      if (done > total / 2) abort.abort(new Error("enough"));
+    const onProgress: ConvertOptions["onProgress"] = ({ doneBytes, totalBytes }) => {
+      if (doneBytes > totalBytes / 2) abort.abort(new Error("enough"));
     };
     const aborted = convertModel(source, target("aborted"), { ...options, signal: abort.signal, onProgress });
     await expect(aborted).rejects.toThrow("enough");

@@ -1,8 +1,9 @@
 // What every command shares: the model to load, the abort on Ctrl-C, progress on stderr, and numbers read from options.
 
 import { InvalidArgumentError } from "commander";
-import { type Device, Kelix, type Progress } from "../index.ts";
+import { type Device, Kelix, type Progress, type PullProgress } from "../index.ts";
 import { devices } from "../runtime/session.ts";
+import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
   readonly model?: string;
@@ -20,8 +21,15 @@ export async function withModel<T>(
   { model, device, threads }: GlobalOptions,
   use: (kelix: Kelix) => Promise<T>,
 ): Promise<T> {
-  const options = { ...(device && { device }), ...(threads && { threads }), signal: interrupted.signal };
-  const kelix = await Kelix.load(model, options);
+  const onTransfer = showTransfer();
+  const kelix = await Kelix.load(model, {
+    ...(device && { device }),
+    ...(threads && { threads }),
+    signal: interrupted.signal,
+    onProgress: ({ task, done, total }) => {
+      if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
+    },
+  });
   try {
     return await use(kelix);
   } finally {
@@ -41,6 +49,23 @@ export function onProgress({ task, done, total }: Progress): void {
       ? ""
       : `${task === "write" ? "writing codes" : task === "draw" ? "drawing" : "loading"} ${done}/${total}`,
   );
+}
+
+const REDRAW_MS = 100;
+
+/** Shows a transfer on a terminal's stderr, ten times a second at most; the line goes when all is there. */
+export function showTransfer(): (progress: PullProgress) => void {
+  const transfer = new Transfer();
+  let shownMs = Number.NEGATIVE_INFINITY;
+  return (progress) => {
+    if (progress.doneBytes === progress.totalBytes) {
+      showProgress("");
+      return;
+    }
+    if (performance.now() - shownMs < REDRAW_MS) return;
+    shownMs = performance.now();
+    showProgress(`fetching ${transfer.line(progress)}`);
+  };
 }
 
 /** A line of news on a terminal's stderr. */

@@ -12,6 +12,7 @@ import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
 import { addImagine } from "./imagine.ts";
 import { addInfo } from "./info.ts";
+import { addPull } from "./pull.ts";
 import { addReconstruct } from "./reconstruct.ts";
 import { addTokenize } from "./tokenize.ts";
 import { addTrain } from "./train.ts";
@@ -24,7 +25,11 @@ const INTERRUPTED = 130;
 export function createProgram(): Command {
   const program = new Command("kelix")
     .description("Pictures as discrete codes that a language model reads and writes.")
-    .option("--model <name>", "a folder or a built-in name", process.env.KELIX_MODEL ?? "kelix-nano")
+    .option(
+      "--model <name>",
+      "a folder, a repository of the Hub, or a built-in name",
+      process.env.KELIX_MODEL ?? "kelix-nano",
+    )
     .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")
@@ -43,6 +48,7 @@ export function createProgram(): Command {
     addTrain,
     addEval,
     addConvert,
+    addPull,
     addInfo,
   ])
     add(program);

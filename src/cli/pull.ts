@@ -1,0 +1,44 @@
+// kelix pull REPO: a model from the Hugging Face Hub into its cache.
+
+import { type Command, InvalidArgumentError } from "commander";
+import { parseHubName } from "../hub/hub-name.ts";
+import { type PullResult, pullModel } from "../index.ts";
+import { type GlobalOptions, interrupted, note, printJson, showTransfer } from "./context.ts";
+import { formatBytes } from "./transfer.ts";
+
+export function addPull(program: Command): void {
+  program
+    .command("pull")
+    .description("fetch a model from the Hugging Face Hub, or go on with a fetch that was cut")
+    .argument("<repo>", "owner/name, or owner/name@revision", repoName)
+    .option("--revision <name>", "a branch, tag or commit; main if absent")
+    .option("--include <pattern...>", 'files to fetch, such as "vae/*", in place of all that a model needs')
+    .addHelpText(
+      "after",
+      '\nExamples:\n  kelix pull OpenOneRec/Kelix-SFT\n  kelix pull owner/name --revision v1.0 --include config.json "vae/*"\n' +
+        "Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.",
+    )
+    .action(async (repo: string, options: { revision?: string; include?: string[] }, command: Command) => {
+      const result = await pullModel(repo, {
+        ...options,
+        signal: interrupted.signal,
+        onProgress: showTransfer(),
+        onWait: () => note(`waiting: ${repo} is being fetched by another process`),
+      });
+      if (command.optsWithGlobals<GlobalOptions>().json) printJson(result);
+      else for (const line of report(result)) process.stdout.write(`${line}\n`);
+    });
+}
+
+function repoName(text: string): string {
+  if (!parseHubName(text)) throw new InvalidArgumentError("Expected owner/name or owner/name@revision.");
+  return text;
+}
+
+function* report({ path, files, leftOut, totalBytes, fetchedBytes }: PullResult): Generator<string> {
+  yield path;
+  yield `${files.length} files, ${formatBytes(totalBytes)}, of which ${formatBytes(fetchedBytes)} were fetched now`;
+  if (leftOut.length === 0) return;
+  const size = formatBytes(leftOut.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  yield `left out (--include fetches them): ${leftOut.map((file) => file.path).join(", ")}; ${size}`;
+}

@@ -1,0 +1,98 @@
+// What a repository holds at a revision. @huggingface/hub asks; its answers are checked here, since file names, sizes and
+// hashes come from a server and become paths and limits.
+
+import { z } from "zod";
+import { HubError } from "./hub-error.ts";
+import { formatHubName, type HubName, isCommit, isPlainPath } from "./hub-name.ts";
+import { request } from "./request.ts";
+import { withRetries } from "./retry.ts";
+import type { HubSettings } from "./settings.ts";
+
+export interface RepoFile {
+  /** In the repository, with "/" between its parts. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** SHA-256 of a large file (64 hex digits), git's SHA-1 of a small one (40); the cache's name for the content. */
+  readonly hash: string;
+}
+
+export interface Listing {
+  readonly commit: string;
+  readonly files: readonly RepoFile[];
+}
+
+/** A model has tens of files; a listing far beyond is an attack or a mistake. */
+const MAX_ENTRIES = 20_000;
+const MAX_PAGES = 200;
+const MAX_PAGE_BYTES = 16_000_000;
+
+const size = z.int().min(0);
+const entrySchema = z.object({
+  type: z.string(),
+  path: z.string(),
+  size,
+  oid: z.string(),
+  lfs: z.object({ oid: z.string(), size }).optional(),
+});
+
+/** The commit that a revision stands for, and its files. Throws a HubError; unsafe names and unknown hashes are refused. */
+export async function readListing(settings: HubSettings, name: HubName, signal?: AbortSignal): Promise<Listing> {
+  // Loading it takes longer than opening a model that is on the disk, so only who asks the Hub pays for it.
+  const { listFiles, modelInfo } = await import("@huggingface/hub");
+  const what = formatHubName(name);
+  let pages = 0;
+  const ask = async (input: RequestInfo | URL): Promise<Response> => {
+    if (++pages > MAX_PAGES) throw new HubError(`${what}: the listing has more than ${MAX_PAGES} pages`);
+    const send = () =>
+      request(settings, String(input), { what, signal }, async ({ headers, body }) => {
+        return new Response(await readText(body, what), { headers });
+      });
+    return withRetries(send, { backoffMs: settings.backoffMs, signal });
+  };
+  // The library is given no token: it would send it wherever the link to the next page leads. `request` adds it.
+  const source = { hubUrl: settings.endpoint, fetch: ask };
+  try {
+    const { sha: commit } = await modelInfo({
+      ...source,
+      name: name.repo,
+      revision: name.revision,
+      additionalFields: ["sha"],
+    });
+    if (!isCommit(commit)) throw new HubError(`${what}: expected a commit's hash, got ${JSON.stringify(commit)}`);
+    const files: RepoFile[] = [];
+    let entries = 0;
+    for await (const entry of listFiles({ ...source, repo: name.repo, revision: commit, recursive: true })) {
+      if (++entries > MAX_ENTRIES) throw new HubError(`${what}: the listing has more than ${MAX_ENTRIES} entries`);
+      if (entry.type === "file") files.push(readEntry(entry, what));
+    }
+    return { commit, files };
+  } catch (error) {
+    if (error instanceof HubError || signal?.aborted) throw error;
+    throw new HubError(`${what}: cannot read the answer of ${settings.endpoint}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+function readEntry(entry: unknown, what: string): RepoFile {
+  const parsed = entrySchema.safeParse(entry);
+  if (!parsed.success) throw new HubError(`${what}: malformed entry in the listing: ${z.prettifyError(parsed.error)}`);
+  const { path, oid, lfs } = parsed.data;
+  if (!isPlainPath(path))
+    throw new HubError(`${what}: refused, a file's name leads out of the folder: ${JSON.stringify(path)}`);
+  const isKnown = lfs ? /^[0-9a-f]{64}$/.test(lfs.oid) : /^[0-9a-f]{40}$/.test(oid);
+  if (!isKnown) throw new HubError(`${what}: ${path} has no hash to check it by in the listing`);
+  return { path, sizeBytes: lfs?.size ?? parsed.data.size, hash: lfs?.oid ?? oid };
+}
+
+async function readText(body: AsyncIterable<Uint8Array>, what: string): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const part of body) {
+    sizeBytes += part.length;
+    if (sizeBytes > MAX_PAGE_BYTES)
+      throw new HubError(`${what}: a page of the listing is larger than ${MAX_PAGE_BYTES} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
