@@ -51,8 +51,8 @@ export function createProgram(): Command {
     addReconstruct,
     addTrain,
     addEval,
-    addPull,
     addConvert,
+    addPull,
     addInfo,
     addPlan,
   ])
