@@ -2,6 +2,7 @@
 // They make their own report.
 
 import type { SessionOptions } from "../runtime/session.ts";
+import type { Profile } from "./profile.ts";
 
 export interface ExperimentSettings {
   readonly session: SessionOptions;
@@ -23,4 +24,6 @@ export interface Experiment {
   readonly about: string;
   /** Measures and returns what is to be printed; `log` takes lines about what is going on. */
   report(settings: ExperimentSettings, log: (line: string) => void): Promise<Record<string, unknown>>;
+  /** Where the time of its work goes, in this process. */
+  profile?(settings: ExperimentSettings): Promise<Profile>;
 }

@@ -8,6 +8,8 @@ import type { SessionOptions } from "../runtime/session.ts";
 import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressive.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { decodingComparisons } from "./decoding/comparison.ts";
+import { secondQuestion, secondQuestionAtSize } from "./decoding/second-question.ts";
+import { visualBlock } from "./decoding/visual-block.ts";
 import { diffusionTraining } from "./diffusion.ts";
 import type { Experiment, ExperimentSettings } from "./experiment.ts";
 import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
@@ -23,12 +25,12 @@ const benchmarks: readonly Benchmark[] = [
   diffusionTraining,
   autoregressiveGeneration,
 ];
-const experiments: readonly Experiment[] = decodingComparisons;
+const experiments: readonly Experiment[] = [...decodingComparisons, visualBlock, secondQuestion, secondQuestionAtSize];
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
 
 const DEFAULT_RUNS = 9;
 const DEFAULT_PROCESSES = 3;
-const USAGE = `npm run bench -- NAME [--json] [--threads N] and, for the first group, [--runs N (at least ${MIN_RUNS})] [--profile];
+const USAGE = `npm run bench -- NAME [--json] [--threads N] [--profile] and, for the first group, [--runs N (at least ${MIN_RUNS})];
 for the second, [--processes N] [--block 32|128] [--blocks-per-run N] [--plain-norms] [--no-peer] [--small]`;
 
 /** The command line cannot be followed: exit code 2, where a failing benchmark gives 1. */
@@ -53,6 +55,11 @@ async function main(args: readonly string[]): Promise<void> {
   const threads = values.threads === undefined ? undefined : wholeNumber("--threads", values.threads, 1);
   const session = { ...(threads !== undefined && { threads }), ...(values["plain-norms"] && { residualNorms: false }) };
   const experiment = experiments.find((candidate) => candidate.name === name);
+  if (experiment && values.profile) {
+    if (!experiment.profile) throw new UsageError(`${name} has no --profile`);
+    console.log(`${name}: ${formatProfile(await experiment.profile(experimentSettings(values, session)))}`);
+    return;
+  }
   if (experiment) {
     const result = await experiment.report(experimentSettings(values, session), (line) => console.error(line));
     print({ name, ...result }, values.json);

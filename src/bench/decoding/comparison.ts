@@ -6,13 +6,14 @@ import { createRequire } from "node:module";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { defaultCacheFolder } from "../../train/data/icon-sets.ts";
 import type { Experiment, ExperimentSettings } from "../experiment.ts";
 import { summarize } from "../measure.ts";
+import { profile } from "../profile.ts";
 import { probeReading } from "../read-bandwidth.ts";
-import { type Task, type TaskSize, tasks } from "./engine.ts";
+import { type Task, type TaskSize, tasks, timeTask, WARM_UP_STEPS } from "./engine.ts";
+import { openKelixEngine } from "./kelix-engine.ts";
 import { installLlama, LLAMA_VERSION } from "./llama-engine.ts";
-import { bytesPerToken, openRandomCheckpoint } from "./random-checkpoint.ts";
+import { benchCache, bytesPerToken, openRandomCheckpoint, textWeightsFolder } from "./random-checkpoint.ts";
 import { writeRandomGguf } from "./random-gguf.ts";
 import { decodingConfig, decodingShapes, noHead, type ShapeName, TEXT_ONLY } from "./shapes.ts";
 import type { Job } from "./worker.ts";
@@ -37,8 +38,22 @@ export const decodingComparisons: readonly Experiment[] = (["h1024-l28", "h4096-
     name: `${task}-int4-${shape}`,
     about: `${about[task]}, 4-bit weights, beside llama.cpp`,
     report: (settings, log) => compare(task, settings.isSmall ? "toy" : shape, settings, log),
+    profile: (settings) => profileTask(task, settings.isSmall ? "toy" : shape, settings),
   })),
 );
+
+/** The nodes of this project's engine, per token for single tokens, which then have hardly any context before them. */
+async function profileTask(task: Task, shape: ShapeName, { session, block, blocksPerRun }: ExperimentSettings) {
+  const config = decodingConfig(decodingShapes[shape], TEXT_ONLY, noHead);
+  const size = task === "decode" ? { read: 1, written: 28 } : sizes[task];
+  const runs = task === "decode" ? size.written + WARM_UP_STEPS : 2;
+  return profile(runs, async (prefix) => {
+    const weights = await openRandomCheckpoint(textWeightsFolder(shape, block), config, block);
+    const engine = await openKelixEngine(weights, config, { ...session, blocksPerRun, profile: prefix });
+    await timeTask(engine, { task, size, vocabulary: config.qwen.vocab_size, runs: 1 });
+    await engine.release();
+  });
+}
 
 /** What one process needs for its turn. */
 type Turn = Omit<Extract<Job, { engine: "kelix" }>, "engine" | "folder" | "settings">;
@@ -49,13 +64,12 @@ async function compare(task: Task, shape: ShapeName, settings: ExperimentSetting
   const size = settings.isSmall ? { read: 48, written: Math.min(sizes[task].written, 6) } : sizes[task];
   const { vocabulary } = decodingShapes[shape];
   const turn: Turn = { task, size, vocabulary, shape, runs: runsPerProcess[task] };
-  const cache = join(defaultCacheFolder(), "bench");
-  const folder = join(cache, `${shape}-int4-b${block}`);
+  const folder = textWeightsFolder(shape, block);
   const config = decodingConfig(decodingShapes[shape], TEXT_ONLY, noHead);
   const weights = await openRandomCheckpoint(folder, config, block);
   const weightBytes = bytesPerToken(weights, config);
   await weights.close();
-  const peer = settings.hasPeer ? await preparePeer(shape, cache, log) : undefined;
+  const peer = settings.hasPeer ? await preparePeer(shape, log) : undefined;
   const readGbPerS = await probeReading({ threads }, settings.isSmall ? 2 ** 24 : undefined);
   const kelixTimes: number[][] = [];
   const peerTimes: number[][] = [];
@@ -97,9 +111,9 @@ async function compare(task: Task, shape: ShapeName, settings: ExperimentSetting
   };
 }
 
-async function preparePeer(shape: ShapeName, cache: string, log: (line: string) => void) {
-  const folder = await installLlama(cache, log);
-  const file = join(cache, `${shape}-q4_0.gguf`);
+async function preparePeer(shape: ShapeName, log: (line: string) => void) {
+  const folder = await installLlama(benchCache(), log);
+  const file = join(benchCache(), `${shape}-q4_0.gguf`);
   await writeRandomGguf(file, decodingShapes[shape]);
   return { folder, file };
 }

@@ -28,7 +28,7 @@ export interface TimedTask {
 }
 
 /** Steps that are not timed, when a context has just been read. */
-const WARM_UP_STEPS = 4;
+export const WARM_UP_STEPS = 4;
 
 /**
  * Seconds of each timed piece: of every token (decode), of every reading (prefill), or of every reading with its answer

@@ -10,9 +10,21 @@ import { generationGraphs } from "../../llm/generation-graphs.ts";
 import { f32, type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { isQuantized, scalesName, type WeightSource } from "../../runtime/weight-source.ts";
 import { Graph, type Parameter } from "../../tensor/graph.ts";
+import { defaultCacheFolder } from "../../train/data/icon-sets.ts";
 import { fillRandomBytes } from "./random-bytes.ts";
+import type { ShapeName } from "./shapes.ts";
 
 export type Block = 32 | 128;
+
+/** Where benchmarks keep what they make or fetch. */
+export function benchCache(): string {
+  return join(defaultCacheFolder(), "bench");
+}
+
+/** Weights of a shape without pictures. */
+export function textWeightsFolder(shape: ShapeName, block: Block): string {
+  return join(benchCache(), `${shape}-int4-b${block}`);
+}
 
 const MAX_FILE_BYTES = 2 ** 29;
 /** Standard deviation of 16 equally likely steps. */
