@@ -5,6 +5,7 @@ export type { ChatMessage } from "./conversation.ts";
 export type { PullProgress } from "./hub/fetch-files.ts";
 export { HubError } from "./hub/hub-error.ts";
 export { type PullOptions, type PullResult, pullModel } from "./hub/pull.ts";
+export { type HubSettings, readHubSettings } from "./hub/settings.ts";
 export { encodePng, writePng } from "./image/codec.node.ts";
 export { ImageError, type ImageInput, type Picture, type RawImage } from "./image/picture.ts";
 export { type ChatPiece, type DrawnPicture, Kelix } from "./kelix.ts";

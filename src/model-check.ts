@@ -16,15 +16,19 @@ import { isQuantized } from "./runtime/weight-source.ts";
 import { Graph, type Parameter } from "./tensor/graph.ts";
 import { declareTokenizer } from "./vision/tokenizer.ts";
 
-/** Tensors that the reference writes and nobody reads. */
 const unused = [
   /^visual_tokenizer\.visual\.embeddings\.packing_position_embedding\.weight$/,
   /^model\.model\.token_head\.final_norm\.(weight|bias)$/,
   /^pos_embed$/,
 ];
 
-/** The two names of the output matrix: generation's, which is preferred, and training's. One of them is enough. */
-export const outputMatrixNames = ["model.model.output.weight", "lm_head.weight"] as const;
+/** Whether the reference writes a tensor that nobody reads. */
+export function isUnused(name: string): boolean {
+  return unused.some((pattern) => pattern.test(name));
+}
+
+/** Generation multiplies by the first, training by the second; one is enough to run a model. */
+export const outputMatrices = ["model.model.output.weight", "lm_head.weight"] as const;
 
 const UP_PROJECTORS = "visual_tokenizer.up_projectors.";
 
@@ -41,7 +45,6 @@ export function checkModel(folder: ModelFolder): void {
 
 /** What checkModel throws, as one text for each part that does not fit. */
 export function compareModel({ ar, weights, detokenizer: { hidden, codes, autoencoder } }: ModelFolder): string[] {
-  const isUnused = (name: string) => unused.some((pattern) => pattern.test(name));
   const compare = (declared: readonly Parameter[], source: Checkpoint): string[] => {
     const wanted = declared.map(({ path, shape }) => ({ name: path, shape }));
     const faults = findDifferences(wanted, source, isUnused);
@@ -62,16 +65,16 @@ export function compareModel({ ar, weights, detokenizer: { hidden, codes, autoen
  * when a checkpoint has both and they differ: answers then come from generation's.
  */
 export async function warnOfTwoOutputs(weights: Checkpoint, onWarning?: (message: string) => void): Promise<void> {
-  const [read, other] = outputMatrixNames.map((name) => weights.find(name));
+  const [read, other] = outputMatrices.map((name) => weights.find(name));
   if (!onWarning || !read || !other || isQuantized(read) || isQuantized(other)) return;
   if (await haveSameBytes(read, other)) return;
-  const [readName, otherName] = outputMatrixNames;
+  const [readName, otherName] = outputMatrices;
   onWarning(`${basename(weights.path)}: ${otherName} and ${readName} differ; ${readName} is used, as in the reference`);
 }
 
 /** The parameters without those that a checkpoint may lack and does lack. */
 function withoutOptional(declared: readonly Parameter[], weights: Checkpoint): Parameter[] {
-  const [preferred, other] = outputMatrixNames;
+  const [preferred, other] = outputMatrices;
   const absent = weights.find(preferred) || !weights.find(other) ? other : preferred;
   const isAbsent = (path: string) =>
     (path === absent && !weights.find(path)) || (path.startsWith(UP_PROJECTORS) && !hasUpProjectors(weights));
@@ -111,7 +114,8 @@ function declareLanguageModel(graph: Graph, language: LanguageModelConfig): void
   outputMatrix(languageModelPaths(graph.params).output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
 }
 
-function traceTransformer(config: DitConfig): Graph {
+/** The diffusion transformer at its smallest. */
+export function traceTransformer(config: DitConfig): Graph {
   const graph = new Graph();
   const { inChannels, patchSize, captionChannels, useConnector, connectorChannels } = config;
   diffusionTransformer(
@@ -128,7 +132,8 @@ function traceTransformer(config: DitConfig): Graph {
   return graph;
 }
 
-function traceAutoencoder(config: AutoencoderConfig): Graph {
+/** Encoder and decoder of the autoencoder at their smallest. */
+export function traceAutoencoder(config: AutoencoderConfig): Graph {
   const graph = new Graph();
   const side = pixelsPerLatent(config);
   decode(graph.params, encode(graph.params, graph.input("pixels", [1, config.inChannels, side, side]), config), config);

@@ -24,7 +24,7 @@ function kelix(...args: string[]): Promise<Result> {
     execFile(
       process.execPath,
       [program, ...args],
-      { env: { ...process.env, KELIX_MODEL: "kelix-nano" } },
+      { env: { ...process.env, KELIX_MODEL: "kelix-nano", HF_HUB_OFFLINE: "1", HF_HOME: folder } },
       (error, out, err) => {
         resolve({ status: error ? Number(error.code) : 0, out, err });
       },
@@ -52,7 +52,18 @@ describe("kelix", () => {
   test("shows its commands, and examples for each", async () => {
     const help = await kelix("--help");
     expect(help.status).toBe(0);
-    for (const name of ["demo", "describe", "chat", "imagine", "tokenize", "reconstruct", "train", "eval", "info"]) {
+    for (const name of [
+      "demo",
+      "describe",
+      "chat",
+      "imagine",
+      "tokenize",
+      "reconstruct",
+      "train",
+      "eval",
+      "pull",
+      "info",
+    ]) {
       expect(help.out).toContain(name);
       expect((await kelix(name, "--help")).out).toContain("Example");
     }
@@ -188,7 +199,7 @@ describe("kelix", () => {
   });
 
   test("names the way out when there is no such model", async () => {
-    await expectFailure(["info", "some/model"], /some\/model: there is no such model folder/);
+    await expectFailure(["info", "some/model"], /some\/model: there is no such folder here, .* kelix pull some\/model/);
     await expectFailure(["train", "tokenizer", "--config", file("none.json")], /none\.json: cannot be read/);
   });
 });

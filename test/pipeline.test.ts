@@ -3,7 +3,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type ChatMessage, CheckpointError, type ImageCodes, Kelix, type Picture } from "../src/index.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
@@ -237,7 +237,10 @@ describe("loading", () => {
 
   test("names the choices when there is no such model, and says how to get one of the Hub", async () => {
     await expect(Kelix.load("nowhere")).rejects.toThrow("kelix-nano");
-    await expect(Kelix.load("OpenOneRec/Kelix-SFT")).rejects.toThrow("Hub");
+    vi.stubEnv("HF_HUB_OFFLINE", "1");
+    vi.stubEnv("HF_HOME", join(folder, "no-cache"));
+    await expect(Kelix.load("OpenOneRec/Kelix-SFT")).rejects.toThrow("kelix pull OpenOneRec/Kelix-SFT");
+    vi.unstubAllEnvs();
   });
 
   test("lists what a checkpoint lacks", async () => {

@@ -4,6 +4,7 @@
 import { createRequire } from "node:module";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { probeProducts } from "../plan/probe.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressive.ts";
 import type { Benchmark } from "./benchmark.ts";
@@ -13,7 +14,6 @@ import { visualBlock } from "./decoding/visual-block.ts";
 import { diffusionTraining } from "./diffusion.ts";
 import type { Experiment, ExperimentSettings } from "./experiment.ts";
 import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
-import { probeProducts } from "./probe.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { visionTraining } from "./vision.ts";

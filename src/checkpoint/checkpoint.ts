@@ -3,12 +3,12 @@
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
 import { isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
-import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
+import { openSafetensors, type RowRange, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 import { findIndex, findIndexFaults, readShardIndex, type ShardIndex, shorten } from "./shard-index.ts";
 
 export interface FileLocation extends TensorEntry {
@@ -29,8 +29,8 @@ export interface Checkpoint {
   names(): string[];
   /** Where a tensor's bytes lie, for a session that maps the file. */
   find(name: string): FileLocation | QuantizedMatrix<FileLocation> | undefined;
-  /** Reads a floating-point tensor, or a quantised matrix, as float32. */
-  read(name: string): Promise<HostTensor>;
+  /** Reads a floating-point tensor or a quantised matrix, or a range of its rows, as float32. */
+  read(name: string, rows?: RowRange): Promise<HostTensor>;
   close(): Promise<void>;
 }
 
@@ -105,16 +105,16 @@ class OpenedCheckpoint implements Checkpoint {
     return this.#weights.get(name);
   }
 
-  async read(name: string): Promise<HostTensor> {
+  async read(name: string, rows?: RowRange): Promise<HostTensor> {
     const weight = this.#weights.get(name);
     if (!weight) throw new CheckpointError(`${basename(this.path)}: has no tensor ${JSON.stringify(name)}`);
-    const tensor = (part: string) => this.#holders.get(part)!.read(part);
-    if (!isQuantized(weight)) {
-      return toF32(await tensor(name), `${basename(this.#holders.get(name)!.path)}: tensor ${JSON.stringify(name)}`);
-    }
-    const [values, scales] = await Promise.all([tensor(name), tensor(scalesName(name))]);
-    const blocks = { values: values.data as Uint8Array, scales: scales.data as Float32Array };
-    return f32(dequantize(blocks, weight), weight.shape);
+    const file = this.#holders.get(name)!;
+    const tensor = await file.read(name, rows);
+    if (!isQuantized(weight)) return toF32(tensor, `${basename(file.path)}: tensor ${JSON.stringify(name)}`);
+    const scales = await this.#holders.get(scalesName(name))!.read(scalesName(name), rows);
+    // locateWeight has made sure of both dtypes.
+    const blocks = { values: tensor.data as Uint8Array, scales: scales.data as Float32Array };
+    return f32(dequantize(blocks, weight), [tensor.shape[0]!, weight.shape[1]]);
   }
 
   async close(): Promise<void> {
@@ -147,7 +147,7 @@ function tensorsByShard(files: readonly SafetensorsFile[]): Map<string, Iterable
 
 /**
  * Compares a checkpoint with a model's parameters and returns one sentence for each kind of difference: missing tensors,
- * tensors of another shape, and tensors that the model does not know and `knownUnused` does not excuse.
+ * tensors of another shape or of integers, and tensors that the model does not know and `knownUnused` does not excuse.
  */
 export function findDifferences(
   declared: readonly DeclaredParameter[],
@@ -161,9 +161,15 @@ export function findDifferences(
     const found = checkpoint.find(name)?.shape;
     return !found || `${found}` === `${shape}` ? [] : [`${name} has shape [${found}], the config wants [${shape}]`];
   });
+  const integers = declared.flatMap(({ name }) => {
+    const found = checkpoint.find(name);
+    if (!found || isQuantized(found) || isFloat(found.dtype)) return [];
+    return [`${name} is ${found.dtype}`];
+  });
   return [
     missing.length ? `${missing.length} missing: ${shorten(missing)}` : "",
     misshaped.length ? `${misshaped.length} of another shape: ${shorten(misshaped)}` : "",
+    integers.length ? `${integers.length} of integers: ${shorten(integers)}` : "",
     unknown.length ? `${unknown.length} unknown: ${shorten(unknown)}` : "",
   ].filter((fault) => fault !== "");
 }
@@ -179,6 +185,10 @@ export function checkParameters(
   throw new CheckpointError(
     `${basename(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
   );
+}
+
+function isFloat(dtype: HostDType): boolean {
+  return dtype === "f32" || dtype === "bf16" || dtype === "f16" || dtype === "f64";
 }
 
 /** A floating-point tensor in float32; throws for integers, which a cast would quietly turn into weights. */

@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { OptionError } from "../index.ts";
 import { addChat } from "./chat.ts";
 import { collect, complain, deviceName, integer, interrupted } from "./context.ts";
+import { addConvert } from "./convert.ts";
 import { addDemo } from "./demo.ts";
 import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
@@ -49,6 +50,7 @@ export function createProgram(): Command {
     addTrain,
     addEval,
     addPull,
+    addConvert,
     addInfo,
   ])
     add(program);

@@ -1,7 +1,6 @@
 // What a repository holds at a revision. @huggingface/hub asks; its answers are checked here, since file names, sizes and
 // hashes come from a server and become paths and limits.
 
-import { listFiles, modelInfo } from "@huggingface/hub";
 import { z } from "zod";
 import { HubError } from "./hub-error.ts";
 import { formatHubName, type HubName, isCommit, isPlainPath } from "./hub-name.ts";
@@ -38,6 +37,8 @@ const entrySchema = z.object({
 
 /** The commit that a revision stands for, and its files. Throws a HubError; unsafe names and unknown hashes are refused. */
 export async function readListing(settings: HubSettings, name: HubName, signal?: AbortSignal): Promise<Listing> {
+  // Loading it takes longer than opening a model that is on the disk, so only who asks the Hub pays for it.
+  const { listFiles, modelInfo } = await import("@huggingface/hub");
   const what = formatHubName(name);
   let pages = 0;
   const ask = async (input: RequestInfo | URL): Promise<Response> => {

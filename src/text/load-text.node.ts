@@ -37,14 +37,14 @@ async function findTemplate(folder: string): Promise<{ readonly file: string; re
     const json = (await readJsonIfPresent(file, MAX_TOKENIZER_CONFIG_BYTES)) as { chat_template?: unknown } | undefined;
     if (typeof json?.chat_template === "string") return { file, template: json.chat_template };
   }
-  return { file: "the released chat template", template: RELEASED_TEMPLATE };
+  return { file: "the released chat template", template: releasedTemplate };
 }
 
 /** Configs of slow tokenizers list every added token. */
 const MAX_TOKENIZER_CONFIG_BYTES = 16_000_000;
 
 /** Qwen's turns, with a system turn put first where there is none, and each picture between its two marks. */
-const RELEASED_TEMPLATE = [
+export const releasedTemplate: string = [
   "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}",
   "{% for message in messages %}",
   "<|im_start|>{{ message.role }}\n",

@@ -134,6 +134,7 @@ export async function train(config: RunConfig, stage: Stage, options: RunOptions
         const folder = join(config.folder, "samples");
         await mkdir(folder, { recursive: true });
         const numbers = await stage.samples(memoryWeights(finalTensors(store)), folder, step);
+        await appendFile(join(folder, "numbers.jsonl"), `${JSON.stringify({ step, ...numbers })}\n`);
         log(
           `  samples at step ${step}: ${Object.entries(numbers)
             .map(([name, value]) => `${name} ${format(value)}`)

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
+import { LanguageModel } from "../../llm/language-model.ts";
 import { supervisedRows } from "../../llm/loss.ts";
 import { languageModelPaths, readBlocks, scoreBlocks } from "../../llm/model.ts";
 import { rowTables } from "../../llm/row-tables.ts";
@@ -25,6 +26,7 @@ import { type EncodedRow, RowWriter, turnsAbout } from "../data/rows.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
+import { showAnswers } from "./language-samples.ts";
 
 const dataSchema = z.strictObject({
   cache: z.string().optional(),
@@ -60,7 +62,8 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
   const corpus = await openCorpus(data.cache, vision.image_size);
   const weights = await openCheckpoint(model.visualTokenizer);
   const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch, run.threads);
-  const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), tokenizer.positions);
+  const text = await TextTokenizer.load(data.tokenizer);
+  const writer = new RowWriter(text, tokenizer.positions);
   return {
     losses: { blocks: (graph) => traceBlocks(graph, config, data) },
     async batch(step) {
@@ -75,6 +78,14 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
       );
     },
     prepare: (store, log) => seedFromTokenizer(store, config, weights, log),
+    async samples(trained, folder, step) {
+      const options = run.threads === undefined ? {} : { threads: run.threads };
+      const language = await LanguageModel.open(languageModelConfig(config), trained, options);
+      const parts = { corpus, tokenizer, writer, text, batch: data.batch, length: data.length };
+      const numbers = await showAnswers(language, parts, `${folder}/answers-${step}.md`);
+      await language.dispose();
+      return numbers;
+    },
     release: async () => {
       await tokenizer.release();
       await weights.close();

@@ -1,8 +1,7 @@
 // Training of the image tokenizer end to end: pictures and questions in, answers out, through a language model that is
 // trained along. Two uses: `quantize: false` is stage 0, with continuous features (also the continuous twin that discrete
 // codes are measured against); `quantize: true` goes on with codebooks that start at k-means centres.
-// Two auxiliary heads see to it that codes keep what matters: one draws each position's pixels from its embedding, one
-// classifies the concept of an emoji from the mean of its embeddings. Both are dropped when training ends.
+// Auxiliary heads see to it that codes keep what matters (auxiliary-heads.ts); they are dropped when training ends.
 
 import { z } from "zod";
 import { blockVocabulary, type KeyeArConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -29,12 +28,14 @@ import { poolCodes } from "../../vision/tokenizer.ts";
 import type { RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
+import { heldOutQuestions, questionKinds, take } from "../data/held-out-questions.ts";
 import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
 import { RowWriter, turnsAbout } from "../data/rows.ts";
 import { pixelError } from "../metrics.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
+import { classificationFeeds, classificationLoss, drawPixels } from "./auxiliary-heads.ts";
 
 const dataSchema = z.strictObject({
   cache: z.string().optional(),
@@ -56,7 +57,7 @@ const modelSchema = z.strictObject({
   weights: z.strictObject({
     text: z.number().min(0).default(1),
     pixels: z.number().min(0).default(1),
-    concept: z.number().min(0).default(0),
+    classes: z.number().min(0).default(0),
     codebook: z.number().min(0).default(1),
     commitment: z.number().min(0).default(0.25),
   }),
@@ -98,10 +99,6 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   };
 }
 
-/** Names under which this stage keeps what the finished model does not have. */
-const PIXEL_HEAD = "pixel_head";
-const CONCEPT_HEAD = "concept_head";
-
 interface EmbeddedPictures {
   /** [M, D] what the language model reads. */
   readonly embeddings: Tensor;
@@ -134,21 +131,6 @@ function embedPictures(graph: Graph, pixels: Tensor, layout: VisionLayout, model
     quantizerLoss: codebook.mul(model.weights.codebook).add(commitment.mul(model.weights.commitment)),
     reports: { codebookLoss: codebook, commitmentLoss: commitment },
   };
-}
-
-/** embeddings [M, D] -> pixels of each merged position [M, 4*C*p*p] */
-function drawPixels(graph: Graph, embeddings: Tensor, out: number): Tensor {
-  const p = graph.params.at(PIXEL_HEAD);
-  const hidden = linear(p.at("fc1"), embeddings, 2 * embeddings.size(-1)).geluTanh();
-  return linear(p.at("fc2"), hidden, out);
-}
-
-/** embeddings [B*M, D] -> scores of the corpus's concepts [B, C], from each picture's mean. */
-function scoreConcepts(graph: Graph, embeddings: Tensor, pictures: number, concepts: number): Tensor {
-  const D = embeddings.size(-1);
-  const p = graph.params.at(CONCEPT_HEAD);
-  const mean = embeddings.reshape([pictures, -1, D]).mean([1]);
-  return linear(p.at("fc"), layerNorm(p.at("norm"), mean, 1e-5), concepts);
 }
 
 function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayout {
@@ -197,20 +179,16 @@ function traceTokenizer(graph: Graph, model: Model, data: Data, concepts: number
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
   const drawn = drawPixels(graph, pictures.embeddings, 4 * patchWidth);
   const pixelLoss = drawn.sub(wanted).square().mean([0, 1]);
-  const conceptLosses = crossEntropy(
-    scoreConcepts(graph, pictures.embeddings, B, concepts),
-    graph.input("concepts", [B], "i32"),
-  );
-  const conceptLoss = conceptLosses.mul(graph.input("conceptWeights", [B])).sum([0]);
+  const classLoss = classificationLoss(graph, pictures.embeddings, B, concepts);
   const parts = [
     text.mul(model.weights.text),
     pixelLoss.mul(model.weights.pixels),
-    conceptLoss.mul(model.weights.concept),
+    classLoss.mul(model.weights.classes),
     ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : []),
   ];
   return {
     loss: parts.reduce((a, b) => a.add(b)),
-    reports: { textLoss: text, pixelLoss, conceptLoss, ...pictures.reports },
+    reports: { textLoss: text, pixelLoss, classLoss, ...pictures.reports },
   };
 }
 
@@ -244,22 +222,12 @@ function batchOf(items: readonly Sample[], { corpus, writer, model, data }: Batc
     items.map(({ picture }) => picture),
     vision.patch_size,
   );
-  // -1 for scenes, and for held-out concepts, which have no number.
-  const concepts = items.map(({ concept }) => (concept ? corpus.concepts.indexOf(concept.hexcode) : -1));
-  const named = concepts.filter((concept) => concept >= 0).length;
   return {
     loss: "conversation",
     tokens: B * T,
     feeds: {
       pixels,
-      concepts: i32(
-        Int32Array.from(concepts, (concept) => Math.max(concept, 0)),
-        [B],
-      ),
-      conceptWeights: f32(
-        Float32Array.from(concepts, (concept) => (concept >= 0 ? 1 / named : 0)),
-        [B],
-      ),
+      ...classificationFeeds(items, corpus.concepts),
       ids: i32(ids, [B, T]),
       rows: i32(fill(rows), [R]),
       labels: i32(fill(labels), [R]),
@@ -351,16 +319,11 @@ async function measureAnswers(weights: WeightSource, context: BatchContext): Pro
   traceTokenizer(graph, model, data, corpus.concepts.length);
   const session = await openSession(graph, weights, { outputs: ["predicted"] });
   const right: Record<string, number> = {};
-  for (const kind of ["emoji", "colour", "shape", "count"] as const) {
+  for (const kind of questionKinds) {
     let [correct, asked] = [0, 0];
-    let next = 0;
+    const questions = heldOutQuestions(corpus, kind);
     for (let start = 0; start < ASKED; start += data.batch) {
-      const items: Sample[] = [];
-      while (items.length < data.batch) {
-        const { question, ...item } = corpus.sample(kind === "emoji" ? kind : "scene", "heldOutStyle", 7, next++);
-        if (kind === "emoji") items.push(item);
-        else if (question?.about === kind) items.push({ ...item, describe: question });
-      }
+      const items = take(questions, data.batch);
       const { feeds } = batchOf(items, context, 0);
       const { predicted } = await session.run(feeds);
       const isRight = new Map<number, boolean>();

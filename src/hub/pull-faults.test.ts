@@ -1,0 +1,259 @@
+// The server misbehaves. After each failure nothing half-written has a final name, and the next pull completes it.
+
+import { afterEach, describe, expect, test } from "vitest";
+import {
+  expectNothingHalfWritten,
+  expectSnapshot,
+  modelFiles,
+  repo,
+  shard,
+  useHub,
+} from "../../test/hub-repository.ts";
+import { type Fault, HubServer, type Seen } from "../../test/hub-server.ts";
+import { pullModel } from "./pull.ts";
+import type { HubSettings } from "./settings.ts";
+
+const hub = useHub();
+const pull = (more: Partial<HubSettings> = {}) => pullModel(repo, { settings: { ...hub.settings, ...more } });
+const misbehave = (fault: (seen: Seen) => Fault | undefined) => {
+  hub.server.options = { ...hub.server.options, fault };
+};
+/** Ranges that were asked for of the first shard. */
+const ranges = () =>
+  hub.server.seen.filter(({ at, path }) => at === "store" && path === shard).map(({ range }) => range);
+const ofShard = (fault: Fault) => (seen: Seen) => (seen.at === "store" && seen.path === shard ? fault : undefined);
+
+/** The pull fails as it should, and one from a server that behaves again completes it. */
+async function expectFailure(message: RegExp, more: Partial<HubSettings> = {}): Promise<void> {
+  const error: Error = await pull(more).then(
+    () => expect.fail("it should have failed"),
+    (error: Error) => error,
+  );
+  expect(error.message).toMatch(message);
+  expect(error.message).not.toContain("\n");
+  await expectNothingHalfWritten(hub.cacheFolder);
+  hub.server.options = { repo, files: hub.server.options.files };
+  await pull();
+  await expectSnapshot(hub.cacheFolder, modelFiles);
+}
+
+describe("a connection", () => {
+  test("that is cut again and again is taken up again where it was", async () => {
+    misbehave(ofShard({ cutAfter: 30_000 }));
+    await pull();
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+    const wanted = Array.from({ length: 9 }, (_, i) => `bytes=${30_000 * (i + 1)}-`);
+    expect(ranges()).toEqual([undefined, ...wanted]);
+  });
+
+  test("that dies half-way leaves the first half for the next pull", async () => {
+    let isFirst = true;
+    misbehave(({ at, path }) => {
+      if (at !== "store" || path !== shard) return undefined;
+      const fault = isFirst ? { cutAfter: 150_000 } : { cutAfter: 0 };
+      isFirst = false;
+      return fault;
+    });
+    await expect(pull()).rejects.toThrow(`${shard}: the connection to`);
+    const [kept] = await expectNothingHalfWritten(hub.cacheFolder);
+    expect(kept).toBeGreaterThan(0);
+    hub.server.options = { repo, files: hub.server.options.files };
+    hub.server.seen.length = 0;
+    await pull();
+    expect(ranges()).toEqual([`bytes=${kept}-`]);
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("that ends early as if that were all is taken up again", async () => {
+    misbehave((seen) => (seen.range ? undefined : ofShard({ endAfter: 1234 })(seen)));
+    await pull();
+    expect(ranges()).toEqual([undefined, "bytes=1234-"]);
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("over which nothing comes any more is given up and taken up again", async () => {
+    misbehave((seen) => (seen.range ? undefined : ofShard({ stallAfter: 5000 })(seen)));
+    await pull({ stallMs: 1000 });
+    // A machine that is busy elsewhere may be silent for so long by itself: there may be more.
+    expect(ranges()).toContain("bytes=5000-");
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("that stays silent ends with a sentence", async () => {
+    misbehave(ofShard({ stallAfter: 0 }));
+    await expectFailure(/nothing came from 127\.0\.0\.1:\d+ for 0\.2 s/, { stallMs: 200 });
+  });
+
+  test("that nobody takes ends with a sentence", async () => {
+    await hub.server.stop();
+    await expect(pull()).rejects.toThrow(/^owner\/tiny: the connection to 127\.0\.0\.1:\d+ failed \(ECONNREFUSED\)$/);
+  });
+});
+
+describe("a server that", () => {
+  test("sends wrong bytes once is asked again for all of them", async () => {
+    let count = 0;
+    misbehave((seen) => (seen.path === shard && count++ === 0 ? { isWrong: true } : undefined));
+    await pull();
+    expect(ranges()).toEqual([undefined, undefined]);
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("sends wrong bytes twice is named, and none of them are kept", async () => {
+    misbehave(ofShard({ isWrong: true }));
+    await expect(pull()).rejects.toThrow(/its hash is [0-9a-f]{64}, wanted [0-9a-f]{64}, twice/);
+    expect(await expectNothingHalfWritten(hub.cacheFolder)).not.toContain(300_000);
+    await expectFailure(/twice/);
+  });
+
+  test("sends wrong bytes of a small file is found out too", async () => {
+    misbehave(({ path }) => (path.endsWith("chat_template.jinja") ? { isWrong: true } : undefined));
+    await expectFailure(
+      /chat_template\.jinja: its hash is [0-9a-f]{40}, wanted 3b18e512dba79e4c8300dd08aeb37f8e728b8dad/,
+    );
+  });
+
+  test("ignores ranges gets the file whole all the same", async () => {
+    let count = 0;
+    misbehave((seen) =>
+      seen.path === shard ? { ignoresRange: true, ...(count++ === 0 && { cutAfter: 200_000 }) } : undefined,
+    );
+    await pull();
+    expect(ranges()).toHaveLength(2);
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("sends another range than was asked for is refused", async () => {
+    misbehave((seen) =>
+      seen.range ? { headers: { "Content-Range": "bytes 0-299999/300000" } } : ofShard({ cutAfter: 9999 })(seen),
+    );
+    await expectFailure(/sends another range than was asked for/);
+  });
+
+  test("has a file of another size than it listed is refused", async () => {
+    misbehave((seen) =>
+      seen.range
+        ? { headers: { "Content-Range": `${seen.range.replace("=", " ")}9/777` } }
+        : ofShard({ cutAfter: 9999 })(seen),
+    );
+    await expectFailure(/sends 777 bytes, the listing says 300000/);
+  });
+
+  test("sends a login page in a file's place is refused", async () => {
+    misbehave(ofShard({ body: "<html>Please log in</html>", headers: { "Content-Type": "text/html" } }));
+    await expectFailure(/sends \d+ bytes, the listing says 300000\. Does a proxy or a login page/);
+  });
+
+  test("sends a login page in the listing's place is refused", async () => {
+    misbehave(({ at }) => (at === "api" ? { body: "<html>Please log in</html>" } : undefined));
+    await expectFailure(/cannot read the answer of http/);
+  });
+
+  test("sends more than there is is refused", async () => {
+    misbehave(ofShard({ extraBytes: 10 }));
+    await expectFailure(/sends more bytes, the listing says 300000/);
+  });
+
+  test("is busy is asked again, not before it said", async () => {
+    const times: number[] = [];
+    misbehave(({ at, path }) => {
+      if (at !== "api" || !path.includes("/tree/")) return undefined;
+      times.push(performance.now());
+      return times.length === 1 ? { status: 429, headers: { "Retry-After": "1" } } : undefined;
+    });
+    await pull();
+    expect(times[1]! - times[0]!).toBeGreaterThan(900);
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("stays busy ends with a sentence", async () => {
+    misbehave(({ at }) => (at === "api" ? { status: 503 } : undefined));
+    await expectFailure(/^owner\/tiny: 127\.0\.0\.1:\d+ answers with status 503$/);
+  });
+
+  test("refuses a signed address is asked for a new one", async () => {
+    let count = 0;
+    misbehave((seen) =>
+      count++ === 0 || seen.at !== "store" ? undefined : count < 9 ? ofShard({ status: 403 })(seen) : undefined,
+    );
+    await pull();
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("redirects without end is refused", async () => {
+    misbehave(({ at, path }) => (at === "file" && path.endsWith(shard) ? { redirect: path } : undefined));
+    await expectFailure(
+      /model-00001-of-00002\.safetensors: the connection to 127\.0\.0\.1:\d+ failed \(redirect count exceeded\)/,
+    );
+  });
+
+  test.each([
+    [
+      { status: 404, headers: { "X-Error-Code": "RepoNotFound" } },
+      /there is no such repository at .* \(status 404\); if it is private, set HF_TOKEN/,
+    ],
+    [{ status: 404, headers: { "X-Error-Code": "RevisionNotFound" } }, /there is no such revision/],
+    [{ status: 401, headers: { "X-Error-Code": "GatedRepo" } }, /access must be asked for on its page at http/],
+    [{ status: 418 }, /answers with status 418/],
+  ] as const)("answers with %j is not asked again", async (fault, message) => {
+    misbehave(({ at }) => (at === "api" ? fault : undefined));
+    await expect(pull()).rejects.toThrow(message);
+    expect(hub.server.seen).toHaveLength(1);
+  });
+
+  test("lacks a file that it lists is refused", async () => {
+    const { "tokenizer.json": _, ...files } = hub.server.options.files;
+    const entries = [{ type: "file", path: "tokenizer.json", size: 2, oid: "0".repeat(40) }];
+    hub.server.options = { ...hub.server.options, files, entries };
+    await expect(pull()).rejects.toThrow(/^tokenizer\.json: there is no such file at 127\.0\.0\.1/);
+  });
+});
+
+describe("the token", () => {
+  const token = "secret-of-a-mirror";
+  let stranger: HubServer | undefined;
+  afterEach(async () => {
+    await stranger?.stop();
+    stranger = undefined;
+  });
+
+  test("is sent to the Hub and to no store behind it", async () => {
+    hub.server.options = { ...hub.server.options, token };
+    await expect(pull()).rejects.toThrow("if it is private, set HF_TOKEN to a token that may read it");
+    await expect(pull({ token: "wrong" })).rejects.toThrow("check that the token in HF_TOKEN may read it");
+    hub.server.seen.length = 0;
+    await pull({ token });
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+    for (const { at, authorization } of hub.server.seen)
+      expect(authorization, at).toBe(at === "store" ? undefined : `Bearer ${token}`);
+    expect(hub.server.count("store")).toBeGreaterThan(0);
+  });
+
+  test("is not sent where the listing's next page leads to another host", async () => {
+    stranger = await HubServer.start(hub.server.options);
+    const nextPage = `${stranger.endpoint}/api/models/${repo}/tree/${stranger.commit}?cursor=2`;
+    hub.server.options = { ...hub.server.options, token, nextPage };
+    await pull({ token });
+    expect(stranger.seen.length).toBeGreaterThan(0);
+    for (const { authorization } of stranger.seen) expect(authorization).toBeUndefined();
+  });
+
+  test("is not sent where a file is redirected to another host that redirects on", async () => {
+    stranger = await HubServer.start(hub.server.options);
+    const { store } = hub.server;
+    const strange = stranger;
+    strange.options = { ...strange.options, fault: () => ({ redirect: `${store}/${shard}` }) };
+    hub.server.options = {
+      ...hub.server.options,
+      token,
+      fault: ({ at, path }) =>
+        at === "file" && path.endsWith(shard) ? { redirect: `${strange.endpoint}/x` } : undefined,
+    };
+    await pull({ token });
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+    expect(strange.seen.map(({ authorization }) => authorization)).toEqual([undefined]);
+    expect(hub.server.seen.filter(({ at }) => at === "store").every((seen) => seen.authorization === undefined)).toBe(
+      true,
+    );
+  });
+});

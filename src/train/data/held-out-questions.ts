@@ -1,0 +1,26 @@
+// Questions about held-out pictures, for the numbers that are looked at while a model trains. eval/ measures finished models.
+
+import type { Corpus, Sample } from "./corpus.ts";
+
+export const questionKinds = ["emoji", "colour", "shape", "count"] as const;
+export type QuestionKind = (typeof questionKinds)[number];
+
+/** Far from the seeds of training configs; held-out splits share no draw with training anyway. */
+const SEED = 7;
+
+/**
+ * Samples that are asked one thing, `describe`: what an emoji in the held-out style is, or a colour, shape or number of a fresh
+ * scene. The same ones each time, without end.
+ */
+export function* heldOutQuestions(corpus: Corpus, kind: QuestionKind): Generator<Sample, never, void> {
+  for (let index = 0; ; index++) {
+    const { question, ...sample } = corpus.sample(kind === "emoji" ? kind : "scene", "heldOutStyle", SEED, index);
+    if (kind === "emoji") yield sample;
+    else if (question?.about === kind) yield { ...sample, describe: question };
+  }
+}
+
+/** The next `n` of a generator. */
+export function take<T>(source: Generator<T, never, void>, n: number): T[] {
+  return Array.from({ length: n }, () => source.next().value);
+}

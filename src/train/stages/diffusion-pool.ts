@@ -1,0 +1,217 @@
+// What the frozen models (image tokenizer, language model, autoencoder) say about pictures: computed once, before the
+// diffusion transformer trains on it.
+
+import { z } from "zod";
+import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { encode } from "../../detokenizer/autoencoder.ts";
+import { parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
+import type { Picture } from "../../image/picture.ts";
+import { planesOf } from "../../image/planes.ts";
+import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
+import { readBlocks } from "../../llm/model.ts";
+import { rowTables } from "../../llm/row-tables.ts";
+import { counterRandom } from "../../random/counter.ts";
+import { f32, i32 } from "../../runtime/host-tensor.ts";
+import { openSession, type Session } from "../../runtime/session.ts";
+import { blockInputs, expandRow } from "../../sequence/blocks.ts";
+import { idsFromCodes } from "../../sequence/ids.ts";
+import { Graph } from "../../tensor/graph.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { TextTokenizer } from "../../text/tokenizer.ts";
+import { BatchTokenizer } from "../batch-tokenizer.ts";
+import { type Corpus, openCorpus } from "../data/corpus.ts";
+import { RowWriter } from "../data/rows.ts";
+import type { Split } from "../data/split.ts";
+
+export const dataSchema = z.strictObject({
+  cache: z.string().optional(),
+  /** Folder of tokenizer.json. */
+  tokenizer: z.string(),
+  /** Pictures whose codes, hidden states and latents are computed before training. */
+  pool: z.int().min(1),
+  batch: z.int().min(1),
+  /** Share of drawn scenes; the rest is emoji. */
+  scenes: z.number().min(0).max(1),
+  /** Share of batches conditioned on hidden states; the others on code embeddings. */
+  hidden: z.number().min(0).max(1),
+});
+
+export const modelSchema = z.strictObject({
+  /** SanaConfig. */
+  config: z.record(z.string(), z.unknown()),
+  autoencoder: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: z.string() }),
+  languageModel: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: z.string() }),
+  visualTokenizer: z.string(),
+  flowShift: z.number().positive().default(3),
+});
+
+export type DiffusionData = z.infer<typeof dataSchema>;
+export type DiffusionModel = z.infer<typeof modelSchema>;
+
+/** What is known of one picture: [positions, C], [positions + 2, D] and [Z, h, w], flat. */
+export interface PoolItem {
+  readonly picture: Picture;
+  readonly codes: Float32Array;
+  readonly hidden: Float32Array;
+  readonly latents: Float32Array;
+}
+
+/** Pictures that the frozen models read at a time. */
+export const FROZEN_BATCH = 16;
+
+interface FrozenParts {
+  readonly corpus: Corpus;
+  readonly tokenizer: BatchTokenizer;
+  readonly writer: RowWriter;
+  readonly latents: Session;
+  readonly trunk: Session;
+  readonly sources: readonly Checkpoint[];
+  readonly data: DiffusionData;
+  /** Blocks of a row. */
+  readonly length: number;
+}
+
+/** The frozen models together. */
+export class FrozenModels {
+  readonly grid: readonly [number, number];
+  readonly ar: KeyeArConfig;
+  readonly #parts: FrozenParts;
+
+  private constructor(grid: readonly [number, number], ar: KeyeArConfig, parts: FrozenParts) {
+    this.grid = grid;
+    this.ar = ar;
+    this.#parts = parts;
+  }
+
+  static async open(model: DiffusionModel, data: DiffusionData, threads: number | undefined): Promise<FrozenModels> {
+    const options = threads === undefined ? {} : { threads };
+    const ar = parseKeyeArConfig(model.languageModel.config);
+    const config = parseAutoencoderConfig(model.autoencoder.config);
+    const side = ar.tokenizer_config.vision_config.image_size;
+    const sources = await Promise.all(
+      [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) =>
+        openCheckpoint(path),
+      ),
+    );
+    const tokenizer = await BatchTokenizer.open(ar.tokenizer_config, sources[0]!, FROZEN_BATCH, threads);
+    const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), tokenizer.positions);
+    const length = tokenizer.positions + ROOM_FOR_PROMPT;
+
+    const pixels = new Graph();
+    const latents = encode(
+      pixels.params,
+      pixels.input("pixels", [FROZEN_BATCH, config.inChannels, side, side]),
+      config,
+    );
+    pixels.output("latents", latents.mul(config.scalingFactor));
+    const blocks = new Graph();
+    blocks.output("hidden", traceHidden(blocks, ar, length, tokenizer.positions + 2));
+    const grid = [side / pixelsPerLatent(config), side / pixelsPerLatent(config)] as const;
+    return new FrozenModels(grid, ar, {
+      corpus: await openCorpus(data.cache, side),
+      tokenizer,
+      writer,
+      latents: await openSession(pixels, sources[2]!, options),
+      trunk: await openSession(blocks, sources[1]!, options),
+      sources,
+      data,
+      length,
+    });
+  }
+
+  /** Items start .. start + FROZEN_BATCH - 1 of the pool. */
+  async describe(seed: number, start: number, split: Split = "train"): Promise<PoolItem[]> {
+    const { corpus, tokenizer, writer, latents: autoencoder, trunk, data, length } = this.#parts;
+    const random = counterRandom(seed, "pool");
+    const samples = Array.from({ length: FROZEN_BATCH }, (_, i) =>
+      corpus.sample(random.uniform(start + i) < data.scenes ? "scene" : "emoji", split, seed, start + i),
+    );
+    const pictures = samples.map(({ picture }) => picture);
+    const { codes, embeddings } = await tokenizer.embed(pictures);
+    const { latents } = await autoencoder.run({ pixels: planesOf(pictures) });
+
+    const vocabulary = blockVocabulary(this.ar.qwen_config);
+    const N = vocabulary.codesPerPatch;
+    const M = tokenizer.positions;
+    const index = new Int32Array(FROZEN_BATCH * length * N);
+    const weight = new Float32Array(index.length);
+    const places = new Int32Array(FROZEN_BATCH * (M + 2));
+    samples.forEach(({ prompt }, b) => {
+      const row = writer.imagining(prompt);
+      const ids = Int32Array.from({ length }, (_, t) => row.ids[t] ?? writer.padId);
+      const first = ids.indexOf(vocabulary.visionStart);
+      if (first + M + 2 > length) throw new Error(`the prompt "${prompt}" has more than ${ROOM_FOR_PROMPT - 2} tokens`);
+      const inputs = blockInputs(
+        expandRow(ids, idsFromCodes(codes.subarray(b * M * N, (b + 1) * M * N), vocabulary), vocabulary),
+        vocabulary,
+      );
+      index.set(inputs.index, b * length * N);
+      weight.set(inputs.weight, b * length * N);
+      for (let k = 0; k < M + 2; k++) places[b * (M + 2) + k] = b * length + first + k;
+    });
+    const shape = [FROZEN_BATCH, length, N];
+    const { hidden } = await trunk.run({
+      index: i32(index, shape),
+      weight: f32(weight, shape),
+      places: i32(places, [places.length]),
+    });
+    return pictures.map((picture, b) => ({
+      picture,
+      codes: part(embeddings, b),
+      hidden: part(hidden!.data as Float32Array, b),
+      latents: part(latents!.data as Float32Array, b),
+    }));
+  }
+
+  async release(): Promise<void> {
+    const { tokenizer, latents, trunk, sources } = this.#parts;
+    await Promise.all([
+      tokenizer.release(),
+      latents.release(),
+      trunk.release(),
+      ...sources.map((source) => source.close()),
+    ]);
+  }
+}
+
+/** Tokens around a picture in a request, its end mark included. */
+const ROOM_FOR_PROMPT = 36;
+
+function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: number): Tensor {
+  const language = languageModelConfig(ar);
+  const { qwen } = language;
+  const shape = [FROZEN_BATCH, T, qwen.n_q_tokens];
+  const { decoded } = readBlocks(
+    graph.params,
+    {
+      index: graph.input("index", shape, "i32"),
+      weight: graph.input("weight", shape),
+      ...rowTables(graph, T, qwen),
+    },
+    language,
+  );
+  const places = graph.input("places", [FROZEN_BATCH * perPicture], "i32");
+  return decoded.hidden
+    .at(-1)!
+    .reshape([FROZEN_BATCH * T, qwen.embed_dim])
+    .gather(places);
+}
+
+function part(all: Float32Array, b: number): Float32Array {
+  const size = all.length / FROZEN_BATCH;
+  return all.slice(b * size, (b + 1) * size);
+}
+
+/** The latents' standard deviation should be near 1: the scaling factor is there for that. */
+export function describeSpread(pool: readonly PoolItem[]): string {
+  let [sum, squares, count] = [0, 0, 0];
+  for (const { latents } of pool) {
+    for (const value of latents) {
+      sum += value;
+      squares += value * value;
+      count++;
+    }
+  }
+  const mean = sum / count;
+  return `latents: mean ${mean.toFixed(3)}, standard deviation ${Math.sqrt(squares / count - mean * mean).toFixed(3)}`;
+}

@@ -1,0 +1,61 @@
+// What the diffusion transformer draws while it trains: held-out pictures, from their codes and from hidden states.
+
+import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { type DitConfig, parseAutoencoderConfig } from "../../detokenizer/config.ts";
+import { Detokenizer } from "../../detokenizer/detokenizer.ts";
+import type { WeightSource } from "../../runtime/session.ts";
+import { writeContactSheet } from "../contact-sheet.ts";
+import { pixelError } from "../metrics.ts";
+import type { DiffusionModel, PoolItem } from "./diffusion-pool.ts";
+
+export interface Drawer {
+  readonly transformer: WeightSource;
+  readonly config: DitConfig;
+  readonly autoencoder: DiffusionModel["autoencoder"];
+  readonly grid: readonly [number, number];
+}
+
+/** Steps of the sampler for what is shown while training. */
+const SHOWN_STEPS = { codes: 4, hidden: 12 } as const;
+
+/** Held-out pictures beside what is drawn from their codes and from the hidden states at them; returns the PSNR of both. */
+export async function showDrawings(
+  items: readonly PoolItem[],
+  { transformer, config, autoencoder, grid }: Drawer,
+  path: string,
+): Promise<Record<string, number>> {
+  const decoder = await openCheckpoint(autoencoder.weights);
+  const detokenizer = await Detokenizer.open(
+    {
+      transformer: { config, weights: transformer },
+      autoencoder: { config: parseAutoencoderConfig(autoencoder.config), weights: decoder },
+    },
+    { positions: "raster", latentGrid: grid },
+  );
+  const draw = (kind: keyof typeof SHOWN_STEPS) =>
+    mapInOrder(items, (item, seed) =>
+      detokenizer.detokenize(
+        { condition: item[kind], isConnected: kind === "codes", codeGrid: grid },
+        { seed, steps: SHOWN_STEPS[kind] },
+      ),
+    );
+  const drawn = { codes: await draw("codes"), hidden: await draw("hidden") };
+  await detokenizer.dispose();
+  await decoder.close();
+  const originals = items.map(({ picture }) => picture);
+  await writeContactSheet(
+    path,
+    originals.flatMap((picture, i) => [picture, drawn.codes[i]!, drawn.hidden[i]!]),
+    6,
+  );
+  return {
+    psnrFromCodes: pixelError(originals, drawn.codes).psnr,
+    psnrFromHidden: pixelError(originals, drawn.hidden).psnr,
+  };
+}
+
+async function mapInOrder<T, R>(items: readonly T[], visit: (item: T, index: number) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (const [index, item] of items.entries()) results.push(await visit(item, index));
+  return results;
+}
