@@ -13,7 +13,7 @@ import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
-import { PrefixCache } from "./llm/prefix-cache.ts";
+import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
 import { type ModelFolder, openModelFolder } from "./model-folder.ts";
@@ -75,12 +75,12 @@ export class Kelix {
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions, promptCacheBytes: number) {
+  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions, cacheBytes?: number) {
     this.#folder = folder;
     this.#text = text;
     this.#options = options;
-    this.#promptCacheBytes = promptCacheBytes;
-    this.#codes = new CodeCache(promptCacheBytes > 0 ? MAX_REMEMBERED_PICTURES : 0);
+    this.#promptCacheBytes = cacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#codes = new CodeCache(cacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
   }
 
   /**
@@ -92,7 +92,7 @@ export class Kelix {
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { device, threads, signal, onProgress, onWarning } = options;
-    const promptCacheBytes = readPromptCache(options);
+    const cacheBytes = readPromptCache(options);
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
@@ -104,7 +104,7 @@ export class Kelix {
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) }, promptCacheBytes);
+      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) }, cacheBytes);
     } catch (error) {
       await folder.close();
       throw error;

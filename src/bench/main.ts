@@ -9,6 +9,7 @@ import type { SessionOptions } from "../runtime/session.ts";
 import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressive.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { decodingComparisons } from "./decoding/comparison.ts";
+import { guessing } from "./decoding/guess.ts";
 import { secondQuestion, secondQuestionAtSize } from "./decoding/second-question.ts";
 import { visualBlock } from "./decoding/visual-block.ts";
 import { diffusionTraining } from "./diffusion.ts";
@@ -25,7 +26,13 @@ const benchmarks: readonly Benchmark[] = [
   diffusionTraining,
   autoregressiveGeneration,
 ];
-const experiments: readonly Experiment[] = [...decodingComparisons, visualBlock, secondQuestion, secondQuestionAtSize];
+const experiments: readonly Experiment[] = [
+  ...decodingComparisons,
+  ...guessing,
+  visualBlock,
+  secondQuestion,
+  secondQuestionAtSize,
+];
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
 
 const DEFAULT_RUNS = 9;

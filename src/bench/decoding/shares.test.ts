@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { guessing } from "./guess.ts";
 import { secondQuestionAtSize } from "./second-question.ts";
 import { outputShare, visualBlock } from "./visual-block.ts";
 
@@ -35,6 +36,12 @@ test("a visual block meets the rows of its books and of vision_end, or all rows 
   expect(result).toMatchObject({ outputRows: 8 * 96 + 1, allRows: { outputRows: 8 * (2048 + 768) } });
   expect(result.outputShare as number).toBeGreaterThan(0);
   expect(result.outputShare as number).toBeLessThan(1);
+});
+
+test("steps of several blocks are counted in steps of one", async () => {
+  const { costInSteps } = (await guessing[0]!.report(settings, () => {})) as { costInSteps: Record<string, number> };
+  expect(Object.keys(costInSteps)).toEqual(["1", "2", "3", "5", "9"]);
+  expect(costInSteps["1"]).toBe(1);
 });
 
 test("a second question is timed beside its first", async () => {
