@@ -67,7 +67,7 @@ async function predict(name: string, codes: readonly ImageCodes[]) {
   const vocabulary = blockVocabulary(folder.ar.qwen_config);
   const slotsPerBlock = vocabulary.codesPerPatch + 1;
   const tokenize = () => Promise.reject(new Error("only codes are compared"));
-  const reader = { text, vocabulary, room: folder.ar.qwen_config.max_seq_len, tokenize, check: () => undefined };
+  const reader = { text, vocabulary, room: folder.ar.qwen_config.max_seq_len, tokenize, check: async () => undefined };
   const result = { text: [] as Float32Array[], losses: [] as number[], slots: [] as Float32Array[] };
   for (const [i, image] of codes.entries()) {
     const content = [

@@ -13,7 +13,7 @@ import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
-import { PrefixCache } from "./llm/prefix-cache.ts";
+import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
 import { type ModelFolder, openModelFolder } from "./model-folder.ts";
@@ -79,13 +79,13 @@ export class Kelix {
 
   private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions) {
     const { device, threads, ignoreMemory = false } = options;
-    const promptCacheBytes = readPromptCache(options);
+    const cacheBytes = readPromptCache(options);
     this.#folder = folder;
     this.#text = text;
     this.#options = { ...(device && { device }), ...(threads && { threads }) };
-    this.#promptCacheBytes = promptCacheBytes;
     this.#ignoreMemory = ignoreMemory;
-    this.#codes = new CodeCache(promptCacheBytes > 0 ? MAX_REMEMBERED_PICTURES : 0);
+    this.#promptCacheBytes = cacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#codes = new CodeCache(cacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
   }
 
   /**

@@ -18,8 +18,8 @@ export interface LoadOptions extends PartFolders {
   /** Threads of one operation. */
   readonly threads?: number;
   /**
-   * Memory for what was read before, 512 MiB if absent: the next turn of a conversation, or another question to the same
-   * picture, then pays only for what is new. With 0 nothing is kept.
+   * Memory for what was read before: the next turn of a conversation, or another question to the same picture, then pays
+   * only for what is new. 512 MiB, or less for small models, if absent; with 0 nothing is kept.
    */
   readonly promptCacheBytes?: number;
   readonly onProgress?: (progress: Progress) => void;
@@ -88,8 +88,6 @@ const MAX_PICTURES = 64;
 const MAX_NEW_TOKENS = 1_000_000;
 const MAX_TOP_K = 4_194_304;
 const DEFAULT_NEW_TOKENS = 256;
-/** Some 1,800 positions of the released model, whose keys and values take 288 KiB a position. */
-const DEFAULT_PROMPT_CACHE_BYTES = 2 ** 29;
 /** More would be wrong nearly always, and each guess costs. */
 const MAX_LOOKUP = 64;
 
@@ -129,8 +127,9 @@ export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: 
   return whole("promptLookupNumTokens", promptLookupNumTokens ?? prompt_lookup_num_tokens ?? 0, 0, MAX_LOOKUP);
 }
 
-/** How much memory is for what was read before. */
-export function readPromptCache({ promptCacheBytes = DEFAULT_PROMPT_CACHE_BYTES }: LoadOptions): number {
+/** How much memory is for what was read before; undefined where that is left to the model. */
+export function readPromptCache({ promptCacheBytes }: LoadOptions): number | undefined {
+  if (promptCacheBytes === undefined) return undefined;
   return whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER);
 }
 

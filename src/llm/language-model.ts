@@ -69,7 +69,7 @@ export const BLOCKS_PER_RUN = 256;
 export interface ReadOptions {
   /** Between runs an abort throws its reason; what was read until then stays. */
   readonly signal?: AbortSignal | undefined;
-  readonly blocksPerRun?: number;
+  readonly blocksPerRun?: number | undefined;
 }
 
 /** One row of blocks being read and written. */
