@@ -6,8 +6,7 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { DetokenizerPool } from "./detokenizer/detokenizer-pool.ts";
-import { chooseDetokenizer, type DetokenizerChoice } from "./detokenizer-choice.ts";
+import { chooseDetokenizer } from "./detokenizer-choice.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
@@ -25,15 +24,17 @@ import {
   type DrawOptions,
   type ImagineOptions,
   type LoadOptions,
+  type MemoryLimits,
   readCount,
   readDrawing,
   readLookup,
+  readMemoryLimits,
   readNewTokens,
-  readPromptCache,
   readSampling,
   type WorkOptions,
 } from "./options.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
+import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
@@ -70,17 +71,20 @@ export class Kelix {
   readonly #promptCacheBytes: number;
   readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
-  readonly #detokenizers = new Map<Checkpoint, DetokenizerPool>();
+  /** The sessions of what draws pictures. */
+  readonly #drawing: SessionCache;
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions, promptCacheBytes: number) {
+  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions, limits: MemoryLimits) {
+    const { promptCacheBytes, drawingBytes } = limits;
     this.#folder = folder;
     this.#text = text;
     this.#options = options;
     this.#promptCacheBytes = promptCacheBytes;
     this.#codes = new CodeCache(promptCacheBytes > 0 ? MAX_REMEMBERED_PICTURES : 0);
+    this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
   }
 
   /**
@@ -92,7 +96,7 @@ export class Kelix {
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { device, threads, signal, onProgress, onWarning } = options;
-    const promptCacheBytes = readPromptCache(options);
+    const limits = readMemoryLimits(options);
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
@@ -104,7 +108,7 @@ export class Kelix {
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) }, promptCacheBytes);
+      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) }, limits);
     } catch (error) {
       await folder.close();
       throw error;
@@ -199,8 +203,7 @@ export class Kelix {
     this.#isDisposed = true;
     const language = this.#language?.then(({ model }) => model);
     const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
-    const pools = [...this.#detokenizers.values()];
-    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), ...pools.map((pool) => pool.dispose())]);
+    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
     await this.#folder.close();
   }
 
@@ -265,30 +268,25 @@ export class Kelix {
     return { ...picture, codes: { grid, codes, width, height }, seed: drawing.seed };
   }
 
-  #draw(source: Source, request: DetokenizeRequest, drawing: Drawing, options: DrawOptions): Promise<Picture> {
-    const { signal, onPreview, onProgress } = options;
-    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid);
-    return this.#poolOf(choice).use(choice.settings.latentGrid, (detokenizer) =>
-      detokenizer.detokenize(request, {
-        ...drawing,
-        signal,
-        async onStep({ step, steps, preview }) {
-          onProgress?.({ task: "draw", done: step, total: steps });
-          if (step < steps) await onPreview?.(await preview());
-        },
-      }),
-    );
-  }
-
-  /** The opened detokenizers of one transformer, by the size of their latents. */
-  #poolOf(choice: DetokenizerChoice): DetokenizerPool {
-    const { weights } = choice.transformer;
-    let pool = this.#detokenizers.get(weights);
-    if (!pool) {
-      pool = new DetokenizerPool((latentGrid) => this.#openDetokenizer(choice, latentGrid));
-      this.#detokenizers.set(weights, pool);
-    }
-    return pool;
+  async #draw(
+    source: Source,
+    request: DetokenizeRequest,
+    drawing: Drawing,
+    { signal, onPreview, onProgress }: DrawOptions,
+  ): Promise<Picture> {
+    this.#refuseDisposed();
+    const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    const parts = {
+      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
+      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
+    };
+    return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
+      ...drawing,
+      signal,
+      onPreview,
+      onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
+      onDecode: (done, total) => onProgress?.({ task: "decode", done, total }),
+    });
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {
@@ -311,18 +309,6 @@ export class Kelix {
       return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
     });
     return this.#language;
-  }
-
-  async #openDetokenizer(
-    { transformer, autoencoder, settings }: DetokenizerChoice,
-    latentGrid: readonly [number, number],
-  ): Promise<Detokenizer> {
-    this.#refuseDisposed();
-    const parts = {
-      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
-      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
-    };
-    return Detokenizer.open(parts, { ...settings, latentGrid }, this.#smallOptions);
   }
 
   /** A checkpoint's weights as the device reads them. */

@@ -6,9 +6,12 @@ import type { SamplingOptions } from "./llm/sampling.ts";
 import type { PartFolders } from "./model-folder.ts";
 import type { Device } from "./runtime/session.ts";
 
-/** Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler. */
+/**
+ * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
+ * parts of decoding.
+ */
 export interface Progress {
-  readonly task: "fetch" | "load" | "write" | "draw";
+  readonly task: "fetch" | "load" | "write" | "draw" | "decode";
   readonly done: number;
   readonly total: number;
 }
@@ -22,6 +25,11 @@ export interface LoadOptions extends PartFolders {
    * picture, then pays only for what is new. With 0 nothing is kept.
    */
   readonly promptCacheBytes?: number;
+  /**
+   * Memory that the networks which draw pictures may hold together, 8 GiB if absent. A large model's networks take turns in it, and
+   * with less than 7.4 GB (the released transformer at 1024 pixels) weights in bf16 are widened at each step, which takes longer.
+   */
+  readonly drawingBytes?: number;
   readonly onProgress?: (progress: Progress) => void;
   /** Told in a sentence what is odd about the model but does not keep it from running. */
   readonly onWarning?: (message: string) => void;
@@ -87,6 +95,8 @@ const MAX_NEW_TOKENS = 1_000_000;
 const MAX_TOP_K = 4_194_304;
 const DEFAULT_NEW_TOKENS = 256;
 /** Some 1,800 positions of the released model, whose keys and values take 288 KiB a position. */
+/** The released transformer in float32 at 1024 pixels, beside a language model of 8 billion weights in 4 bits, within 24 GB. */
+const DEFAULT_DRAWING_BYTES = 8 * 2 ** 30;
 const DEFAULT_PROMPT_CACHE_BYTES = 2 ** 29;
 /** More would be wrong nearly always, and each guess costs. */
 const MAX_LOOKUP = 64;
@@ -127,10 +137,16 @@ export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: 
   return whole("promptLookupNumTokens", promptLookupNumTokens ?? prompt_lookup_num_tokens ?? 0, 0, MAX_LOOKUP);
 }
 
-/** How much memory is for what was read before. */
-export function readPromptCache({ promptCacheBytes = DEFAULT_PROMPT_CACHE_BYTES }: LoadOptions): number {
-  return whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER);
+/** The checked limits on what stays in memory. */
+export function readMemoryLimits(options: LoadOptions): MemoryLimits {
+  const { promptCacheBytes = DEFAULT_PROMPT_CACHE_BYTES, drawingBytes = DEFAULT_DRAWING_BYTES } = options;
+  return {
+    promptCacheBytes: whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER),
+    drawingBytes: whole("drawingBytes", drawingBytes, 0, Number.MAX_SAFE_INTEGER),
+  };
 }
+
+export type MemoryLimits = Readonly<Record<"promptCacheBytes" | "drawingBytes", number>>;
 
 /** How many pictures are wanted. */
 export function readCount({ n }: ImagineOptions): number {
