@@ -6,8 +6,7 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { DetokenizerPool } from "./detokenizer/detokenizer-pool.ts";
-import { canDraw, chooseDetokenizer, type DetokenizerChoice } from "./detokenizer-choice.ts";
+import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
@@ -28,13 +27,14 @@ import {
   readCount,
   readDrawing,
   readLookup,
+  readMemoryLimits,
   readNewTokens,
-  readPromptCache,
   readSampling,
   type WorkOptions,
 } from "./options.ts";
-import { checkAnswerFits, checkDrawingFits } from "./plan/memory-check.ts";
+import { checkDrawingFits, chooseWidening } from "./plan/memory-check.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
+import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
@@ -72,20 +72,24 @@ export class Kelix {
   readonly #ignoreMemory: boolean;
   readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
-  readonly #detokenizers = new DetokenizerPool();
+  /** The sessions of what draws pictures. */
+  readonly #drawing: SessionCache;
+  /** What was found to fit into memory: sources and grids. */
+  readonly #checkedSizes = new Set<string>();
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions) {
-    const { device, threads, ignoreMemory = false } = options;
-    const cacheBytes = readPromptCache(options);
+  private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions & Pick<SessionOptions, "widening">) {
+    const { device, threads, widening, ignoreMemory = false } = options;
+    const { promptCacheBytes, drawingBytes } = readMemoryLimits(options);
     this.#folder = folder;
     this.#text = text;
-    this.#options = { ...(device && { device }), ...(threads && { threads }) };
+    this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
     this.#ignoreMemory = ignoreMemory;
-    this.#promptCacheBytes = cacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
-    this.#codes = new CodeCache(cacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
+    this.#promptCacheBytes = promptCacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
+    this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
   }
 
   /**
@@ -97,7 +101,7 @@ export class Kelix {
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { signal, onProgress, onWarning } = options;
-    readPromptCache(options); // refuses before any work is done
+    readMemoryLimits(options); // refuses before any work is done
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
@@ -105,12 +109,12 @@ export class Kelix {
     });
     try {
       checkModel(folder);
-      if (!options.ignoreMemory) await checkAnswerFits(folder);
+      const widening = await chooseWidening(folder, options.ignoreMemory ?? false);
       await warnOfTwoOutputs(folder.weights, onWarning);
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, options);
+      return new Kelix(folder, text, { ...options, widening });
     } catch (error) {
       await folder.close();
       throw error;
@@ -204,7 +208,7 @@ export class Kelix {
     this.#isDisposed = true;
     const language = this.#language?.then(({ model }) => model);
     const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
-    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#detokenizers.dispose()]);
+    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
     await this.#folder.close();
   }
 
@@ -268,24 +272,34 @@ export class Kelix {
     return { ...picture, codes: { grid, codes, width, height }, seed: drawing.seed };
   }
 
-  #draw(source: Source, request: DetokenizeRequest, drawing: Drawing, options: DrawOptions): Promise<Picture> {
-    const { signal, onPreview, onProgress } = options;
-    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid);
-    const key = `${choice.transformer.folder} ${choice.settings.latentGrid}`;
-    const open = async () => {
-      if (!this.#ignoreMemory) await checkDrawingFits(this.#folder, source, request.codeGrid);
-      return this.#openDetokenizer(choice);
+  async #draw(
+    source: Source,
+    request: DetokenizeRequest,
+    drawing: Drawing,
+    { signal, onPreview, onProgress }: DrawOptions,
+  ): Promise<Picture> {
+    this.#refuseDisposed();
+    const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    if (!this.#ignoreMemory) await this.#checkDrawing(source, request.codeGrid);
+    const parts = {
+      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
+      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
-    return this.#detokenizers.use(key, open, (detokenizer) =>
-      detokenizer.detokenize(request, {
-        ...drawing,
-        signal,
-        async onStep({ step, steps, preview }) {
-          onProgress?.({ task: "draw", done: step, total: steps });
-          if (step < steps) await onPreview?.(await preview());
-        },
-      }),
-    );
+    return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
+      ...drawing,
+      signal,
+      onPreview,
+      onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
+      onDecode: (done, total) => onProgress?.({ task: "decode", done, total }),
+    });
+  }
+
+  /** Refuses, the first time that a size is drawn, what cannot fit into memory. */
+  async #checkDrawing(source: Source, codeGrid: readonly [number, number]): Promise<void> {
+    const key = `${source} ${codeGrid}`;
+    if (this.#checkedSizes.has(key)) return;
+    await checkDrawingFits(this.#folder, source, codeGrid, this.#drawing.limitBytes);
+    this.#checkedSizes.add(key);
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {
@@ -308,15 +322,6 @@ export class Kelix {
       return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
     });
     return this.#language;
-  }
-
-  async #openDetokenizer({ transformer, autoencoder, settings }: DetokenizerChoice): Promise<Detokenizer> {
-    this.#refuseDisposed();
-    const parts = {
-      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
-      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
-    };
-    return Detokenizer.open(parts, settings, this.#smallOptions);
   }
 
   /** A checkpoint's weights as the device reads them. */

@@ -6,9 +6,12 @@ import type { SamplingOptions } from "./llm/sampling.ts";
 import type { PartFolders } from "./model-folder.ts";
 import type { Device } from "./runtime/session.ts";
 
-/** Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler. */
+/**
+ * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
+ * parts of decoding.
+ */
 export interface Progress {
-  readonly task: "fetch" | "load" | "write" | "draw";
+  readonly task: "fetch" | "load" | "write" | "draw" | "decode";
   readonly done: number;
   readonly total: number;
 }
@@ -22,6 +25,11 @@ export interface LoadOptions extends PartFolders {
    * only for what is new. 512 MiB, or less for small models, if absent; with 0 nothing is kept.
    */
   readonly promptCacheBytes?: number;
+  /**
+   * Memory that the networks which draw pictures may hold together, 8 GiB if absent. A large model's networks take turns in it, and
+   * with less than 7.4 GB (the released transformer at 1024 pixels) weights in bf16 are widened at each step, which takes longer.
+   */
+  readonly drawingBytes?: number;
   readonly onProgress?: (progress: Progress) => void;
   /** Loads even what does not fit into the memory that is available. */
   readonly ignoreMemory?: boolean;
@@ -88,6 +96,8 @@ const MAX_PICTURES = 64;
 const MAX_NEW_TOKENS = 1_000_000;
 const MAX_TOP_K = 4_194_304;
 const DEFAULT_NEW_TOKENS = 256;
+/** The released transformer in float32 at 1024 pixels, beside a language model of 8 billion weights in 4 bits, within 24 GB. */
+export const DEFAULT_DRAWING_BYTES = 8 * 2 ** 30;
 /** More would be wrong nearly always, and each guess costs. */
 const MAX_LOOKUP = 64;
 
@@ -127,10 +137,21 @@ export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: 
   return whole("promptLookupNumTokens", promptLookupNumTokens ?? prompt_lookup_num_tokens ?? 0, 0, MAX_LOOKUP);
 }
 
-/** How much memory is for what was read before; undefined where that is left to the model. */
-export function readPromptCache({ promptCacheBytes }: LoadOptions): number | undefined {
-  if (promptCacheBytes === undefined) return undefined;
-  return whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER);
+/** The checked limits on what stays in memory; the prompt cache's is left to the model where it is not given. */
+export function readMemoryLimits({
+  promptCacheBytes,
+  drawingBytes = DEFAULT_DRAWING_BYTES,
+}: LoadOptions): MemoryLimits {
+  const bytes = (name: string, value: number) => whole(name, value, 0, Number.MAX_SAFE_INTEGER);
+  return {
+    promptCacheBytes: promptCacheBytes === undefined ? undefined : bytes("promptCacheBytes", promptCacheBytes),
+    drawingBytes: bytes("drawingBytes", drawingBytes),
+  };
+}
+
+export interface MemoryLimits {
+  readonly promptCacheBytes: number | undefined;
+  readonly drawingBytes: number;
 }
 
 /** How many pictures are wanted. */

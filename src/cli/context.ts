@@ -53,12 +53,16 @@ export function showProgress(text: string): void {
 
 /** Progress of drawing as a line. */
 export function onProgress({ task, done, total }: Progress): void {
-  showProgress(
-    done === total
-      ? ""
-      : `${task === "write" ? "writing codes" : task === "draw" ? "drawing" : "loading"} ${done}/${total}`,
-  );
+  showProgress(done === total ? "" : `${taskNames[task]} ${done}/${total}`);
 }
+
+const taskNames: Readonly<Record<Progress["task"], string>> = {
+  fetch: "fetching",
+  load: "loading",
+  write: "writing codes",
+  draw: "drawing",
+  decode: "decoding",
+};
 
 const REDRAW_MS = 100;
 

@@ -54,7 +54,6 @@ function emitResidualNorm(norm: GraphNode<"rmsNorm">, sum: GraphNode, e: Emitter
 }
 
 class Emitter implements OnnxModel {
-  readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxInitializer[] = [];
   readonly inputs: OnnxValue[] = [];
   readonly outputs: OnnxValue[] = [];
@@ -62,10 +61,21 @@ class Emitter implements OnnxModel {
   readonly #names = new Map<Tensor, string>();
   readonly #weights = new Map<Tensor, Weight>();
   readonly #shared = new Map<string, string>();
+  readonly #widenings: OnnxNode[] = [];
+  readonly #nodes: OnnxNode[] = [];
   #count = 0;
 
   constructor(parameter: (path: string) => ParameterSource) {
     this.parameter = parameter;
+  }
+
+  /**
+   * Weights are widened before all else in this list, which makes ONNX Runtime do it just before their use: it walks from the
+   * results back, and of what an operation reads it computes what stands last in the list first. Where widening is part of each
+   * run, no more than one or two weights are then in memory as float32.
+   */
+  get nodes(): readonly OnnxNode[] {
+    return [...this.#widenings, ...this.#nodes];
   }
 
   fresh(): string {
@@ -112,8 +122,11 @@ class Emitter implements OnnxModel {
       emitQuantizedGather(weight, all, name, this);
       return name;
     }
-    const name = this.hold(weight);
-    return weight.dtype === "f32" ? name : this.step("Cast", [name], { to: int(1) });
+    const stored = this.hold(weight);
+    if (weight.dtype === "f32") return stored;
+    const name = this.fresh();
+    this.#widenings.push({ op: "Cast", domain: "", inputs: [stored], outputs: [name], attributes: { to: int(1) } });
+    return name;
   }
 
   rename(tensor: Tensor, name: string): void {
@@ -127,7 +140,7 @@ class Emitter implements OnnxModel {
     attributes: OnnxNode["attributes"] = {},
     domain = "",
   ): void {
-    this.nodes.push({ op, domain, inputs, outputs, attributes });
+    this.#nodes.push({ op, domain, inputs, outputs, attributes });
   }
 
   /** A node whose single result is not a tensor of the graph. */

@@ -1,0 +1,74 @@
+// How much memory a session takes, before it is opened: its weights in the form in which ONNX Runtime keeps them, and the
+// tensors of its largest run. Measured on a CPU; docs/decisions/0006-detokenizer-memory.md has the figures.
+
+import type { Sizes } from "../tensor/dims.ts";
+import type { Graph } from "../tensor/graph.ts";
+import { peakBytes, tensorBytes } from "../tensor/peak-memory.ts";
+import { weightUses } from "../tensor/weight-uses.ts";
+import { elementBytes } from "./host-tensor.ts";
+import type { SessionOptions } from "./session.ts";
+import { isQuantized, type WeightLocation, type WeightSource } from "./weight-source.ts";
+
+const FLOAT_BYTES = 4;
+/** Kernels rearrange pictures into blocks of channels and back; the copies come on top of what a graph shows. */
+const KERNEL_SHARE = 1.25;
+/** Quantised matrices are laid out anew for the processor, and a part of the mapped file stays beside them. */
+const QUANTIZED_SHARE = 1.1;
+
+export interface SessionMemory {
+  /** Weights, for as long as the session is open. Tables of which rows are looked up stay in the mapped file and are not counted. */
+  readonly weightBytes: number;
+  /** Beside them while it is opened: matrices that something is computed from once, and the largest product's before it is laid out. */
+  readonly openingBytes: number;
+  /** Beside the weights during a run, inputs and results included. */
+  readonly runBytes: number;
+}
+
+/** The memory of a session for this graph; `sizes` are those of its largest run. */
+export function sessionMemory(
+  graph: Graph,
+  weights: WeightSource,
+  widening: SessionOptions["widening"] = "load",
+  sizes: Sizes = {},
+): SessionMemory {
+  let weightBytes = 0;
+  let openingBytes = 0;
+  let widestBytes = 0;
+  for (const { path, elements, use } of weightUses(graph)) {
+    const stored = weights.find(path);
+    if (use === "table") continue;
+    const isWidened = isNarrow(stored) && widening === "run";
+    const bytes = isWidened ? storedBytes(stored, elements) : heldBytes(stored, elements);
+    if (isWidened) widestBytes = Math.max(widestBytes, elements * FLOAT_BYTES);
+    if (use === "product") weightBytes += bytes;
+    else openingBytes += bytes;
+  }
+  const products = weightUses(graph).filter(({ use }) => use === "product");
+  const largest = Math.max(0, ...products.map(({ path, elements }) => heldBytes(weights.find(path), elements)));
+  const inputs = [...graph.inputs.values()].reduce((sum, input) => sum + tensorBytes(input, sizes), 0);
+  return {
+    weightBytes,
+    openingBytes: openingBytes + (widening === "run" ? 0 : largest),
+    runBytes: inputs + KERNEL_SHARE * peakBytes(graph, sizes) + 2 * widestBytes,
+  };
+}
+
+/** Whether a graph reads weights that are widened to float32. */
+export function readsNarrowWeights(graph: Graph, weights: WeightSource): boolean {
+  return weightUses(graph).some(({ path, use }) => use !== "table" && isNarrow(weights.find(path)));
+}
+
+function isNarrow(stored: WeightLocation | undefined): stored is Exclude<WeightLocation, { readonly scales: unknown }> {
+  return stored !== undefined && !isQuantized(stored) && elementBytes(stored.dtype) < FLOAT_BYTES;
+}
+
+/** Bytes of a weight in an open session that widens when it is opened. */
+function heldBytes(stored: WeightLocation | undefined, elements: number): number {
+  return stored && isQuantized(stored) ? QUANTIZED_SHARE * storedBytes(stored, elements) : elements * FLOAT_BYTES;
+}
+
+function storedBytes(stored: WeightLocation | undefined, elements: number): number {
+  if (!stored) return elements * FLOAT_BYTES;
+  if (!isQuantized(stored)) return elements * elementBytes(stored.dtype);
+  return elements * (stored.bits / 8 + FLOAT_BYTES / stored.block);
+}

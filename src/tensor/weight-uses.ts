@@ -1,0 +1,61 @@
+// Which weights a graph reads, and how: a product reads all of a weight at every run, a look-up a few of its rows. It decides what
+// a run costs and in what form a session holds the weight.
+
+import { staticShape } from "./dims.ts";
+import { type Graph, type GraphNode, neededNodes } from "./graph.ts";
+import type { OpName } from "./ops.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Rows of a weight as some node reads them. */
+export interface WeightUse {
+  readonly path: string;
+  /** Elements that are kept for it: of the rows that a slice leaves. */
+  readonly elements: number;
+  /** `product`: read whole at every run. `table`: rows are looked up. `other`: widened to float32 whatever it is stored as. */
+  readonly use: "product" | "table" | "other";
+}
+
+/** The weights behind a graph's outputs; the same rows read the same way count once. */
+export function weightUses(graph: Graph): WeightUse[] {
+  /** Parameters, and ranges of their rows: those are weights too, where they lie. */
+  const weights = new Map<Tensor, { readonly path: string; readonly key: string }>();
+  const uses = new Map<string, WeightUse>();
+  for (const node of neededNodes(graph)) {
+    const { op, inputs, outputs } = node;
+    const [first] = inputs;
+    if (op === "param") {
+      const { path } = (node as GraphNode<"param">).attributes;
+      weights.set(outputs[0]!, { path, key: path });
+      continue;
+    }
+    const source = first && weights.get(first);
+    if (source && op === "stopGradient") {
+      weights.set(outputs[0]!, source);
+      continue;
+    }
+    if (source && isRowSlice(node)) {
+      const [range] = node.attributes.ranges;
+      weights.set(outputs[0]!, { ...source, key: `${source.key}[${range!.start}:${range!.end}]` });
+      continue;
+    }
+    for (const [i, input] of inputs.entries()) {
+      const weight = weights.get(input);
+      if (!weight) continue;
+      const use = i === 1 && productOps.has(op) ? "product" : i === 0 && op === "gather" ? "table" : "other";
+      uses.set(`${use} ${weight.key}`, {
+        path: weight.path,
+        elements: staticShape(input.shape).reduce((a, b) => a * b, 1),
+        use,
+      });
+    }
+  }
+  return [...uses.values()];
+}
+
+const productOps: ReadonlySet<OpName> = new Set(["linear", "matmul", "conv2d"] as const);
+
+function isRowSlice(node: GraphNode): node is GraphNode<"slice"> {
+  if (node.op !== "slice") return false;
+  const [range, ...others] = (node as GraphNode<"slice">).attributes.ranges;
+  return others.length === 0 && range!.axis === 0 && range!.step === 1;
+}
