@@ -11,16 +11,18 @@ import { parseAutoencoderConfig } from "./config.ts";
 import { decodeGraph } from "./decode-plan.ts";
 import { LatentDecoder } from "./latent-decoder.ts";
 
-const sessions = new SessionCache(2 ** 30, { threads: 1 });
+const caches: SessionCache[] = [];
 const grid = [3, 2] as const;
 
 /** A decoder with random weights whose parts may hold so many bytes. */
-function decoder(json: object, limitBytes?: number): LatentDecoder {
+function decoder(json: object, limitBytes = 2 ** 30): LatentDecoder {
   const config = parseAutoencoderConfig(json);
   const graph = new Graph();
   decode(graph.params, graph.input("latents", [1, config.latentChannels, 1, 1]), config);
   const weights = memoryWeights(new Map(Object.entries(randomWeights(graph))));
-  return new LatentDecoder(config, weights, sessions, limitBytes);
+  const sessions = new SessionCache(2 * limitBytes, { threads: 1 });
+  caches.push(sessions);
+  return new LatentDecoder(config, weights, sessions);
 }
 
 const latents = (decoder: LatentDecoder) =>
@@ -80,4 +82,4 @@ test("counts the work of rows that are decoded twice", () => {
   expect(limited(smallAutoencoder, 0.2).flop(grid)).toBeGreaterThan(decoder(smallAutoencoder).flop(grid));
 });
 
-afterAll(() => sessions.close());
+afterAll(() => Promise.all(caches.map((cache) => cache.close())));

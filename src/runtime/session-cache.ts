@@ -50,10 +50,12 @@ export class SessionCache {
     });
   }
 
-  /** Closes all, after the run that is going on. */
+  /** Closes all, after the runs that were asked for before. */
   close(): Promise<void> {
-    this.#isClosed = true;
-    return this.#inTurn(() => this.#makeRoom(Number.POSITIVE_INFINITY));
+    return this.#inTurn(() => {
+      this.#isClosed = true;
+      return this.#makeRoom(Number.POSITIVE_INFINITY);
+    });
   }
 
   async #open({ key, weights, trace, sizes }: SessionPart, isExtra: boolean): Promise<Session> {
