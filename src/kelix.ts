@@ -6,13 +6,13 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { chooseDetokenizer } from "./detokenizer-choice.ts";
+import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
-import { PrefixCache } from "./llm/prefix-cache.ts";
+import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
 import { type ModelFolder, openModelFolder } from "./model-folder.ts";
@@ -24,15 +24,16 @@ import {
   type DrawOptions,
   type ImagineOptions,
   type LoadOptions,
-  type MemoryLimits,
   readCount,
   readDrawing,
+  readDrawingBytes,
   readLookup,
-  readMemoryLimits,
   readNewTokens,
+  readPromptCache,
   readSampling,
   type WorkOptions,
 } from "./options.ts";
+import { checkAnswerFits, checkDrawingFits } from "./plan/memory-check.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
@@ -69,22 +70,27 @@ export class Kelix {
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
   readonly #promptCacheBytes: number;
+  readonly #ignoreMemory: boolean;
   readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
   /** The sessions of what draws pictures. */
   readonly #drawing: SessionCache;
+  /** Sizes of pictures, and what they are drawn from, that memory is known to suffice for. */
+  readonly #fitting = new Set<string>();
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions, limits: MemoryLimits) {
-    const { promptCacheBytes, drawingBytes } = limits;
+  private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions) {
+    const { device, threads, ignoreMemory = false } = options;
+    const cacheBytes = readPromptCache(options);
     this.#folder = folder;
     this.#text = text;
-    this.#options = options;
-    this.#promptCacheBytes = promptCacheBytes;
-    this.#codes = new CodeCache(promptCacheBytes > 0 ? MAX_REMEMBERED_PICTURES : 0);
-    this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
+    this.#options = { ...(device && { device }), ...(threads && { threads }) };
+    this.#ignoreMemory = ignoreMemory;
+    this.#promptCacheBytes = cacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#codes = new CodeCache(cacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
+    this.#drawing = new SessionCache(readDrawingBytes(options), this.#smallOptions);
   }
 
   /**
@@ -92,11 +98,11 @@ export class Kelix {
    * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
    * checked against the config before any is read; parts are loaded when they are first used. What pictures are drawn with may
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a CheckpointError that lists all that is missing or
-   * misshapen.
+   * misshapen, and a MemoryError where the model cannot fit into memory.
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
-    const { device, threads, signal, onProgress, onWarning } = options;
-    const limits = readMemoryLimits(options);
+    const { signal, onProgress, onWarning } = options;
+    for (const read of [readPromptCache, readDrawingBytes]) read(options); // refuses before any work is done
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
@@ -104,11 +110,12 @@ export class Kelix {
     });
     try {
       checkModel(folder);
+      if (!options.ignoreMemory) await checkAnswerFits(folder);
       await warnOfTwoOutputs(folder.weights, onWarning);
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) }, limits);
+      return new Kelix(folder, text, options);
     } catch (error) {
       await folder.close();
       throw error;
@@ -188,8 +195,7 @@ export class Kelix {
 
   /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
   get canImagine(): boolean {
-    const { hidden, autoencoder } = this.#folder.detokenizer;
-    return hidden !== undefined && autoencoder !== undefined;
+    return canDraw(this.#folder, "hidden");
   }
 
   /** Sizes of the model's parts. */
@@ -220,13 +226,12 @@ export class Kelix {
   }
 
   async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
-    const tokenizer = await this.#openTokenizer();
     const reader = {
       text: this.#text,
       vocabulary: blockVocabulary(this.#folder.ar.qwen_config),
       room: this.#room,
       tokenize: (image: ImageInput) => this.tokenize(image, options),
-      check: (codes: ImageCodes) => tokenizer.check(codes),
+      check: async (codes: ImageCodes) => (await this.#openTokenizer()).check(codes),
     };
     return readConversation(messages, reader, then);
   }
@@ -280,6 +285,7 @@ export class Kelix {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
+    await this.#checkDrawingFits(source, request.codeGrid);
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
       ...drawing,
       signal,
@@ -287,6 +293,14 @@ export class Kelix {
       onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
       onDecode: (done, total) => onProgress?.({ task: "decode", done, total }),
     });
+  }
+
+  /** Refuses, before the first picture of a size, what does not fit into memory. */
+  async #checkDrawingFits(source: Source, codeGrid: readonly [number, number]): Promise<void> {
+    const key = `${source} ${codeGrid}`;
+    if (this.#ignoreMemory || this.#fitting.has(key)) return;
+    await checkDrawingFits(this.#folder, source, codeGrid, this.#drawing);
+    this.#fitting.add(key);
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {

@@ -1,6 +1,7 @@
 // What callers may set on the library's long work, and the checks of it. Names are those that users of transformers.js and
 // of the OpenAI API know; where both have one, both are read.
 
+import { DRAWING_BYTES } from "./detokenizer/detokenizer.ts";
 import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import type { PartFolders } from "./model-folder.ts";
@@ -21,8 +22,8 @@ export interface LoadOptions extends PartFolders {
   /** Threads of one operation. */
   readonly threads?: number;
   /**
-   * Memory for what was read before, 512 MiB if absent: the next turn of a conversation, or another question to the same
-   * picture, then pays only for what is new. With 0 nothing is kept.
+   * Memory for what was read before: the next turn of a conversation, or another question to the same picture, then pays
+   * only for what is new. 512 MiB, or less for small models, if absent; with 0 nothing is kept.
    */
   readonly promptCacheBytes?: number;
   /**
@@ -31,6 +32,8 @@ export interface LoadOptions extends PartFolders {
    */
   readonly drawingBytes?: number;
   readonly onProgress?: (progress: Progress) => void;
+  /** Loads even what does not fit into the memory that is available. */
+  readonly ignoreMemory?: boolean;
   /** Told in a sentence what is odd about the model but does not keep it from running. */
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
@@ -94,10 +97,6 @@ const MAX_PICTURES = 64;
 const MAX_NEW_TOKENS = 1_000_000;
 const MAX_TOP_K = 4_194_304;
 const DEFAULT_NEW_TOKENS = 256;
-/** Some 1,800 positions of the released model, whose keys and values take 288 KiB a position. */
-/** The released transformer in float32 at 1024 pixels, beside a language model of 8 billion weights in 4 bits, within 24 GB. */
-const DEFAULT_DRAWING_BYTES = 8 * 2 ** 30;
-const DEFAULT_PROMPT_CACHE_BYTES = 2 ** 29;
 /** More would be wrong nearly always, and each guess costs. */
 const MAX_LOOKUP = 64;
 
@@ -137,16 +136,16 @@ export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: 
   return whole("promptLookupNumTokens", promptLookupNumTokens ?? prompt_lookup_num_tokens ?? 0, 0, MAX_LOOKUP);
 }
 
-/** The checked limits on what stays in memory. */
-export function readMemoryLimits(options: LoadOptions): MemoryLimits {
-  const { promptCacheBytes = DEFAULT_PROMPT_CACHE_BYTES, drawingBytes = DEFAULT_DRAWING_BYTES } = options;
-  return {
-    promptCacheBytes: whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER),
-    drawingBytes: whole("drawingBytes", drawingBytes, 0, Number.MAX_SAFE_INTEGER),
-  };
+/** How much memory is for what was read before; undefined where that is left to the model. */
+export function readPromptCache({ promptCacheBytes }: LoadOptions): number | undefined {
+  if (promptCacheBytes === undefined) return undefined;
+  return whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER);
 }
 
-export type MemoryLimits = Readonly<Record<"promptCacheBytes" | "drawingBytes", number>>;
+/** How much memory is for what draws pictures. */
+export function readDrawingBytes({ drawingBytes = DRAWING_BYTES }: LoadOptions): number {
+  return whole("drawingBytes", drawingBytes, 0, Number.MAX_SAFE_INTEGER);
+}
 
 /** How many pictures are wanted. */
 export function readCount({ n }: ImagineOptions): number {

@@ -1,7 +1,7 @@
 // The language model's trunk: Qwen3's pre-norm decoder layers. One text for training, prefill and single steps: the mask
 // says who sees whom, and cached keys and values are an argument.
 
-import { attention, type KeyValue, mergeHeads } from "../nn/attention.ts";
+import { attention, type KeyValue } from "../nn/attention.ts";
 import { linear } from "../nn/linear.ts";
 import { swiglu } from "../nn/mlp.ts";
 import { rmsNorm } from "../nn/norm.ts";
@@ -76,7 +76,7 @@ function selfAttention(p: Params, x: Tensor, [B, T]: readonly [Dim, Dim], option
   const values = headsFirst(project("v", K));
   const rows = q.reshape([B, K, mulDims(T, H / K), E]); // query heads g*H/K .. share KV head g
   const out = attention(rows, keys, values, { scale: E ** -0.5, mask, ...(past && { past }) });
-  const merged = mergeHeads(out.reshape([B, H, T, E])).reshape([-1, H * E]);
+  const merged = headsFirst(out.reshape([B, H, T, E])).reshape([-1, H * E]); // the same exchange of axes, back
   return { output: linear(p.at("output_proj"), merged, D, false, init.xavier(H * E, D)), added: { keys, values } };
 }
 

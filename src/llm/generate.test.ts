@@ -2,6 +2,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { readSafetensors } from "../checkpoint/safetensors.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { memoryWeights } from "../runtime/memory-weights.ts";
 import { expandRow, findPictures, textBlock } from "../sequence/blocks.ts";
 import { bookRange } from "../sequence/layout.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
@@ -196,6 +198,16 @@ describe("generation", () => {
       }
     },
   );
+
+  test("writes on WASM what it writes natively", async () => {
+    const tensors = new Map<string, HostTensor>();
+    for (const name of weights[1]!.names()) tensors.set(name, await weights[1]!.read(name));
+    const wasm = await LanguageModel.open(trained.config, memoryWeights(tensors), { device: "wasm" });
+    const options = { maxNewBlocks: 8, temperature: 0.8, topK: 3, seed: 5, stopIds: [] };
+    const ids = async (from: LanguageModel) => (await collect(from, prompt, options)).map((block) => [...block.ids]);
+    expect(await ids(wasm)).toEqual(await ids(trained));
+    await wasm.dispose();
+  });
 
   test("guessing from what was read writes the same text in fewer steps", async () => {
     const { visionStart } = model.vocabulary;

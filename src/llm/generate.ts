@@ -15,6 +15,8 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   /** Text ids that end the answer; the model's eos if absent. */
   readonly stopIds?: readonly number[];
   readonly signal?: AbortSignal;
+  /** See ReadOptions. */
+  readonly blocksPerRun?: number;
   /**
    * Blocks of text that one step may guess from what was read (see prompt-lookup.ts), 0 if absent. What is written is the
    * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed.
@@ -58,7 +60,7 @@ export async function* generate(
   const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
   wholeNumber("maxNewBlocks", options.maxNewBlocks, 1);
   wholeNumber("lookupBlocks", options.lookupBlocks ?? 0, 0);
-  const { maxNewBlocks, stopIds = [vocabulary.eos], signal, lookupBlocks = 0 } = options;
+  const { maxNewBlocks, stopIds = [vocabulary.eos], signal, blocksPerRun, lookupBlocks = 0 } = options;
   const sampler = readSampler(options, vocabulary);
   const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling) && options.scores !== "all";
   const grammar = new BlockGrammar(vocabulary, options);
@@ -77,7 +79,7 @@ export async function* generate(
     const mayFollow = (id: number) => id !== visionStart && !stopIds.includes(id) && isAllowed(id, lead);
     const most = isGuessing && !grammar.isInPicture ? Math.min(lookupBlocks, maxNewBlocks - written - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
-    await sequence.read(joinBlocks(unread, guess, vocabulary), { signal });
+    await sequence.read(joinBlocks(unread, guess, vocabulary), { signal, blocksPerRun });
     signal?.throwIfAborted();
     const blocks =
       guess.length > 0

@@ -64,12 +64,12 @@ export class LanguageModel {
 }
 
 /** Blocks that one run reads at most: an abort waits for no more than that, and attention needs memory for its square. */
-const BLOCKS_PER_RUN = 256;
+export const BLOCKS_PER_RUN = 256;
 
 export interface ReadOptions {
   /** Between runs an abort throws its reason; what was read until then stays. */
   readonly signal?: AbortSignal | undefined;
-  readonly blocksPerRun?: number;
+  readonly blocksPerRun?: number | undefined;
 }
 
 /** One row of blocks being read and written. */

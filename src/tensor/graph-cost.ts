@@ -1,12 +1,12 @@
 // What one run of a traced graph costs, read off its nodes: operations, weights read, bytes fed, and the memory of what is
 // between. Nothing is computed, so the cost of a model of any size is known in milliseconds from its config.
 
-import { type Sizes, sizesOf } from "../tensor/dims.ts";
-import { type Graph, type GraphNode, neededNodes, runningNodes } from "../tensor/graph.ts";
-import type { OpName } from "../tensor/ops.ts";
-import { peakBytes, tensorBytes } from "../tensor/peak-memory.ts";
-import { nodeFlop } from "../tensor/products.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { type Sizes, sizesOf } from "./dims.ts";
+import { type Graph, type GraphNode, neededNodes, runningNodes } from "./graph.ts";
+import type { OpName } from "./ops.ts";
+import { peakBytes, tensorBytes } from "./peak-memory.ts";
+import { nodeFlop } from "./products.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** Rows of a weight as some node reads them. */
 export interface WeightUse {
