@@ -1,7 +1,6 @@
 // How a weight is stored, in words and in bytes.
 
-import { elementBytes } from "../runtime/host-tensor.ts";
-import { isQuantized, type WeightLocation } from "../runtime/weight-source.ts";
+import { bytesPerElement, isQuantized, type WeightLocation } from "../runtime/weight-source.ts";
 
 export interface Precision {
   /** "bf16", "f32", "int4 block 32" */
@@ -13,9 +12,6 @@ export interface Precision {
 
 /** The precision of a stored weight. */
 export function precisionOf(weight: WeightLocation): Precision {
-  if (!isQuantized(weight)) {
-    return { label: weight.dtype, bytesPerElement: elementBytes(weight.dtype), isQuantized: false };
-  }
-  const { bits, block } = weight;
-  return { label: `int${bits} block ${block}`, bytesPerElement: bits / 8 + 4 / block, isQuantized: true };
+  const label = isQuantized(weight) ? `int${weight.bits} block ${weight.block}` : weight.dtype;
+  return { label, bytesPerElement: bytesPerElement(weight), isQuantized: isQuantized(weight) };
 }

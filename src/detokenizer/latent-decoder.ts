@@ -7,7 +7,7 @@ import type { WeightSource } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
 import { countFlop } from "../tensor/products.ts";
 import type { AutoencoderConfig, LatentGrid } from "./config.ts";
-import { type DecodePart, type DecodePlan, decodeGraph, planDecode } from "./decode-plan.ts";
+import { DECODE_BYTES, type DecodePart, type DecodePlan, decodeGraph, planDecode } from "./decode-plan.ts";
 
 export interface DecodeOptions {
   readonly signal?: AbortSignal | undefined;
@@ -21,19 +21,16 @@ export class LatentDecoder {
   readonly config: AutoencoderConfig;
   readonly #weights: WeightSource;
   readonly #sessions: SessionCache;
-  readonly #limitBytes: number | undefined;
 
-  /** `limitBytes` is for tests: it stands in for DECODE_BYTES. */
-  constructor(config: AutoencoderConfig, weights: WeightSource, sessions: SessionCache, limitBytes?: number) {
+  constructor(config: AutoencoderConfig, weights: WeightSource, sessions: SessionCache) {
     this.config = config;
     this.#weights = weights;
     this.#sessions = sessions;
-    this.#limitBytes = limitBytes;
   }
 
-  /** What decoding latents of a grid runs. */
+  /** What decoding latents of a grid runs: where memory is short, half of it is for weights. */
   plan(grid: LatentGrid): DecodePlan {
-    return planDecode(this.config, grid, this.#limitBytes);
+    return planDecode(this.config, grid, Math.min(DECODE_BYTES, this.#sessions.limitBytes / 2));
   }
 
   /** Operations of decoding latents of a grid. */

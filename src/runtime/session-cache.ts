@@ -3,9 +3,10 @@
 
 import type { Sizes } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
+import { type GraphCost, graphCost } from "../tensor/graph-cost.ts";
 import type { HostTensor } from "./host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type Values } from "./session.ts";
-import { readsNarrowWeights, sessionMemory } from "./session-memory.ts";
+import { type SessionMemory, sessionMemory } from "./session-memory.ts";
 import type { WeightSource } from "./weight-source.ts";
 
 /** A graph with its weights, to be opened when it is needed. */
@@ -38,6 +39,11 @@ export class SessionCache {
     this.#options = options;
   }
 
+  /** Bytes of the sessions that are open. */
+  get openBytes(): number {
+    return this.#entries.reduce((sum, entry) => sum + entry.bytes, 0);
+  }
+
   /**
    * Runs a part, one run at a time. If it has to be opened, the longest unused others are closed first until it fits; `isExtra`
    * leaves them open, for a short work in the middle of another. A part that does not fit alone is opened alone, and its narrow
@@ -50,10 +56,12 @@ export class SessionCache {
     });
   }
 
-  /** Closes all, after the run that is going on. */
+  /** Closes all, after the runs that were asked for before. */
   close(): Promise<void> {
-    this.#isClosed = true;
-    return this.#inTurn(() => this.#makeRoom(Number.POSITIVE_INFINITY));
+    return this.#inTurn(() => {
+      this.#isClosed = true;
+      return this.#makeRoom(Number.POSITIVE_INFINITY);
+    });
   }
 
   async #open({ key, weights, trace, sizes }: SessionPart, isExtra: boolean): Promise<Session> {
@@ -64,13 +72,7 @@ export class SessionCache {
       return entry!.session;
     }
     const graph = trace();
-    const bytesOf = (widening: SessionOptions["widening"]) => {
-      const { weightBytes, openingBytes, runBytes } = sessionMemory(graph, weights, widening, sizes);
-      return weightBytes + Math.max(openingBytes, runBytes);
-    };
-    const isTight = bytesOf("load") > this.limitBytes && readsNarrowWeights(graph, weights);
-    const widening = isTight ? "run" : "load";
-    const bytes = bytesOf(widening);
+    const { widening, bytes } = sharedMemory(graphCost(graph, sizes), weights, this.limitBytes);
     if (!isExtra) await this.#makeRoom(bytes);
     const session = await openSession(graph, weights, { ...this.#options, widening, memoryPattern: false });
     this.#entries.push({ key, weights, session, bytes });
@@ -78,11 +80,8 @@ export class SessionCache {
   }
 
   async #makeRoom(bytes: number): Promise<void> {
-    let held = this.#entries.reduce((sum, entry) => sum + entry.bytes, 0);
-    while (this.#entries.length > 0 && held + bytes > this.limitBytes) {
-      const entry = this.#entries.shift()!;
-      held -= entry.bytes;
-      await entry.session.release();
+    while (this.#entries.length > 0 && this.openBytes + bytes > this.limitBytes) {
+      await this.#entries.shift()!.session.release();
     }
   }
 
@@ -91,4 +90,17 @@ export class SessionCache {
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
+}
+
+/** What a session takes beside others within a limit, and when its weights are widened: at each run where they would not fit else. */
+export function sharedMemory(
+  cost: GraphCost,
+  weights: WeightSource,
+  limitBytes: number,
+): { readonly widening: "load" | "run"; readonly bytes: number } {
+  const bytesOf = ({ weightBytes, runBytes }: SessionMemory) => weightBytes + runBytes;
+  const atOnce = sessionMemory(cost, weights, "load");
+  return atOnce.isNarrow && bytesOf(atOnce) > limitBytes
+    ? { widening: "run", bytes: bytesOf(sessionMemory(cost, weights, "run")) }
+    : { widening: "load", bytes: bytesOf(atOnce) };
 }
