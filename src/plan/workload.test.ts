@@ -10,7 +10,7 @@ import { type ModelFolder, openModelFolder } from "../model-folder.ts";
 import { releasedSizes, smallSizes } from "../rehearsal/configs.ts";
 import { writeModel } from "../rehearsal/write-model.ts";
 import { memoryNeed } from "./memory.ts";
-import { checkAnswerFits, MemoryError } from "./memory-check.ts";
+import { checkAnswerFits, chooseWidening, MemoryError } from "./memory-check.ts";
 import { planOpened } from "./plan.ts";
 import { taskSeconds } from "./seconds.ts";
 import { convertedModel, weightBytes, withMissingWeights } from "./stated-weights.ts";
@@ -119,6 +119,13 @@ test("what cannot fit is refused with what is needed, what there is, and what wo
     /^\/model needs about 3\d\.\d GB of memory to answer a question; 9\.0 GB are available\. With int4 weights it needs [78]\.\d GB: kelix convert \/model NEW_FOLDER --weights int4\. .*--ignore-memory/,
   );
   await expect(checkAnswerFits(released, memory(4e9))).rejects.toThrow(/Even with int4 weights it would need/);
+});
+
+test("who wants it all the same has 16-bit weights widened at each run, and only where they do not fit", async () => {
+  const memory = (availableBytes: number) => ({ totalBytes: 64e9, availableBytes });
+  expect(await chooseWidening(released, true, memory(60e9))).toBe("load");
+  expect(await chooseWidening(released, true, memory(4e9))).toBe("run");
+  await expect(chooseWidening(released, false, memory(4e9))).rejects.toThrow(MemoryError);
 });
 
 describe("a model on the disk", () => {
