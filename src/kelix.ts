@@ -5,18 +5,19 @@
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation } from "./conversation.ts";
-import { pixelsPerLatent } from "./detokenizer/config.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { DetokenizerPool } from "./detokenizer/detokenizer-pool.ts";
+import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
+import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
-import { checkModel } from "./model-check.ts";
+import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
 import { type ModelFolder, openModelFolder } from "./model-folder.ts";
 import { describeModel, type ModelInfo } from "./model-info.ts";
+import type { Source } from "./model-parts.ts";
 import {
   type ChatOptions,
   type Drawing,
@@ -25,13 +26,20 @@ import {
   type LoadOptions,
   readCount,
   readDrawing,
+  readDrawingBytes,
+  readLookup,
   readNewTokens,
+  readPromptCache,
   readSampling,
   type WorkOptions,
 } from "./options.ts";
+import { checkDrawingFits, chooseWidening } from "./plan/memory-check.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
+import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
+import { blockCount } from "./sequence/layout.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
+import { CodeCache } from "./vision/code-cache.ts";
 import { type ImageCodes, isImageCodes, PictureTokenizer } from "./vision/picture-tokenizer.ts";
 
 /** A picture that the model drew, with the codes that it wrote for it and the seed it was drawn from. */
@@ -48,40 +56,66 @@ const greedy = { temperature: 0, topK: 0, topP: 1 };
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
 const SMALL_WIDTH = 512;
 
+/** Pictures whose codes are remembered: some kilobytes each. */
+const MAX_REMEMBERED_PICTURES = 64;
+
+/** The language model, and rows that it has read. */
+interface Language {
+  readonly model: LanguageModel;
+  readonly prefixes: PrefixCache;
+}
+
 export class Kelix {
   readonly #folder: ModelFolder;
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
+  readonly #promptCacheBytes: number;
+  readonly #ignoreMemory: boolean;
+  readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
-  readonly #detokenizers = new DetokenizerPool((grid) => this.#openDetokenizer(grid));
+  /** The sessions of what draws pictures. */
+  readonly #drawing: SessionCache;
+  /** Sizes of pictures, and what they are drawn from, that memory is known to suffice for. */
+  readonly #fitting = new Set<string>();
   #tokenizer: Promise<PictureTokenizer> | undefined;
-  #language: Promise<LanguageModel> | undefined;
+  #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions) {
+  private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions & Pick<SessionOptions, "widening">) {
+    const { device, threads, widening, ignoreMemory = false } = options;
+    const cacheBytes = readPromptCache(options);
     this.#folder = folder;
     this.#text = text;
-    this.#options = options;
+    this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
+    this.#ignoreMemory = ignoreMemory;
+    this.#promptCacheBytes = cacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#codes = new CodeCache(cacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
+    this.#drawing = new SessionCache(readDrawingBytes(options), this.#smallOptions);
   }
 
   /**
    * Opens a model: a built-in name ("kelix-nano"), a folder, or a repository of the Hub ("owner/name", "owner/name@revision"),
-   * which is fetched into the Hugging Face cache if it is not there. Every weight is checked against the config before any is
-   * read; parts are loaded when they are first used. Throws a CheckpointError that lists all that is missing or misshapen.
+   * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
+   * checked against the config before any is read; parts are loaded when they are first used. What pictures are drawn with may
+   * be absent, or be named by `detokenizer` and `autoencoder`. Throws a CheckpointError that lists all that is missing or
+   * misshapen, and a MemoryError where the model cannot fit into memory.
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
-    const { device, threads, signal, onProgress } = options;
+    const { signal, onProgress, onWarning } = options;
+    for (const read of [readPromptCache, readDrawingBytes]) read(options); // refuses before any work is done
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
-      signal,
+      ...options,
       onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
     });
     try {
       checkModel(folder);
+      const widening = await chooseWidening(folder, options.ignoreMemory ?? false);
+      await warnOfTwoOutputs(folder.weights, onWarning);
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) });
+      return new Kelix(folder, text, { ...options, widening });
     } catch (error) {
       await folder.close();
       throw error;
@@ -89,18 +123,18 @@ export class Kelix {
   }
 
   /** A picture as codes: N for each position of its grid. */
-  async tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal"> = {}): Promise<ImageCodes> {
-    const picture = await loadImage(image, { ...(signal && { signal }) });
-    signal?.throwIfAborted();
-    return (await this.#openTokenizer()).tokenize(picture);
+  tokenize(image: ImageInput, options: Pick<WorkOptions, "signal"> = {}): Promise<ImageCodes> {
+    return this.#tokenize(image, options);
   }
 
   /** Pixels from codes alone, without the language model. A picture given instead of codes is tokenized first. */
   async reconstruct(input: ImageCodes | ImageInput, options: DrawOptions = {}): Promise<Picture> {
-    const drawing = readDrawing(options, this.#folder.generation.reconstruct);
-    const codes = isImageCodes(input) ? input : await this.tokenize(input, options);
+    const { reconstruct } = this.#folder.generation;
+    const drawing = readDrawing(options, reconstruct);
+    chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
+    const codes = isImageCodes(input) ? input : await this.#tokenize(input, options, reconstruct.max_positions);
     const condition = await (await this.#openTokenizer()).embed(codes);
-    return this.#draw({ condition, isConnected: true, codeGrid: codes.grid }, drawing, options);
+    return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, options);
   }
 
   /** Answers a conversation, piece by piece. Pictures may stand anywhere in it. */
@@ -110,22 +144,29 @@ export class Kelix {
     const sampling = readSampling(options, greedy);
     const maxNewBlocks = readNewTokens(options);
     const prompt = await this.#readConversation(messages, options);
-    const language = await this.#openLanguage();
-    const room = this.#room - prompt.length / (language.vocabulary.codesPerPatch + 1);
-    const blocks = generate(language, language.start(), prompt, {
+    const { model, prefixes } = await this.#openLanguage();
+    const room = this.#room - blockCount(prompt, model.vocabulary);
+    const sequence = prefixes.take(prompt);
+    const blocks = generate(model, sequence, prompt, {
       maxNewBlocks: Math.min(maxNewBlocks, room),
       blocksPerPicture: imagine.grid[0] * imagine.grid[1],
+      mayDraw: this.canImagine,
       seed: drawing.seed,
       ...sampling,
+      lookupBlocks: readLookup(options),
       ...(options.signal && { signal: options.signal }),
     });
     const { tokenizer } = this.#text;
     const decoder = tokenizer.stream();
-    for await (const { ids, kind, picture } of blocks) {
-      if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, options) };
-      if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
-      const piece = decoder.push(ids[0]!);
-      if (piece !== "") yield piece;
+    try {
+      for await (const { ids, kind, picture } of blocks) {
+        if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, options) };
+        if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
+        const piece = decoder.push(ids[0]!);
+        if (piece !== "") yield piece;
+      }
+    } finally {
+      prefixes.keep(sequence);
     }
     const rest = decoder.end();
     if (rest !== "") yield rest;
@@ -143,12 +184,18 @@ export class Kelix {
     const drawing = readDrawing(options, imagine);
     const sampling = readSampling(options, { temperature, topK, topP });
     const count = readCount(options);
+    chooseDetokenizer(this.#folder, "hidden", imagine.grid); // refuses before any work is done
     const pictures: DrawnPicture[] = [];
     for (let i = 0; i < count; i++) {
       const own = { ...drawing, seed: drawing.seed + i };
       pictures.push(await this.#drawWritten(await this.#write(prompt, own.seed, sampling, options), own, options));
     }
     return options.n === undefined ? pictures[0]! : pictures;
+  }
+
+  /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
+  get canImagine(): boolean {
+    return canDraw(this.#folder, "hidden");
   }
 
   /** Sizes of the model's parts. */
@@ -160,8 +207,9 @@ export class Kelix {
   async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    const parts = [this.#tokenizer, this.#language].map((part) => part?.catch(() => undefined));
-    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#detokenizers.dispose()]);
+    const language = this.#language?.then(({ model }) => model);
+    const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
+    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
     await this.#folder.close();
   }
 
@@ -170,14 +218,20 @@ export class Kelix {
     return this.#folder.ar.qwen_config.max_seq_len;
   }
 
-  async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
+  async #tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal">, maxPositions?: number) {
+    const picture = await loadImage(image, { ...(signal && { signal }) });
+    signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
+    return this.#codes.codesOf(picture, `${maxPositions}`, () => tokenizer.tokenize(picture, maxPositions));
+  }
+
+  async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
     const reader = {
       text: this.#text,
       vocabulary: blockVocabulary(this.#folder.ar.qwen_config),
       room: this.#room,
       tokenize: (image: ImageInput) => this.tokenize(image, options),
-      check: (codes: ImageCodes) => tokenizer.check(codes),
+      check: async (codes: ImageCodes) => (await this.#openTokenizer()).check(codes),
     };
     return readConversation(messages, reader, then);
   }
@@ -188,8 +242,9 @@ export class Kelix {
     const positions = rows * columns;
     const opening = [this.#text.tokenizer.special("<|vision_start|>")];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
-    const language = await this.#openLanguage();
-    const blocks = generate(language, language.start(), request, {
+    const { model, prefixes } = await this.#openLanguage();
+    const sequence = prefixes.take(request);
+    const blocks = generate(model, sequence, request, {
       maxNewBlocks: positions + 1,
       blocksPerPicture: positions,
       seed,
@@ -197,33 +252,55 @@ export class Kelix {
       ...(options.signal && { signal: options.signal }),
     });
     let done = 0;
-    for await (const { picture } of blocks) {
-      options.onProgress?.({ task: "write", done: ++done, total: positions + 1 });
-      if (picture) return picture;
+    try {
+      for await (const { picture } of blocks) {
+        options.onProgress?.({ task: "write", done: ++done, total: positions + 1 });
+        if (picture) return picture;
+      }
+    } finally {
+      // Nobody asks about what was drawn here; the next picture may have the same prompt.
+      sequence.truncate(blockCount(request, model.vocabulary));
+      prefixes.keep(sequence);
     }
     throw new Error("the language model ended before its picture was complete");
   }
 
   async #drawWritten({ ids, hidden }: WrittenPicture, drawing: Drawing, options: DrawOptions): Promise<DrawnPicture> {
     const { grid } = this.#folder.generation.imagine;
-    const picture = await this.#draw({ condition: hidden, codeGrid: grid }, drawing, options);
+    const picture = await this.#draw("hidden", { condition: hidden, codeGrid: grid }, drawing, options);
     const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(this.#folder.ar.qwen_config)));
     const { width, height } = picture;
     return { ...picture, codes: { grid, codes, width, height }, seed: drawing.seed };
   }
 
-  #draw(request: DetokenizeRequest, drawing: Drawing, options: DrawOptions): Promise<Picture> {
-    const { signal, onPreview, onProgress } = options;
-    return this.#detokenizers.use(request.codeGrid, (detokenizer) =>
-      detokenizer.detokenize(request, {
-        ...drawing,
-        signal,
-        async onStep({ step, steps, preview }) {
-          onProgress?.({ task: "draw", done: step, total: steps });
-          if (step < steps) await onPreview?.(await preview());
-        },
-      }),
-    );
+  async #draw(
+    source: Source,
+    request: DetokenizeRequest,
+    drawing: Drawing,
+    { signal, onPreview, onProgress }: DrawOptions,
+  ): Promise<Picture> {
+    this.#refuseDisposed();
+    const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    const parts = {
+      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
+      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
+    };
+    await this.#checkDrawingFits(source, request.codeGrid);
+    return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
+      ...drawing,
+      signal,
+      onPreview,
+      onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
+      onDecode: (done, total) => onProgress?.({ task: "decode", done, total }),
+    });
+  }
+
+  /** Refuses, before the first picture of a size, what does not fit into memory. */
+  async #checkDrawingFits(source: Source, codeGrid: readonly [number, number]): Promise<void> {
+    const key = `${source} ${codeGrid}`;
+    if (this.#ignoreMemory || this.#fitting.has(key)) return;
+    await checkDrawingFits(this.#folder, source, codeGrid, this.#drawing);
+    this.#fitting.add(key);
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {
@@ -238,29 +315,14 @@ export class Kelix {
     return this.#tokenizer;
   }
 
-  #openLanguage(): Promise<LanguageModel> {
+  #openLanguage(): Promise<Language> {
     this.#refuseDisposed();
     const { ar, weights } = this.#folder;
-    this.#language ??= this.#source(weights).then((source) =>
-      LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions),
-    );
+    this.#language ??= this.#source(weights).then(async (source) => {
+      const model = await LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions);
+      return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
+    });
     return this.#language;
-  }
-
-  async #openDetokenizer([rows, columns]: readonly [number, number]): Promise<Detokenizer> {
-    this.#refuseDisposed();
-    const { preprocessor, detokenizer } = this.#folder;
-    const { transformer, autoencoder } = detokenizer;
-    const scale = (preprocessor.patch_size * preprocessor.merge_size) / pixelsPerLatent(autoencoder.config);
-    const settings = {
-      positions: "raster",
-      latentGrid: [Math.round(rows * scale), Math.round(columns * scale)],
-    } as const;
-    const parts = {
-      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
-      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
-    };
-    return Detokenizer.open(parts, settings, this.#smallOptions);
   }
 
   /** A checkpoint's weights as the device reads them. */

@@ -1,6 +1,9 @@
 // Compares a model's folder with what its configs declare, by tracing every part; no weight is read.
 
-import { type Checkpoint, checkParameters } from "./checkpoint/checkpoint.ts";
+import { basename } from "node:path";
+import { type Checkpoint, findDifferences } from "./checkpoint/checkpoint.ts";
+import { CheckpointError } from "./checkpoint/checkpoint-error.ts";
+import { haveSameBytes } from "./checkpoint/same-bytes.ts";
 import { decode, encode } from "./detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "./detokenizer/config.ts";
 import { withNullLength } from "./detokenizer/denoiser.ts";
@@ -9,40 +12,100 @@ import { type KeyeArConfig, type LanguageModelConfig, languageModelConfig } from
 import { languageModelPaths, traceLanguageModelLoss } from "./llm/model.ts";
 import { outputMatrix } from "./llm/output.ts";
 import type { ModelFolder } from "./model-folder.ts";
+import { isQuantized } from "./runtime/weight-source.ts";
 import { Graph, type Parameter } from "./tensor/graph.ts";
 import { declareTokenizer } from "./vision/tokenizer.ts";
 
-/** Tensors that the reference writes and nobody reads. */
-const unused = [/\.packing_position_embedding\.weight$/, /\.token_head\.final_norm\.(weight|bias)$/, /^pos_embed$/];
+const unused = [
+  /^visual_tokenizer\.visual\.embeddings\.packing_position_embedding\.weight$/,
+  /^model\.model\.token_head\.final_norm\.(weight|bias)$/,
+  /^pos_embed$/,
+];
 
-/** Throws a CheckpointError that lists everything missing, unknown or of another shape in one of the model's files. */
-export function checkModel({ ar, weights, detokenizer: { transformer, autoencoder } }: ModelFolder): void {
-  const isUnused = (name: string) => unused.some((pattern) => pattern.test(name));
-  const check = (declared: readonly Parameter[], source: Checkpoint) =>
-    checkParameters(
-      declared.map(({ path, shape }) => ({ name: path, shape })),
-      source,
-      isUnused,
-    );
-  const dit = withNullLength(transformer.config, transformer.weights);
-  const parts = declareModel(ar, dit, autoencoder.config);
-  check(parts.main, weights);
-  check(parts.transformer, transformer.weights);
-  check(parts.autoencoder, autoencoder.weights);
+/** Whether the reference writes a tensor that nobody reads. */
+export function isUnused(name: string): boolean {
+  return unused.some((pattern) => pattern.test(name));
+}
+
+/** Generation multiplies by the first, training by the second; one is enough to run a model. */
+export const outputMatrices = ["model.model.output.weight", "lm_head.weight"] as const;
+
+const UP_PROJECTORS = "visual_tokenizer.up_projectors.";
+
+/** Whether a checkpoint can turn codes into embeddings without the language model. Only drawing from codes alone needs it. */
+export function hasUpProjectors(weights: Checkpoint): boolean {
+  return weights.find(`${UP_PROJECTORS}0.weight`) !== undefined;
+}
+
+/** Throws one CheckpointError that lists everything missing, unknown or of another shape in any of the model's parts. */
+export function checkModel(folder: ModelFolder): void {
+  const faults = compareModel(folder);
+  if (faults.length) throw new CheckpointError(`${faults.join(". ")}. Is this the right preset?`);
+}
+
+/** What checkModel throws, as one text for each part that does not fit. */
+export function compareModel({ ar, weights, detokenizer: { hidden, codes, autoencoder } }: ModelFolder): string[] {
+  const compare = (declared: readonly Parameter[], source: Checkpoint): string[] => {
+    const wanted = declared.map(({ path, shape }) => ({ name: path, shape }));
+    const faults = findDifferences(wanted, source, isUnused);
+    return faults.length ? [`${basename(source.path)} does not fit the model. ${faults.join("; ")}`] : [];
+  };
+  const transformers = [...new Set([hidden, codes])].filter((part) => part !== undefined);
+  return [
+    ...compare(withoutOptional(declareAutoregressive(ar), weights), weights),
+    ...transformers.flatMap((part) =>
+      compare(declareTransformer(withNullLength(part.config, part.weights)), part.weights),
+    ),
+    ...(autoencoder ? compare(declareAutoencoder(autoencoder.config), autoencoder.weights) : []),
+  ];
+}
+
+/**
+ * Training changes one of the two output matrices, generation reads the other (the reference ties them by name only). Tells
+ * when a checkpoint has both and they differ: answers then come from generation's.
+ */
+export async function warnOfTwoOutputs(weights: Checkpoint, onWarning?: (message: string) => void): Promise<void> {
+  const [read, other] = outputMatrices.map((name) => weights.find(name));
+  if (!onWarning || !read || !other || isQuantized(read) || isQuantized(other)) return;
+  if (await haveSameBytes(read, other)) return;
+  const [readName, otherName] = outputMatrices;
+  onWarning(`${basename(weights.path)}: ${otherName} and ${readName} differ; ${readName} is used, as in the reference`);
+}
+
+/** The parameters without those that a checkpoint may lack and does lack. */
+function withoutOptional(declared: readonly Parameter[], weights: Checkpoint): Parameter[] {
+  const [preferred, other] = outputMatrices;
+  const absent = weights.find(preferred) || !weights.find(other) ? other : preferred;
+  const isAbsent = (path: string) =>
+    (path === absent && !weights.find(path)) || (path.startsWith(UP_PROJECTORS) && !hasUpProjectors(weights));
+  return declared.filter(({ path }) => !isAbsent(path));
 }
 
 /** The parameters of a model's three files: the autoregressive checkpoint, the diffusion transformer, the autoencoder. */
 export function declareModel(ar: KeyeArConfig, transformer: DitConfig, autoencoder: AutoencoderConfig) {
-  const main = new Graph();
-  declareTokenizer(main, main.params.at("visual_tokenizer"), ar.tokenizer_config);
-  declareLanguageModel(main, languageModelConfig(ar));
-  const graphs = { main, transformer: traceTransformer(transformer), autoencoder: traceAutoencoder(autoencoder) };
-  const parametersOf = ({ parameters }: Graph): readonly Parameter[] => [...parameters.values()];
   return {
-    main: parametersOf(graphs.main),
-    transformer: parametersOf(graphs.transformer),
-    autoencoder: parametersOf(graphs.autoencoder),
+    main: declareAutoregressive(ar),
+    transformer: declareTransformer(transformer),
+    autoencoder: declareAutoencoder(autoencoder),
   };
+}
+
+/** The parameters of an autoregressive checkpoint, in both names of the output matrix. */
+export function declareAutoregressive(ar: KeyeArConfig): Parameter[] {
+  const graph = new Graph();
+  declareTokenizer(graph, graph.params.at("visual_tokenizer"), ar.tokenizer_config);
+  declareLanguageModel(graph, languageModelConfig(ar));
+  return [...graph.parameters.values()];
+}
+
+/** The parameters of a diffusion transformer. */
+export function declareTransformer(config: DitConfig): Parameter[] {
+  return [...traceTransformer(config).parameters.values()];
+}
+
+/** The parameters of an autoencoder. */
+export function declareAutoencoder(config: AutoencoderConfig): Parameter[] {
+  return [...traceAutoencoder(config).parameters.values()];
 }
 
 function declareLanguageModel(graph: Graph, language: LanguageModelConfig): void {
@@ -51,7 +114,8 @@ function declareLanguageModel(graph: Graph, language: LanguageModelConfig): void
   outputMatrix(languageModelPaths(graph.params).output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
 }
 
-function traceTransformer(config: DitConfig): Graph {
+/** The diffusion transformer at its smallest. */
+export function traceTransformer(config: DitConfig): Graph {
   const graph = new Graph();
   const { inChannels, patchSize, captionChannels, useConnector, connectorChannels } = config;
   diffusionTransformer(
@@ -68,7 +132,8 @@ function traceTransformer(config: DitConfig): Graph {
   return graph;
 }
 
-function traceAutoencoder(config: AutoencoderConfig): Graph {
+/** Encoder and decoder of the autoencoder at their smallest. */
+export function traceAutoencoder(config: AutoencoderConfig): Graph {
   const graph = new Graph();
   const side = pixelsPerLatent(config);
   decode(graph.params, encode(graph.params, graph.input("pixels", [1, config.inChannels, side, side]), config), config);

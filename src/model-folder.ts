@@ -1,12 +1,13 @@
-// A model's folder: the autoregressive checkpoint at its top, the diffusion transformer in dit/ and the autoencoder in vae/,
-// each with its own config.json. Names that the package ships or the Hub has are resolved to their folders.
+// A model's folder: the autoregressive checkpoint at its top and, in sub-folders or elsewhere, what pictures are drawn with:
+// diffusion transformers and an autoencoder. Names that the package ships or the Hub has are resolved to their folders.
 
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { type Checkpoint, openCheckpoint } from "./checkpoint/checkpoint.ts";
+import { type Checkpoint, type OpenCheckpointOptions, openCheckpoint } from "./checkpoint/checkpoint.ts";
 import { CheckpointError } from "./checkpoint/checkpoint-error.ts";
+import { readJson, readJsonIfPresent } from "./checkpoint/json-file.ts";
 import {
   type AutoencoderConfig,
   type DitConfig,
@@ -16,8 +17,15 @@ import {
 import type { FetchOptions } from "./hub/fetch-files.ts";
 import { HubError } from "./hub/hub-error.ts";
 import { parseHubName } from "./hub/hub-name.ts";
-import { openHubModel } from "./hub/pull.ts";
+import { openHubModel, type PullOptions } from "./hub/pull.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "./llm/config.ts";
+import {
+  type GenerationConfig,
+  type PreprocessorConfig,
+  parseGenerationConfig,
+  parsePreprocessorConfig,
+} from "./model-config.ts";
+import { assignTransformers, type FoundPart, findParts, type PartKind } from "./model-parts.ts";
 
 /** Models that the package ships. */
 export const builtInModels = ["kelix-nano"] as const;
@@ -25,32 +33,21 @@ export const builtInModels = ["kelix-nano"] as const;
 /** From the sources (src) as from the build (dist) the package's root is one folder up. */
 const modelsFolder = fileURLToPath(new URL("../models/", import.meta.url));
 
-const limit = z.int().min(1).max(100_000_000);
-const preprocessorSchema = z.object({
-  patch_size: z.int().min(1).max(256),
-  merge_size: z.literal(2).default(2),
-  min_pixels: limit,
-  max_pixels: limit,
-  image_mean: z.array(z.number()).length(3).default([0.5, 0.5, 0.5]),
-  image_std: z.array(z.number().positive()).length(3).default([0.5, 0.5, 0.5]),
-});
-export type PreprocessorConfig = z.infer<typeof preprocessorSchema>;
+/** A network with its weights. */
+export interface ModelPart<Config> {
+  readonly folder: string;
+  readonly config: Config;
+  readonly weights: Checkpoint;
+}
 
-const steps = z.int().min(1).max(1000);
-const guidance = z.number().min(0).max(100);
-const generationSchema = z.object({
-  reconstruct: z.object({ steps, guidance }),
-  imagine: z.object({
-    steps,
-    guidance,
-    temperature: z.number().min(0),
-    top_k: z.int().min(0),
-    top_p: z.number().gt(0).max(1),
-    /** Rows and columns of the picture's positions. */
-    grid: z.tuple([z.int().min(1).max(1024), z.int().min(1).max(1024)]),
-  }),
-});
-export type GenerationConfig = z.infer<typeof generationSchema>;
+/** What pictures are drawn with. Each may be absent: a model that only understands has none of them. */
+export interface DetokenizerFolder {
+  /** Draws from the language model's hidden states. */
+  readonly hidden?: ModelPart<DitConfig>;
+  /** Draws from codes alone; the same transformer as `hidden` in models that have one for both. */
+  readonly codes?: ModelPart<DitConfig>;
+  readonly autoencoder?: ModelPart<AutoencoderConfig>;
+}
 
 export interface ModelFolder {
   readonly path: string;
@@ -58,22 +55,37 @@ export interface ModelFolder {
   readonly preprocessor: PreprocessorConfig;
   readonly generation: GenerationConfig;
   readonly weights: Checkpoint;
-  readonly detokenizer: {
-    readonly transformer: { readonly config: DitConfig; readonly weights: Checkpoint };
-    readonly autoencoder: { readonly config: AutoencoderConfig; readonly weights: Checkpoint };
-  };
+  readonly detokenizer: DetokenizerFolder;
   close(): Promise<void>;
+}
+
+/** Where the parts lie that are not in sub-folders of the model's. Names as for the model itself. */
+export interface PartFolders {
+  /** Folders of diffusion transformers, in place of those in sub-folders. */
+  readonly detokenizer?: string | readonly string[];
+  /** The folder of the autoencoder, in place of one in a sub-folder. */
+  readonly autoencoder?: string;
+}
+
+/** The folder of a built-in name, or that a path leads to; undefined when there is none. */
+export async function findLocalModel(name: string): Promise<string | undefined> {
+  const path = (builtInModels as readonly string[]).includes(name) ? join(modelsFolder, name) : name;
+  const info = await stat(path).catch(() => undefined);
+  return info?.isDirectory() ? path : undefined;
 }
 
 /**
  * The folder that a model's name stands for: a built-in name, a path, or a repository of the Hub (owner/name, owner/name@revision),
  * which is fetched if it is not in the cache. Throws, naming the choices, when there is none.
  */
-export async function resolveModel(name: string, options: FetchOptions = {}): Promise<string> {
-  const path = (builtInModels as readonly string[]).includes(name) ? join(modelsFolder, name) : name;
-  const info = await stat(path).catch(() => undefined);
-  if (info?.isDirectory()) return path;
-  const hubName = info ? undefined : parseHubName(name);
+export async function resolveModel(name: string, options: PullOptions = {}): Promise<string> {
+  const local = await findLocalModel(name);
+  if (local !== undefined) return local;
+  const isFile = await stat(name).then(
+    () => true,
+    () => false,
+  );
+  const hubName = isFile ? undefined : parseHubName(name);
   if (!hubName) {
     const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
     throw new CheckpointError(`${name}: there is no such model folder. Name ${choices}`);
@@ -90,63 +102,108 @@ export async function resolveModel(name: string, options: FetchOptions = {}): Pr
   }
 }
 
-/** Opens every checkpoint of a model's folder and reads its configs; no weight is read. Throws, naming the file, what is missing or wrong. */
-export async function openModelFolder(name: string, options: FetchOptions = {}): Promise<ModelFolder> {
+export type OpenModelOptions = PartFolders & FetchOptions & OpenCheckpointOptions;
+
+/**
+ * Opens every checkpoint of a model and reads its configs; no weight is read. Throws, naming the file, what is missing or
+ * wrong; with `onFault` missing and broken weights are told instead.
+ */
+export async function openModelFolder(name: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
   const path = await resolveModel(name, options);
-  const read = async <T>(file: string, parse: (json: unknown) => T): Promise<T> => {
-    const json = await readJson(join(path, file));
-    try {
-      return parse(json);
-    } catch (error) {
-      const message = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-      throw new CheckpointError(`${join(path, file)}: ${message}`);
-    }
-  };
-  const ar = await read("config.json", parseKeyeArConfig);
-  const preprocessor = await read("preprocessor_config.json", (json) => preprocessorSchema.parse(json));
-  const generation = await read("generation_config.json", (json) => generationSchema.parse(json));
-  const dit = await read("dit/config.json", parseDitConfig);
-  const vae = await read("vae/config.json", parseAutoencoderConfig);
+  const ar = parseAt(join(path, "config.json"), await readJson(join(path, "config.json")), parseArConfig);
+  const optional = async <T>(file: string, parse: (json: unknown) => T): Promise<T> =>
+    parseAt(join(path, file), await readJsonIfPresent(join(path, file)), parse);
+  const vision = ar.tokenizer_config.vision_config;
+  const preprocessor = await optional("preprocessor_config.json", (json) => parsePreprocessorConfig(json, vision));
+  const generation = await optional("generation_config.json", parseGenerationConfig);
+  const found = await locateParts(path, options);
   const opened: Checkpoint[] = [];
   const close = async () => {
     await Promise.all(opened.map((checkpoint) => checkpoint.close()));
   };
   const open = async (folder: string) => {
-    const checkpoint = await openCheckpoint(join(path, folder));
+    const checkpoint = await openCheckpoint(folder, options);
     opened.push(checkpoint);
     return checkpoint;
   };
+  const openPart = async <T>({ folder, json }: FoundPart, parse: (json: unknown) => T): Promise<ModelPart<T>> => ({
+    folder,
+    config: parseAt(join(folder, "config.json"), json, parse),
+    weights: await open(folder),
+  });
   try {
-    return {
-      path,
-      ar,
-      preprocessor,
-      generation,
-      weights: await open(""),
-      detokenizer: {
-        transformer: { config: dit, weights: await open("dit") },
-        autoencoder: { config: vae, weights: await open("vae") },
-      },
-      close,
+    const weights = await open(path);
+    const transformers: ModelPart<DitConfig>[] = [];
+    for (const part of found.transformers) transformers.push(await openPart(part, parseDitConfig));
+    const autoencoder = found.autoencoder && (await openPart(found.autoencoder, parseAutoencoderConfig));
+    const detokenizer = {
+      ...assignTransformers(transformers, ar, generation.positions === "raster"),
+      ...(autoencoder && { autoencoder }),
     };
+    return { path, ar, preprocessor, generation, weights, detokenizer, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** A config beyond this is no config. */
-const MAX_CONFIG_BYTES = 4_000_000;
-
-async function readJson(path: string): Promise<unknown> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new CheckpointError(`${path}: cannot be read (${error.code})`);
-  });
-  if (bytes.length > MAX_CONFIG_BYTES)
-    throw new CheckpointError(`${path} has ${bytes.length} bytes; at most ${MAX_CONFIG_BYTES} are read`);
+/** Parses a config, its file's name in front of every complaint. */
+function parseAt<T>(file: string, json: unknown, parse: (json: unknown) => T): T {
   try {
-    return JSON.parse(bytes.toString("utf8"));
+    return parse(json);
   } catch (error) {
-    throw new CheckpointError(`${path}: is not JSON: ${(error as Error).message}`);
+    const message = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new CheckpointError(`${file}: ${message}`);
   }
 }
+
+function parseArConfig(json: unknown): KeyeArConfig {
+  const name = (json as { __class__?: unknown; _class_name?: unknown } | null)?.__class__;
+  if (name === "SanaConfig") {
+    throw new Error(
+      "describes a diffusion transformer alone. Name the folder of the language model, and this one with `detokenizer` (--dit FOLDER)",
+    );
+  }
+  return parseKeyeArConfig(json);
+}
+
+async function locateParts(path: string, options: PartFolders & FetchOptions) {
+  const { detokenizer, autoencoder } = options;
+  const inside = (await findParts(path)).filter(({ folder }) => folder !== path);
+  const ofKind = (parts: readonly FoundPart[], kind: PartKind) => parts.filter((part) => part.kind === kind);
+  const locate = async (name: string, kind: PartKind): Promise<FoundPart> => {
+    const folder = await resolveModel(name, {
+      ...options,
+      ...(kind === "autoencoder" && { include: AUTOENCODER_FILES }),
+    });
+    const [part, ...more] = ofKind(await findParts(folder), kind);
+    if (!part)
+      throw new CheckpointError(`${folder}: neither it nor a sub-folder has a config.json of ${kindNames[kind]}`);
+    if (part.folder !== folder && more.length > 0) {
+      throw new CheckpointError(`${folder}: has several sub-folders of ${kindNames[kind]}. Name one of them`);
+    }
+    return part;
+  };
+  const transformers: FoundPart[] = [];
+  for (const name of detokenizer === undefined ? [] : [detokenizer].flat()) {
+    transformers.push(await locate(name, "transformer"));
+  }
+  const autoencoders = ofKind(inside, "autoencoder");
+  if (autoencoder === undefined && autoencoders.length > 1) {
+    const names = autoencoders.map(({ folder }) => folder).join(" and ");
+    throw new CheckpointError(`${names} are autoencoders: name the one to use with \`autoencoder\` (--vae FOLDER)`);
+  }
+  return {
+    transformers: detokenizer === undefined ? ofKind(inside, "transformer") : transformers,
+    autoencoder: autoencoder === undefined ? autoencoders[0] : await locate(autoencoder, "autoencoder"),
+  };
+}
+
+/** What is fetched of a repository that is named for its autoencoder: most hold other networks too, far larger ones. */
+const AUTOENCODER_FILES = ["vae/*", "config.json", "diffusion_pytorch_model*.safetensors*"];
+
+const kindNames: Readonly<Record<PartKind, string>> = {
+  autoregressive: "an autoregressive model (KeyeARConfig)",
+  transformer: "a diffusion transformer (SanaConfig)",
+  autoencoder: "an autoencoder (AutoencoderDC)",
+};

@@ -1,22 +1,41 @@
 // What callers may set on the library's long work, and the checks of it. Names are those that users of transformers.js and
 // of the OpenAI API know; where both have one, both are read.
 
+import { DRAWING_BYTES } from "./detokenizer/detokenizer.ts";
 import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
+import type { PartFolders } from "./model-folder.ts";
 import type { Device } from "./runtime/session.ts";
 
-/** Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler. */
+/**
+ * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
+ * parts of decoding.
+ */
 export interface Progress {
-  readonly task: "fetch" | "load" | "write" | "draw";
+  readonly task: "fetch" | "load" | "write" | "draw" | "decode";
   readonly done: number;
   readonly total: number;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends PartFolders {
   readonly device?: Device;
   /** Threads of one operation. */
   readonly threads?: number;
+  /**
+   * Memory for what was read before: the next turn of a conversation, or another question to the same picture, then pays
+   * only for what is new. 512 MiB, or less for small models, if absent; with 0 nothing is kept.
+   */
+  readonly promptCacheBytes?: number;
+  /**
+   * Memory that the networks which draw pictures may hold together, 8 GiB if absent. A large model's networks take turns in it, and
+   * with less than 7.4 GB (the released transformer at 1024 pixels) weights in bf16 are widened at each step, which takes longer.
+   */
+  readonly drawingBytes?: number;
   readonly onProgress?: (progress: Progress) => void;
+  /** Loads even what does not fit into the memory that is available. */
+  readonly ignoreMemory?: boolean;
+  /** Told in a sentence what is odd about the model but does not keep it from running. */
+  readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -53,6 +72,12 @@ export interface ChatOptions extends SampleOptions, DrawOptions {
   /** Blocks to write at most, 256 if absent: a token of text or a position of a picture each. */
   readonly maxNewTokens?: number;
   readonly max_new_tokens?: number;
+  /**
+   * Tokens that one step may guess from the conversation, where the answer repeats it; 0 if absent. The answer is the same,
+   * only sooner or, where guesses fail, later. Only the likeliest tokens (temperature 0) are guessed.
+   */
+  readonly promptLookupNumTokens?: number;
+  readonly prompt_lookup_num_tokens?: number;
 }
 
 export interface ImagineOptions extends SampleOptions, DrawOptions {
@@ -72,6 +97,8 @@ const MAX_PICTURES = 64;
 const MAX_NEW_TOKENS = 1_000_000;
 const MAX_TOP_K = 4_194_304;
 const DEFAULT_NEW_TOKENS = 256;
+/** More would be wrong nearly always, and each guess costs. */
+const MAX_LOOKUP = 64;
 
 export interface Drawing {
   readonly seed: number;
@@ -102,6 +129,22 @@ export function readSampling(options: SampleOptions, defaults: SamplingOptions):
 /** How many blocks a conversation may go on for. */
 export function readNewTokens({ maxNewTokens, max_new_tokens }: ChatOptions): number {
   return whole("maxNewTokens", maxNewTokens ?? max_new_tokens ?? DEFAULT_NEW_TOKENS, 1, MAX_NEW_TOKENS);
+}
+
+/** How many tokens one step of a conversation may guess. */
+export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: ChatOptions): number {
+  return whole("promptLookupNumTokens", promptLookupNumTokens ?? prompt_lookup_num_tokens ?? 0, 0, MAX_LOOKUP);
+}
+
+/** How much memory is for what was read before; undefined where that is left to the model. */
+export function readPromptCache({ promptCacheBytes }: LoadOptions): number | undefined {
+  if (promptCacheBytes === undefined) return undefined;
+  return whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER);
+}
+
+/** How much memory is for what draws pictures. */
+export function readDrawingBytes({ drawingBytes = DRAWING_BYTES }: LoadOptions): number {
+  return whole("drawingBytes", drawingBytes, 0, Number.MAX_SAFE_INTEGER);
 }
 
 /** How many pictures are wanted. */

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { CheckpointError, type ImageCodes, Kelix, type Picture } from "../src/index.ts";
+import { type ChatMessage, CheckpointError, type ImageCodes, Kelix, type Picture } from "../src/index.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 let folder: string;
@@ -169,6 +169,32 @@ describe("chat", () => {
     expect(await collect(kelix.chat(question(codes), options))).toEqual(answer);
     const named = { max_new_tokens: 8, temperature: 0, top_k: 0, top_p: 1 };
     expect(await collect(kelix.chat(question(codes), named))).toEqual(answer);
+  });
+
+  test("answers two people at once about one picture, and the next turn, as it would without having read anything before", async () => {
+    const image = "data/heldout/demo/rocket.png";
+    const ask = (model: Kelix, text: string, before: ChatMessage[] = []) => {
+      const content = [
+        ...(before.length > 0 ? [] : [{ type: "image", image } as const]),
+        { type: "text", text } as const,
+      ];
+      return collect(model.chat([...before, { role: "user", content }], { maxNewTokens: 6 }));
+    };
+    const forgetful = await Kelix.load(folder, { threads: 1, promptCacheBytes: 0 });
+    const texts = ["What is this?", "How many rockets are there?"];
+    const wanted = await Promise.all(texts.map((text) => ask(forgetful, text)));
+    expect(await Promise.all(texts.map((text) => ask(kelix, text)))).toEqual(wanted);
+    const turns: ChatMessage[] = [...question(image), { role: "assistant", content: wanted[0]!.join("") }];
+    expect(await ask(kelix, "Why?", turns)).toEqual(await ask(forgetful, "Why?", turns));
+    await forgetful.dispose();
+  });
+
+  test("guesses tokens without changing the answer", async () => {
+    const again = [{ role: "user", content: "red red red red red red red red" }] as const;
+    const answer = (promptLookupNumTokens: number) =>
+      collect(kelix.chat(again, { maxNewTokens: 24, promptLookupNumTokens }));
+    expect(await answer(4)).toEqual(await answer(0));
+    await expect(answer(-1)).rejects.toThrow("Expected `promptLookupNumTokens`");
   });
 
   test("reads pictures on both sides and text that spells special tokens", async () => {

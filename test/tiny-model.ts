@@ -89,6 +89,7 @@ export async function writeTinyModel(folder: string, seed = 1): Promise<string> 
     await copyFile(join(nano, file), join(folder, file));
   }
   const generation = {
+    positions: "raster",
     reconstruct: { steps: 2, guidance: 1 },
     imagine: { steps: 2, guidance: 1.5, temperature: 1, top_k: 0, top_p: 1, grid: [6, 6] },
   };

@@ -1,15 +1,20 @@
-// npm run bench -- NAME [--json] [--runs N] [--threads N] [--profile]
+// npm run bench -- NAME [OPTIONS]
 // Measures one benchmark and prints its median, spread and rates; without a name, lists what there is.
 
 import { createRequire } from "node:module";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { probeProducts } from "../plan/probe.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressive.ts";
 import type { Benchmark } from "./benchmark.ts";
+import { decodingComparisons } from "./decoding/comparison.ts";
+import { guessing } from "./decoding/guess.ts";
+import { secondQuestion, secondQuestionAtSize } from "./decoding/second-question.ts";
+import { visualBlock } from "./decoding/visual-block.ts";
 import { diffusionTraining } from "./diffusion.ts";
+import type { Experiment, ExperimentSettings } from "./experiment.ts";
 import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
-import { probeProducts } from "./probe.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { visionTraining } from "./vision.ts";
@@ -21,9 +26,19 @@ const benchmarks: readonly Benchmark[] = [
   diffusionTraining,
   autoregressiveGeneration,
 ];
+const experiments: readonly Experiment[] = [
+  ...decodingComparisons,
+  ...guessing,
+  visualBlock,
+  secondQuestion,
+  secondQuestionAtSize,
+];
+const names = [...benchmarks, ...experiments].map(({ name }) => name);
 
-const USAGE = `npm run bench -- NAME [--json] [--runs N (at least ${MIN_RUNS})] [--threads N] [--profile]`;
 const DEFAULT_RUNS = 9;
+const DEFAULT_PROCESSES = 3;
+const USAGE = `npm run bench -- NAME [--json] [--threads N] [--profile] and, for the first group, [--runs N (at least ${MIN_RUNS})];
+for the second, [--processes N] [--block 32|128] [--blocks-per-run N] [--plain-norms] [--no-peer] [--small]`;
 
 /** The command line cannot be followed: exit code 2, where a failing benchmark gives 1. */
 class UsageError extends Error {}
@@ -37,28 +52,53 @@ async function main(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseCommandLine(args);
   const [name, ...others] = positionals;
   if (name === undefined) {
-    console.log(
-      [USAGE, ...benchmarks.map((benchmark) => `  ${benchmark.name.padEnd(31)}${benchmark.about}`)].join("\n"),
-    );
+    const group = (all: readonly (Benchmark | Experiment)[]) =>
+      all.map((one) => `  ${one.name.padEnd(31)}${one.about}`).join("\n");
+    console.log([USAGE, group(benchmarks), group(experiments)].join("\n\n"));
     return;
   }
-  const benchmark = benchmarks.find((candidate) => candidate.name === name);
-  if (!benchmark)
-    throw new UsageError(
-      `There is no benchmark ${name}; there are ${benchmarks.map((known) => known.name).join(", ")}`,
-    );
+  if (!names.includes(name)) throw new UsageError(`There is no benchmark ${name}; there are ${names.join(", ")}`);
   if (others.length > 0) throw new UsageError(`One benchmark at a time, got also ${others.join(", ")}`);
   const threads = values.threads === undefined ? undefined : wholeNumber("--threads", values.threads, 1);
-  const settings = {
-    runs: wholeNumber("--runs", values.runs ?? `${DEFAULT_RUNS}`, MIN_RUNS),
-    session: threads === undefined ? {} : { threads },
-  };
+  const session = { ...(threads !== undefined && { threads }), ...(values["plain-norms"] && { residualNorms: false }) };
+  const experiment = experiments.find((candidate) => candidate.name === name);
+  if (experiment && values.profile) {
+    if (!experiment.profile) throw new UsageError(`${name} has no --profile`);
+    console.log(`${name}: ${formatProfile(await experiment.profile(experimentSettings(values, session)))}`);
+    return;
+  }
+  if (experiment) {
+    const result = await experiment.report(experimentSettings(values, session), (line) => console.error(line));
+    print({ name, ...result }, values.json);
+    return;
+  }
+  const benchmark = benchmarks.find((candidate) => candidate.name === name)!;
+  const settings = { runs: wholeNumber("--runs", values.runs ?? `${DEFAULT_RUNS}`, MIN_RUNS), session };
   if (values.profile) {
     await printProfile(benchmark, settings);
     return;
   }
-  const result = await report(benchmark, settings);
-  console.log(values.json ? JSON.stringify(result) : format(result));
+  print(await report(benchmark, settings), values.json);
+}
+
+type CommandLine = ReturnType<typeof parseCommandLine>["values"];
+
+function experimentSettings(values: CommandLine, session: SessionOptions): ExperimentSettings {
+  const block = Number(values.block ?? 32);
+  if (block !== 32 && block !== 128) throw new UsageError(`Expected --block to be 32 or 128, got ${values.block}`);
+  const perRun = values["blocks-per-run"];
+  return {
+    session,
+    processes: wholeNumber("--processes", values.processes ?? `${DEFAULT_PROCESSES}`, 1),
+    block,
+    isSmall: values.small ?? false,
+    hasPeer: !values["no-peer"],
+    blocksPerRun: perRun === undefined ? undefined : wholeNumber("--blocks-per-run", perRun, 1),
+  };
+}
+
+function print(result: Record<string, unknown>, asJson = false): void {
+  console.log(asJson ? JSON.stringify(result) : format(result));
 }
 
 function parseCommandLine(args: readonly string[]) {
@@ -71,6 +111,12 @@ function parseCommandLine(args: readonly string[]) {
         runs: { type: "string" },
         threads: { type: "string" },
         profile: { type: "boolean" },
+        processes: { type: "string" },
+        block: { type: "string" },
+        "blocks-per-run": { type: "string" },
+        "plain-norms": { type: "boolean" },
+        "no-peer": { type: "boolean" },
+        small: { type: "boolean" },
       },
     });
   } catch (error) {

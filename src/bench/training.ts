@@ -4,11 +4,11 @@
 import { counterRandom } from "../random/counter.ts";
 import type { SessionOptions, Values } from "../runtime/session.ts";
 import { gradients } from "../tensor/gradients.ts";
+import { countFlop } from "../tensor/products.ts";
 import { AdamW } from "../train/adamw.ts";
 import { ParameterStore } from "../train/parameter-store.ts";
 import { type TraceLoss, TrainGraph, traceLoss } from "../train/train-graph.ts";
 import type { Workload } from "./benchmark.ts";
-import { countFlop } from "./products.ts";
 
 const RATE = 1e-4;
 const OPTIMIZER = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.01 } as const;

@@ -6,6 +6,7 @@ import { f32, hostTensor } from "../runtime/host-tensor.ts";
 import { openSession } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16 } from "./bfloat16.ts";
+import { quantize } from "./block-quantization.ts";
 import { checkParameters, openCheckpoint } from "./checkpoint.ts";
 import { writeSafetensors } from "./safetensors.ts";
 
@@ -111,6 +112,60 @@ describe("a checkpoint", () => {
       ],
       checkpoint,
       unused,
+    );
+    await checkpoint.close();
+  });
+});
+
+describe("a quantised matrix", () => {
+  const format = { bits: 4, block: 32 } as const;
+  const elements = Float32Array.from({ length: 3 * 64 }, (_, i) => (i % 16) - 8); // every block exact with a scale of 1
+  const { values, scales } = quantize(elements, format);
+  const stored = hostTensor("u8", values, [3, 2, 16]);
+
+  test("is one tensor of the matrix's shape, whose scales may lie in another file", async () => {
+    const folder = await mkdtemp(join(root, "quantised-"));
+    await writeSafetensors(join(folder, "model-1.safetensors"), [["w", stored]]);
+    await writeSafetensors(join(folder, "model-2.safetensors"), [["w_scale", f32(scales, [3, 2])]]);
+    const checkpoint = await openCheckpoint(folder);
+    expect(checkpoint.names()).toEqual(["w"]);
+    expect(checkpoint.find("w")).toMatchObject({ shape: [3, 64], bits: 4, block: 32 });
+    checkParameters([{ name: "w", shape: [3, 64] }], checkpoint);
+    expect(() => checkParameters([{ name: "w", shape: [3, 32] }], checkpoint)).toThrow("w has shape [3,64]");
+    expect(await checkpoint.read("w")).toEqual(f32(elements, [3, 64]));
+    expect(await checkpoint.read("w", [1, 3])).toEqual(f32(elements.slice(64), [2, 64]));
+    await checkpoint.close();
+  });
+
+  test.each([
+    ["scales of another length", stored, f32(new Float32Array(8), [4, 2])],
+    ["scales in another order", stored, f32(scales, [2, 3])],
+    ["scales that are no float32", stored, hostTensor("bf16", f32ToBf16(scales), [3, 2])],
+    ["blocks of a size that there is not", hostTensor("u8", values, [3, 4, 8]), f32(new Float32Array(12), [3, 4])],
+    ["two axes", hostTensor("u8", values, [6, 16]), f32(scales, [6, 1])],
+  ])("is refused with %s", async (_, own, ownScales) => {
+    const path = join(await mkdtemp(join(root, "misfit-")), "model.safetensors");
+    await writeSafetensors(path, [
+      ["w", own],
+      ["w_scale", ownScales],
+    ]);
+    await expect(openCheckpoint(path)).rejects.toThrow(/w is u8 \[.*a quantised matrix is u8 \[out, blocks, /);
+  });
+
+  test("without scales, or scales without it, are not the model's", async () => {
+    const path = join(await mkdtemp(join(root, "lone-")), "model.safetensors");
+    await writeSafetensors(path, [
+      ["v_scale", f32(scales, [3, 2])],
+      ["w", stored],
+      ["x", hostTensor("u8", values, [3, 32])],
+    ]);
+    const checkpoint = await openCheckpoint(path);
+    const declared = [
+      { name: "w", shape: [3, 64] },
+      { name: "x", shape: [3, 32] },
+    ];
+    expect(() => checkParameters(declared, checkpoint)).toThrow(
+      /w has shape \[3,2,16\].*2 of integers: w is u8, x is u8.*1 unknown: v_scale/,
     );
     await checkpoint.close();
   });

@@ -1,24 +1,36 @@
-// A checkpoint: all safetensors files of a folder as one set of named tensors, and its comparison with what a model declares.
-// The index of a sharded checkpoint is not consulted, as in the reference: every *.safetensors counts, in sorted order.
+// A checkpoint: the safetensors files of a folder as one set of named tensors, and its comparison with what a model declares.
+// Where there is an index of shards its files count; else, as in the reference, every *.safetensors in sorted order.
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
+import { isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
+import { dequantize } from "./block-quantization.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
-import { openSafetensors, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
+import { openSafetensors, type RowRange, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
+import { findIndex, findIndexFaults, readShardIndex, type ShardIndex, shorten } from "./shard-index.ts";
 
 export interface FileLocation extends TensorEntry {
   readonly file: string;
 }
 
+/** One file of a checkpoint. */
+export interface CheckpointFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
 export interface Checkpoint {
   readonly path: string;
+  /** Files that count, in order. */
+  readonly files: readonly CheckpointFile[];
+  /** A quantised matrix counts as one tensor, under its own name. */
   names(): string[];
   /** Where a tensor's bytes lie, for a session that maps the file. */
-  find(name: string): FileLocation | undefined;
-  /** Reads a floating-point tensor as float32. */
-  read(name: string): Promise<HostTensor>;
+  find(name: string): FileLocation | QuantizedMatrix<FileLocation> | undefined;
+  /** Reads a floating-point tensor or a quantised matrix, or a range of its rows, as float32. */
+  read(name: string, rows?: RowRange): Promise<HostTensor>;
   close(): Promise<void>;
 }
 
@@ -27,49 +39,121 @@ export interface DeclaredParameter {
   readonly shape: readonly number[];
 }
 
-/** Opens one safetensors file or every one of a folder; of a name that two files hold the later file's tensor is taken. */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const files: SafetensorsFile[] = [];
+export interface OpenCheckpointOptions {
+  /** Told, in place of an error, of each file that is missing or broken and of an index that does not agree. */
+  readonly onFault?: (fault: string) => void;
+}
+
+/**
+ * Opens one safetensors file, or a folder's: the shards that its index names, or without an index every one, of a name that
+ * two files hold the later file's. Only headers are read. Throws a CheckpointError when a file is missing or broken, or when
+ * the index and the shards do not agree.
+ */
+export async function openCheckpoint(path: string, { onFault }: OpenCheckpointOptions = {}): Promise<Checkpoint> {
+  const opened: SafetensorsFile[] = [];
   const close = async () => {
-    await Promise.all(files.map((file) => file.close()));
+    await Promise.all(opened.map((file) => file.close()));
   };
-  const holders = new Map<string, SafetensorsFile>();
+  const report = (error: unknown) => {
+    if (!onFault || !(error instanceof CheckpointError)) throw error;
+    onFault(error.message);
+  };
   try {
-    for (const file of await listFiles(path)) {
-      const opened = await openSafetensors(file);
-      files.push(opened);
-      for (const name of opened.tensors.keys()) holders.set(name, opened);
+    const { files, index } = await listFiles(path).catch((error) => {
+      report(error);
+      return { files: [], index: undefined };
+    });
+    for (const file of files) await openSafetensors(file).then((shard) => void opened.push(shard), report);
+    const faults = index ? findIndexFaults(index, tensorsByShard(opened)) : [];
+    if (faults.length)
+      report(new CheckpointError(`${path}: ${faults.join("; ")}. Were all files of one version fetched?`));
+    const holders = new Map<string, SafetensorsFile>();
+    for (const file of opened) {
+      for (const name of file.tensors.keys()) {
+        const wanted = index?.holders.get(name) ?? basename(file.path);
+        if (!holders.has(name) || wanted === basename(file.path)) holders.set(name, file);
+      }
     }
+    return new OpenedCheckpoint(path, opened, holders);
   } catch (error) {
     await close();
     throw error;
   }
-  return {
-    path,
-    names: () => [...holders.keys()].sort(),
-    find(name) {
-      const holder = holders.get(name);
-      const entry = holder?.tensors.get(name);
-      return holder && entry ? { ...entry, file: holder.realPath } : undefined;
-    },
-    async read(name) {
-      const holder = holders.get(name);
-      if (!holder) throw new CheckpointError(`${basename(path)}: has no tensor ${JSON.stringify(name)}`);
-      return toF32(await holder.read(name), `${basename(holder.path)}: tensor ${JSON.stringify(name)}`);
-    },
-    close,
+}
+
+type StoredWeight = FileLocation | QuantizedMatrix<FileLocation>;
+
+class OpenedCheckpoint implements Checkpoint {
+  readonly path: string;
+  readonly files: readonly SafetensorsFile[];
+  readonly #holders: ReadonlyMap<string, SafetensorsFile>;
+  readonly #weights: ReadonlyMap<string, StoredWeight>;
+
+  /** Throws a CheckpointError when a quantised matrix and its scales do not fit. */
+  constructor(path: string, files: readonly SafetensorsFile[], holders: ReadonlyMap<string, SafetensorsFile>) {
+    this.path = path;
+    this.files = files;
+    this.#holders = holders;
+    this.#weights = pairWithScales(path, holders);
+  }
+
+  names(): string[] {
+    return [...this.#weights.keys()];
+  }
+
+  find(name: string): StoredWeight | undefined {
+    return this.#weights.get(name);
+  }
+
+  async read(name: string, rows?: RowRange): Promise<HostTensor> {
+    const weight = this.#weights.get(name);
+    if (!weight) throw new CheckpointError(`${basename(this.path)}: has no tensor ${JSON.stringify(name)}`);
+    const file = this.#holders.get(name)!;
+    const tensor = await file.read(name, rows);
+    if (!isQuantized(weight)) return toF32(tensor, `${basename(file.path)}: tensor ${JSON.stringify(name)}`);
+    const scales = await this.#holders.get(scalesName(name))!.read(scalesName(name), rows);
+    // locateWeight has made sure of both dtypes.
+    const blocks = { values: tensor.data as Uint8Array, scales: scales.data as Float32Array };
+    return f32(dequantize(blocks, weight), [tensor.shape[0]!, weight.shape[1]]);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.files.map((file) => file.close()));
+  }
+}
+
+/** Weights by name, sorted; a quantised matrix stands for itself and its scales. */
+function pairWithScales(path: string, holders: ReadonlyMap<string, SafetensorsFile>): Map<string, StoredWeight> {
+  const locate = (name: string): FileLocation | undefined => {
+    const holder = holders.get(name);
+    const entry = holder?.tensors.get(name);
+    return holder && entry ? { ...entry, file: holder.realPath } : undefined;
   };
+  const weights = new Map<string, StoredWeight>();
+  for (const name of [...holders.keys()].sort()) {
+    try {
+      weights.set(name, locateWeight(name, locate)!);
+    } catch (error) {
+      throw new CheckpointError(`${basename(path)}: ${(error as Error).message}`);
+    }
+  }
+  for (const [name, weight] of [...weights]) if (isQuantized(weight)) weights.delete(scalesName(name));
+  return weights;
+}
+
+function tensorsByShard(files: readonly SafetensorsFile[]): Map<string, Iterable<string>> {
+  return new Map(files.map(({ path, tensors }) => [basename(path), tensors.keys()]));
 }
 
 /**
- * Compares a checkpoint with a model's parameters and throws one CheckpointError that lists every difference:
- * missing tensors, tensors of another shape, and tensors that the model does not know and `knownUnused` does not excuse.
+ * Compares a checkpoint with a model's parameters and returns one sentence for each kind of difference: missing tensors,
+ * tensors of another shape or of integers, and tensors that the model does not know and `knownUnused` does not excuse.
  */
-export function checkParameters(
+export function findDifferences(
   declared: readonly DeclaredParameter[],
-  checkpoint: Pick<Checkpoint, "path" | "names" | "find">,
+  checkpoint: Pick<Checkpoint, "names" | "find">,
   knownUnused: (name: string) => boolean = () => false,
-): void {
+): string[] {
   const wanted = new Set(declared.map(({ name }) => name));
   const missing = declared.filter(({ name }) => !checkpoint.find(name)).map(({ name, shape }) => `${name} [${shape}]`);
   const unknown = checkpoint.names().filter((name) => !wanted.has(name) && !knownUnused(name));
@@ -77,16 +161,34 @@ export function checkParameters(
     const found = checkpoint.find(name)?.shape;
     return !found || `${found}` === `${shape}` ? [] : [`${name} has shape [${found}], the config wants [${shape}]`];
   });
-  const faults = [
-    missing.length ? `${missing.length} missing: ${missing.join(", ")}` : "",
-    misshaped.length ? `${misshaped.length} of another shape: ${misshaped.join(", ")}` : "",
-    unknown.length ? `${unknown.length} unknown: ${unknown.join(", ")}` : "",
+  const integers = declared.flatMap(({ name }) => {
+    const found = checkpoint.find(name);
+    if (!found || isQuantized(found) || isFloat(found.dtype)) return [];
+    return [`${name} is ${found.dtype}`];
+  });
+  return [
+    missing.length ? `${missing.length} missing: ${shorten(missing)}` : "",
+    misshaped.length ? `${misshaped.length} of another shape: ${shorten(misshaped)}` : "",
+    integers.length ? `${integers.length} of integers: ${shorten(integers)}` : "",
+    unknown.length ? `${unknown.length} unknown: ${shorten(unknown)}` : "",
   ].filter((fault) => fault !== "");
-  if (faults.length) {
-    throw new CheckpointError(
-      `${basename(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
-    );
-  }
+}
+
+/** Throws one CheckpointError that lists everything in which a checkpoint differs from a model's parameters. */
+export function checkParameters(
+  declared: readonly DeclaredParameter[],
+  checkpoint: Pick<Checkpoint, "path" | "names" | "find">,
+  knownUnused?: (name: string) => boolean,
+): void {
+  const faults = findDifferences(declared, checkpoint, knownUnused);
+  if (faults.length === 0) return;
+  throw new CheckpointError(
+    `${basename(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
+  );
+}
+
+function isFloat(dtype: HostDType): boolean {
+  return dtype === "f32" || dtype === "bf16" || dtype === "f16" || dtype === "f64";
 }
 
 /** A floating-point tensor in float32; throws for integers, which a cast would quietly turn into weights. */
@@ -99,20 +201,26 @@ export function toF32(tensor: HostTensor, where: string): HostTensor {
   throw new CheckpointError(`${where} has dtype ${dtype}, wanted a floating-point one`);
 }
 
-async function listFiles(path: string): Promise<string[]> {
+async function listFiles(path: string): Promise<{ readonly files: string[]; readonly index?: ShardIndex }> {
   const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
     throw new CheckpointError(`${path}: cannot be opened (${error.code})`, { cause: error });
   });
   if (info.isFile()) {
     if (isPickle(path)) throw refusePickle(path, basename(path));
-    return [path];
+    return { files: [path] };
   }
   const entries = (await readdir(path)).sort();
-  const files = entries.filter((name) => name.endsWith(".safetensors"));
+  const weights = entries.filter((name) => name.endsWith(".safetensors"));
+  const indexFile = findIndex(path, entries);
+  if (indexFile !== undefined) {
+    const index = await readShardIndex(join(path, indexFile));
+    const shards = index.shards.filter((shard) => weights.includes(shard));
+    return { files: shards.map((name) => join(path, name)), index };
+  }
   const pickle = entries.find(isPickle);
-  if (files.length === 0 && pickle !== undefined) throw refusePickle(path, pickle);
-  if (files.length === 0) throw new CheckpointError(`${path}: holds no *.safetensors file`);
-  return files.map((name) => join(path, name));
+  if (weights.length === 0 && pickle !== undefined) throw refusePickle(path, pickle);
+  if (weights.length === 0) throw new CheckpointError(`${path}: holds no *.safetensors file`);
+  return { files: weights.map((name) => join(path, name)) };
 }
 
 function isPickle(name: string): boolean {

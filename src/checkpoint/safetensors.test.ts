@@ -168,7 +168,7 @@ describe("writing and reading", () => {
     const failing = {
       ...broken,
       get data() {
-        if (++reads > 2) throw new Error("disk full");
+        if (++reads > 1) throw new Error("disk full");
         return broken.data;
       },
     };

@@ -4,24 +4,27 @@
 import { type FileHandle, open, realpath } from "node:fs/promises";
 import { basename } from "node:path";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
-import { countElements, elementBytes, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
+import { countElements, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import {
-  dtypeNames,
   headerLength,
-  MAX_HEADER_BYTES,
   PREFIX_BYTES,
   parseHeader,
   type SafetensorsHeader,
   type TensorEntry,
 } from "./safetensors-header.ts";
+import { layOut } from "./safetensors-layout.ts";
+
+/** Entries start .. end-1 of a tensor's first axis. */
+export type RowRange = readonly [start: number, end: number];
 
 export interface SafetensorsFile extends SafetensorsHeader {
   readonly path: string;
   /** Where the bytes lie, links resolved: ONNX Runtime refuses links that lead out of the model's folder. */
   readonly realPath: string;
-  /** Reads one tensor in its own dtype; throws a CheckpointError for an unknown name. */
-  read(name: string): Promise<HostTensor>;
+  readonly sizeBytes: number;
+  /** Reads one tensor in its own dtype, or a range of its rows; throws a CheckpointError for an unknown name. */
+  read(name: string, rows?: RowRange): Promise<HostTensor>;
   close(): Promise<void>;
 }
 
@@ -40,12 +43,14 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     return {
       path,
       realPath: await realpath(path),
+      sizeBytes: info.size,
       tensors,
       metadata,
-      async read(tensor) {
+      async read(tensor, rows) {
         const entry = tensors.get(tensor);
         if (!entry) throw new CheckpointError(`${name}: has no tensor ${JSON.stringify(tensor)}`);
-        return fromBuffer(entry.dtype, await readSpan(file, entry.byteOffset, entry.byteLength, name), entry.shape);
+        const { byteOffset, byteLength, shape } = rows ? rowsOf(entry, rows) : entry;
+        return fromBuffer(entry.dtype, await readSpan(file, byteOffset, byteLength, name), shape);
       },
       close: () => file.close(),
     };
@@ -69,20 +74,21 @@ export async function readSafetensors(path: string): Promise<Map<string, HostTen
 
 /**
  * Writes a file atomically: a failure (a full disk) leaves no partial file and an older one untouched.
- * The header lists tensors by name; the data has wide elements first, so that every tensor is aligned to its element.
+ * See layOut for the order of tensors.
  */
 export async function writeSafetensors(
   path: string,
   tensors: Iterable<readonly [string, HostTensor]>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const named = sortByName([...tensors]);
-  const ordered = [...named].sort(([, a], [, b]) => elementBytes(b.dtype) - elementBytes(a.dtype));
-  const header = encodeHeader(named, ordered, metadata, basename(path));
+  const named = [...tensors];
+  for (const [name, { shape, data }] of named) {
+    if (data.length === countElements(shape)) continue;
+    throw new CheckpointError(`${basename(path)}: tensor ${name} has ${data.length} elements, its shape is [${shape}]`);
+  }
+  const { header, places } = layOut(named, metadata, basename(path));
+  const ordered = named.sort(([a], [b]) => places.get(a)!.byteOffset - places.get(b)!.byteOffset);
   await replaceFile(path, async (file) => {
-    const prefix = new Uint8Array(PREFIX_BYTES);
-    new DataView(prefix.buffer).setBigUint64(0, BigInt(header.length), true);
-    await writeAll(file, prefix);
     await writeAll(file, header);
     for (const [, { data }] of ordered) {
       await writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
@@ -92,43 +98,14 @@ export async function writeSafetensors(
   });
 }
 
-function encodeHeader(
-  named: readonly (readonly [string, HostTensor])[],
-  ordered: readonly (readonly [string, HostTensor])[],
-  metadata: Readonly<Record<string, string>>,
-  file: string,
-): Uint8Array {
-  const begins = new Map<string, number>();
-  let end = 0;
-  for (const [name, { dtype, shape, data }] of ordered) {
-    if (begins.has(name)) throw new CheckpointError(`${file}: tensor ${JSON.stringify(name)} is given twice`);
-    if (name === "__metadata__" || name === "__proto__")
-      throw new CheckpointError(`${file}: no tensor may be called ${name}`);
-    if (data.byteLength !== countElements(shape) * elementBytes(dtype)) {
-      throw new CheckpointError(`${file}: tensor ${name} has ${data.length} elements, its shape is [${shape}]`);
-    }
-    begins.set(name, end);
-    end += data.byteLength;
-  }
-  const entries = named.map(([name, { dtype, shape, data }]) => {
-    const begin = begins.get(name)!;
-    return [name, { dtype: dtypeNames[dtype], shape, data_offsets: [begin, begin + data.byteLength] }];
-  });
-  const first = Object.keys(metadata).length
-    ? { __metadata__: Object.fromEntries(sortByName(Object.entries(metadata))) }
-    : {};
-  const text = JSON.stringify({ ...first, ...Object.fromEntries(entries) });
-  const bytes = new TextEncoder().encode(text);
-  const padded = new Uint8Array(Math.ceil(bytes.length / 8) * 8).fill(" ".charCodeAt(0));
-  padded.set(bytes);
-  if (padded.length > MAX_HEADER_BYTES) {
-    throw new CheckpointError(`${file}: the header would have ${padded.length} bytes, at most ${MAX_HEADER_BYTES}`);
-  }
-  return padded;
-}
-
-function sortByName<T>(entries: (readonly [string, T])[]): (readonly [string, T])[] {
-  return entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+function rowsOf({ dtype, shape, byteOffset, byteLength }: TensorEntry, [start, end]: RowRange): TensorEntry {
+  const rowBytes = byteLength / shape[0]!;
+  return {
+    dtype,
+    shape: [end - start, ...shape.slice(1)],
+    byteOffset: byteOffset + start * rowBytes,
+    byteLength: (end - start) * rowBytes,
+  };
 }
 
 /** Reads exactly `length` bytes. The length was checked against the file's size, so it bounds the allocation. */

@@ -1,12 +1,15 @@
 // What every command shares: the model to load, the abort on Ctrl-C, progress on stderr, and numbers read from options.
 
 import { InvalidArgumentError } from "commander";
-import { type Device, Kelix, type Progress, type PullProgress } from "../index.ts";
+import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
 import { devices } from "../runtime/session.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
   readonly model?: string;
+  readonly dit?: readonly string[];
+  readonly vae?: string;
+  readonly ignoreMemory?: boolean;
   readonly device?: Device;
   readonly threads?: number;
   readonly json?: boolean;
@@ -17,15 +20,16 @@ export interface GlobalOptions {
 export const interrupted = new AbortController();
 
 /** Loads the model that the options name, hands it to `use`, and frees it whatever happens. */
-export async function withModel<T>(
-  { model, device, threads }: GlobalOptions,
-  use: (kelix: Kelix) => Promise<T>,
-): Promise<T> {
+export async function withModel<T>(globals: GlobalOptions, use: (kelix: Kelix) => Promise<T>): Promise<T> {
+  const { model, device, threads, ignoreMemory } = globals;
   const onTransfer = showTransfer();
   const kelix = await Kelix.load(model, {
+    ...partFolders(globals),
     ...(device && { device }),
     ...(threads && { threads }),
+    ...(ignoreMemory && { ignoreMemory }),
     signal: interrupted.signal,
+    onWarning: (message) => note(`warning: ${message}`),
     onProgress: ({ task, done, total }) => {
       if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
     },
@@ -37,6 +41,11 @@ export async function withModel<T>(
   }
 }
 
+/** Where --dit and --vae say that parts of the model lie. */
+export function partFolders({ dit, vae }: GlobalOptions): Pick<LoadOptions, "detokenizer" | "autoencoder"> {
+  return { ...(dit && { detokenizer: dit }), ...(vae && { autoencoder: vae }) };
+}
+
 /** Overwrites one line of a terminal's stderr; prints nothing elsewhere. */
 export function showProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
@@ -44,12 +53,16 @@ export function showProgress(text: string): void {
 
 /** Progress of drawing as a line. */
 export function onProgress({ task, done, total }: Progress): void {
-  showProgress(
-    done === total
-      ? ""
-      : `${task === "write" ? "writing codes" : task === "draw" ? "drawing" : "loading"} ${done}/${total}`,
-  );
+  showProgress(done === total ? "" : `${taskNames[task]} ${done}/${total}`);
 }
+
+const taskNames: Readonly<Record<Progress["task"], string>> = {
+  fetch: "fetching",
+  load: "loading",
+  write: "writing codes",
+  draw: "drawing",
+  decode: "decoding",
+};
 
 const REDRAW_MS = 100;
 
@@ -108,6 +121,11 @@ export function decimal(from: number, to: number): (text: string) => number {
       throw new InvalidArgumentError(`Expected a number from ${from} to ${to}, got ${text}`);
     return value;
   };
+}
+
+/** Parser of an option that may be given several times. */
+export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
 }
 
 /** Parser of --device. */

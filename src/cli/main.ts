@@ -5,12 +5,14 @@
 import { Command, CommanderError } from "commander";
 import { OptionError } from "../index.ts";
 import { addChat } from "./chat.ts";
-import { complain, deviceName, integer, interrupted } from "./context.ts";
+import { collect, complain, deviceName, integer, interrupted } from "./context.ts";
+import { addConvert } from "./convert.ts";
 import { addDemo } from "./demo.ts";
 import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
 import { addImagine } from "./imagine.ts";
 import { addInfo } from "./info.ts";
+import { addPlan } from "./plan.ts";
 import { addPull } from "./pull.ts";
 import { addReconstruct } from "./reconstruct.ts";
 import { addTokenize } from "./tokenize.ts";
@@ -29,6 +31,9 @@ export function createProgram(): Command {
       "a folder, a repository of the Hub, or a built-in name",
       process.env.KELIX_MODEL ?? "kelix-nano",
     )
+    .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
+    .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
+    .option("--ignore-memory", "load even what does not fit into memory")
     .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")
@@ -46,8 +51,10 @@ export function createProgram(): Command {
     addReconstruct,
     addTrain,
     addEval,
+    addConvert,
     addPull,
     addInfo,
+    addPlan,
   ])
     add(program);
   for (const command of [program, ...program.commands]) {

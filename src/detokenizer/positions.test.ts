@@ -20,6 +20,16 @@ describe("the reference's positions", () => {
   });
 });
 
+test("the reference counts extents in pixels where codes alone are drawn from", () => {
+  const request = { ...released, scheme: "reference-codes", codeGrid: [18, 18], maxConditionLength: 324 } as const;
+  const positions = computePositions({ ...request, conditionLength: 324 });
+  expect(positions.extents).toEqual([504, 504, 1024, 1024]);
+  expect([positions.condition.rows[18], positions.condition.columns[18]]).toEqual([1, 0]);
+  const wide = computePositions({ ...request, codeGrid: [9, 36], conditionLength: 324 });
+  expect(scaleToLatents(wide).rows[8 * 36]).toBe(32); // trunc(8 * 1024 / 252); by positions it would be 8 * 36 / 9 = 32 too
+  expect(scaleToLatents(wide).columns[35]).toBe(35); // never shrunk
+});
+
 describe("true positions", () => {
   const request = { latentGrid: [4, 4], maxConditionLength: 8, codeGrid: [2, 2], scheme: "raster" } as const;
 

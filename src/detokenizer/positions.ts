@@ -6,6 +6,9 @@ import { type RotaryTable, rotary2d } from "../nn/rotary.ts";
 /** Base of the rotary angles, the vision encoder's. */
 const THETA = 10_000;
 
+/** Pixels a side that one code stands for in the released models. */
+const CODE_PIXELS = 28;
+
 /** Row and column of each position, in order. */
 export interface GridPositions {
   readonly rows: Int32Array;
@@ -32,12 +35,13 @@ export interface PositionRequest {
   /**
    * `raster` gives each code its true row and column and each special token the corner (0, 0).
    * `reference` does what released weights were trained with: the special tokens widen the grid, the raster starts one late
-   * and so drifts by one column a row, and the latent side is taken as imageSize / 28 positions wide.
+   * and so drifts by one column a row, and the latent side is taken as imageSize / 28 positions wide. `reference-codes` is its
+   * recipe for drawing from codes alone: the same without special tokens, the extents counted in pixels.
    */
-  readonly scheme: "raster" | "reference";
-  /** Side of the finished picture in pixels, read by `reference` only. */
+  readonly scheme: "raster" | "reference" | "reference-codes";
+  /** Side of the finished picture in pixels, not read by `raster`. */
   readonly imageSize?: number;
-  /** Multiplies the condition's positions in `reference` before they are truncated. */
+  /** Multiplies the condition's positions before they are truncated; not read by `raster`. */
   readonly conditionScale?: number;
 }
 
@@ -78,8 +82,10 @@ function referencePositions(request: PositionRequest, latent: GridPositions): Cr
     rows[k] = Math.trunc(Math.floor(k / wc) * conditionScale);
     columns[k] = Math.trunc((k % wc) * conditionScale);
   }
-  const side = Math.floor(imageSize / 28);
-  return { latent, condition: { rows, columns }, extents: [hc, wc, side, side] };
+  const isPixels = request.scheme === "reference-codes";
+  const side = isPixels ? imageSize : Math.floor(imageSize / CODE_PIXELS);
+  const scale = isPixels ? CODE_PIXELS : 1;
+  return { latent, condition: { rows, columns }, extents: [hc * scale, wc * scale, side, side] };
 }
 
 /** The grid itself, or the largest of about its shape with at most `max` positions. */

@@ -5,6 +5,7 @@ import { findBucket } from "./buckets.ts";
 import { crop, resizeAndCenterCrop } from "./crop.ts";
 import { loadImage } from "./image-source.node.ts";
 import { cutPatches, fetchResize, processPicture } from "./patches.ts";
+import { preparePicture } from "./processor.ts";
 import { resize } from "./resize.ts";
 import { roundHalfEven } from "./rounding.ts";
 import { smartResizeFetch, smartResizeProcessor } from "./smart-resize.ts";
@@ -67,6 +68,19 @@ describe("sizes", () => {
     expect(findBucket(333, 517)).toEqual([832, 1216]);
     expect(findBucket(10, 20, 512)).toEqual([352, 704]);
   });
+});
+
+test("a message's limit holds beside the model's, whichever is lower", () => {
+  const picture = { width: 280, height: 196, data: new Uint8Array(280 * 196 * 3) };
+  const model = { minPixels: 4 * 784, maxPixels: 40 * 784 };
+  const options = { ...release, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+  const positions = (most?: number) => {
+    const { grid } = preparePicture(picture, options, model, most);
+    return [grid[0] / 2, grid[1] / 2];
+  };
+  expect(positions()).toEqual([5, 7]);
+  expect(positions(1000)).toEqual([5, 7]);
+  expect(positions(12)).toEqual([2, 4]);
 });
 
 describe("patches", () => {

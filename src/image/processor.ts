@@ -6,13 +6,22 @@ import type { Picture } from "./picture.ts";
 import { resize } from "./resize.ts";
 import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, smartResizeProcessor } from "./smart-resize.ts";
 
-/** Patches of a picture within the model's limits. Throws an ImageError for shapes longer than 200 to 1. */
-export function preparePicture(picture: Picture, options: PatchOptions, limits: PixelLimits): Patches {
+/**
+ * Patches of a picture within the model's limits. `maxPositions` is what a message may ask for beside them: merged positions
+ * at most, heeded where the picture is fetched. Throws an ImageError for shapes longer than 200 to 1.
+ */
+export function preparePicture(
+  picture: Picture,
+  options: PatchOptions,
+  limits: PixelLimits,
+  maxPositions = Number.POSITIVE_INFINITY,
+): Patches {
   const factor = options.patchSize * options.mergeSize;
   // The limits of the reference's fetch count merged positions; theirs have 28 pixels a side.
   const scale = (factor / DEFAULT_FACTOR) ** 2;
-  const { minPixels, maxPixels } = FETCH_LIMITS;
-  const fetched = fetchResize(picture, { minPixels: minPixels * scale, maxPixels: maxPixels * scale }, factor);
+  const minPixels = FETCH_LIMITS.minPixels * scale;
+  const maxPixels = Math.min(FETCH_LIMITS.maxPixels * scale, maxPositions * factor ** 2);
+  const fetched = fetchResize(picture, { minPixels, maxPixels }, factor);
   const [height, width] = smartResizeProcessor(fetched.height, fetched.width, limits, factor);
   // A long strip under a low limit would get a side of 0, which the reference does not guard against.
   return cutPatches(resize(fetched, Math.max(width, factor), Math.max(height, factor)), options);

@@ -1,7 +1,7 @@
 // The language model's trunk: Qwen3's pre-norm decoder layers. One text for training, prefill and single steps: the mask
 // says who sees whom, and cached keys and values are an argument.
 
-import { attention, mergeHeads } from "../nn/attention.ts";
+import { attention, type KeyValue } from "../nn/attention.ts";
 import { linear } from "../nn/linear.ts";
 import { swiglu } from "../nn/mlp.ts";
 import { rmsNorm } from "../nn/norm.ts";
@@ -10,12 +10,6 @@ import { init, type Params } from "../tensor/params.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";
 import type { DecoderConfig } from "./config.ts";
 
-/** Rotated keys and values of one layer, [B, K, T, E] each. */
-export interface KeyValue {
-  readonly keys: Tensor;
-  readonly values: Tensor;
-}
-
 export interface DecoderOptions {
   readonly config: DecoderConfig;
   /** [T, E/2] or [B, T, E/2]; see rotary1d. */
@@ -23,14 +17,14 @@ export interface DecoderOptions {
   readonly sin: Tensor;
   /** [T, C+T] or [B, T, C+T], added to the scores; C is 0 without a cache. See mask.ts. */
   readonly mask: Tensor;
-  /** For each layer what earlier calls returned, joined to [B, K, C, E]; the mask hides what is unused. */
+  /** For each layer the rotated keys and values that earlier calls added, [B, K, C, E]; the mask hides what is unused. */
   readonly cache?: readonly KeyValue[];
 }
 
 export interface Decoded {
   /** The residual stream: the input, then after each layer; [B, T, D]. The last is *not* normed. */
   readonly hidden: readonly Tensor[];
-  /** The rows that each layer adds to its cache. */
+  /** The rotated keys and values that each layer adds to its cache, [B, K, T, E]. */
   readonly added: readonly KeyValue[];
 }
 
@@ -81,11 +75,8 @@ function selfAttention(p: Params, x: Tensor, [B, T]: readonly [Dim, Dim], option
   const keys = headsFirst(norm("k_norm", project("k", K))).rotary(cos, sin);
   const values = headsFirst(project("v", K));
   const rows = q.reshape([B, K, mulDims(T, H / K), E]); // query heads g*H/K .. share KV head g
-  const all = past
-    ? { keys: concat([past.keys, keys], 2), values: concat([past.values, values], 2) }
-    : { keys, values };
-  const out = attention(rows, all.keys, all.values, { scale: E ** -0.5, mask });
-  const merged = mergeHeads(out.reshape([B, H, T, E])).reshape([-1, H * E]);
+  const out = attention(rows, keys, values, { scale: E ** -0.5, mask, ...(past && { past }) });
+  const merged = headsFirst(out.reshape([B, H, T, E])).reshape([-1, H * E]); // the same exchange of axes, back
   return { output: linear(p.at("output_proj"), merged, D, false, init.xavier(H * E, D)), added: { keys, values } };
 }
 

@@ -1,12 +1,14 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { readSafetensors } from "../checkpoint/safetensors.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { memoryWeights } from "../runtime/memory-weights.ts";
 import { expandRow, findPictures, textBlock } from "../sequence/blocks.ts";
 import { bookRange } from "../sequence/layout.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { type GenerateOptions, generate, type WrittenBlock } from "./generate.ts";
-import { LanguageModel } from "./language-model.ts";
+import { LanguageModel, Sequence } from "./language-model.ts";
 import { sampleId } from "./sampling.ts";
 
 const folder = join(import.meta.dirname, "../../test/golden/ar");
@@ -59,29 +61,79 @@ describe("a sequence", () => {
     const sequence = model.start();
     await sequence.read(expandRow(prompt, [], model.vocabulary));
     const greedy = { temperature: 0, topK: 0, topP: 1 };
-    const { ids } = await sequence.drawVisualBlock(greedy, () => 0);
+    const ids = await sequence.drawVisualBlock(greedy, () => 0);
     const slots: number[] = [];
     for (let i = 0; i < 4; i++)
       slots.push(sampleId(await sequence.scoreSlot(slots), [bookRange(i, model.vocabulary)], greedy, 0));
-    expect([...ids]).toEqual(slots);
+    expect([...ids!]).toEqual(slots);
   });
 
-  test("draws in one run with the shares that sampleId has", async () => {
+  test("scores text as every slot is scored, for the last block and for several", async () => {
     const sequence = model.start();
     await sequence.read(expandRow(prompt, [], model.vocabulary));
+    const text = await sequence.scoreText(3);
+    expect(text.length).toBe(3);
+    for (const [back, scores] of text.reverse().entries()) {
+      const whole = model.start();
+      await whole.read(expandRow(prompt.slice(0, prompt.length - back), [], model.vocabulary));
+      const all = await whole.scoreSlot([]);
+      expect(scores.length).toBe(model.vocabulary.vocabSize);
+      expect(Math.max(...scores.map((score, i) => Math.abs(score - all[i]!)))).toBeLessThan(1e-5);
+    }
+  });
+
+  test("predicts after its end was forgotten, and as a fork, what a new one of that length predicts", async () => {
+    const blocks = expandRow([...prompt, 92, 7, 8, 9], [], model.vocabulary);
+    const fresh = model.start();
+    await fresh.read(blocks.subarray(0, 5 * 5));
+    const wanted = await fresh.scoreSlot([]);
+    const long = model.start();
+    await long.read(blocks);
+    const fork = long.fork(5);
+    long.truncate(5);
+    for (const sequence of [fork, long]) {
+      expect(sequence.blocks).toEqual(blocks.subarray(0, 5 * 5));
+      const found = await sequence.scoreSlot([]);
+      expect(Math.max(...found.map((x, i) => Math.abs(x - wanted[i]!)))).toBeLessThan(1e-5);
+    }
+    await fork.read(blocks.subarray(5 * 5));
+    expect(fork.blocks).toEqual(blocks);
+    expect(long.length).toBe(5);
+  });
+
+  test("stops reading at an abort, between two runs", async () => {
+    const sequence = model.start();
+    const controller = new AbortController();
+    const ids = Array.from({ length: 200 }, (_, i) => (7 * i) % 89);
+    const reading = sequence.read(expandRow(ids, [], model.vocabulary), { signal: controller.signal, blocksPerRun: 2 });
+    const abort = () => (sequence.length < 4 ? void setImmediate(abort) : controller.abort(new Error("enough")));
+    abort();
+    await expect(reading).rejects.toThrow("enough");
+    expect(sequence.length).toBeGreaterThanOrEqual(4);
+    expect(sequence.length).toBeLessThan(200);
+  });
+
+  test("draws in one run with the shares that sampleId has, the end of the picture among them", async () => {
+    const { vocabulary } = model;
+    const sequence = model.start();
+    await sequence.read(expandRow(prompt, [], vocabulary));
     const options = { temperature: 0.8, topK: 5, topP: 0.85 };
     const logits = await sequence.scoreSlot([]);
+    const end = vocabulary.visionEnd;
+    const lead = [[end, end + 1], bookRange(0, vocabulary)] as const;
     const [found, wanted] = [new Map<number, number>(), new Map<number, number>()];
-    const n = 3000;
+    const n = 2000;
     const { counterRandom } = await import("../random/counter.ts");
     const random = counterRandom(1, "test");
     for (let i = 0; i < n; i++) {
-      const { ids } = await sequence.drawVisualBlock(
+      const ids = await sequence.drawVisualBlock(
         options,
         (slot, rank) => -Math.log(-Math.log(random.uniform(i * 64 + slot * 16 + rank))),
+        true,
       );
-      found.set(ids[0]!, (found.get(ids[0]!) ?? 0) + 1 / n);
-      const id = sampleId(logits, [bookRange(0, model.vocabulary)], options, (i + 0.5) / n);
+      const first = ids?.[0] ?? end;
+      found.set(first, (found.get(first) ?? 0) + 1 / n);
+      const id = sampleId(logits, lead, options, (i + 0.5) / n);
       wanted.set(id, (wanted.get(id) ?? 0) + 1 / n);
     }
     expect([...found.keys()].sort()).toEqual([...wanted.keys()].sort());
@@ -134,6 +186,70 @@ describe("generation", () => {
       expect(findPictures(row, vocabulary)[0]!.ids).toEqual(blocks[6]!.picture!.ids);
     },
   );
+
+  test.each([{ blocksPerPicture: 3 }, {}])(
+    "writes greedily with %o what it writes when every slot is scored against everything",
+    async (grammar) => {
+      const options = { maxNewBlocks: 25, stopIds: [], temperature: 0, ...grammar };
+      for (const from of [model, trained]) {
+        const ids = async (scores: "needed" | "all") =>
+          (await collect(from, prompt, { ...options, scores })).map((block) => [...block.ids]);
+        expect(await ids("needed")).toEqual(await ids("all"));
+      }
+    },
+  );
+
+  test("writes on WASM what it writes natively", async () => {
+    const tensors = new Map<string, HostTensor>();
+    for (const name of weights[1]!.names()) tensors.set(name, await weights[1]!.read(name));
+    const wasm = await LanguageModel.open(trained.config, memoryWeights(tensors), { device: "wasm" });
+    const options = { maxNewBlocks: 8, temperature: 0.8, topK: 3, seed: 5, stopIds: [] };
+    const ids = async (from: LanguageModel) => (await collect(from, prompt, options)).map((block) => [...block.ids]);
+    expect(await ids(wasm)).toEqual(await ids(trained));
+    await wasm.dispose();
+  });
+
+  test("guessing from what was read writes the same text in fewer steps", async () => {
+    const { visionStart } = model.vocabulary;
+    const options = { maxNewBlocks: 40, stopIds: [], temperature: 0, mayDraw: false };
+    const run = async (lookupBlocks: number) => {
+      const read = vi.spyOn(Sequence.prototype, "read");
+      const sequence = model.start();
+      const blocks = expandRow([2, 3, 8, 87, 4, 2, 3, 8, 87], [], model.vocabulary);
+      const written: number[][] = [];
+      for await (const { ids } of generate(model, sequence, blocks, { ...options, lookupBlocks }))
+        written.push([...ids]);
+      const steps = read.mock.calls.length;
+      read.mockRestore();
+      expect(sequence.length).toBe(9 + 39); // the last block is not read back
+      return { written, steps };
+    };
+    const plain = await run(0);
+    const guessed = await run(4);
+    expect(guessed.written).toEqual(plain.written);
+    expect(plain.written.some(([id]) => id === visionStart)).toBe(false);
+    expect(plain.steps).toBe(40);
+    expect(guessed.steps).toBeLessThan(36);
+  });
+
+  test("goes on from a sequence that has read the beginning of the prompt", async () => {
+    const options = { maxNewBlocks: 6, blocksPerPicture: 4, temperature: 0 };
+    const blocks = expandRow(prompt, [], model.vocabulary);
+    const run = async (read: number) => {
+      const sequence = model.start();
+      await sequence.read(blocks.subarray(0, read * 5));
+      const written: WrittenBlock[] = [];
+      for await (const block of generate(model, sequence, blocks, options)) written.push(block);
+      return written;
+    };
+    const wanted = await run(0);
+    for (const read of [3, prompt.length]) {
+      const found = await run(read);
+      expect(found.map(({ ids }) => ids)).toEqual(wanted.map(({ ids }) => ids));
+      const [a, b] = [found, wanted].map((blocks) => blocks.at(4)!.picture!.hidden);
+      expect(Math.max(...a!.map((x, i) => Math.abs(x - b![i]!)))).toBeLessThan(1e-4);
+    }
+  });
 
   test("depends on the seed alone", async () => {
     const run = async (seed: number) =>

@@ -1,12 +1,12 @@
-// Writing: blocks one after the other, slot by slot, each sampled sub-token fed to the token head before the next is
-// drawn. The grammar keeps every block well formed; a finished picture comes with the hidden states it was written from.
+// Writing: blocks one after the other, as write-block.ts chooses them. The grammar keeps every block well formed; a finished
+// picture comes with the hidden states it was written from.
 
-import { counterRandom } from "../random/counter.ts";
-import { textBlock } from "../sequence/blocks.ts";
-import { type BlockIds, bookRange } from "../sequence/layout.ts";
-import { BlockGrammar, type GrammarOptions } from "./grammar.ts";
+import { type BlockIds, type BlockVocabulary, slotsPerBlock } from "../sequence/layout.ts";
+import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
 import type { LanguageModel, Sequence } from "./language-model.ts";
-import { checkSampling, defaultSampling, type IdRange, isGreedy, type SamplingOptions, sampleId } from "./sampling.ts";
+import { lookUp } from "./prompt-lookup.ts";
+import { isGreedy, type SamplingOptions } from "./sampling.ts";
+import { confirmGuess, readSampler, writeBlock } from "./write-block.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {
   /** At most this many blocks are written, the ending one included. */
@@ -15,6 +15,18 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   /** Text ids that end the answer; the model's eos if absent. */
   readonly stopIds?: readonly number[];
   readonly signal?: AbortSignal;
+  /** See ReadOptions. */
+  readonly blocksPerRun?: number;
+  /**
+   * Blocks of text that one step may guess from what was read (see prompt-lookup.ts), 0 if absent. What is written is the
+   * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed.
+   */
+  readonly lookupBlocks?: number;
+  /**
+   * `all` scores every slot against the whole output matrix, as the reference does; `needed`, if absent, only against the
+   * rows that the grammar admits. The same ids are written when greedy.
+   */
+  readonly scores?: "needed" | "all";
 }
 
 /** A picture between its vision_start and vision_end. */
@@ -35,8 +47,8 @@ export interface WrittenBlock {
 
 /**
  * Reads the prompt's blocks [T, N+1] and yields new ones until one of `stopIds`, the limit, or the signal's abort (which
- * throws its reason). The sequence then holds everything read; its last block may not have been read back yet.
- * The same seed, prompt and options give the same blocks.
+ * throws its reason). The sequence is new, or has read the prompt's first blocks; afterwards it has read everything but,
+ * perhaps, the last block. The same seed, prompt and options give the same blocks.
  */
 export async function* generate(
   model: LanguageModel,
@@ -45,96 +57,79 @@ export async function* generate(
   options: GenerateOptions,
 ): AsyncGenerator<WrittenBlock, void, void> {
   const { vocabulary } = model;
-  const { codesPerPatch: N, codebookSize, visionStart, visionEnd, vocabSize } = vocabulary;
-  const sampling: SamplingOptions = {
-    temperature: options.temperature ?? defaultSampling.temperature,
-    topK: options.topK ?? defaultSampling.topK,
-    topP: options.topP ?? defaultSampling.topP,
-  };
-  checkSampling(sampling);
-  const { maxNewBlocks, stopIds = [vocabulary.eos], signal } = options;
-  if (!Number.isInteger(maxNewBlocks) || maxNewBlocks < 1)
-    throw new Error(`Expected \`maxNewBlocks\` to be an integer from 1 on, got ${maxNewBlocks}`);
-  const random = counterRandom(options.seed ?? 0, "blocks");
+  const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
+  wholeNumber("maxNewBlocks", options.maxNewBlocks, 1);
+  wholeNumber("lookupBlocks", options.lookupBlocks ?? 0, 0);
+  const { maxNewBlocks, stopIds = [vocabulary.eos], signal, blocksPerRun, lookupBlocks = 0 } = options;
+  const sampler = readSampler(options, vocabulary);
+  const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling) && options.scores !== "all";
   const grammar = new BlockGrammar(vocabulary, options);
-  const noise = random.fork("gumbel");
-  const bookSize = codebookSize / N;
-  const sampler: Sampler = {
-    sampling,
-    uniform: (block, slot) => random.uniform(block * N + slot),
-    gumbel: (block, slot, rank) => -Math.log(-Math.log(noise.uniform((block * N + slot) * bookSize + rank))),
-  };
-
-  signal?.throwIfAborted();
+  const row: number[] = []; // the slots 0
   let start = -1; // block of the open picture's vision_start
-  for (let t = 0; t * (N + 1) < prompt.length; t++) {
-    const lead = prompt[t * (N + 1)]!;
+  for (let at = 0; at < prompt.length; at += N + 1) {
+    const lead = prompt[at]!;
     grammar.accept(lead);
-    if (lead === visionStart) start = sequence.length + t;
+    if (lead === visionStart) start = row.length;
+    row.push(lead);
   }
   const drawn: Int32Array[] = grammar.isInPicture ? openPicture(prompt, N, visionStart) : [];
-  let unread = prompt;
-  for (let written = 0; written < maxNewBlocks; written++) {
-    await sequence.read(unread);
+  let unread = prompt.subarray(sequence.blocks.length);
+  for (let written = 0; written < maxNewBlocks; ) {
+    const lead = grammar.lead();
+    const mayFollow = (id: number) => id !== visionStart && !stopIds.includes(id) && isAllowed(id, lead);
+    const most = isGuessing && !grammar.isInPicture ? Math.min(lookupBlocks, maxNewBlocks - written - 1) : 0;
+    const guess = lookUp(row, most, mayFollow);
+    await sequence.read(joinBlocks(unread, guess, vocabulary), { signal, blocksPerRun });
     signal?.throwIfAborted();
-    const ids = await writeBlock(model, sequence, grammar.lead(), { ...sampler, block: written });
-    const lead = ids[0]!;
-    const wasInPicture = grammar.isInPicture;
-    grammar.accept(lead);
-    unread = ids;
-    if (lead === visionStart) {
-      start = sequence.length;
-      drawn.length = 0;
+    const blocks =
+      guess.length > 0
+        ? await confirmGuess(sequence, guess, lead, vocabulary)
+        : [await writeBlock(sequence, lead, { ...sampler, block: written }, vocabulary)];
+    unread = NOTHING;
+    for (const ids of blocks) {
+      const first = ids[0]!;
+      const wasInPicture = grammar.isInPicture;
+      grammar.accept(first);
+      row.push(first);
+      written++;
+      if (ids === blocks.at(-1)) unread = ids; // those before it were read as guesses
+      if (first === visionStart) {
+        start = sequence.length;
+        drawn.length = 0;
+      }
+      if (first >= vocabSize) {
+        drawn.push(ids.slice(0, N));
+        yield { ids, kind: "visual" };
+      } else if (first === visionEnd && wasInPicture) {
+        // The picture needs the state at its own end, so this block is read at once.
+        await sequence.read(ids, { signal });
+        unread = NOTHING;
+        const hidden = sequence.hidden(start, sequence.length);
+        const picture = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden };
+        yield drawn.length > 0 ? { ids, kind: "text", picture } : { ids, kind: "text" };
+      } else yield { ids, kind: "text" };
+      if (stopIds.includes(first)) return;
+      signal?.throwIfAborted();
     }
-    if (lead >= vocabSize) {
-      drawn.push(ids.slice(0, N));
-      yield { ids, kind: "visual" };
-    } else if (lead === visionEnd && wasInPicture) {
-      // The picture needs the state at its own end, so this block is read at once.
-      await sequence.read(ids);
-      unread = new Int32Array(0);
-      const hidden = sequence.hidden(start, sequence.length);
-      const picture = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden };
-      yield drawn.length > 0 ? { ids, kind: "text", picture } : { ids, kind: "text" };
-    } else yield { ids, kind: "text" };
-    if (stopIds.includes(lead)) return;
-    signal?.throwIfAborted();
   }
 }
 
-interface Sampler {
-  readonly sampling: SamplingOptions;
-  readonly uniform: (block: number, slot: number) => number;
-  readonly gumbel: (block: number, slot: number, rank: number) => number;
+const NOTHING: BlockIds = new Int32Array(0);
+
+function wholeNumber(name: string, value: number, from: number): void {
+  if (!Number.isInteger(value) || value < from)
+    throw new Error(`Expected \`${name}\` to be an integer from ${from} on, got ${value}`);
 }
 
-/** Chooses the slots of one block; slot 0 must come from `lead`. */
-async function writeBlock(
-  { vocabulary }: LanguageModel,
-  sequence: Sequence,
-  lead: readonly IdRange[],
-  { sampling, uniform, gumbel, block }: Sampler & { readonly block: number },
-): Promise<BlockIds> {
-  const { codesPerPatch: N, vocabSize, visionEnd, qEos } = vocabulary;
-  const [first] = lead;
-  if (lead.length === 1 && first && first[1] - first[0] === 1 && first[0] < vocabSize)
-    return textBlock(first[0], vocabulary);
-  const ids = new Int32Array(N + 1).fill(qEos);
-  const isVisualForSure = lead.every(([start]) => start >= vocabSize);
-  const mayBeVisual = lead.some(([start]) => start >= vocabSize);
-  if (isVisualForSure || (mayBeVisual && isGreedy(sampling))) {
-    const drawn = await sequence.drawVisualBlock(sampling, (slot, rank) => gumbel(block, slot, rank));
-    if (!isVisualForSure && drawn.isEndLikelier) return textBlock(visionEnd, vocabulary);
-    ids.set(drawn.ids);
-    return ids;
-  }
-  for (let i = 0; i < N; i++) {
-    const logits = await sequence.scoreSlot([...ids.subarray(0, i)]);
-    ids[i] = sampleId(logits, i === 0 ? lead : [bookRange(i, vocabulary)], sampling, uniform(block, i));
-    // A text block is over: its slot 1 is q_eos, as the head has learned.
-    if (i === 0 && ids[0]! < vocabSize) break;
-  }
-  return ids;
+/** Blocks with text blocks of the given ids after them. */
+function joinBlocks(blocks: BlockIds, text: readonly number[], vocabulary: BlockVocabulary): BlockIds {
+  if (text.length === 0) return blocks;
+  const joined = new Int32Array(blocks.length + text.length * slotsPerBlock(vocabulary)).fill(vocabulary.qEos);
+  joined.set(blocks);
+  text.forEach((id, i) => {
+    joined[blocks.length + i * slotsPerBlock(vocabulary)] = id;
+  });
+  return joined;
 }
 
 /** Blocks of a picture that the prompt leaves open. */

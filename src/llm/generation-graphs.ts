@@ -1,7 +1,8 @@
-// The graphs of generation: the trunk over a cache, the token head one slot at a time, and a whole visual block in one run.
-// language-model.ts opens and runs them.
+// The graphs of generation: the trunk over a cache, and what scores the next block: its text, a whole visual block in one run,
+// or any slot against everything. language-model.ts opens and runs them.
 
-import { f32 } from "../runtime/host-tensor.ts";
+import type { KeyValue } from "../nn/attention.ts";
+import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { type BlockVocabulary, bookRange } from "../sequence/layout.ts";
 import { addDims } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
@@ -9,7 +10,6 @@ import type { Params } from "../tensor/params.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";
 import { cacheInput } from "./cache.ts";
 import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
-import type { KeyValue } from "./decoder.ts";
 import { embeddingTable } from "./embedding.ts";
 import { HIDDEN } from "./mask.ts";
 import { languageModelPaths, readBlocks } from "./model.ts";
@@ -53,7 +53,53 @@ export const generationGraphs = {
     ); // [2*layers, K, S, E]
   },
 
-  /** hidden [1, D], the block's sub-tokens so far i32 [N-1], slot i32 [1] -> logits [1, V+S] of that slot. */
+  /** hidden [R, D] -> logits [R, V] of slot 0 over the text entries alone: what a text block needs, whose slot 1 is q_eos. */
+  text: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
+    const { vocab_size: V, embed_dim: D } = config.qwen;
+    const { head, rows, score } = headParts(graph.params, config, matrix);
+    const { output } = tokenHead(head, graph.input("hidden", ["R", D]).reshape(["R", 1, D]), config.head);
+    graph.output("logits", score(output.reshape([-1, D]), rows.slice(0, 0, V)));
+  },
+
+  /**
+   * A whole visual block in one run: hidden [1, D] -> ids i32 [N], slot i from book i, each fed to the next. Of the output
+   * matrix only the rows of a slot's book are read, and at slot 0 that of vision_end: it has won when the first id is the
+   * one after book 0. Drawing is taking the largest of scores + Gumbel noise.
+   */
+  picture: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
+    const { qwen } = config;
+    const { n_q_tokens: N, embed_dim: D, vision_end_token_id: visionEnd } = qwen;
+    const vocabulary = blockVocabulary(qwen);
+    const { head, table, rows, score } = headParts(graph.params, config, matrix);
+    const draw: DrawInputs = {
+      count: graph.input("count", [1], "i64"),
+      sharpness: graph.input("sharpness", [1]),
+      topP: graph.input("top_p", [1]),
+    };
+    const noise = graph.input("noise", [N, "k"]).split(0, Array<number>(N).fill(1));
+    const endBias = graph.input("end_bias", [1, 1]);
+    const noEnd = graph.constant([HIDDEN], [1, 1]);
+    let fed = graph.input("hidden", [1, D]);
+    let past: readonly KeyValue[] | undefined;
+    const chosen: Tensor[] = [];
+    for (let i = 0; i < N; i++) {
+      const { output, slots } = tokenHead(head, fed.reshape([1, 1, D]), config.head, past);
+      past = slots;
+      const slot = output.reshape([1, D]);
+      const [start, end] = bookRange(i, vocabulary);
+      const ending = i === 0 ? score(slot, rows.slice(0, visionEnd, visionEnd + 1)).add(endBias) : noEnd;
+      const logits = concat([score(slot, rows.slice(0, start, end)), ending], 1); // [1, S/N+1]
+      const id = drawCode(logits, draw, noise[i]!).add(graph.constant(Int32Array.of(start), [1]));
+      chosen.push(id);
+      fed = table.gather(id);
+    }
+    graph.output("ids", concat(chosen, 0));
+  },
+
+  /**
+   * hidden [1, D], the block's sub-tokens so far i32 [N-1], slot i32 [1] -> logits [1, V+S] of that slot over all entries,
+   * as the reference computes them. What `text` and `picture` are held to.
+   */
   slot: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
     const { n_q_tokens: N, embed_dim: D } = config.qwen;
     const hidden = graph.input("hidden", [1, D]);
@@ -65,61 +111,22 @@ export const generationGraphs = {
     const { output } = tokenHead(head, fed, config.head);
     graph.output("logits", score(output.reshape([-1, D]).gather(slot), rows));
   },
-
-  /**
-   * A whole visual block in one run: hidden [1, D] -> ids i32 [N], slot i from book i, each fed to the next; and the
-   * score of the first id beside that of vision_end, [1, 2]. Drawing is taking the largest of scores + Gumbel noise.
-   */
-  picture: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
-    const { qwen } = config;
-    const { n_q_tokens: N, embed_dim: D } = qwen;
-    const vocabulary = blockVocabulary(qwen);
-    const { head, table, rows, score } = headParts(graph.params, config, matrix);
-    const size = qwen.codebook_size / N;
-    const draw: DrawInputs = {
-      sharpness: graph.input("sharpness", [1]),
-      topP: graph.input("top_p", [1]),
-      beyondTopK: graph.input("beyond_top_k", [1, size]),
-    };
-    const noise = graph.input("noise", [N, size]).split(0, Array<number>(N).fill(1));
-    let fed = graph.input("hidden", [1, D]);
-    let past: readonly KeyValue[] | undefined;
-    const chosen: Tensor[] = [];
-    for (let i = 0; i < N; i++) {
-      const { output, slots } = tokenHead(head, fed.reshape([1, 1, D]), config.head, past);
-      past = slots;
-      const [start, end] = bookRange(i, vocabulary);
-      const logits = score(output.reshape([1, D]), rows.slice(0, start, end)); // [1, S/N]
-      const code = drawCode(logits, draw, noise[i]!);
-      if (i === 0) {
-        const ending = score(
-          output.reshape([1, D]),
-          rows.slice(0, qwen.vision_end_token_id, qwen.vision_end_token_id + 1),
-        );
-        graph.output("scores", concat([logits.pick(code).reshape([1, 1]), ending], 1));
-      }
-      const id = code.add(graph.constant(Int32Array.of(start), [1]));
-      chosen.push(id);
-      fed = table.gather(id);
-    }
-    graph.output("ids", concat(chosen, 0));
-  },
 };
 
 /** Settings of drawCode that are the same for all slots; drawFeeds makes them. */
 interface DrawInputs {
+  /** i64 [1]: so many of the largest scores are candidates, k in shapes. */
+  readonly count: Tensor;
   /** [1] 1 / temperature */
   readonly sharpness: Tensor;
   /** [1] */
   readonly topP: Tensor;
-  /** [1, S/N] by rank: 0 for the k largest scores, HIDDEN after them. */
-  readonly beyondTopK: Tensor;
 }
 
-/** logits [1, S/N], Gumbel noise by rank [1, S/N] -> one code, i32 [1], by the rules of sampleId. */
-function drawCode(logits: Tensor, { sharpness, topP, beyondTopK }: DrawInputs, noise: Tensor): Tensor {
-  const { values, order } = logits.sortDescending();
-  const scores = values.mul(sharpness).add(beyondTopK);
+/** logits [1, n], Gumbel noise by rank [1, k] -> one index, i32 [1], by the rules of sampleId. */
+function drawCode(logits: Tensor, { count, sharpness, topP }: DrawInputs, noise: Tensor): Tensor {
+  const { values, order } = logits.largest(count, "k"); // [1, k]
+  const scores = values.mul(sharpness);
   const probabilities = scores.softmax();
   // Ranks whose predecessors already reach topP are pushed away, however little they are over it.
   const excess = probabilities.cumulativeSum().sub(probabilities).sub(topP).relu();
@@ -138,25 +145,24 @@ function headParts(root: Params, { qwen }: LanguageModelConfig, matrix: MatrixNa
   };
 }
 
-/** Feeds of drawCode. Greedy is one candidate without noise. */
+/** Feeds of `picture` beside the hidden state. Greedy is one candidate without noise. */
 export function drawFeeds(
   sampling: SamplingOptions,
   gumbel: (slot: number, rank: number) => number,
+  mayEnd: boolean,
   vocabulary: BlockVocabulary,
-) {
+): Record<string, HostTensor> {
   const { codesPerPatch: N, codebookSize } = vocabulary;
-  const size = codebookSize / N;
+  const most = codebookSize / N + 1;
   const isLargest = isGreedy(sampling);
-  const k = isLargest ? 1 : Math.min(sampling.topK || size, size);
-  const noise = new Float32Array(N * size);
-  for (let slot = 0; slot < N && !isLargest; slot++) {
-    for (let rank = 0; rank < k; rank++) noise[slot * size + rank] = gumbel(slot, rank);
-  }
+  const k = isLargest ? 1 : Math.min(sampling.topK || most, most);
+  const noise = Float32Array.from({ length: N * k }, (_, i) => (isLargest ? 0 : gumbel(Math.floor(i / k), i % k)));
   return {
+    count: hostTensor("i64", BigInt64Array.of(BigInt(k)), [1]),
     sharpness: f32([isLargest ? 1 : 1 / sampling.temperature], [1]),
     // Above every sum of probabilities when all count: those may round to a little more than 1.
     top_p: f32([sampling.topP < 1 ? sampling.topP : 2], [1]),
-    beyond_top_k: f32(new Float32Array(size).fill(HIDDEN, k), [1, size]),
-    noise: f32(noise, [N, size]),
+    noise: f32(noise, [N, k]),
+    end_bias: f32([mayEnd ? 0 : HIDDEN], [1, 1]),
   };
 }

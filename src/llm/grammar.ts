@@ -57,6 +57,11 @@ export class BlockGrammar {
   }
 }
 
+/** Whether an id lies in one of the ranges. */
+export function isAllowed(id: number, ranges: readonly IdRange[]): boolean {
+  return ranges.some(([start, end]) => id >= start && id < end);
+}
+
 /** A range in pieces, the given ids left out. */
 export function without([start, end]: IdRange, ids: readonly number[]): IdRange[] {
   const pieces: IdRange[] = [];

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { largestDifference, randomTensor, randomWeights, runOnce } from "../../test/random-weights.ts";
+import type { KeyValue } from "../nn/attention.ts";
 import { i32 } from "../runtime/host-tensor.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { gradients } from "../tensor/gradients.ts";
 import { Graph } from "../tensor/graph.ts";
 import { concat } from "../tensor/tensor.ts";
 import { blockVocabulary, parseKeyeArConfig, tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
-import type { KeyValue } from "./decoder.ts";
 import { supervisedRows } from "./loss.ts";
 import { cacheMask, HIDDEN, segmentMask } from "./mask.ts";
 import { traceLanguageModelLoss, trainingFeeds } from "./model.ts";

@@ -1,6 +1,7 @@
 // The language model put together: blocks -> embeddings -> trunk -> token head -> loss. What training traces whole and
 // generation in two parts (language-model.ts). Paths are those of an autoregressive checkpoint.
 
+import type { KeyValue } from "../nn/attention.ts";
 import { rotary1d } from "../nn/rotary.ts";
 import { f32, type HostTensor, i32 } from "../runtime/host-tensor.ts";
 import { blockInputs } from "../sequence/blocks.ts";
@@ -10,7 +11,7 @@ import type { Graph } from "../tensor/graph.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
-import { type Decoded, decoderStack, type KeyValue } from "./decoder.ts";
+import { type Decoded, decoderStack } from "./decoder.ts";
 import { type BlockEmbeddings, embedBlocks, embeddingTable } from "./embedding.ts";
 import { type BlockLoss, blockLoss, type SupervisedRows, supervisedRows } from "./loss.ts";
 import { segmentMask } from "./mask.ts";

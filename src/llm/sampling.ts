@@ -85,22 +85,24 @@ export function sampleIdAsReference(logits: Float32Array, options: SamplingOptio
   );
 }
 
-/** The allowed ids, or the k of them with the largest scores, in order of id. */
+/** The allowed ids, or the k of them with the largest scores (the lower id on ties), in order of id. */
 function candidates(logits: Float32Array, allowed: readonly IdRange[], k: number): number[] {
-  const ids: number[] = [];
-  for (const [start, end] of allowed) for (let id = start; id < end; id++) ids.push(id);
-  if (k === 0 || ids.length <= k) return ids;
-  const scores = Float32Array.from(ids, (id) => logits[id]!).sort();
-  const least = scores[ids.length - k]!;
-  let ties = k - countAbove(scores, least);
-  return ids.filter((id) => logits[id]! > least || (logits[id] === least && ties-- > 0));
+  const best: number[] = []; // in descending order of score
+  for (const [start, end] of allowed) {
+    for (let id = start; id < end; id++) {
+      if (k === 0) best.push(id);
+      else if (best.length < k || logits[id]! > logits[best[k - 1]!]!) insert(best, id, logits, k);
+    }
+  }
+  return best.sort((a, b) => a - b);
 }
 
-/** How many of the ascending scores are above `least`. */
-function countAbove(scores: Float32Array, least: number): number {
-  let count = 0;
-  for (let i = scores.length - 1; i >= 0 && scores[i]! > least; i--) count++;
-  return count;
+/** Puts an id behind all whose scores are not smaller, and keeps the first k. Ids that matter are few: no heap is needed. */
+function insert(best: number[], id: number, logits: Float32Array, k: number): void {
+  let at = best.length;
+  while (at > 0 && logits[best[at - 1]!]! < logits[id]!) at--;
+  best.splice(at, 0, id);
+  if (best.length > k) best.pop();
 }
 
 function softmax(ids: readonly number[], logits: Float32Array, temperature: number): Float64Array {

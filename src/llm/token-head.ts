@@ -1,14 +1,13 @@
 // The token head: a small causal transformer over the N+1 slots of one block, which predicts a block's sub-tokens one
 // after the other from the language model's hidden state (arXiv 2602.09843). It takes that state before the final norm.
 
-import { attention, mergeHeads, splitHeads } from "../nn/attention.ts";
+import { attention, type KeyValue, mergeHeads, splitHeads } from "../nn/attention.ts";
 import { linear } from "../nn/linear.ts";
 import { swiglu } from "../nn/mlp.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { init, type Params } from "../tensor/params.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";
 import type { TokenHeadConfig } from "./config.ts";
-import type { KeyValue } from "./decoder.ts";
 import { HIDDEN } from "./mask.ts";
 
 const EPS = 1e-5;

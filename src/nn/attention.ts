@@ -2,19 +2,31 @@
 // transformer's cross-attention share. Masks, groups of pictures and caches are the caller's: they come as tensors.
 
 import { mulDims } from "../tensor/dims.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { concat, type Tensor } from "../tensor/tensor.ts";
+
+/** Keys and values [.., T, E] of some positions. */
+export interface KeyValue {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
 
 export interface AttentionOptions {
   /** Factor on the scores, usually E^-0.5. */
   readonly scale: number;
-  /** Added to the scores before the softmax; broadcastable to [.., Tq, Tk]. */
+  /** Added to the scores before the softmax; broadcastable to [.., Tq, Tk], or [.., Tq, C+Tk] with `past`. */
   readonly mask?: Tensor;
+  /** C positions before those of k and v, a cache: read where it lies and not joined with k and v, which would copy it. */
+  readonly past?: KeyValue;
 }
 
 /** softmax(scale q k^T + mask) v. q [.., Tq, E], k [.., Tk, E], v [.., Tk, E] -> [.., Tq, E] */
-export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const scores = q.matmul(k, { transB: true, scale: options.scale }); // [.., Tq, Tk]
-  return (options.mask ? scores.add(options.mask) : scores).softmaxMatmul(v);
+export function attention(q: Tensor, k: Tensor, v: Tensor, { scale, mask, past }: AttentionOptions): Tensor {
+  const score = (keys: Tensor) => q.matmul(keys, { transB: true, scale });
+  const scores = past ? concat([score(past.keys), score(k)], -1) : score(k); // [.., Tq, C+Tk]
+  const masked = mask ? scores.add(mask) : scores;
+  if (!past) return masked.softmaxMatmul(v);
+  const [before, own] = masked.softmax().split(-1, [past.keys.dim(-2), k.dim(-2)]);
+  return before!.matmul(past.values).add(own!.matmul(v));
 }
 
 /** [.., T, H*E] -> [.., H, T, E] */

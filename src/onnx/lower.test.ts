@@ -3,9 +3,11 @@
 import { describe, expect, test } from "vitest";
 import { counterRandom } from "../random/counter.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
-import { type Device, openSession } from "../runtime/session.ts";
+import { type Device, openSession, type SessionOptions } from "../runtime/session.ts";
+import { gradients } from "../tensor/gradients.ts";
 import { Graph } from "../tensor/graph.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { concat, type Tensor } from "../tensor/tensor.ts";
+import { lower } from "./lower.ts";
 
 type Pair = (inputs: Record<string, Tensor>) => readonly [fast: Tensor, plain: Tensor];
 
@@ -76,19 +78,76 @@ test("a rotation of rows whose number is open turns row t by row t of the tables
   expectClose((await run(graph, shapes, "cpu")).open!, (await run(fixed, shapes, "cpu")).fixed!);
 });
 
+test("a piece whose sizes are open is as long as the input's axis of that name", async () => {
+  const graph = new Graph();
+  const [x, y] = [graph.input("x", [2, "A"]), graph.input("y", [2, "B"])];
+  const [before, after] = concat([x, y], 1).split(1, ["A", "B"]);
+  graph.output("x again", before!);
+  graph.output("y again", after!);
+  const { "x again": a, "y again": b } = await run(graph, { x: [2, 3], y: [2, 4] }, "cpu");
+  expect([a!.shape, b!.shape]).toEqual([
+    [2, 3],
+    [2, 4],
+  ]);
+  expect(a!.data).toEqual(normal("x", 6));
+  expect(b!.data).toEqual(normal("y", 8));
+});
+
+describe("a norm after a residual", () => {
+  const shapes = { x: [3, 6], y: [3, 6], w: [6] };
+  const trace = () => {
+    const graph = new Graph();
+    const [x, y, w] = Object.entries(shapes).map(([key, shape]) => graph.input(key, shape)) as [Tensor, Tensor, Tensor];
+    const sum = x.add(y);
+    const norm = sum.rmsNorm(w, 1e-6);
+    graph.output("sum", sum.mul(2));
+    graph.output("norm", norm);
+    return { graph, norm };
+  };
+  const operators = (graph: Graph) =>
+    lower(graph.outputs, graph, () => "input", { residualNorms: true }).nodes.map(({ op }) => op);
+
+  test.each(["cpu", "wasm"] as const)("adds it itself, to the same sum and norm, on %s", async (device) => {
+    const { graph } = trace();
+    const joined = await run(graph, shapes, device);
+    const apart = await run(graph, shapes, device, { residualNorms: false });
+    expect(operators(graph)).toContain("SkipSimplifiedLayerNormalization");
+    expectClose(joined.sum!, apart.sum!);
+    expectClose(joined.norm!, apart.norm!);
+  });
+
+  test("leaves it where its own root mean square is wanted", () => {
+    const { graph, norm } = trace();
+    graph.output("slope", gradients(norm.sum([0, 1]), [graph.inputs.get("w")!])[0]!);
+    expect(operators(graph)).not.toContain("SkipSimplifiedLayerNormalization");
+  });
+
+  test("leaves a sum that is broadcast", () => {
+    const graph = new Graph();
+    const sum = graph.input("x", [3, 6]).add(graph.input("row", [6]));
+    graph.output("norm", sum.rmsNorm(graph.input("w", [6]), 1e-6));
+    expect(operators(graph)).not.toContain("SkipSimplifiedLayerNormalization");
+  });
+});
+
 async function run(
   graph: Graph,
   shapes: Record<string, readonly number[]>,
   device: Device,
+  options: SessionOptions = {},
 ): Promise<Record<string, HostTensor>> {
-  const session = await openSession(graph, { find: () => undefined }, { device, threads: 1 });
+  const session = await openSession(graph, { find: () => undefined }, { device, threads: 1, ...options });
   const feeds = Object.entries(shapes).map(([key, shape]) => {
     const size = shape.reduce((a, b) => a * b, 1);
-    return [key, f32(counterRandom(1, key).fillNormal(new Float32Array(size)), shape)] as const;
+    return [key, f32(normal(key, size), shape)] as const;
   });
   const results = await session.run(Object.fromEntries(feeds));
   await session.release();
   return results;
+}
+
+function normal(stream: string, size: number): Float32Array {
+  return counterRandom(1, stream).fillNormal(new Float32Array(size));
 }
 
 function expectClose(a: HostTensor, b: HostTensor): void {

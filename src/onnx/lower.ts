@@ -1,24 +1,38 @@
 // Turns a traced graph into ONNX nodes: one entry for each operation, in the form that runs fastest on ONNX Runtime
 // (docs/decisions/0001-engine.md). Only what the asked outputs need is emitted.
 
-import { formatShape, type Shape, staticShape } from "../tensor/dims.ts";
-import type { Graph, GraphNode } from "../tensor/graph.ts";
+import { type Dim, formatShape, type Shape, staticShape } from "../tensor/dims.ts";
+import { type Graph, type GraphNode, neededNodes } from "../tensor/graph.ts";
 import type { DType, OpName } from "../tensor/ops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } from "./encode.ts";
+import { residualNorms } from "./residual-norms.ts";
+import { isQuantizedWeight, type QuantizedInitializer, rowsOf, type Weight } from "./weight.ts";
 
 /** How a parameter enters the model: fed at each run (training), or fixed from a checkpoint (inference). */
-export type ParameterSource = "input" | OnnxInitializer;
+export type ParameterSource = "input" | Weight;
+
+export interface LowerOptions {
+  /** Norms after a residual add it themselves; false if absent. */
+  readonly residualNorms?: boolean;
+}
 
 /** The model that computes `outputs`; `parameter` says where each parameter that is used comes from. */
 export function lower(
   outputs: ReadonlyMap<string, Tensor>,
   graph: Graph,
   parameter: (path: string) => ParameterSource,
+  options: LowerOptions = {},
 ): OnnxModel {
   const emitter = new Emitter(parameter);
-  const isNeeded = reachable(outputs);
-  for (const node of graph.nodes) if (isNeeded.has(node)) emitNode(node, emitter);
+  const needed = neededNodes(graph, outputs.values());
+  const norms = options.residualNorms ? residualNorms(needed) : new Map<GraphNode, GraphNode>();
+  const postponed = new Set(norms.values());
+  for (const node of needed) {
+    const sum = norms.get(node);
+    if (sum) emitResidualNorm(node as GraphNode<"rmsNorm">, sum, emitter);
+    else if (!postponed.has(node)) emitNode(node, emitter);
+  }
   for (const [name, tensor] of outputs) {
     emitter.node("Identity", [emitter.name(tensor)], [name]);
     emitter.outputs.push({ name, dtype: tensor.dtype, shape: tensor.shape });
@@ -26,47 +40,92 @@ export function lower(
   return emitter;
 }
 
-function reachable(outputs: ReadonlyMap<string, Tensor>): Set<GraphNode> {
-  const found = new Set<GraphNode>();
-  const open = [...outputs.values()].map((tensor) => tensor.node);
-  for (let node = open.pop(); node; node = open.pop()) {
-    if (found.has(node)) continue;
-    found.add(node);
-    open.push(...node.inputs.map((input) => input.node));
-  }
-  return found;
-}
-
 function emitNode<K extends OpName>(node: GraphNode<K>, emitter: Emitter): void {
   const lowering: Lowering<K> = lowerings[node.op];
   lowering(node, emitter);
 }
 
+/** The sum and the norm after it, as one operator. */
+function emitResidualNorm(norm: GraphNode<"rmsNorm">, sum: GraphNode, e: Emitter): void {
+  const operands = [...sum.inputs, norm.inputs[1]!].map((tensor) => e.name(tensor));
+  const epsilon: OnnxAttribute = { float: norm.attributes.eps };
+  const out = [e.name(norm.outputs[0]!), "", "", e.name(sum.outputs[0]!)];
+  e.node("SkipSimplifiedLayerNormalization", operands, out, { epsilon }, microsoft);
+}
+
 class Emitter implements OnnxModel {
-  readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxInitializer[] = [];
   readonly inputs: OnnxValue[] = [];
   readonly outputs: OnnxValue[] = [];
   readonly parameter: (path: string) => ParameterSource;
   readonly #names = new Map<Tensor, string>();
+  readonly #weights = new Map<Tensor, Weight>();
   readonly #shared = new Map<string, string>();
+  readonly #widenings: OnnxNode[] = [];
+  readonly #nodes: OnnxNode[] = [];
   #count = 0;
 
   constructor(parameter: (path: string) => ParameterSource) {
     this.parameter = parameter;
   }
 
+  /**
+   * Weights are widened before all else in this list, which makes ONNX Runtime do it just before their use: it walks from the
+   * results back, and of what an operation reads it computes what stands last in the list first. Where widening is part of each
+   * run, no more than one or two weights are then in memory as float32.
+   */
+  get nodes(): readonly OnnxNode[] {
+    return [...this.#widenings, ...this.#nodes];
+  }
+
   fresh(): string {
     return `t${this.#count++}`;
   }
 
-  /** The ONNX name of a tensor. */
+  /** The ONNX name of a tensor. A weight enters the model here, as float32, when its user has no use for its stored form. */
   name(tensor: Tensor): string {
     let name = this.#names.get(tensor);
     if (name === undefined) {
-      name = this.fresh();
+      const weight = this.#weights.get(tensor);
+      name = weight ? this.#widened(weight) : this.fresh();
       this.#names.set(tensor, name);
     }
+    return name;
+  }
+
+  /** The weight that a tensor is: a parameter, or rows of one. */
+  weight(tensor: Tensor): Weight | undefined {
+    return this.#weights.get(tensor);
+  }
+
+  holdWeight(tensor: Tensor, weight: Weight): void {
+    this.#weights.set(tensor, weight);
+  }
+
+  /** Puts a fixed tensor into the model, once. */
+  hold(tensor: OnnxInitializer): string {
+    return this.#once(`weight ${tensor.name}`, () => {
+      this.initializers.push(tensor);
+      return tensor.name;
+    });
+  }
+
+  #widened(weight: Weight): string {
+    if (isQuantizedWeight(weight)) {
+      const [out] = weight.shape;
+      const all = this.initializer(
+        "i32",
+        [out],
+        Int32Array.from({ length: out }, (_, i) => i),
+      );
+      const name = this.fresh();
+      emitQuantizedGather(weight, all, name, this);
+      return name;
+    }
+    const stored = this.hold(weight);
+    if (weight.dtype === "f32") return stored;
+    const name = this.fresh();
+    this.#widenings.push({ op: "Cast", domain: "", inputs: [stored], outputs: [name], attributes: { to: int(1) } });
     return name;
   }
 
@@ -81,7 +140,7 @@ class Emitter implements OnnxModel {
     attributes: OnnxNode["attributes"] = {},
     domain = "",
   ): void {
-    this.nodes.push({ op, domain, inputs, outputs, attributes });
+    this.#nodes.push({ op, domain, inputs, outputs, attributes });
   }
 
   /** A node whose single result is not a tensor of the graph. */
@@ -107,6 +166,21 @@ class Emitter implements OnnxModel {
     return this.#once(values.join(","), () =>
       this.initializer("i64", [values.length], BigInt64Array.from(values, BigInt)),
     );
+  }
+
+  /** Sizes as an int64 vector; those known only at run time are read off the inputs that have an axis of that name. */
+  sizes(dims: readonly Dim[]): string {
+    const parts = dims.map((dim) => (typeof dim === "number" ? this.integers([dim]) : this.#size(dim)));
+    if (dims.every((dim) => typeof dim === "number")) return this.integers(dims as number[]);
+    return this.#once(`sizes ${dims}`, () => this.step("Concat", parts, { axis: { int: 0 } }));
+  }
+
+  #size(dim: string): string {
+    const source = this.inputs.find(({ shape }) => shape.includes(dim));
+    if (!source) throw new Error(`no input has an axis of size ${dim}, so that size cannot be known`);
+    const start = source.shape.indexOf(dim);
+    const range = { start: { int: start }, end: { int: start + 1 } };
+    return this.#once(`size ${dim}`, () => this.step("Shape", [source.name], range));
   }
 
   /** Float ones [1, n] or [n], made once. */
@@ -165,6 +239,36 @@ function emitCrossEntropy(logits: string, labels: Tensor, [losses, logProbs]: re
   e.node("Neg", [e.reshape(picked, [rows, 1], [rows])], [e.name(losses!)]);
 }
 
+/** x [.., in] times a quantised [out, in] transposed, plus bias [out]. */
+function emitQuantizedLinear(
+  x: string,
+  weight: QuantizedInitializer,
+  bias: string | undefined,
+  target: string,
+  e: Emitter,
+): void {
+  const [out, width] = weight.shape;
+  const { bits, block, values, scales } = weight;
+  const inputs = [x, e.hold(values), e.hold(scales), ...(bias === undefined ? [] : ["", "", bias])];
+  const attributes = { N: int(out), K: int(width), bits: int(bits), block_size: int(block) };
+  // Level 4 rounds x to 8 bits for each block. The other levels are two to a hundred times slower.
+  e.node("MatMulNBits", inputs, [target], { ...attributes, accuracy_level: int(4) }, microsoft);
+}
+
+/** Rows of a quantised matrix as float32. */
+function emitQuantizedGather(
+  { values, scales, bits, block }: QuantizedInitializer,
+  indices: string,
+  target: string,
+  e: Emitter,
+): void {
+  const [out, blocks, bytes] = values.shape as [number, number, number];
+  // The operator wants the same bytes as a matrix.
+  const matrix = e.hold({ ...values, name: `${values.name} as rows`, shape: [out, blocks * bytes] });
+  const attributes = { gather_axis: int(0), quantize_axis: int(1), bits: int(bits), block_size: int(block) };
+  e.node("GatherBlockQuantized", [matrix, indices, e.hold(scales)], [target], attributes, microsoft);
+}
+
 const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   input: ({ attributes: { name }, outputs: [x] }, e) => {
     e.rename(x!, name);
@@ -177,9 +281,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
       e.rename(x!, path);
       return;
     }
-    e.initializers.push(source);
-    if (source.dtype === "f32") e.rename(x!, source.name);
-    else e.node("Cast", [source.name], [e.name(x!)], { to: int(1) });
+    e.holdWeight(x!, source);
   },
   constant: ({ attributes: { data }, outputs: [x] }, e) =>
     e.rename(x!, e.initializer(x!.dtype, staticShape(x!.shape), data)),
@@ -204,6 +306,12 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   floor: direct("Floor"),
   matmul: (node, e) => {
     const { transA, transB, scale } = node.attributes;
+    const [x, matrix] = node.inputs;
+    const weight = e.weight(matrix!);
+    if (weight && isQuantizedWeight(weight) && !transA && transB && scale === 1) {
+      emitQuantizedLinear(e.name(x!), weight, undefined, e.name(node.outputs[0]!), e);
+      return;
+    }
     if (!transA && !transB && scale === 1) return direct("MatMul")(node, e);
     const attributes = { transA: int(Number(transA)), transB: int(Number(transB)), alpha: { float: scale } };
     e.node("FusedMatMul", names(node, e), results(node, e), attributes, microsoft);
@@ -211,7 +319,13 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   reshape: ({ inputs: [x], outputs: [y], attributes: { shape } }, e) => {
     e.reshape(e.name(x!), x!.shape, shape, e.name(y!));
   },
-  linear: direct("Gemm", { transB: int(1) }),
+  linear: (node, e) => {
+    const [x, matrix, bias] = node.inputs;
+    const weight = e.weight(matrix!);
+    if (weight && isQuantizedWeight(weight))
+      emitQuantizedLinear(e.name(x!), weight, e.name(bias!), e.name(node.outputs[0]!), e);
+    else direct("Gemm", { transB: int(1) })(node, e);
+  },
   transpose: (node, e) => e.node("Transpose", names(node, e), results(node, e), { perm: ints(node.attributes.perm) }),
   expand: (node, e) => {
     const [x] = node.inputs;
@@ -225,6 +339,12 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("Expand", [...names(node, e), e.integers(sizes)], results(node, e));
   },
   slice: (node, e) => {
+    const weight = e.weight(node.inputs[0]!);
+    const [range, ...others] = node.attributes.ranges;
+    if (weight && range!.axis === 0 && range!.step === 1 && others.length === 0) {
+      e.holdWeight(node.outputs[0]!, rowsOf(weight, range!.start, range!.end));
+      return;
+    }
     const column = (key: "start" | "end" | "axis" | "step") =>
       e.integers(node.attributes.ranges.map((range) => range[key]));
     e.node(
@@ -244,7 +364,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   concat: (node, e) => e.node("Concat", names(node, e), results(node, e), { axis: int(node.attributes.axis) }),
   split: (node, e) =>
-    e.node("Split", [...names(node, e), e.integers(node.attributes.sizes)], results(node, e), {
+    e.node("Split", [...names(node, e), e.sizes(node.attributes.sizes)], results(node, e), {
       axis: int(node.attributes.axis),
     }),
   sum: (node, e) => {
@@ -268,7 +388,15 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("MatMul", [e.name(probabilities!), e.name(values!)], [e.name(y!)]);
   },
   logSoftmax: direct("LogSoftmax", { axis: int(-1) }),
-  gather: direct("Gather", { axis: int(0) }),
+  gather: (node, e) => {
+    const [table, indices] = node.inputs;
+    const weight = e.weight(table!);
+    const [y] = results(node, e);
+    if (weight && isQuantizedWeight(weight)) emitQuantizedGather(weight, e.name(indices!), y!, e);
+    else if (!weight || weight.dtype === "f32") direct("Gather", { axis: int(0) })(node, e);
+    // Only the rows that are asked for are widened, not the table.
+    else e.node("Cast", [e.step("Gather", [e.hold(weight), e.name(indices!)], { axis: int(0) })], [y!], { to: int(1) });
+  },
   addRows: ({ inputs: [x, indices, values], outputs: [y] }, e) => {
     const long = e.step("Cast", [e.name(indices!)], { to: int(7) });
     const positions = e.reshape(long, indices!.shape, [...indices!.shape, 1]);
@@ -298,9 +426,10 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   argmin: extremum("ArgMin"),
   argmax: extremum("ArgMax"),
-  sortDescending: ({ inputs: [x], outputs: [values, order] }, e) => {
+  largest: (node, e) => {
+    const [values, order] = node.outputs;
     const indices = e.fresh();
-    e.node("TopK", [e.name(x!), e.integers([x!.size(-1)])], [e.name(values!), indices], { axis: int(-1) });
+    e.node("TopK", names(node, e), [e.name(values!), indices], { axis: int(-1) });
     e.node("Cast", [indices], [e.name(order!)], { to: int(6) });
   },
   cumulativeSum: ({ inputs: [x], outputs: [y] }, e) =>
@@ -311,7 +440,11 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     if (to === undefined) throw new Error(`cast to ${node.attributes.to} is not supported`);
     e.node("Cast", names(node, e), results(node, e), { to: int(to) });
   },
-  stopGradient: ({ inputs: [x], outputs: [y] }, e) => e.rename(y!, e.name(x!)),
+  stopGradient: ({ inputs: [x], outputs: [y] }, e) => {
+    const weight = e.weight(x!);
+    if (weight) e.holdWeight(y!, weight);
+    else e.rename(y!, e.name(x!));
+  },
   layerNorm: (node, e) => {
     const [x, ...weights] = names(node, e);
     const scale = weights.length > 0 ? weights : [e.ones(node.inputs[0]!.size(-1))];

@@ -84,6 +84,7 @@ export async function openGolden(
 function noWeights(path: string): Checkpoint {
   return {
     path,
+    files: [],
     names: () => [],
     find: () => undefined,
     read: async (name) => {

@@ -3,10 +3,11 @@
 
 import { cacheInput, KeyValueCache } from "../llm/cache.ts";
 import { parseQwen3Config, type Qwen3Config } from "../llm/config.ts";
-import { type Decoded, decoderStack, type KeyValue } from "../llm/decoder.ts";
+import { type Decoded, decoderStack } from "../llm/decoder.ts";
 import { embeddingTable } from "../llm/embedding.ts";
 import { cacheMask, segmentMask } from "../llm/mask.ts";
 import { finalNorm, outputMatrix } from "../llm/output.ts";
+import type { KeyValue } from "../nn/attention.ts";
 import { rotary1d } from "../nn/rotary.ts";
 import { f32, type HostTensor, i32 } from "../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../runtime/session.ts";

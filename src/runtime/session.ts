@@ -4,21 +4,14 @@
 import { type Backend, loadBackend, type OrtTensor } from "#backend";
 import { encodeModel, type OnnxInitializer } from "../onnx/encode.ts";
 import { lower, type ParameterSource } from "../onnx/lower.ts";
+import type { Weight } from "../onnx/weight.ts";
 import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type HostDType, type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
+import { type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
+import { isQuantized, scalesName, type TensorLocation, type WeightSource } from "./weight-source.ts";
 
-/** Where the bytes of one parameter are. */
-export type WeightLocation = { readonly dtype: HostDType; readonly shape: readonly number[] } & (
-  | { readonly data: Uint8Array }
-  | { readonly file: string; readonly byteOffset: number; readonly byteLength: number }
-);
-
-/** Finds parameters by path: an opened checkpoint, or tensors in memory. */
-export interface WeightSource {
-  find(name: string): WeightLocation | undefined;
-}
+export type { WeightSource };
 
 export interface SessionOptions {
   /** Threads inside one operation; ONNX Runtime's own choice (the cores) if absent. */
@@ -28,6 +21,15 @@ export interface SessionOptions {
   readonly profile?: string;
   /** Computes only these outputs of the graph; all if absent. */
   readonly outputs?: readonly string[];
+  /** Norms after a residual add it themselves; true if absent. Not in training. */
+  readonly residualNorms?: boolean;
+  /**
+   * When weights stored in bf16 or f16 become float32. `load` (if absent): once, when the session is opened, and it holds them all
+   * in float32. `run`: each one at each run, just before its use; memory holds one or two in float32, the file the rest.
+   */
+  readonly widening?: "load" | "run";
+  /** Lays out the memory of a run in one piece from the second run on; true if absent. Without it a session holds about half. */
+  readonly memoryPattern?: boolean;
 }
 
 export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
@@ -49,12 +51,12 @@ export interface Session {
 
 /** Opens a session whose parameters are fixed values from `weights`. Throws, naming it, when a used parameter is missing or differs in shape. */
 export async function openSession(graph: Graph, weights: WeightSource, options: SessionOptions = {}): Promise<Session> {
-  return open(graph, (folder) => (path) => initializer(graph, weights, path, folder), weights, options);
+  return open(graph, (folder) => (path) => weight(graph, weights, path, folder), weights, options);
 }
 
 /** Opens a session whose parameters are inputs, fed by path at each run. For training. */
 export async function openTrainingSession(graph: Graph, options: SessionOptions = {}): Promise<Session> {
-  return open(graph, () => () => "input", { find: () => undefined }, options);
+  return open(graph, () => () => "input", { find: () => undefined }, { ...options, residualNorms: false });
 }
 
 async function open(
@@ -66,9 +68,11 @@ async function open(
   const backend = await loadBackend(options.device ?? "cpu");
   const outputs = selectOutputs(graph, options.outputs);
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
-  const model = lower(outputs, graph, parameters(folder));
+  const model = lower(outputs, graph, parameters(folder), { residualNorms: options.residualNorms ?? true });
   const bytes = encodeModel(model);
-  const session = await backend.create(bytes, { folder, threads: options.threads, profile: options.profile });
+  const { threads, profile, widening = "load", memoryPattern = true } = options;
+  const foldsConstants = widening === "load";
+  const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, memoryPattern });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
     async run(feeds, fetch) {
@@ -113,17 +117,25 @@ function selectOutputs(graph: Graph, names: readonly string[] | undefined): Map<
   );
 }
 
-function initializer(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): OnnxInitializer {
+/** The parameter at `path` as a fixed weight. */
+function weight(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): Weight {
   const declared = graph.parameters.get(path)!;
   const found = weights.find(path);
   if (!found) throw new Error(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);
   if (formatShape(found.shape) !== formatShape(declared.shape)) {
     throw new Error(`${path} has shape ${formatShape(found.shape)}, the model wants ${formatShape(declared.shape)}`);
   }
-  const common = { name: path, dtype: found.dtype as OnnxInitializer["dtype"], shape: declared.shape };
+  if (!isQuantized(found)) return initializer(path, found, folder);
+  const { shape, bits, block } = found;
+  const scales = initializer(scalesName(path), found.scales, folder);
+  return { name: path, shape, bits, block, values: initializer(path, found.values, folder), scales };
+}
+
+function initializer(name: string, found: TensorLocation, folder: string | undefined): OnnxInitializer {
+  const common = { name, dtype: found.dtype as OnnxInitializer["dtype"], shape: found.shape };
   if ("data" in found) return { ...common, bytes: found.data };
   if (folder === undefined)
-    throw new Error(`${path}: this device cannot read ${found.file} by itself; load the weights into memory`);
+    throw new Error(`${name}: this device cannot read ${found.file} by itself; load the weights into memory`);
   return {
     ...common,
     location: found.file.slice(folder.length),
@@ -137,9 +149,12 @@ function commonFolder(graph: Graph, weights: WeightSource): string | undefined {
   let folder: string | undefined;
   for (const path of graph.parameters.keys()) {
     const found = weights.find(path);
-    if (!found || "data" in found) continue;
-    folder ??= found.file.slice(0, found.file.lastIndexOf("/") + 1);
-    while (!found.file.startsWith(folder)) folder = folder.slice(0, folder.lastIndexOf("/", folder.length - 2) + 1);
+    const tensors = found && isQuantized(found) ? [found.values, found.scales] : [found];
+    for (const tensor of tensors) {
+      if (!tensor || "data" in tensor) continue;
+      folder ??= tensor.file.slice(0, tensor.file.lastIndexOf("/") + 1);
+      while (!tensor.file.startsWith(folder)) folder = folder.slice(0, folder.lastIndexOf("/", folder.length - 2) + 1);
+    }
   }
   return folder;
 }

@@ -97,6 +97,25 @@ export function staticShape(shape: Shape): number[] {
   });
 }
 
+/** Lengths of named sizes. */
+export type Sizes = Readonly<Record<string, number>>;
+
+/** All sizes as numbers, named ones as `sizes` gives them; throws when it lacks one. */
+export function sizesOf(shape: Shape, sizes: Sizes): number[] {
+  return shape.map((dim) => {
+    if (typeof dim === "number") return dim;
+    const { constant, terms } = parse(dim);
+    let size = constant;
+    for (const [name, factor] of terms) {
+      const length = sizes[name];
+      if (length === undefined)
+        throw new Error(`${formatShape(shape)} has the size ${name}, whose length is not given`);
+      size += factor * length;
+    }
+    return size;
+  });
+}
+
 /** The shape of two tensors combined elementwise (numpy broadcasting), or undefined when they do not fit. */
 export function broadcastShapes(a: Shape, b: Shape): Dim[] | undefined {
   const rank = Math.max(a.length, b.length);

@@ -151,7 +151,7 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   },
   argmin: null,
   argmax: null,
-  sortDescending: null,
+  largest: null,
   cumulativeSum: null,
   cast: null,
   stopGradient: null,

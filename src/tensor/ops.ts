@@ -62,7 +62,7 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   /** Zeros before and after. */
   readonly pad: { readonly margins: readonly AxisMargin[] };
   readonly concat: { readonly axis: number };
-  readonly split: { readonly axis: number; readonly sizes: readonly number[] };
+  readonly split: { readonly axis: number; readonly sizes: readonly Dim[] };
   readonly sum: { readonly axes: readonly number[] };
   readonly mean: { readonly axes: readonly number[] };
   readonly softmax: Record<never, never>;
@@ -83,8 +83,8 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   readonly linearCrossEntropy: Record<never, never>;
   readonly argmin: Record<never, never>;
   readonly argmax: Record<never, never>;
-  /** x -> its values in descending order along the last axis, and where each came from (i32). */
-  readonly sortDescending: Record<never, never>;
+  /** x, count [1] -> the largest values along the last axis in descending order, and where each came from (i32). */
+  readonly largest: Record<never, never>;
   /** Running sum along the last axis, each element included. */
   readonly cumulativeSum: Record<never, never>;
   readonly cast: { readonly to: DType };

@@ -137,8 +137,12 @@ export class Tensor {
     if (this.dim(-1) !== width) {
       this.fail(`linear: inner sizes differ, ${formatShape(this.shape)} x weight ${formatShape(weight.shape)}`, weight);
     }
-    const flat = this.rank === 2 ? this : this.reshape([-1, width]);
     if (bias) this.needVector("linear", bias, out);
+    if (this.shape.slice(0, -1).filter((dim) => typeof dim === "string").length > 1) {
+      const product = this.matmul(weight, { transB: true }); // several dynamic sizes do not become one
+      return bias ? product.add(bias) : product;
+    }
+    const flat = this.rank === 2 ? this : this.reshape([-1, width]);
     const y = bias
       ? this.graph.node("linear", {}, [flat, weight, bias], [[[flat.dim(0), out], "f32"]])
       : flat.matmul(weight, { transB: true });
@@ -208,10 +212,10 @@ export class Tensor {
     return wide.length === 0 ? this : this.graph.node("pad", { margins: wide }, [this], [[shape, this.dtype]]);
   }
 
-  /** Consecutive pieces of the given sizes along one axis. */
-  split(axis: number, sizes: readonly number[]): Tensor[] {
+  /** Consecutive pieces of the given sizes along one axis. Dynamic sizes are names of whole axes of inputs. */
+  split(axis: number, sizes: readonly Dim[]): Tensor[] {
     const at = this.axis(axis);
-    if (sizes.reduce((a, b) => a + b, 0) !== this.shape[at])
+    if (addDims(...sizes) !== this.shape[at])
       this.fail(`split: [${sizes}] does not fill axis ${at} of ${formatShape(this.shape)}`);
     const first = this.graph.node(
       "split",
@@ -311,16 +315,21 @@ export class Tensor {
     return this.graph.node("argmax", {}, [this], [[this.shape.slice(0, -1), "i32"]]);
   }
 
-  /** The last axis (of fixed size) in descending order, the lower index first on ties, and the indices it came from, i32. */
-  sortDescending(): { readonly values: Tensor; readonly order: Tensor } {
-    this.size(-1);
+  /**
+   * The largest elements of the last axis in descending order, the lower index first on ties, and the indices they came
+   * from, i32. `count`, i64 [1], says how many there are at run time, and `k` how many that is in the shapes.
+   */
+  largest(count: Tensor, k: Dim): { readonly values: Tensor; readonly order: Tensor } {
+    if (count.dtype !== "i64" || formatShape(count.shape) !== "[1]")
+      this.fail(`largest: the count must be i64 [1], got ${count.dtype} ${formatShape(count.shape)}`);
+    const shape = this.shape.with(-1, k);
     const values = this.graph.node(
-      "sortDescending",
+      "largest",
       {},
-      [this],
+      [this, count],
       [
-        [this.shape, this.dtype],
-        [this.shape, "i32"],
+        [shape, this.dtype],
+        [shape, "i32"],
       ],
     );
     return { values, order: values.node.outputs[1] as Tensor };

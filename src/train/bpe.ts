@@ -104,7 +104,7 @@ export function tokenizerJson({ tokens, merges, special }: Vocabulary, size: num
 }
 
 /** The printable character that stands for each byte: itself where it is printable, else one from 256 on. */
-const byteCharacters: readonly string[] = (() => {
+export const byteCharacters: readonly string[] = (() => {
   const isPrintable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
   let next = 256;
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : next++));

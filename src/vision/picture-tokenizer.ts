@@ -40,22 +40,24 @@ export class PictureTokenizer {
   readonly #patches: PatchOptions;
   readonly #limits: PixelLimits;
   readonly #encode: Session;
-  readonly #embed: Session;
+  readonly #openEmbedding: () => Promise<Session>;
+  #embed: Promise<Session> | undefined;
 
   private constructor(
     config: TokenizerConfig,
     patches: PatchOptions,
     limits: PixelLimits,
     encode: Session,
-    embed: Session,
+    openEmbedding: () => Promise<Session>,
   ) {
     this.#config = config;
     this.#patches = patches;
     this.#limits = limits;
     this.#encode = encode;
-    this.#embed = embed;
+    this.#openEmbedding = openEmbedding;
   }
 
+  /** Opens what encodes pictures; what embeds codes is opened when it is first used. */
   static async open(
     config: TokenizerConfig,
     weights: WeightSource,
@@ -63,31 +65,22 @@ export class PictureTokenizer {
     limits: PixelLimits,
     options: SessionOptions = {},
   ): Promise<PictureTokenizer> {
-    const { num_channels: C, patch_size: p } = config.vision_config;
-    const encoding = new Graph();
-    const pixels = encoding.input("pixels", [mulDims("M", 4), C * p * p]);
-    const { quantized } = imageTokenizer(
-      encoding.params.at("visual_tokenizer"),
-      pixels,
-      inputLayout(encoding, config.vision_config),
-      config,
-    );
-    encoding.output("codes", quantized.codes);
-    const embedding = new Graph();
-    const codes = embedding.input("codes", ["M", config.n_q_tokens], "i32");
-    embedding.output("embeddings", embedCodes(embedding.params.at("visual_tokenizer"), codes, config));
+    const openEmbedding = () => openSession(embeddingGraph(config), weights, options);
     return new PictureTokenizer(
       config,
       patches,
       limits,
-      await openSession(encoding, weights, options),
-      await openSession(embedding, weights, options),
+      await openSession(encodingGraph(config), weights, options),
+      openEmbedding,
     );
   }
 
-  /** Resizes as the reference's processor does, and encodes. Throws an ImageError for extreme shapes. */
-  async tokenize(picture: Picture): Promise<ImageCodes> {
-    const { pixelValues, grid } = preparePicture(picture, this.#patches, this.#limits);
+  /**
+   * Resizes as the reference's processor does, to at most `maxPositions` if given, and encodes. Throws an ImageError for
+   * extreme shapes.
+   */
+  async tokenize(picture: Picture, maxPositions?: number): Promise<ImageCodes> {
+    const { pixelValues, grid } = preparePicture(picture, this.#patches, this.#limits, maxPositions);
     const [rows, columns] = grid;
     const width = pixelValues.length / (rows * columns);
     const feeds = {
@@ -107,7 +100,8 @@ export class PictureTokenizer {
   async embed(codes: ImageCodes): Promise<Float32Array> {
     this.check(codes);
     const N = this.#config.n_q_tokens;
-    const { embeddings } = await this.#embed.run({ codes: i32(codes.codes, [codes.codes.length / N, N]) });
+    this.#embed ??= this.#openEmbedding();
+    const { embeddings } = await (await this.#embed).run({ codes: i32(codes.codes, [codes.codes.length / N, N]) });
     return embeddings!.data as Float32Array;
   }
 
@@ -133,6 +127,25 @@ export class PictureTokenizer {
   }
 
   async dispose(): Promise<void> {
-    await Promise.all([this.#encode.release(), this.#embed.release()]);
+    const embed = await this.#embed?.catch(() => undefined);
+    await Promise.all([this.#encode.release(), embed?.release()]);
   }
+}
+
+/** Patches of one picture, pixels [4*M, C*p*p] -> codes i32 [M, N]. */
+export function encodingGraph(config: TokenizerConfig): Graph {
+  const { num_channels: C, patch_size: p } = config.vision_config;
+  const graph = new Graph();
+  const pixels = graph.input("pixels", [mulDims("M", 4), C * p * p]);
+  const layout = inputLayout(graph, config.vision_config);
+  graph.output("codes", imageTokenizer(graph.params.at("visual_tokenizer"), pixels, layout, config).quantized.codes);
+  return graph;
+}
+
+/** codes i32 [M, N] -> embeddings [M, output_dim] */
+function embeddingGraph(config: TokenizerConfig): Graph {
+  const graph = new Graph();
+  const codes = graph.input("codes", ["M", config.n_q_tokens], "i32");
+  graph.output("embeddings", embedCodes(graph.params.at("visual_tokenizer"), codes, config));
+  return graph;
 }

@@ -48,9 +48,15 @@ export function codebook(p: Params, i: number, config: TokenizerConfig): Tensor 
   const book = p.at("quantizer", i);
   const width = config.init_embedding_dim;
   const table = book.at("embedding").get("weight", [config.codebook_size, width], init.normal(width ** -0.5));
-  const start = config.split_voc > 1 ? i * bookSize(config) : 0;
-  const rows = table.slice(0, start, start + bookSize(config)).stopGradient();
+  const rows = table.slice(0, ...bookRows(i, config)).stopGradient();
   return layerNorm(book.at("q_norm"), linear(book.at("embedding_proj"), rows, codeWidth(config)), NORM_EPS);
+}
+
+/** The rows of book i's table that it offers. The others are never read. */
+export function bookRows(i: number, config: TokenizerConfig): readonly [start: number, end: number] {
+  const size = bookSize(config);
+  const start = config.split_voc > 1 ? i * size : 0;
+  return [start, start + size];
 }
 
 /** The entries that given codes stand for. codes i32 [M, N] -> one [M, d] for each book. */

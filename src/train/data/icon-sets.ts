@@ -1,11 +1,10 @@
 // The packages that emoji pictures and their names come from, at the versions that were checked.
 // `npm run data` fetches each once into the cache with the ordinary npm client; install scripts never run.
 
-import { execFile } from "node:child_process";
 import { readFile, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { installPackages } from "./npm.ts";
 
 export const NAMES_PACKAGE = { package: "emojibase-data", version: "17.0.0", folder: "emojibase-data" } as const;
 
@@ -43,14 +42,7 @@ export async function fetchPackages(cache: string, log: (line: string) => void):
     log(`fetching ${wanted.package}@${wanted.version}`);
     const partial = `${target}.partial`;
     await rm(partial, { recursive: true, force: true });
-    const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--legacy-peer-deps"];
-    await promisify(execFile)("npm", [
-      "install",
-      "--prefix",
-      partial,
-      ...options,
-      `${wanted.package}@${wanted.version}`,
-    ]);
+    await installPackages(partial, [`${wanted.package}@${wanted.version}`]);
     await rename(join(partial, "node_modules", wanted.package), target);
     await rm(partial, { recursive: true, force: true });
   }

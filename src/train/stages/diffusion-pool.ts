@@ -89,7 +89,9 @@ export class FrozenModels {
     const config = parseAutoencoderConfig(model.autoencoder.config);
     const side = ar.tokenizer_config.vision_config.image_size;
     const sources = await Promise.all(
-      [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map(openCheckpoint),
+      [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) =>
+        openCheckpoint(path),
+      ),
     );
     const tokenizer = await BatchTokenizer.open(ar.tokenizer_config, sources[0]!, FROZEN_BATCH, threads);
     const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), tokenizer.positions);

@@ -1,0 +1,36 @@
+// JSON files of a model's folder. They come from strangers, so each kind has a size beyond which it is not read.
+
+import { open } from "node:fs/promises";
+import { CheckpointError } from "./checkpoint-error.ts";
+
+/** A config beyond this is no config. */
+export const MAX_CONFIG_BYTES = 4_000_000;
+
+/** The parsed file, or undefined where there is none. Throws a CheckpointError, naming it, when it is too large or not JSON. */
+export async function readJsonIfPresent(path: string, maxBytes = MAX_CONFIG_BYTES): Promise<unknown> {
+  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    throw new CheckpointError(`${path}: cannot be read (${error.code})`, { cause: error });
+  });
+  if (!file) return undefined;
+  try {
+    const info = await file.stat();
+    if (!info.isFile()) throw new CheckpointError(`${path}: is not a file`);
+    if (info.size > maxBytes) {
+      throw new CheckpointError(`${path} has ${info.size} bytes; at most ${maxBytes} are read`);
+    }
+    return JSON.parse(await file.readFile("utf8")) as unknown;
+  } catch (error) {
+    if (error instanceof CheckpointError) throw error;
+    throw new CheckpointError(`${path}: is not JSON: ${(error as Error).message}`, { cause: error });
+  } finally {
+    await file.close();
+  }
+}
+
+/** As readJsonIfPresent, of a file that must be there. */
+export async function readJson(path: string, maxBytes = MAX_CONFIG_BYTES): Promise<unknown> {
+  const value = await readJsonIfPresent(path, maxBytes);
+  if (value === undefined) throw new CheckpointError(`${path}: there is no such file`);
+  return value;
+}

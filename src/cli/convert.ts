@@ -1,0 +1,94 @@
+// kelix convert SRC DST --weights int4: a model at lower precision, as a folder that loads like any other.
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
+import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
+import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
+import { formatBytes, Transfer } from "./transfer.ts";
+
+interface ConvertCommandOptions {
+  readonly weights: WeightFormat;
+  readonly block: 32 | 128;
+}
+
+export function addConvert(program: Command): void {
+  program
+    .command("convert")
+    .description("store a model at lower precision, as a new folder")
+    .argument("<source>", "a folder, a repository of the Hub or a built-in name")
+    .argument("<target>", "the new folder")
+    .addOption(new Option("--weights <format>", "of linear maps").choices(weightFormats).makeOptionMandatory())
+    .option("--block <n>", "weights that share a scale: 32 or 128", blockSize, 32)
+    .addHelpText(
+      "after",
+      "\nExample:\n  kelix convert kelix-nano nano-int4 --weights int4 && kelix describe cat.png --model nano-int4",
+    )
+    .action(async (source: string, target: string, options: ConvertCommandOptions, command: Command) => {
+      const globals = command.optsWithGlobals<GlobalOptions>();
+      const transfer = new Transfer();
+      const report = await convertModel(source, target, {
+        ...options,
+        ...partFolders(globals),
+        signal: interrupted.signal,
+        onFetch: showTransfer(),
+        onProgress: ({ tensor, ...bytes }) => showProgress(`${transfer.line(bytes)}: ${tensor}`),
+      });
+      showProgress("");
+      if (globals.json) printJson(asJson(report));
+      else process.stdout.write(asTable(report));
+    });
+}
+
+function blockSize(text: string): 32 | 128 {
+  if (text === "32") return 32;
+  if (text === "128") return 128;
+  throw new InvalidArgumentError(`Expected 32 or 128, got ${text}`);
+}
+
+function asJson({ tensors, ...report }: ConvertReport) {
+  return {
+    ...report,
+    relativeError: relativeError(tensors),
+    tensors: tensors.map((tensor) => ({
+      name: tensor.name,
+      shape: tensor.shape,
+      form: formName(tensor.form),
+      bytes: tensor.bytes,
+      relativeError: relativeError([tensor]),
+    })),
+  };
+}
+
+/** A line for each tensor that changed, then one for each form and one for all. */
+function asTable({ tensors, dropped, sourceBytes, targetBytes, target }: ConvertReport): string {
+  const forms = [...new Set(tensors.map(({ form }) => formName(form)))].sort();
+  const changed = tensors.filter(({ error }) => error > 0);
+  const lines = [
+    ...changed.map((tensor) => `${errorColumns([tensor])}  ${formName(tensor.form).padEnd(16)}${tensor.name}`),
+    ...forms.map((form) => {
+      const own = tensors.filter((tensor) => formName(tensor.form) === form);
+      return `${errorColumns(own)}  ${form.padEnd(16)}${own.length} tensors, ${formatBytes(own.reduce((sum, { bytes }) => sum + bytes, 0))}`;
+    }),
+    `${errorColumns(tensors)}  ${"all".padEnd(16)}${tensors.length} tensors, ${formatBytes(sourceBytes)} became ${formatBytes(targetBytes)} in ${target}`,
+    ...(dropped.length ? [`left out, not read when the model runs: ${dropped.join(", ")}`] : []),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** "  7.59 %  22.4 dB" */
+function errorColumns(tensors: readonly ConvertedTensor[]): string {
+  const error = relativeError(tensors);
+  const decibels = error === 0 ? "exact" : `${(-20 * Math.log10(error)).toFixed(1)} dB`;
+  return `${(100 * error).toFixed(3).padStart(7)} %  ${decibels.padStart(7)}`;
+}
+
+/** Root of the squared error's share of the squares. */
+function relativeError(tensors: readonly ConvertedTensor[]): number {
+  const error = tensors.reduce((sum, tensor) => sum + tensor.error, 0);
+  return error === 0 ? 0 : Math.sqrt(error / tensors.reduce((sum, tensor) => sum + tensor.energy, 0));
+}
+
+/** "int4 block 32" */
+function formName(form: StoredForm): string {
+  return typeof form === "string" ? form : `int${form.bits} block ${form.block}`;
+}

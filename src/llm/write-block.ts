@@ -1,0 +1,105 @@
+// Choosing one block from what a sequence has read: text by its scores, a visual block slot by slot, each sampled sub-token fed
+// to the token head before the next is drawn.
+
+import { counterRandom } from "../random/counter.ts";
+import { textBlock } from "../sequence/blocks.ts";
+import { type BlockIds, type BlockVocabulary, bookRange, slotsPerBlock } from "../sequence/layout.ts";
+import { isAllowed } from "./grammar.ts";
+import type { Sequence } from "./language-model.ts";
+import { argmax, checkSampling, defaultSampling, type IdRange, type SamplingOptions, sampleId } from "./sampling.ts";
+
+export interface SamplerOptions extends Partial<SamplingOptions> {
+  readonly seed?: number;
+  /** See GenerateOptions. */
+  readonly scores?: "needed" | "all";
+}
+
+export interface Sampler {
+  readonly sampling: SamplingOptions;
+  readonly uniform: (block: number, slot: number) => number;
+  readonly gumbel: (block: number, slot: number, rank: number) => number;
+  readonly isSlotBySlot: boolean;
+}
+
+/** The checked options of drawing, and its random numbers: functions of the seed and of what is drawn. */
+export function readSampler(options: SamplerOptions, { codesPerPatch: N, codebookSize }: BlockVocabulary): Sampler {
+  const { temperature, topK, topP } = defaultSampling;
+  const sampling: SamplingOptions = {
+    temperature: options.temperature ?? temperature,
+    topK: options.topK ?? topK,
+    topP: options.topP ?? topP,
+  };
+  checkSampling(sampling);
+  const random = counterRandom(options.seed ?? 0, "blocks");
+  const noise = random.fork("gumbel");
+  const ranks = codebookSize / N + 1; // a book's entries and vision_end
+  return {
+    sampling,
+    uniform: (block, slot) => random.uniform(block * N + slot),
+    gumbel: (block, slot, rank) => -Math.log(-Math.log(noise.uniform((block * N + slot) * ranks + rank))),
+    isSlotBySlot: options.scores === "all",
+  };
+}
+
+/** Chooses the next block; slot 0 must come from `lead`. */
+export async function writeBlock(
+  sequence: Sequence,
+  lead: readonly IdRange[],
+  sampler: Sampler & { readonly block: number },
+  vocabulary: BlockVocabulary,
+): Promise<BlockIds> {
+  const { vocabSize, visionEnd, qEos } = vocabulary;
+  const { sampling, uniform, gumbel, block } = sampler;
+  const only = onlyId(lead);
+  if (only !== undefined && only < vocabSize) return textBlock(only, vocabulary);
+  if (sampler.isSlotBySlot) return writeSlots(sequence, lead, sampler, vocabulary);
+  if (lead.every(([start]) => start < vocabSize)) {
+    const [logits] = await sequence.scoreText();
+    return textBlock(sampleId(logits!, lead, sampling, uniform(block, 0)), vocabulary);
+  }
+  const ids = await sequence.drawVisualBlock(
+    sampling,
+    (slot, rank) => gumbel(block, slot, rank),
+    isAllowed(visionEnd, lead),
+  );
+  return ids ? Int32Array.of(...ids, qEos) : textBlock(visionEnd, vocabulary);
+}
+
+/** The same choice in its plain form: every slot in a run of its own, against all entries. */
+async function writeSlots(
+  sequence: Sequence,
+  lead: readonly IdRange[],
+  { sampling, uniform, block }: Sampler & { readonly block: number },
+  vocabulary: BlockVocabulary,
+): Promise<BlockIds> {
+  const ids = new Int32Array(slotsPerBlock(vocabulary)).fill(vocabulary.qEos);
+  for (let i = 0; i < vocabulary.codesPerPatch; i++) {
+    const logits = await sequence.scoreSlot([...ids.subarray(0, i)]);
+    ids[i] = sampleId(logits, i === 0 ? lead : [bookRange(i, vocabulary)], sampling, uniform(block, i));
+    // A text block is over: its slot 1 is q_eos, as the head has learned.
+    if (i === 0 && ids[0]! < vocabulary.vocabSize) break;
+  }
+  return ids;
+}
+
+/**
+ * After a guess was read: the blocks that would have been written one by one, which are the guess as far as it agrees and one
+ * more. The sequence forgets the rest of the guess.
+ */
+export async function confirmGuess(
+  sequence: Sequence,
+  guess: readonly number[],
+  lead: readonly IdRange[],
+  vocabulary: BlockVocabulary,
+): Promise<BlockIds[]> {
+  const scores = await sequence.scoreText(guess.length + 1);
+  const best = scores.map((logits) => argmax(logits, lead));
+  const wrong = guess.findIndex((id, i) => id !== best[i]);
+  const agreed = wrong < 0 ? guess.length : wrong;
+  sequence.truncate(sequence.length - guess.length + agreed);
+  return best.slice(0, agreed + 1).map((id) => textBlock(id, vocabulary));
+}
+
+function onlyId([range, ...others]: readonly IdRange[]): number | undefined {
+  return range && others.length === 0 && range[1] - range[0] === 1 ? range[0] : undefined;
+}

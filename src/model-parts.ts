@@ -1,0 +1,113 @@
+// Finds what a picture is drawn with beside an autoregressive checkpoint: diffusion transformers and the autoencoder. They lie
+// in sub-folders, whatever their names, or in folders of their own, and are recognised by the class that their config.json names.
+
+import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { CheckpointError } from "./checkpoint/checkpoint-error.ts";
+import { readJsonIfPresent } from "./checkpoint/json-file.ts";
+import type { DitConfig } from "./detokenizer/config.ts";
+import type { KeyeArConfig } from "./llm/config.ts";
+
+export type PartKind = "autoregressive" | "transformer" | "autoencoder";
+
+/** A folder with a config.json of a known kind. */
+export interface FoundPart {
+  readonly kind: PartKind;
+  readonly folder: string;
+  /** The parsed config.json. */
+  readonly json: unknown;
+}
+
+/** `__class__` of the reference's configs, `_class_name` of diffusers'. */
+const kinds: ReadonlyMap<unknown, PartKind> = new Map([
+  ["KeyeARConfig", "autoregressive"],
+  ["SanaConfig", "transformer"],
+  ["AutoencoderDC", "autoencoder"],
+]);
+
+/** Sub-folders that are looked into: more than any checkpoint has. */
+const MAX_FOLDERS = 100;
+
+/** The parts in a folder's own config.json and in those of its sub-folders, in order of their names. */
+export async function findParts(folder: string): Promise<FoundPart[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  // Links count: a folder may be put together from checkpoints that lie elsewhere.
+  const inner = entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map(({ name }) => name);
+  const folders = [
+    folder,
+    ...inner
+      .sort()
+      .slice(0, MAX_FOLDERS)
+      .map((name) => join(folder, name)),
+  ];
+  const parts: FoundPart[] = [];
+  for (const path of folders) {
+    const json = await readJsonIfPresent(join(path, "config.json"));
+    const kind = kindOf(json);
+    if (kind) parts.push({ kind, folder: path, json });
+  }
+  return parts;
+}
+
+function kindOf(json: unknown): PartKind | undefined {
+  if (typeof json !== "object" || json === null) return undefined;
+  const { __class__, _class_name } = json as Record<string, unknown>;
+  return kinds.get(__class__ ?? _class_name);
+}
+
+/** What a picture may be drawn from: the language model's hidden states while it wrote codes, or codes alone. */
+export type Source = "hidden" | "codes";
+
+/** Something drawn with: at least where it lies and what it reads. */
+interface Reader {
+  readonly folder: string;
+  readonly config: DitConfig;
+}
+
+/**
+ * Which transformer draws from what. One with a connector reads hidden states, one without reads embeddings of codes. Where
+ * both go through one width, as in models of `kelix train` (`isShared`), a single transformer reads both, the codes past its
+ * connector. Throws when a transformer reads neither, or two the same.
+ */
+export function assignTransformers<T extends Reader>(
+  transformers: readonly T[],
+  ar: KeyeArConfig,
+  isShared: boolean,
+): Partial<Record<Source, T>> {
+  const widths = { hidden: ar.qwen_config.embed_dim, codes: ar.tokenizer_config.output_dim };
+  const assigned: Partial<Record<Source, T>> = {};
+  for (const transformer of transformers) {
+    const sources = sourcesOf(transformer.config, widths, isShared);
+    if (sources.length === 0) {
+      const { useConnector, connectorChannels, captionChannels } = transformer.config;
+      throw new CheckpointError(
+        `${transformer.folder}: reads conditions of width ${useConnector ? connectorChannels : captionChannels}, ` +
+          `this model's hidden states have ${widths.hidden} and its embedded codes ${widths.codes}`,
+      );
+    }
+    for (const source of sources) {
+      const other = assigned[source];
+      if (other) {
+        throw new CheckpointError(
+          `${basename(other.folder)} and ${basename(transformer.folder)} both draw from ${sourceNames[source]}: ` +
+            "name the one to use with `detokenizer` (--dit FOLDER)",
+        );
+      }
+      assigned[source] = transformer;
+    }
+  }
+  return assigned;
+}
+
+function sourcesOf(config: DitConfig, widths: Record<Source, number>, isShared: boolean): Source[] {
+  const { useConnector, connectorChannels, captionChannels: C } = config;
+  if (!useConnector) return C === widths.codes ? ["codes"] : C === widths.hidden ? ["hidden"] : [];
+  const isConnected = connectorChannels === widths.hidden;
+  return [...(isConnected ? ["hidden" as const] : []), ...(isShared && C === widths.codes ? ["codes" as const] : [])];
+}
+
+/** In words, for messages. */
+export const sourceNames: Readonly<Record<Source, string>> = {
+  hidden: "the language model's hidden states",
+  codes: "codes alone",
+};

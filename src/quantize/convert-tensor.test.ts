@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { f32ToBf16 } from "../checkpoint/bfloat16.ts";
+import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { writeSafetensors } from "../checkpoint/safetensors.ts";
+import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
+import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { convertTensor, storedTensors } from "./convert-tensor.ts";
+import type { StoredForm, TensorPlan } from "./precision.ts";
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "kelix-tensor-"));
+});
+afterAll(() => rm(root, { recursive: true }));
+
+/** Converts one tensor and reads it back. */
+async function convert(tensor: HostTensor, form: StoredForm, rows?: TensorPlan["rows"]) {
+  const folder = await mkdtemp(join(root, "one-"));
+  await writeSafetensors(join(folder, "source.safetensors"), [["w", tensor]]);
+  const source = await openCheckpoint(join(folder, "source.safetensors"));
+  const plan: TensorPlan = { name: "w", shape: tensor.shape, form, ...(rows && { rows }) };
+  const writer = await ShardedWriter.create(folder, "target", new Map(storedTensors(plan)));
+  try {
+    const sums = await convertTensor(plan, source, writer);
+    await writer.finish();
+    const target = await openCheckpoint(join(folder, "target.safetensors"));
+    const result = { ...sums, read: (await target.read("w")).data as Float32Array, found: target.find("w") };
+    await target.close();
+    return result;
+  } finally {
+    await writer.close();
+    await source.close();
+  }
+}
+
+const steps = Float32Array.from({ length: 4 * 64 }, (_, i) => (i % 16) - 8);
+
+describe("a tensor", () => {
+  test.each([
+    ["float32", f32(steps, [4, 64])],
+    ["bfloat16", hostTensor("bf16", f32ToBf16(steps), [4, 64])],
+    ["float16", hostTensor("f16", halves(steps), [4, 64])],
+  ])("of %s is read into every form, without error where it is one", async (_, tensor) => {
+    for (const form of ["f32", "bf16", { bits: 4, block: 32 }, { bits: 8, block: 32 }] as const) {
+      const { read, energy, error } = await convert(tensor, form);
+      expect(energy).toBe(steps.reduce((sum, x) => sum + x * x, 0));
+      expect(error).toBeLessThan(1e-4 * energy);
+      for (const [i, x] of steps.entries()) expect(read[i]).toBeCloseTo(x, 1);
+    }
+  });
+
+  test("reports the sum of the squares of what changed", async () => {
+    const { read, error } = await convert(f32([1 + 2 ** -9, 1, 3], [3]), "bf16");
+    expect([...read]).toEqual([1, 1, 3]);
+    expect(error).toBe(2 ** -18);
+  });
+
+  test("of which the model reads some rows keeps those, and zeros elsewhere", async () => {
+    const { read, energy } = await convert(f32(new Float32Array(5 * 3).fill(1), [5, 3]), "bf16", [2, 4]);
+    expect([...read]).toEqual([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
+    expect(energy).toBe(6);
+  });
+
+  test("that is a single number passes", async () => {
+    expect([...(await convert(f32([7], []), "f32")).read]).toEqual([7]);
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])("that holds %d is refused", async (bad) => {
+    await expect(convert(f32([1, bad], [2]), "bf16")).rejects.toThrow(/w holds NaN or infinity/);
+  });
+});
+
+/** Small whole numbers as float16. */
+function halves(values: Float32Array): Uint16Array {
+  return Uint16Array.from(values, (x) => {
+    if (x === 0) return 0;
+    const exponent = Math.floor(Math.log2(Math.abs(x)));
+    return (x < 0 ? 0x8000 : 0) | ((exponent + 15) << 10) | ((Math.abs(x) / 2 ** exponent - 1) * 1024);
+  });
+}

@@ -1,0 +1,199 @@
+// A model's folder into another one at lower precision. Tensors pass one by one, a few rows at a time, so the memory needed does
+// not grow with the model. The new folder gets its name when it is whole; until then nothing in it can be loaded.
+
+import { copyFile, mkdir, open, readdir, realpath, stat, statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
+import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
+import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
+import type { FetchOptions } from "../hub/fetch-files.ts";
+import { checkModel } from "../model-check.ts";
+import { openModelFolder, type PartFolders } from "../model-folder.ts";
+import { createFolder } from "../runtime/atomic-folder.ts";
+import { isQuantized } from "../runtime/weight-source.ts";
+import { convertTensor, type SquareSums, storedTensors } from "./convert-tensor.ts";
+import { type PartPlan, type Precision, planPrecision, type StoredForm, type TensorPlan } from "./precision.ts";
+
+export interface ConvertProgress {
+  readonly tensor: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface ConvertOptions extends Precision, PartFolders {
+  readonly signal?: AbortSignal;
+  /** Called as weights are written. */
+  readonly onProgress?: (progress: ConvertProgress) => void;
+  /** Called while a model of the Hub that is not in the cache is fetched. */
+  readonly onFetch?: FetchOptions["onProgress"];
+  /** Size of one file; 5 GiB if absent. */
+  readonly maxShardBytes?: number;
+}
+
+export interface ConvertedTensor extends SquareSums {
+  /** The file's path inside the folder and the tensor's name: "dit/x_embedder.proj.weight". */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly form: StoredForm;
+  readonly bytes: number;
+}
+
+export interface ConvertReport {
+  readonly source: string;
+  readonly target: string;
+  readonly tensors: readonly ConvertedTensor[];
+  /** Tensors that are not read when a model runs, and so are left out. */
+  readonly dropped: readonly string[];
+  /** Bytes of weights. */
+  readonly sourceBytes: number;
+  readonly targetBytes: number;
+}
+
+/**
+ * Converts the model `source` (a folder, a built-in name or one of the Hub) into the new folder `target`, which then holds also
+ * the parts that lie elsewhere. Throws when `target` exists, when the model is quantised already and shall be so again, or
+ * when the disk has too little room. Whatever goes wrong leaves no `target`.
+ */
+export async function convertModel(source: string, target: string, options: ConvertOptions): Promise<ConvertReport> {
+  const { detokenizer, autoencoder, signal, onFetch } = options;
+  const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch });
+  try {
+    checkModel(model);
+    const parts = planPrecision(model, options);
+    refuseSecondRounding(parts, options);
+    await refuseSame(model.path, target);
+    return await createFolder(target, async (folder) => {
+      await checkRoom(folder, parts);
+      const tensors = await writeParts(parts, folder, options);
+      await copyOtherFiles(parts, folder);
+      return {
+        source: model.path,
+        target,
+        tensors,
+        dropped: parts.flatMap((part) => part.dropped.map((name) => join(part.folder, name))),
+        sourceBytes: sum(parts.map(sourceBytes)),
+        targetBytes: sum(tensors.map(({ bytes }) => bytes)),
+      };
+    });
+  } finally {
+    await model.close();
+  }
+}
+
+async function writeParts(
+  parts: readonly PartPlan[],
+  target: string,
+  { signal, onProgress, maxShardBytes, weights, block }: ConvertOptions,
+): Promise<ConvertedTensor[]> {
+  const totalBytes = sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
+  const metadata = { format: "pt", weights, ...(weights !== "bf16" && { block: `${block}` }) };
+  const converted: ConvertedTensor[] = [];
+  let doneBytes = 0;
+  for (const { folder, checkpoint, tensors } of parts) {
+    await mkdir(join(target, folder), { recursive: true });
+    const shapes = new Map(tensors.flatMap(storedTensors));
+    const stem = await fileStem(checkpoint.path);
+    const writer = await ShardedWriter.create(join(target, folder), stem, shapes, {
+      metadata,
+      ...(maxShardBytes && { maxShardBytes }),
+    });
+    try {
+      for (const plan of tensors) {
+        const name = join(folder, plan.name);
+        const onWritten = (bytes: number) => {
+          doneBytes += bytes;
+          onProgress?.({ tensor: name, doneBytes, totalBytes });
+        };
+        const sums = await convertTensor(plan, checkpoint, writer, { signal, onWritten });
+        converted.push({ name, shape: plan.shape, form: plan.form, bytes: writtenBytes(plan), ...sums });
+      }
+      await writer.finish();
+    } finally {
+      await writer.close();
+    }
+  }
+  return converted;
+}
+
+/** A second rounding would add its error to the first's. */
+function refuseSecondRounding(parts: readonly PartPlan[], { weights }: Precision): void {
+  if (weights === "bf16") return;
+  for (const { checkpoint } of parts) {
+    for (const name of checkpoint.names()) {
+      const found = checkpoint.find(name)!;
+      if (!isQuantized(found)) continue;
+      throw new CheckpointError(
+        `${checkpoint.path} is quantised already (${name} at ${found.bits} bits): convert the model that it was made from, or to bf16`,
+      );
+    }
+  }
+}
+
+async function refuseSame(source: string, target: string): Promise<void> {
+  if ((await realpath(target).catch(() => "")) === (await realpath(source)))
+    throw new CheckpointError(`${target} is the model itself, which is never written over: name a new folder`);
+}
+
+/** Beside the weights there are configs, a tokenizer, perhaps pictures of a README. */
+async function checkRoom(target: string, parts: readonly PartPlan[]): Promise<void> {
+  const copied = await Promise.all((await otherFiles(parts)).map(async ({ from }) => (await stat(from)).size));
+  const wanted = sum(copied) + sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
+  const { bavail, bsize } = await statfs(target);
+  if (wanted <= bavail * bsize) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+  throw new CheckpointError(
+    `The converted model needs ${gigabytes(wanted)} of disk; ${dirname(target)} has ${gigabytes(bavail * bsize)}`,
+  );
+}
+
+/** The config that makes a folder a model comes last: until then it cannot be loaded. */
+async function copyOtherFiles(parts: readonly PartPlan[], target: string): Promise<void> {
+  const all = await otherFiles(parts);
+  const files = all.filter(({ to }) => to !== "config.json");
+  for (const { from, to } of [...files, ...all.filter((file) => !files.includes(file))]) {
+    await copyFile(from, join(target, to));
+    const copy = await open(join(target, to), "r");
+    await copy.sync();
+    await copy.close();
+  }
+}
+
+/** Files of a model that are no weights: where each lies and its place inside the new folder. */
+async function otherFiles(parts: readonly PartPlan[]): Promise<{ readonly from: string; readonly to: string }[]> {
+  const isWeights = /\.(safetensors(\.index\.json)?|bin|pt|pth|ckpt|pkl)$/;
+  const found = [];
+  for (const { folder, checkpoint } of parts) {
+    for (const name of await readdir(checkpoint.path)) {
+      const from = join(checkpoint.path, name);
+      if (name.startsWith(".") || isWeights.test(name) || !(await stat(from)).isFile()) continue;
+      found.push({ from, to: join(folder, name) });
+    }
+  }
+  return found;
+}
+
+/** "model" of model.safetensors and of model-00001-of-00006.safetensors. */
+async function fileStem(folder: string): Promise<string> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors"));
+  const stems = new Set(names.map((name) => name.replace(/(-\d+-of-\d+)?\.safetensors$/, "")));
+  return stems.size === 1 ? [...stems][0]! : "model";
+}
+
+/** Bytes on disk: rows that are never written take none. */
+function writtenBytes(plan: TensorPlan): number {
+  const all = sum(storedTensors(plan).map(([, tensor]) => tensorBytes(tensor)));
+  return plan.rows ? (all * (plan.rows[1] - plan.rows[0])) / plan.shape[0]! : all;
+}
+
+function sourceBytes({ checkpoint }: PartPlan): number {
+  return sum(
+    checkpoint.names().map((name) => {
+      const found = checkpoint.find(name)!;
+      return isQuantized(found) ? found.values.byteLength + found.scales.byteLength : found.byteLength;
+    }),
+  );
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}

@@ -1,0 +1,136 @@
+// What each tensor of a model is stored as: decided by how the model's graphs read it, then by what was measured to suffer
+// (docs/decisions/0004-quantised-weights.md).
+
+import { isAbsolute, relative } from "node:path";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { DitConfig } from "../detokenizer/config.ts";
+import { withNullLength } from "../detokenizer/denoiser.ts";
+import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
+import { generationGraphs, type MatrixName } from "../llm/generation-graphs.ts";
+import { isUnused, outputMatrices, traceTransformer } from "../model-check.ts";
+import type { ModelFolder, ModelPart } from "../model-folder.ts";
+import { type BlockFormat, isQuantized } from "../runtime/weight-source.ts";
+import { Graph } from "../tensor/graph.ts";
+import { bookRows } from "../vision/quantizer.ts";
+import { declareTokenizer } from "../vision/tokenizer.ts";
+import { quantizableWeights } from "./quantizable-weights.ts";
+
+export const weightFormats = ["int4", "int8", "bf16"] as const;
+export type WeightFormat = (typeof weightFormats)[number];
+
+/** How one tensor is stored. */
+export type StoredForm = "bf16" | "f32" | BlockFormat;
+
+/** What becomes of one tensor of a model. */
+export interface TensorPlan {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly form: StoredForm;
+  /** The rows that the model reads, where it reads only some: the others are stored as zeros. */
+  readonly rows?: readonly [start: number, end: number];
+}
+
+/** What becomes of one of a model's checkpoints. */
+export interface PartPlan {
+  /** Where it goes inside the model's folder: "" for the autoregressive checkpoint, else say "dit" or "vae". */
+  readonly folder: string;
+  readonly checkpoint: Checkpoint;
+  readonly tensors: readonly TensorPlan[];
+  /** Tensors that are not read when a model runs, and so are left out. */
+  readonly dropped: readonly string[];
+}
+
+export interface Precision {
+  readonly weights: WeightFormat;
+  readonly block: BlockFormat["block"];
+}
+
+/** Plans every tensor: matrices at the precision asked for as far as they bear it, all else at 16 bits. No weight is read. */
+export function planPrecision(model: ModelFolder, precision: Precision): PartPlan[] {
+  const { ar, weights, detokenizer } = model;
+  const { hidden, codes, autoencoder } = detokenizer;
+  const transformer = (part: ModelPart<DitConfig>, name: string) => {
+    const graph = traceTransformer(withNullLength(part.config, part.weights));
+    return { folder: placeOf(part, name, model), checkpoint: part.weights, quantizable: quantizableWeights([graph]) };
+  };
+  const parts = [
+    { folder: "", checkpoint: weights, quantizable: quantizableWeights(autoregressiveGraphs(ar, weights)) },
+    ...(hidden ? [transformer(hidden, "dit")] : []),
+    ...(codes && codes !== hidden ? [transformer(codes, "aedit")] : []),
+    // The autoencoder is convolutions for the most part; its matrices multiply from the left, which no quantised kernel does.
+    ...(autoencoder
+      ? [
+          {
+            folder: placeOf(autoencoder, "vae", model),
+            checkpoint: autoencoder.weights,
+            quantizable: new Set<string>(),
+          },
+        ]
+      : []),
+  ];
+  return parts.map(({ folder, checkpoint, quantizable }) => {
+    const isDropped = (name: string) => isUnused(name) || isSecondMatrix(name, checkpoint, precision);
+    const names = checkpoint.names();
+    const tensors = names
+      .filter((name) => !isDropped(name))
+      .map((name): TensorPlan => {
+        const { shape } = checkpoint.find(name)!;
+        const form = quantizable.has(name) ? matrixForm(name, shape, precision) : "bf16";
+        const rows = rowsRead(name, ar);
+        const plan = { name, shape, form: shape.length < 2 ? vectorForm(name, checkpoint) : form };
+        return rows && rows[1] - rows[0] < shape[0]! ? { ...plan, rows } : plan;
+      });
+    return { folder, checkpoint, tensors, dropped: names.filter(isDropped) };
+  });
+}
+
+/** A part's place inside the model's folder; one that lies elsewhere gets the place that its kind usually has. */
+function placeOf({ folder }: ModelPart<unknown>, usual: string, { path }: ModelFolder): string {
+  const place = relative(path, folder);
+  return place.startsWith("..") || isAbsolute(place) ? usual : place;
+}
+
+/** The tokenizer, and the parts of generation, as they are run. */
+function autoregressiveGraphs(ar: KeyeArConfig, weights: Checkpoint): Graph[] {
+  const tokenizer = new Graph();
+  declareTokenizer(tokenizer, tokenizer.params.at("visual_tokenizer"), ar.tokenizer_config);
+  const matrix: MatrixName = weights.find(outputMatrices[0]) ? "output" : "lmHead";
+  const generation = Object.values(generationGraphs).map((trace) => {
+    const graph = new Graph();
+    trace(graph, languageModelConfig(ar), matrix);
+    return graph;
+  });
+  return [tokenizer, ...generation];
+}
+
+/** The layers of the language model are most of the bytes and bear 4 bits. Elsewhere these are felt, and 8 cost little. */
+const bearsFourBits = /^model\.model\.layers\./;
+/** The codebooks' projections: entries that move change which of them is nearest, 2 % of all codes at 8 bits. */
+const staysPrecise = /^visual_tokenizer\.quantizer\./;
+
+function matrixForm(name: string, shape: readonly number[], { weights, block: wanted }: Precision): StoredForm {
+  // Whole blocks: a row that the wanted ones do not fill takes the small ones.
+  const block = ([wanted, 32] as const).find((size) => shape[1]! % size === 0);
+  if (weights === "bf16" || staysPrecise.test(name) || !block) return "bf16";
+  return { bits: weights === "int4" && bearsFourBits.test(name) ? 4 : 8, block };
+}
+
+/** Vectors are small: they keep what they have. */
+function vectorForm(name: string, checkpoint: Checkpoint): StoredForm {
+  const found = checkpoint.find(name)!;
+  return !isQuantized(found) && found.dtype === "f32" ? "f32" : "bf16";
+}
+
+/** Training's output matrix, where generation has its own: quantised models are not trained. */
+function isSecondMatrix(name: string, checkpoint: Checkpoint, { weights }: Precision): boolean {
+  const [used, second] = outputMatrices;
+  return weights !== "bf16" && name === second && checkpoint.find(used) !== undefined;
+}
+
+/** Rows of the tables of which the model reads only some, whatever it is given. */
+function rowsRead(name: string, ar: KeyeArConfig): readonly [number, number] | undefined {
+  const book = /^visual_tokenizer\.quantizer\.(\d+)\.embedding\.weight$/.exec(name);
+  if (book) return bookRows(Number(book[1]), ar.tokenizer_config);
+  if (name === "model.model.token_head.position_embedding.weight") return [0, ar.qwen_config.n_q_tokens + 1];
+  return undefined;
+}

@@ -1,0 +1,42 @@
+// Remembers the codes of the pictures tokenized last, by their pixels: the next question to a picture does not encode it again.
+
+import type { Picture } from "../image/picture.ts";
+import type { ImageCodes } from "./picture-tokenizer.ts";
+
+export class CodeCache {
+  readonly #limit: number;
+  /** The one used last comes last. */
+  readonly #codes = new Map<string, Promise<ImageCodes>>();
+
+  /** Of at most `limit` pictures; 0 remembers none. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /**
+   * The codes of a picture: what `encode` gives, now or when it was last called for the same pixels and the same `variant`.
+   * Callers that ask at the same time share one call.
+   */
+  async codesOf(picture: Picture, variant: string, encode: () => Promise<ImageCodes>): Promise<ImageCodes> {
+    if (this.#limit === 0) return encode();
+    const key = `${variant} ${picture.width} ${await digest(picture.data)}`;
+    const known = this.#codes.get(key) ?? encode();
+    this.#codes.delete(key);
+    this.#codes.set(key, known);
+    const [oldest] = this.#codes.keys();
+    if (this.#codes.size > this.#limit) this.#codes.delete(oldest!);
+    try {
+      const found = await known;
+      return { ...found, codes: found.codes.slice() };
+    } catch (error) {
+      if (this.#codes.get(key) === known) this.#codes.delete(key);
+      throw error;
+    }
+  }
+}
+
+/** SHA-256 in hexadecimal: pictures come from strangers too, who must not be able to make two of them collide. */
+async function digest(bytes: Uint8Array): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,227 @@
+// A model at lower precision: the folder loads by the same code, gives nearly the same results, and is never there in part.
+
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
+import { type ImageCodes, Kelix, type Picture } from "../src/index.ts";
+import { openModelFolder } from "../src/model-folder.ts";
+import { type ConvertOptions, convertModel } from "../src/quantize/convert.ts";
+import type { Device } from "../src/runtime/session.ts";
+import { isQuantized } from "../src/runtime/weight-source.ts";
+import { writeTinyModel } from "./tiny-model.ts";
+
+const picture = "data/heldout/demo/rocket.png";
+const formats = [
+  { weights: "int4", block: 32 },
+  { weights: "int8", block: 32 },
+  { weights: "bf16", block: 32 },
+] as const;
+
+const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+
+let root: string;
+let source: string;
+const target = (name: string) => join(root, name);
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "kelix-convert-"));
+  source = await writeTinyModel(target("tiny"));
+  for (const format of formats) await convertModel(source, target(format.weights), format);
+}, 60_000);
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+interface Answers {
+  readonly codes: ImageCodes;
+  readonly reconstruction: Picture;
+  readonly text: string;
+  readonly drawing: Picture;
+}
+
+/** What a model makes of one picture. With `codes` everything after tokenizing starts from those. */
+async function run(model: string, codes?: ImageCodes, device: Device = "cpu"): Promise<Answers> {
+  const kelix = await Kelix.load(model, { threads: 1, device });
+  try {
+    const own = await kelix.tokenize(picture);
+    const image = codes ?? own;
+    let text = "";
+    const content = [
+      { type: "image", image },
+      { type: "text", text: "What is this?" },
+    ] as const;
+    for await (const piece of kelix.chat([{ role: "user", content: [...content] }], { maxNewTokens: 4 })) {
+      if (typeof piece === "string") text += piece;
+    }
+    const reconstruction = await kelix.reconstruct(image, { seed: 1 });
+    return { codes: own, reconstruction, text, drawing: await kelix.imagine("a red circle", { seed: 1 }) };
+  } finally {
+    await kelix.dispose();
+  }
+}
+
+describe("a converted model", () => {
+  test("at 16 bits gives the same results to the last bit: what is left out and zeroed was not read", async () => {
+    expect(await run(target("bf16"))).toEqual(await run(source));
+  });
+
+  test.each([
+    ["int8", 0.95, 35],
+    ["int4", 0.95, 35],
+  ] as const)("at %s gives nearly the same codes and pictures", async (name, codes, decibels) => {
+    const wanted = await run(source);
+    const found = await run(target(name), wanted.codes);
+    const same = found.codes.codes.filter((code, i) => code === wanted.codes.codes[i]).length;
+    expect(same / wanted.codes.codes.length).toBeGreaterThan(codes);
+    expect(psnr(found.reconstruction, wanted.reconstruction)).toBeGreaterThan(decibels);
+    expect(found.text.length).toBeGreaterThan(0);
+    expect(found.drawing.data).toHaveLength(wanted.drawing.data.length);
+  });
+
+  test("runs on WASM, where its weights are widened when they are loaded", async () => {
+    const native = await run(target("int4"));
+    const found = await run(target("int4"), native.codes, "wasm");
+    expect(psnr(found.reconstruction, native.reconstruction)).toBeGreaterThan(35);
+  });
+
+  test("keeps norms, positions, codebooks and the autoencoder, and has 4 bits in the language model's layers alone", async () => {
+    const model = await openModelFolder(target("int4"));
+    const bits = (name: string) => {
+      const found = model.weights.find(name);
+      return found && isQuantized(found) ? found.bits : 16;
+    };
+    expect(bits("model.model.layers.1.mlp.w2.weight")).toBe(4);
+    expect(bits("model.model.output.weight")).toBe(8);
+    expect(bits("visual_tokenizer.mlp_AR.linear_2.weight")).toBe(8);
+    expect(bits("visual_tokenizer.quantizer.3.embedding_proj.weight")).toBe(16);
+    expect(bits("model.model.tok_embeddings.embed_tokens.weight")).toBe(8);
+    expect(bits("model.model.token_head.position_embedding.weight")).toBe(16);
+    expect(bits("model.model.norm.scale")).toBe(16);
+    const { hidden, autoencoder } = model.detokenizer;
+    const quantised = ({ weights }: NonNullable<typeof hidden | typeof autoencoder>) =>
+      weights.names().filter((name) => isQuantized(weights.find(name)!)).length;
+    expect(quantised(hidden!)).toBeGreaterThan(8);
+    expect(quantised(autoencoder!)).toBe(0);
+    await model.close();
+  });
+
+  test("loses what nobody reads, and has every other file", async () => {
+    const names = async (folder: string) => {
+      const checkpoint = await openCheckpoint(folder);
+      await checkpoint.close();
+      return checkpoint.names();
+    };
+    const [before, after] = [await names(source), await names(target("int4"))];
+    expect(before.filter((name) => !after.includes(name))).toEqual(["lm_head.weight"]);
+    expect(await names(target("bf16"))).toEqual(before);
+    for (const folder of ["", "dit", "vae"]) {
+      const files = async (model: string) => (await readdir(join(model, folder))).sort();
+      expect(await files(target("int4"))).toEqual(await files(source));
+    }
+    expect(await readFile(join(target("int4"), "dit", "config.json"))).toEqual(
+      await readFile(join(source, "dit", "config.json")),
+    );
+  });
+
+  test("is divided where it is big, and then loads too", async () => {
+    const options = { weights: "int4", block: 32, maxShardBytes: 100_000 } as const;
+    const { tensors } = await convertModel(source, target("divided"), options);
+    expect((await readdir(target("divided"))).filter((name) => /^model-\d+-of-\d+/.test(name)).length).toBeGreaterThan(
+      1,
+    );
+    expect(await run(target("divided"))).toEqual(await run(target("int4")));
+    expect(tensors.length).toBeGreaterThan(100);
+  });
+
+  test("can be widened again, but not rounded a second time", async () => {
+    await convertModel(target("int4"), target("widened"), { weights: "bf16", block: 32 });
+    const wanted = await run(target("int4"));
+    expect(psnr((await run(target("widened"), wanted.codes)).reconstruction, wanted.reconstruction)).toBeGreaterThan(
+      35,
+    );
+    await expect(convertModel(target("int4"), target("twice"), { weights: "int8", block: 32 })).rejects.toThrow(
+      /is quantised already \(model\.model\.layers.* at 4 bits\): convert the model that it was made from/,
+    );
+    expect(await readdir(root)).not.toContain("twice");
+  });
+});
+
+describe("converting", () => {
+  const options = { weights: "int4", block: 32 } as const;
+
+  test("never writes over the model itself or anything else", async () => {
+    await expect(convertModel(source, source, options)).rejects.toThrow(/is the model itself/);
+    await expect(convertModel(source, target("int8"), options)).rejects.toThrow(/exists already/);
+  });
+
+  test("leaves nothing behind when it is aborted", async () => {
+    const before = (await readdir(root)).sort();
+    const abort = new AbortController();
+    const onProgress: ConvertOptions["onProgress"] = ({ doneBytes, totalBytes }) => {
+      if (doneBytes > totalBytes / 2) abort.abort(new Error("enough"));
+    };
+    const aborted = convertModel(source, target("aborted"), { ...options, signal: abort.signal, onProgress });
+    await expect(aborted).rejects.toThrow("enough");
+    expect((await readdir(root)).sort()).toEqual(before);
+  });
+
+  test("killed half-way leaves no folder that loads", async () => {
+    const parent = await mkdtemp(join(root, "killed-"));
+    const command = [program, "convert", "kelix-nano", join(parent, "out"), "--weights", "int4"];
+    const child = spawn(process.execPath, command, { stdio: "ignore" });
+    const ended = new Promise((resolve) => child.once("exit", (_, signal) => resolve(signal)));
+    let partial: string | undefined;
+    while (!partial) {
+      partial = (await readdir(parent)).find((name) => name.endsWith(".partial"));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    child.kill("SIGKILL");
+    expect(await ended).toBe("SIGKILL");
+    expect(await readdir(parent)).toEqual([partial]);
+    await expect(openModelFolder(join(parent, partial))).rejects.toThrow(/config\.json: cannot be read/);
+  });
+});
+
+describe("kelix convert", () => {
+  const convert = (...args: string[]) =>
+    new Promise<{ status: number; out: string; err: string }>((resolve) => {
+      execFile(process.execPath, [program, "convert", ...args], (error, out, err) => {
+        resolve({ status: error ? Number(error.code) : 0, out, err });
+      });
+    });
+
+  test("reports the error of each tensor, as a table and as JSON", async () => {
+    const table = await convert(source, target("from-cli"), "--weights", "int4");
+    expect(table).toMatchObject({ status: 0, err: "" });
+    expect(table.out).toMatch(
+      /^ +\d+\.\d{3} % +2\d\.\d dB {2}int4 block 32 +model\.model\.layers\.0\.attn\.k_proj\.weight$/m,
+    );
+    expect(table.out).toMatch(/exact {2}bf16 +\d+ tensors/);
+    const json = await convert(source, target("from-cli-json"), "--weights", "int8", "--json");
+    const report = JSON.parse(json.out);
+    expect(report.targetBytes).toBeLessThan(report.sourceBytes);
+    expect(report.relativeError).toBeLessThan(0.01);
+    expect(report.tensors.find(({ name }: { name: string }) => name === "dit/t_block.1.weight")).toMatchObject({
+      form: "int8 block 32",
+      bytes: (32 * 6 * 32 * 9) / 8,
+    });
+  });
+
+  test.each([
+    [["a", "b"], 2, /--weights/],
+    [["a", "b", "--weights", "int3"], 2, /int4, int8, bf16/],
+    [["a", "b", "--weights", "int4", "--block", "64"], 2, /Expected 32 or 128, got 64/],
+    [["no-such-model", "b", "--weights", "int4"], 1, /no such model folder/],
+  ] as const)("says what is wrong with %j", async (args, status, message) => {
+    const result = await convert(...args);
+    expect(result.err).toMatch(message);
+    expect(result.err.trim().split("\n")).toHaveLength(1);
+    expect(result).toMatchObject({ status, out: "" });
+  });
+});
+
+function psnr(a: Picture, b: Picture): number {
+  const error = a.data.reduce((sum, value, i) => sum + (value - b.data[i]!) ** 2, 0) / a.data.length;
+  return error === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(255 ** 2 / error);
+}
