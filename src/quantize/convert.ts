@@ -42,7 +42,7 @@ export interface ConvertReport {
   readonly source: string;
   readonly target: string;
   readonly tensors: readonly ConvertedTensor[];
-  /** Names of tensors that nobody reads. */
+  /** Tensors that are not read when a model runs, and so are left out. */
   readonly dropped: readonly string[];
   /** Bytes of weights. */
   readonly sourceBytes: number;
@@ -51,9 +51,8 @@ export interface ConvertReport {
 
 /**
  * Converts the model `source` (a folder, a built-in name or one of the Hub) into the new folder `target`, which then holds also
- * the parts that lie elsewhere. Throws when `target` exists, when
- * the model is quantised already and shall be so again, or when the disk has too little room. Whatever goes wrong leaves no
- * `target`.
+ * the parts that lie elsewhere. Throws when `target` exists, when the model is quantised already and shall be so again, or
+ * when the disk has too little room. Whatever goes wrong leaves no `target`.
  */
 export async function convertModel(source: string, target: string, options: ConvertOptions): Promise<ConvertReport> {
   const { detokenizer, autoencoder, signal, onFetch } = options;

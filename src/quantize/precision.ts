@@ -36,7 +36,7 @@ export interface PartPlan {
   readonly folder: string;
   readonly checkpoint: Checkpoint;
   readonly tensors: readonly TensorPlan[];
-  /** Tensors that nobody reads and that are left out. */
+  /** Tensors that are not read when a model runs, and so are left out. */
   readonly dropped: readonly string[];
 }
 
