@@ -20,7 +20,8 @@ export interface ConversationReader {
   /** Blocks that the model reads at most. */
   readonly room: number;
   readonly tokenize: (image: ImageInput) => Promise<ImageCodes>;
-  readonly check: (codes: ImageCodes) => void;
+  /** Throws unless the codes are some that the model could have made. */
+  readonly check: (codes: ImageCodes) => Promise<void>;
 }
 
 /** A conversation as blocks [T, N+1] with the answer's turn opened, and `then` ids after it. */
@@ -38,7 +39,7 @@ export async function readConversation(
   checkRoom(encoded.length, room);
   const pictures: ImageCodes[] = [];
   for (const image of images) {
-    if (isImageCodes(image)) check(image);
+    if (isImageCodes(image)) await check(image);
     pictures.push(isImageCodes(image) ? image : await tokenize(image));
   }
   const row: number[] = [];

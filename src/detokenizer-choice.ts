@@ -15,6 +15,12 @@ export interface DetokenizerChoice {
   readonly settings: DetokenizerSettings & { readonly latentGrid: readonly [number, number] };
 }
 
+/** Whether a model has all that draws from `source`. */
+export function canDraw({ detokenizer, weights }: ModelFolder, source: Source): boolean {
+  const hasNetworks = detokenizer[source] !== undefined && detokenizer.autoencoder !== undefined;
+  return hasNetworks && (source === "hidden" || hasUpProjectors(weights));
+}
+
 /** What draws a picture of these codes. Throws, saying how to add it, when the model has no network for it. */
 export function chooseDetokenizer(
   folder: ModelFolder,

@@ -9,7 +9,7 @@ export { type HubSettings, readHubSettings } from "./hub/settings.ts";
 export { encodePng, writePng } from "./image/codec.node.ts";
 export { ImageError, type ImageInput, type Picture, type RawImage } from "./image/picture.ts";
 export { type ChatPiece, type DrawnPicture, Kelix } from "./kelix.ts";
-export type { ModelInfo } from "./model-info.ts";
+export type { ModelInfo, PartInfo } from "./model-info.ts";
 export {
   type ChatOptions,
   type DrawOptions,
@@ -20,6 +20,9 @@ export {
   type SampleOptions,
   type WorkOptions,
 } from "./options.ts";
+export { type InspectedModel, inspectModel } from "./plan/inspect.ts";
+export { MemoryError } from "./plan/memory-check.ts";
+export { examineMachine, type Machine, type ModelPlan, planModel, type TaskPlan } from "./plan/plan.ts";
 export type { Device } from "./runtime/session.ts";
 export type { ContentPart, Role } from "./text/chat-template.ts";
 export type { ImageCodes } from "./vision/picture-tokenizer.ts";

@@ -6,8 +6,7 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { DetokenizerPool } from "./detokenizer/detokenizer-pool.ts";
-import { chooseDetokenizer, type DetokenizerChoice } from "./detokenizer-choice.ts";
+import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
@@ -27,13 +26,16 @@ import {
   type LoadOptions,
   readCount,
   readDrawing,
+  readDrawingBytes,
   readLookup,
   readNewTokens,
   readPromptCache,
   readSampling,
   type WorkOptions,
 } from "./options.ts";
+import { checkDrawingFits, chooseWidening } from "./plan/memory-check.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
+import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
@@ -68,19 +70,27 @@ export class Kelix {
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
   readonly #promptCacheBytes: number;
+  readonly #ignoreMemory: boolean;
   readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
-  readonly #detokenizers = new Map<Checkpoint, DetokenizerPool>();
+  /** The sessions of what draws pictures. */
+  readonly #drawing: SessionCache;
+  /** Sizes of pictures, and what they are drawn from, that memory is known to suffice for. */
+  readonly #fitting = new Set<string>();
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: SessionOptions, cacheBytes?: number) {
+  private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions & Pick<SessionOptions, "widening">) {
+    const { device, threads, widening, ignoreMemory = false } = options;
+    const cacheBytes = readPromptCache(options);
     this.#folder = folder;
     this.#text = text;
-    this.#options = options;
+    this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
+    this.#ignoreMemory = ignoreMemory;
     this.#promptCacheBytes = cacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
     this.#codes = new CodeCache(cacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
+    this.#drawing = new SessionCache(readDrawingBytes(options), this.#smallOptions);
   }
 
   /**
@@ -88,11 +98,11 @@ export class Kelix {
    * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
    * checked against the config before any is read; parts are loaded when they are first used. What pictures are drawn with may
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a CheckpointError that lists all that is missing or
-   * misshapen.
+   * misshapen, and a MemoryError where the model cannot fit into memory.
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
-    const { device, threads, signal, onProgress, onWarning } = options;
-    const cacheBytes = readPromptCache(options);
+    const { signal, onProgress, onWarning } = options;
+    for (const read of [readPromptCache, readDrawingBytes]) read(options); // refuses before any work is done
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
@@ -100,11 +110,12 @@ export class Kelix {
     });
     try {
       checkModel(folder);
+      const widening = await chooseWidening(folder, options.ignoreMemory ?? false);
       await warnOfTwoOutputs(folder.weights, onWarning);
       const text = await loadText(folder.path);
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, { ...(device && { device }), ...(threads && { threads }) }, cacheBytes);
+      return new Kelix(folder, text, { ...options, widening });
     } catch (error) {
       await folder.close();
       throw error;
@@ -184,8 +195,7 @@ export class Kelix {
 
   /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
   get canImagine(): boolean {
-    const { hidden, autoencoder } = this.#folder.detokenizer;
-    return hidden !== undefined && autoencoder !== undefined;
+    return canDraw(this.#folder, "hidden");
   }
 
   /** Sizes of the model's parts. */
@@ -199,8 +209,7 @@ export class Kelix {
     this.#isDisposed = true;
     const language = this.#language?.then(({ model }) => model);
     const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
-    const pools = [...this.#detokenizers.values()];
-    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), ...pools.map((pool) => pool.dispose())]);
+    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
     await this.#folder.close();
   }
 
@@ -217,13 +226,12 @@ export class Kelix {
   }
 
   async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
-    const tokenizer = await this.#openTokenizer();
     const reader = {
       text: this.#text,
       vocabulary: blockVocabulary(this.#folder.ar.qwen_config),
       room: this.#room,
       tokenize: (image: ImageInput) => this.tokenize(image, options),
-      check: (codes: ImageCodes) => tokenizer.check(codes),
+      check: async (codes: ImageCodes) => (await this.#openTokenizer()).check(codes),
     };
     return readConversation(messages, reader, then);
   }
@@ -265,30 +273,34 @@ export class Kelix {
     return { ...picture, codes: { grid, codes, width, height }, seed: drawing.seed };
   }
 
-  #draw(source: Source, request: DetokenizeRequest, drawing: Drawing, options: DrawOptions): Promise<Picture> {
-    const { signal, onPreview, onProgress } = options;
-    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid);
-    return this.#poolOf(choice).use(choice.settings.latentGrid, (detokenizer) =>
-      detokenizer.detokenize(request, {
-        ...drawing,
-        signal,
-        async onStep({ step, steps, preview }) {
-          onProgress?.({ task: "draw", done: step, total: steps });
-          if (step < steps) await onPreview?.(await preview());
-        },
-      }),
-    );
+  async #draw(
+    source: Source,
+    request: DetokenizeRequest,
+    drawing: Drawing,
+    { signal, onPreview, onProgress }: DrawOptions,
+  ): Promise<Picture> {
+    this.#refuseDisposed();
+    const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    const parts = {
+      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
+      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
+    };
+    await this.#checkDrawingFits(source, request.codeGrid);
+    return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
+      ...drawing,
+      signal,
+      onPreview,
+      onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
+      onDecode: (done, total) => onProgress?.({ task: "decode", done, total }),
+    });
   }
 
-  /** The opened detokenizers of one transformer, by the size of their latents. */
-  #poolOf(choice: DetokenizerChoice): DetokenizerPool {
-    const { weights } = choice.transformer;
-    let pool = this.#detokenizers.get(weights);
-    if (!pool) {
-      pool = new DetokenizerPool((latentGrid) => this.#openDetokenizer(choice, latentGrid));
-      this.#detokenizers.set(weights, pool);
-    }
-    return pool;
+  /** Refuses, before the first picture of a size, what does not fit into memory. */
+  async #checkDrawingFits(source: Source, codeGrid: readonly [number, number]): Promise<void> {
+    const key = `${source} ${codeGrid}`;
+    if (this.#ignoreMemory || this.#fitting.has(key)) return;
+    await checkDrawingFits(this.#folder, source, codeGrid, this.#drawing);
+    this.#fitting.add(key);
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {
@@ -311,18 +323,6 @@ export class Kelix {
       return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
     });
     return this.#language;
-  }
-
-  async #openDetokenizer(
-    { transformer, autoencoder, settings }: DetokenizerChoice,
-    latentGrid: readonly [number, number],
-  ): Promise<Detokenizer> {
-    this.#refuseDisposed();
-    const parts = {
-      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
-      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
-    };
-    return Detokenizer.open(parts, { ...settings, latentGrid }, this.#smallOptions);
   }
 
   /** A checkpoint's weights as the device reads them. */

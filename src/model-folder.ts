@@ -67,15 +67,25 @@ export interface PartFolders {
   readonly autoencoder?: string;
 }
 
+/** The folder of a built-in name, or that a path leads to; undefined when there is none. */
+export async function findLocalModel(name: string): Promise<string | undefined> {
+  const path = (builtInModels as readonly string[]).includes(name) ? join(modelsFolder, name) : name;
+  const info = await stat(path).catch(() => undefined);
+  return info?.isDirectory() ? path : undefined;
+}
+
 /**
  * The folder that a model's name stands for: a built-in name, a path, or a repository of the Hub (owner/name, owner/name@revision),
  * which is fetched if it is not in the cache. Throws, naming the choices, when there is none.
  */
 export async function resolveModel(name: string, options: PullOptions = {}): Promise<string> {
-  const path = (builtInModels as readonly string[]).includes(name) ? join(modelsFolder, name) : name;
-  const info = await stat(path).catch(() => undefined);
-  if (info?.isDirectory()) return path;
-  const hubName = info ? undefined : parseHubName(name);
+  const local = await findLocalModel(name);
+  if (local !== undefined) return local;
+  const isFile = await stat(name).then(
+    () => true,
+    () => false,
+  );
+  const hubName = isFile ? undefined : parseHubName(name);
   if (!hubName) {
     const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
     throw new CheckpointError(`${name}: there is no such model folder. Name ${choices}`);

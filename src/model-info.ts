@@ -1,13 +1,31 @@
-// Facts about a model, read from its configs and the headers of its files.
+// Facts about a model, read from its configs and the headers of its files; no weight is read.
 
-import type { Checkpoint } from "./checkpoint/checkpoint.ts";
+import type { Checkpoint, CheckpointFile } from "./checkpoint/checkpoint.ts";
+import { precisionOf } from "./checkpoint/precision.ts";
 import type { ModelFolder } from "./model-folder.ts";
+import { countElements } from "./runtime/host-tensor.ts";
 import { bookSize } from "./vision/config.ts";
 
-/** What is known of a loaded model. */
+export type PartName = "vision" | "languageModel" | "diffusionTransformer" | "codesTransformer" | "autoencoder";
+
+/** One network of a model. */
+export interface PartInfo {
+  readonly part: PartName;
+  readonly folder: string;
+  readonly parameters: number;
+  /** Of its weights. */
+  readonly sizeBytes: number;
+  /** How they are stored, the form of most bytes first: "bf16", "int4 block 32". */
+  readonly precisions: readonly { readonly precision: string; readonly sizeBytes: number }[];
+}
+
+/** What is known of a model. */
 export interface ModelInfo {
   readonly path: string;
-  readonly parameters: Readonly<Record<"vision" | "languageModel" | "diffusionTransformer" | "autoencoder", number>>;
+  /** 0 for a part that the model does not have. */
+  readonly parameters: Readonly<Record<PartName, number>>;
+  readonly parts: readonly PartInfo[];
+  readonly files: readonly CheckpointFile[];
   readonly codebooks: number;
   readonly codesPerBook: number;
   readonly vocabulary: number;
@@ -15,17 +33,34 @@ export interface ModelInfo {
   readonly layers: number;
 }
 
-/** Counts what the files hold; no weight is read. */
+/** Counts what the files hold. A transformer that draws from hidden states and from codes is one part. */
 export function describeModel({ path, ar, weights, detokenizer }: ModelFolder): ModelInfo {
+  const { hidden, codes, autoencoder } = detokenizer;
   const isVision = (name: string) => name.startsWith("visual_tokenizer.");
+  const parts = [
+    describePart("vision", path, weights, isVision),
+    describePart("languageModel", path, weights, (name) => !isVision(name)),
+    ...(hidden ? [describePart("diffusionTransformer", hidden.folder, hidden.weights)] : []),
+    ...(codes && codes !== hidden ? [describePart("codesTransformer", codes.folder, codes.weights)] : []),
+    ...(autoencoder ? [describePart("autoencoder", autoencoder.folder, autoencoder.weights)] : []),
+  ];
+  const parametersOf = (name: PartName) => parts.find(({ part }) => part === name)?.parameters ?? 0;
+  const checkpoints = new Set(
+    [{ weights }, hidden, codes, autoencoder].flatMap((part) => (part ? [part.weights] : [])),
+  );
   return {
     path,
     parameters: {
-      vision: countElements(weights, isVision),
-      languageModel: countElements(weights, (name) => !isVision(name)),
-      diffusionTransformer: countElements(detokenizer.hidden?.weights),
-      autoencoder: countElements(detokenizer.autoencoder?.weights),
+      vision: parametersOf("vision"),
+      languageModel: parametersOf("languageModel"),
+      diffusionTransformer: parametersOf("diffusionTransformer"),
+      codesTransformer: parametersOf("codesTransformer"),
+      autoencoder: parametersOf("autoencoder"),
     },
+    parts,
+    files: [...checkpoints].flatMap(({ files }) =>
+      files.map((file) => ({ path: file.path, sizeBytes: file.sizeBytes })),
+    ),
     codebooks: ar.qwen_config.n_q_tokens,
     codesPerBook: bookSize(ar.tokenizer_config),
     vocabulary: ar.qwen_config.vocab_size,
@@ -34,11 +69,28 @@ export function describeModel({ path, ar, weights, detokenizer }: ModelFolder): 
   };
 }
 
-function countElements(source: Checkpoint | undefined, isCounted: (name: string) => boolean = () => true): number {
-  if (!source) return 0;
-  const sizes = source
-    .names()
-    .filter(isCounted)
-    .map((name) => source.find(name)!.shape.reduce((a, b) => a * b, 1));
-  return sizes.reduce((sum, size) => sum + size, 0);
+function describePart(
+  part: PartName,
+  folder: string,
+  weights: Checkpoint,
+  isIncluded: (name: string) => boolean = () => true,
+): PartInfo {
+  const bytes = new Map<string, number>();
+  let parameters = 0;
+  for (const name of weights.names().filter(isIncluded)) {
+    const weight = weights.find(name)!;
+    const { label, bytesPerElement } = precisionOf(weight);
+    const elements = countElements(weight.shape);
+    parameters += elements;
+    bytes.set(label, (bytes.get(label) ?? 0) + elements * bytesPerElement);
+  }
+  const precisions = [...bytes].map(([precision, sizeBytes]) => ({ precision, sizeBytes }));
+  precisions.sort((a, b) => b.sizeBytes - a.sizeBytes);
+  return {
+    part,
+    folder,
+    parameters,
+    sizeBytes: precisions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    precisions,
+  };
 }

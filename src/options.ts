@@ -1,14 +1,18 @@
 // What callers may set on the library's long work, and the checks of it. Names are those that users of transformers.js and
 // of the OpenAI API know; where both have one, both are read.
 
+import { DRAWING_BYTES } from "./detokenizer/detokenizer.ts";
 import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import type { PartFolders } from "./model-folder.ts";
 import type { Device } from "./runtime/session.ts";
 
-/** Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler. */
+/**
+ * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
+ * parts of decoding.
+ */
 export interface Progress {
-  readonly task: "fetch" | "load" | "write" | "draw";
+  readonly task: "fetch" | "load" | "write" | "draw" | "decode";
   readonly done: number;
   readonly total: number;
 }
@@ -22,7 +26,14 @@ export interface LoadOptions extends PartFolders {
    * only for what is new. 512 MiB, or less for small models, if absent; with 0 nothing is kept.
    */
   readonly promptCacheBytes?: number;
+  /**
+   * Memory that the networks which draw pictures may hold together, 8 GiB if absent. A large model's networks take turns in it, and
+   * with less than 7.4 GB (the released transformer at 1024 pixels) weights in bf16 are widened at each step, which takes longer.
+   */
+  readonly drawingBytes?: number;
   readonly onProgress?: (progress: Progress) => void;
+  /** Loads even what does not fit into the memory that is available. */
+  readonly ignoreMemory?: boolean;
   /** Told in a sentence what is odd about the model but does not keep it from running. */
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
@@ -129,6 +140,11 @@ export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: 
 export function readPromptCache({ promptCacheBytes }: LoadOptions): number | undefined {
   if (promptCacheBytes === undefined) return undefined;
   return whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER);
+}
+
+/** How much memory is for what draws pictures. */
+export function readDrawingBytes({ drawingBytes = DRAWING_BYTES }: LoadOptions): number {
+  return whole("drawingBytes", drawingBytes, 0, Number.MAX_SAFE_INTEGER);
 }
 
 /** How many pictures are wanted. */

@@ -4,6 +4,7 @@ import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
@@ -127,16 +128,20 @@ describe("kelix", () => {
       "-o",
       file("never.png"),
       "--steps",
-      "1000",
-      "--n",
       "50",
+      "--n",
+      "1000",
     ]);
     let err = "";
     child.stderr.on("data", (text) => {
       err += text;
     });
-    setTimeout(() => child.kill("SIGINT"), 4000);
-    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(130);
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    // Its first picture shows that it is at work.
+    const isAtWork = async () => (await readdir(folder)).some((name) => name.startsWith("never"));
+    while (child.exitCode === null && !(await isAtWork())) await setTimeout(50);
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
     expect(err).toBe("kelix: interrupted\n");
     expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
     for (const name of await readdir(folder)) if (name.startsWith("never")) await rm(file(name));

@@ -1,6 +1,6 @@
 // A model at lower precision: the folder loads by the same code, gives nearly the same results, and is never there in part.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,8 @@ const formats = [
   { weights: "int8", block: 32 },
   { weights: "bf16", block: 32 },
 ] as const;
+
+const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
 let root: string;
 let source: string;
@@ -114,7 +116,8 @@ describe("a converted model", () => {
     expect(before.filter((name) => !after.includes(name))).toEqual(["lm_head.weight"]);
     expect(await names(target("bf16"))).toEqual(before);
     for (const folder of ["", "dit", "vae"]) {
-      expect(await readdir(join(target("int4"), folder))).toEqual(await readdir(join(source, folder)));
+      const files = async (model: string) => (await readdir(join(model, folder))).sort();
+      expect(await files(target("int4"))).toEqual(await files(source));
     }
     expect(await readFile(join(target("int4"), "dit", "config.json"))).toEqual(
       await readFile(join(source, "dit", "config.json")),
@@ -153,19 +156,18 @@ describe("converting", () => {
   });
 
   test("leaves nothing behind when it is aborted", async () => {
-    const before = await readdir(root);
+    const before = (await readdir(root)).sort();
     const abort = new AbortController();
-    const onProgress: ConvertOptions["onProgress"] = ({ done, total }) => {
-      if (done > total / 2) abort.abort(new Error("enough"));
+    const onProgress: ConvertOptions["onProgress"] = ({ doneBytes, totalBytes }) => {
+      if (doneBytes > totalBytes / 2) abort.abort(new Error("enough"));
     };
     const aborted = convertModel(source, target("aborted"), { ...options, signal: abort.signal, onProgress });
     await expect(aborted).rejects.toThrow("enough");
-    expect(await readdir(root)).toEqual(before);
+    expect((await readdir(root)).sort()).toEqual(before);
   });
 
   test("killed half-way leaves no folder that loads", async () => {
     const parent = await mkdtemp(join(root, "killed-"));
-    const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
     const command = [program, "convert", "kelix-nano", join(parent, "out"), "--weights", "int4"];
     const child = spawn(process.execPath, command, { stdio: "ignore" });
     const ended = new Promise((resolve) => child.once("exit", (_, signal) => resolve(signal)));
@@ -178,6 +180,44 @@ describe("converting", () => {
     expect(await ended).toBe("SIGKILL");
     expect(await readdir(parent)).toEqual([partial]);
     await expect(openModelFolder(join(parent, partial))).rejects.toThrow(/config\.json: cannot be read/);
+  });
+});
+
+describe("kelix convert", () => {
+  const convert = (...args: string[]) =>
+    new Promise<{ status: number; out: string; err: string }>((resolve) => {
+      execFile(process.execPath, [program, "convert", ...args], (error, out, err) => {
+        resolve({ status: error ? Number(error.code) : 0, out, err });
+      });
+    });
+
+  test("reports the error of each tensor, as a table and as JSON", async () => {
+    const table = await convert(source, target("from-cli"), "--weights", "int4");
+    expect(table).toMatchObject({ status: 0, err: "" });
+    expect(table.out).toMatch(
+      /^ +\d+\.\d{3} % +2\d\.\d dB {2}int4 block 32 +model\.model\.layers\.0\.attn\.k_proj\.weight$/m,
+    );
+    expect(table.out).toMatch(/exact {2}bf16 +\d+ tensors/);
+    const json = await convert(source, target("from-cli-json"), "--weights", "int8", "--json");
+    const report = JSON.parse(json.out);
+    expect(report.targetBytes).toBeLessThan(report.sourceBytes);
+    expect(report.relativeError).toBeLessThan(0.01);
+    expect(report.tensors.find(({ name }: { name: string }) => name === "dit/t_block.1.weight")).toMatchObject({
+      form: "int8 block 32",
+      bytes: (32 * 6 * 32 * 9) / 8,
+    });
+  });
+
+  test.each([
+    [["a", "b"], 2, /--weights/],
+    [["a", "b", "--weights", "int3"], 2, /int4, int8, bf16/],
+    [["a", "b", "--weights", "int4", "--block", "64"], 2, /Expected 32 or 128, got 64/],
+    [["no-such-model", "b", "--weights", "int4"], 1, /no such model folder/],
+  ] as const)("says what is wrong with %j", async (args, status, message) => {
+    const result = await convert(...args);
+    expect(result.err).toMatch(message);
+    expect(result.err.trim().split("\n")).toHaveLength(1);
+    expect(result).toMatchObject({ status, out: "" });
   });
 });
 

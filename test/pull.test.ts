@@ -103,6 +103,12 @@ test("ends with one line and status 1 when it fails", async () => {
   expect(out).toBe("");
 });
 
+test("ends with status 2 for what is no repository's name", async () => {
+  const { status, err } = await kelix("pull", "../tiny");
+  expect(err).toMatch(/'\.\.\/tiny'.* Expected owner\/name or owner\/name@revision/);
+  expect(status).toBe(2);
+});
+
 test("a model is loaded by its name on the Hub, fetched the first time and at hand afterwards", async () => {
   const folder = await writeTinyModel(await mkdtemp(join(tmpdir(), "kelix-tiny-")));
   const paths = (await listSnapshot(folder)).map(({ path }) => path);

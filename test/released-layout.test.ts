@@ -7,9 +7,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
 import { CheckpointError, Kelix, type LoadOptions, type Picture } from "../src/index.ts";
+import { languageModelConfig } from "../src/llm/config.ts";
+import { LanguageModel } from "../src/llm/language-model.ts";
 import { openModelFolder } from "../src/model-folder.ts";
 import { smallSizes } from "../src/rehearsal/configs.ts";
 import { writeModel } from "../src/rehearsal/write-model.ts";
+import { textBlock } from "../src/sequence/blocks.ts";
+import { PictureTokenizer } from "../src/vision/picture-tokenizer.ts";
 
 let root: string;
 let released: string;
@@ -79,6 +83,27 @@ describe("the released layout", () => {
       imagine: { steps: 50, guidance: 1, temperature: 0, top_k: 0, top_p: 1, grid: [18, 18] },
     });
     await folder.close();
+  });
+
+  test("gives the same codes and scores when its weights are widened at each run", async () => {
+    const { ar, preprocessor, weights, close } = await openModelFolder(released);
+    const patches = { patchSize: 14, mergeSize: 2, mean: preprocessor.image_mean, std: preprocessor.image_std };
+    const limits = { minPixels: preprocessor.min_pixels, maxPixels: preprocessor.max_pixels };
+    const compute = async (widening: "load" | "run") => {
+      const options = { threads: 1, widening };
+      const tokenizer = await PictureTokenizer.open(ar.tokenizer_config, weights, patches, limits, options);
+      const language = await LanguageModel.open(languageModelConfig(ar), weights, options);
+      const sequence = language.start();
+      await sequence.read(textBlock(7, language.vocabulary));
+      const [scores] = await sequence.scoreText();
+      const { codes } = await tokenizer.tokenize(picture);
+      await Promise.all([tokenizer.dispose(), language.dispose()]);
+      return { codes, scores: scores! };
+    };
+    const [load, run] = [await compute("load"), await compute("run")];
+    expect(run.codes).toEqual(load.codes);
+    expect(Math.max(...run.scores.map((score, i) => Math.abs(score - load.scores[i]!)))).toBeLessThan(1e-4);
+    await close();
   });
 
   test("draws square pictures of the transformer's size, by the reference's positions", async () => {

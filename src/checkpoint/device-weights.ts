@@ -6,7 +6,10 @@ import { memoryWeights } from "../runtime/memory-weights.ts";
 import type { Device, WeightSource } from "../runtime/session.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
-/** The checkpoint itself, or, for a device without files, all its floating-point tensors in memory as float32. */
+/**
+ * The checkpoint itself, or, for a device without files, all its tensors in memory as float32. Quantised ones too: WASM would
+ * widen them again in every run, at 0.3 GB/s (docs/decisions/0004-quantised-weights.md).
+ */
 export async function weightsFor(device: Device, checkpoint: Checkpoint): Promise<WeightSource> {
   if ((await loadBackend(device)).readsFiles) return checkpoint;
   const tensors = new Map<string, HostTensor>();

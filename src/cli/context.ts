@@ -9,6 +9,7 @@ export interface GlobalOptions {
   readonly model?: string;
   readonly dit?: readonly string[];
   readonly vae?: string;
+  readonly ignoreMemory?: boolean;
   readonly device?: Device;
   readonly threads?: number;
   readonly json?: boolean;
@@ -20,12 +21,13 @@ export const interrupted = new AbortController();
 
 /** Loads the model that the options name, hands it to `use`, and frees it whatever happens. */
 export async function withModel<T>(globals: GlobalOptions, use: (kelix: Kelix) => Promise<T>): Promise<T> {
-  const { model, device, threads } = globals;
+  const { model, device, threads, ignoreMemory } = globals;
   const onTransfer = showTransfer();
   const kelix = await Kelix.load(model, {
     ...partFolders(globals),
     ...(device && { device }),
     ...(threads && { threads }),
+    ...(ignoreMemory && { ignoreMemory }),
     signal: interrupted.signal,
     onWarning: (message) => note(`warning: ${message}`),
     onProgress: ({ task, done, total }) => {
@@ -51,12 +53,16 @@ export function showProgress(text: string): void {
 
 /** Progress of drawing as a line. */
 export function onProgress({ task, done, total }: Progress): void {
-  showProgress(
-    done === total
-      ? ""
-      : `${task === "write" ? "writing codes" : task === "draw" ? "drawing" : "loading"} ${done}/${total}`,
-  );
+  showProgress(done === total ? "" : `${taskNames[task]} ${done}/${total}`);
 }
+
+const taskNames: Readonly<Record<Progress["task"], string>> = {
+  fetch: "fetching",
+  load: "loading",
+  write: "writing codes",
+  draw: "drawing",
+  decode: "decoding",
+};
 
 const REDRAW_MS = 100;
 

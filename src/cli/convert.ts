@@ -3,7 +3,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
 import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
-import { type GlobalOptions, interrupted, partFolders, printJson, showProgress } from "./context.ts";
+import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
+import { formatBytes, Transfer } from "./transfer.ts";
 
 interface ConvertCommandOptions {
   readonly weights: WeightFormat;
@@ -14,7 +15,7 @@ export function addConvert(program: Command): void {
   program
     .command("convert")
     .description("store a model at lower precision, as a new folder")
-    .argument("<source>", "a folder or a built-in name")
+    .argument("<source>", "a folder, a repository of the Hub or a built-in name")
     .argument("<target>", "the new folder")
     .addOption(new Option("--weights <format>", "of linear maps").choices(weightFormats).makeOptionMandatory())
     .option("--block <n>", "weights that share a scale: 32 or 128", blockSize, 32)
@@ -24,13 +25,13 @@ export function addConvert(program: Command): void {
     )
     .action(async (source: string, target: string, options: ConvertCommandOptions, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
-      const timeLeft = startClock();
+      const transfer = new Transfer();
       const report = await convertModel(source, target, {
         ...options,
         ...partFolders(globals),
         signal: interrupted.signal,
-        onProgress: ({ tensor, done, total }) =>
-          showProgress(`${((100 * done) / total).toFixed(0)} %, ${timeLeft(done / total)} left: ${tensor}`),
+        onFetch: showTransfer(),
+        onProgress: ({ tensor, ...bytes }) => showProgress(`${transfer.line(bytes)}: ${tensor}`),
       });
       showProgress("");
       if (globals.json) printJson(asJson(report));
@@ -42,15 +43,6 @@ function blockSize(text: string): 32 | 128 {
   if (text === "32") return 32;
   if (text === "128") return 128;
   throw new InvalidArgumentError(`Expected 32 or 128, got ${text}`);
-}
-
-/** The time that the rest will take if it goes on like this, as "1:05". */
-function startClock(): (share: number) => string {
-  const start = performance.now();
-  return (share) => {
-    const seconds = Math.ceil(((performance.now() - start) / 1000) * (1 / share - 1));
-    return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-  };
 }
 
 function asJson({ tensors, ...report }: ConvertReport) {
@@ -71,15 +63,14 @@ function asJson({ tensors, ...report }: ConvertReport) {
 function asTable({ tensors, dropped, sourceBytes, targetBytes, target }: ConvertReport): string {
   const forms = [...new Set(tensors.map(({ form }) => formName(form)))].sort();
   const changed = tensors.filter(({ error }) => error > 0);
-  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
   const lines = [
     ...changed.map((tensor) => `${errorColumns([tensor])}  ${formName(tensor.form).padEnd(16)}${tensor.name}`),
     ...forms.map((form) => {
       const own = tensors.filter((tensor) => formName(tensor.form) === form);
-      return `${errorColumns(own)}  ${form.padEnd(16)}${own.length} tensors, ${megabytes(own.reduce((sum, { bytes }) => sum + bytes, 0))}`;
+      return `${errorColumns(own)}  ${form.padEnd(16)}${own.length} tensors, ${formatBytes(own.reduce((sum, { bytes }) => sum + bytes, 0))}`;
     }),
-    `${errorColumns(tensors)}  ${"all".padEnd(16)}${tensors.length} tensors, ${megabytes(sourceBytes)} became ${megabytes(targetBytes)} in ${target}`,
-    ...(dropped.length ? [`left out, read by nobody: ${dropped.join(", ")}`] : []),
+    `${errorColumns(tensors)}  ${"all".padEnd(16)}${tensors.length} tensors, ${formatBytes(sourceBytes)} became ${formatBytes(targetBytes)} in ${target}`,
+    ...(dropped.length ? [`left out, not read when the model runs: ${dropped.join(", ")}`] : []),
   ];
   return `${lines.join("\n")}\n`;
 }

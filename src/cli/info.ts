@@ -1,34 +1,65 @@
-// kelix info [MODEL]: parts and sizes of a model.
+// kelix info [MODEL]: parts and sizes of a model, and the memory that it will need. Nothing of it is loaded.
 
 import type { Command } from "commander";
-import { type GlobalOptions, printJson, withModel } from "./context.ts";
+import { type InspectedModel, inspectModel, type PartInfo } from "../index.ts";
+import { type GlobalOptions, interrupted, partFolders, printJson, showTransfer } from "./context.ts";
+import { printTable } from "./table.ts";
+import { formatBytes } from "./transfer.ts";
 
 export function addInfo(program: Command): void {
   program
     .command("info")
-    .description("describe a model: its parts, sizes and vocabulary")
-    .argument("[model]", "a folder or a built-in name; --model if absent")
+    .description("describe a model: its parts, sizes and precision, and the memory that it needs")
+    .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
     .addHelpText("after", "\nExample:\n  kelix info kelix-nano")
     .action(async (model: string | undefined, _: object, command: Command) => {
-      const globals = command.optsWithGlobals<GlobalOptions>();
-      await withModel({ ...globals, ...(model !== undefined && { model }) }, async (kelix) => {
-        const info = kelix.info();
-        if (globals.json) {
-          printJson(info);
-          return;
-        }
-        const million = (n: number) => `${(n / 1e6).toFixed(2)} M`;
-        const { vision, languageModel, diffusionTransformer, autoencoder } = info.parameters;
-        const lines: [string, string][] = [
-          ["folder", info.path],
-          ["vision encoder and codebooks", million(vision)],
-          ["language model", `${million(languageModel)}, width ${info.width}, ${info.layers} layers`],
-          ["diffusion transformer", million(diffusionTransformer)],
-          ["autoencoder", million(autoencoder)],
-          ["codes", `${info.codebooks} books of ${info.codesPerBook}`],
-          ["text vocabulary", String(info.vocabulary)],
-        ];
-        for (const [name, value] of lines) process.stdout.write(`${name.padEnd(30)}${value}\n`);
+      const globals = command.optsWithGlobals<GlobalOptions & { model: string }>();
+      const info = await inspectModel(model ?? globals.model, {
+        ...partFolders(globals),
+        signal: interrupted.signal,
+        onProgress: showTransfer(),
       });
+      if (globals.json) printJson(info);
+      else printTable(describe(info));
     });
+}
+
+const partNames: Readonly<Record<PartInfo["part"], string>> = {
+  vision: "vision encoder and codebooks",
+  languageModel: "language model",
+  diffusionTransformer: "diffusion transformer",
+  codesTransformer: "diffusion transformer for codes",
+  autoencoder: "autoencoder",
+};
+
+function describe(info: InspectedModel): [string, string][] {
+  const { answerBytes, pictureBytes } = info.memory;
+  const drawing = pictureBytes === undefined ? "; it cannot draw" : `, ${formatBytes(pictureBytes)} to draw`;
+  return [
+    ["folder", info.path],
+    ...info.parts.map((part): [string, string] => [partNames[part.part], describePart(part, info)]),
+    ["codes", `${info.codebooks} books of ${info.codesPerBook}`],
+    ["text vocabulary", String(info.vocabulary)],
+    ["memory", `about ${formatBytes(answerBytes)} to answer${drawing}`],
+    ...info.files.map(({ path, sizeBytes }, i): [string, string] => [
+      i === 0 ? "files" : "",
+      `${path.startsWith(`${info.path}/`) ? path.slice(info.path.length + 1) : path}, ${formatBytes(sizeBytes)}`,
+    ]),
+    ...(info.missingBytes > 0 ? [["not here yet", formatBytes(info.missingBytes)] as [string, string]] : []),
+    ...info.faults.map((fault, i): [string, string] => [i === 0 ? "does not load" : "", fault]),
+  ];
+}
+
+function describePart(
+  { part, parameters, sizeBytes, precisions }: PartInfo,
+  { width, layers }: InspectedModel,
+): string {
+  const shape = part === "languageModel" ? `, width ${width}, ${layers} layers` : "";
+  // What is a hundredth of the bytes, such as the scales of norms, says nothing of the part.
+  const forms = precisions.filter((form) => form.sizeBytes > sizeBytes / 100).map(({ precision }) => precision);
+  return `${formatCount(parameters)}${shape}, ${formatBytes(sizeBytes)} ${forms.join(", ")}`;
+}
+
+function formatCount(parameters: number): string {
+  return parameters >= 1e9 ? `${(parameters / 1e9).toFixed(2)} G` : `${(parameters / 1e6).toFixed(2)} M`;
 }

@@ -12,6 +12,7 @@ import { addDescribe } from "./describe.ts";
 import { addEval } from "./eval.ts";
 import { addImagine } from "./imagine.ts";
 import { addInfo } from "./info.ts";
+import { addPlan } from "./plan.ts";
 import { addPull } from "./pull.ts";
 import { addReconstruct } from "./reconstruct.ts";
 import { addTokenize } from "./tokenize.ts";
@@ -32,6 +33,7 @@ export function createProgram(): Command {
     )
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
+    .option("--ignore-memory", "load even what does not fit into memory")
     .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")
@@ -49,9 +51,10 @@ export function createProgram(): Command {
     addReconstruct,
     addTrain,
     addEval,
-    addPull,
     addConvert,
+    addPull,
     addInfo,
+    addPlan,
   ])
     add(program);
   for (const command of [program, ...program.commands]) {

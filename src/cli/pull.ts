@@ -1,6 +1,7 @@
 // kelix pull REPO: a model from the Hugging Face Hub into its cache.
 
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
+import { parseHubName } from "../hub/hub-name.ts";
 import { type PullResult, pullModel } from "../index.ts";
 import { type GlobalOptions, interrupted, note, printJson, showTransfer } from "./context.ts";
 import { formatBytes } from "./transfer.ts";
@@ -9,7 +10,7 @@ export function addPull(program: Command): void {
   program
     .command("pull")
     .description("fetch a model from the Hugging Face Hub, or go on with a fetch that was cut")
-    .argument("<repo>", "owner/name, or owner/name@revision")
+    .argument("<repo>", "owner/name, or owner/name@revision", repoName)
     .option("--revision <name>", "a branch, tag or commit; main if absent")
     .option("--include <pattern...>", 'files to fetch, such as "vae/*", in place of all that a model needs')
     .addHelpText(
@@ -27,6 +28,11 @@ export function addPull(program: Command): void {
       if (command.optsWithGlobals<GlobalOptions>().json) printJson(result);
       else for (const line of report(result)) process.stdout.write(`${line}\n`);
     });
+}
+
+function repoName(text: string): string {
+  if (!parseHubName(text)) throw new InvalidArgumentError("Expected owner/name or owner/name@revision.");
+  return text;
 }
 
 function* report({ path, files, leftOut, totalBytes, fetchedBytes }: PullResult): Generator<string> {

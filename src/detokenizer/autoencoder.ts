@@ -13,6 +13,7 @@ import {
 } from "../nn/conv.ts";
 import { gluMbConv } from "../nn/glumbconv.ts";
 import { linearAttention, quadraticReluAttention } from "../nn/linear-attention.ts";
+import { inRowBands } from "../nn/row-bands.ts";
 import { init, type Params } from "../tensor/params.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";
 import type { AutoencoderConfig, StageConfig } from "./config.ts";
@@ -21,6 +22,12 @@ const RMS_EPS = 1e-5;
 const ATTENTION_EPS = 1e-15;
 /** Width of the gated convolution's inside, in multiples of its input. */
 const EXPANSION = 4;
+const FLOAT_BYTES = 4;
+/**
+ * The inside of a gated convolution is 8 times as wide as its input. Where it would pass this size it is computed in bands of
+ * rows, or it alone would set the memory of the stages with attention: at 1024 pixels the last of them has 268 MB a tensor.
+ */
+const MAX_WIDE_BYTES = 2 ** 26;
 
 /** Sees what each stage returns: its name is "encoder.down_blocks.i" or "decoder.up_blocks.i". */
 export type StageProbe = (name: string, activation: Tensor) => void;
@@ -47,23 +54,57 @@ export function encode(p: Params, pixels: Tensor, config: AutoencoderConfig, pro
 
 /** Latents [B, Z, h, w], divided by the scaling factor -> pixels about [-1, 1], [B, 3, h*f, w*f]. */
 export function decode(p: Params, latents: Tensor, config: AutoencoderConfig, probe?: StageProbe): Tensor {
+  return decodeStages(p, latents, { first: config.decoder.length - 1, last: 0 }, config, probe);
+}
+
+/** Consecutive stages of the decoder, which runs them from the deepest down to 0. */
+export interface StageRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * A part of the decoder: what the stage before `first` returned -> what stage `last` returns, [B, C, h, w]. The deepest stage
+ * reads latents, stage 0 returns pixels.
+ */
+export function decodeStages(
+  p: Params,
+  input: Tensor,
+  { first, last }: StageRange,
+  config: AutoencoderConfig,
+  probe?: StageProbe,
+): Tensor {
   const at = p.at("decoder");
   const stages = config.decoder;
-  const widest = stages[stages.length - 1]!.channels;
-  let x = conv(at.at("conv_in"), latents, widest, 3);
-  if (config.decoderInShortcut) x = x.add(repeatChannels(latents, widest / config.latentChannels));
-  for (let i = stages.length - 1; i >= 0; i--) {
+  const deepest = stages.length - 1;
+  let x = first === deepest ? readLatents(at, input, config) : input;
+  for (let i = first; i >= last; i--) {
     const stage = stages[i]!;
     const here = at.at("up_blocks", i);
-    const offset = i < stages.length - 1 && stage.layers > 0 ? 1 : 0;
+    const offset = hasUp(config, i) ? 1 : 0;
     if (offset) x = up(here.at(0), x, stage.channels, config, true);
     for (let j = 0; j < stage.layers; j++) x = block(here.at(j + offset), x, stage, config);
     probe?.(here.path, x);
   }
-  x = activate(channelRmsNorm(at.at("norm_out"), x, RMS_EPS), config.decoderConvActivation);
-  return stages[0]!.layers > 0
-    ? conv(at.at("conv_out"), x, config.inChannels, 3)
-    : up(at.at("conv_out"), x, config.inChannels, config, false);
+  return last === 0 ? givePixels(at, x, config) : x;
+}
+
+/** Whether stage i of the decoder begins by doubling the resolution. A stage without layers is skipped over. */
+export function hasUp({ decoder }: AutoencoderConfig, i: number): boolean {
+  return i < decoder.length - 1 && decoder[i]!.layers > 0;
+}
+
+function readLatents(p: Params, latents: Tensor, config: AutoencoderConfig): Tensor {
+  const widest = config.decoder.at(-1)!.channels;
+  const x = conv(p.at("conv_in"), latents, widest, 3);
+  return config.decoderInShortcut ? x.add(repeatChannels(latents, widest / config.latentChannels)) : x;
+}
+
+function givePixels(p: Params, x: Tensor, config: AutoencoderConfig): Tensor {
+  const activated = activate(channelRmsNorm(p.at("norm_out"), x, RMS_EPS), config.decoderConvActivation);
+  return config.decoder[0]!.layers > 0
+    ? conv(p.at("conv_out"), activated, config.inChannels, 3)
+    : up(p.at("conv_out"), activated, config.inChannels, config, false);
 }
 
 // A first stage without layers is skipped over: conv_in halves at once, to the second stage's width.
@@ -102,7 +143,11 @@ function block(p: Params, x: Tensor, stage: StageConfig, config: AutoencoderConf
   const h = x.add(multiscaleAttention(p.at("attn"), x, stage, config.headWidth));
   const at = p.at("conv_out");
   const paths = { inverted: at.at("conv_inverted"), depth: at.at("conv_depth"), point: at.at("conv_point") };
-  return h.add(channelRmsNorm(at.at("norm"), gluMbConv(paths, h, EXPANSION * stage.channels), RMS_EPS));
+  const F = EXPANSION * stage.channels;
+  const wideBytes = 2 * F * x.size(2) * x.size(3) * FLOAT_BYTES;
+  const bands = Math.min(x.size(2), Math.ceil(wideBytes / MAX_WIDE_BYTES));
+  const mixed = inRowBands(h, bands, 1, (band) => gluMbConv(paths, band, F));
+  return h.add(channelRmsNorm(at.at("norm"), mixed, RMS_EPS));
 }
 
 /** EfficientViT's attention over q, k, v and over blurred views of them. x [B, C, h, w] -> the same shape. */
@@ -117,13 +162,15 @@ function multiscaleAttention(p: Params, x: Tensor, stage: StageConfig, E: number
     return conv(at.at("proj_out"), blurred, 3 * C, 1, { groups: (3 * C) / E, hasBias: false });
   });
   // Each 3E consecutive channels become one head's q, k, v: the first heads come wholly from to_q, and so on. So it was trained.
-  const heads = (C / E) * (1 + views.length);
-  const parts = concat([qkv, ...views], 1).reshape([B!, heads, 3 * E, h * w]);
-  const [q, k, v] = parts.split(2, [E, E, E]);
   const attend = h * w > E ? linearAttention : quadraticReluAttention;
-  const joined = attend(q!, k!, v!, ATTENTION_EPS).reshape([B!, heads * E, h, w]);
-  const weight = p.at("to_out").get("weight", [C, heads * E], init.lecun(heads * E));
-  return channelRmsNorm(p.at("norm_out"), joined.conv2d(weight.reshape([C, heads * E, 1, 1]), null), RMS_EPS);
+  const attended = [qkv, ...views].map((view) => {
+    const [q, k, v] = view.reshape([B!, C / E, 3 * E, h * w]).split(2, [E, E, E]);
+    return attend(q!, k!, v!, ATTENTION_EPS).reshape([B!, C, h, w]);
+  });
+  const joined = concat(attended, 1);
+  const width = joined.size(1);
+  const weight = p.at("to_out").get("weight", [C, width], init.lecun(width));
+  return channelRmsNorm(p.at("norm_out"), joined.conv2d(weight.reshape([C, width, 1, 1]), null), RMS_EPS);
 }
 
 function activate(x: Tensor, name: StageConfig["activation"]): Tensor {

@@ -65,6 +65,9 @@ const ditSchema = z
   })
   .transform(camelKeys);
 
+/** Rows and columns of latents. */
+export type LatentGrid = readonly [number, number];
+
 export type DitConfig = z.output<typeof ditSchema>;
 
 /** Reads a SanaConfig. Absent fields take the reference's defaults; fields that no part of Kelix reads are passed over. */

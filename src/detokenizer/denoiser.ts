@@ -1,12 +1,14 @@
-// The diffusion transformer, loaded: two sessions that share no weight. The first turns conditions into keys and values,
-// once a picture; the second answers with a velocity at each step of a sampler.
+// The diffusion transformer at work. One part turns conditions into the keys and values of every block, once a picture;
+// another answers with a velocity at each step of a sampler. They share no weight and need not be in memory together.
 
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
-import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
+import type { WeightSource } from "../runtime/session.ts";
+import type { SessionCache, SessionPart } from "../runtime/session-cache.ts";
 import { Graph } from "../tensor/graph.ts";
+import { countFlop } from "../tensor/products.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { attentionBias, connectCondition, crossMemory, embedCondition, nullCondition, type Rope } from "./condition.ts";
-import type { DitConfig } from "./config.ts";
+import type { DitConfig, LatentGrid } from "./config.ts";
 import { predictVelocity } from "./diffusion-transformer.ts";
 import { type CrossPositions, crossRotaryTables } from "./positions.ts";
 import type { Velocity } from "./samplers.ts";
@@ -22,109 +24,75 @@ export interface ConditionBatch {
 
 export class Denoiser {
   readonly config: DitConfig;
-  /** Rows and columns of latents. */
-  readonly latentGrid: readonly [number, number];
-  readonly #connector: Session | undefined;
-  readonly #memory: Session;
-  readonly #velocity: Session;
-  readonly #nullRows: Float32Array;
+  readonly #weights: WeightSource;
+  readonly #sessions: SessionCache;
 
-  private constructor(
-    config: DitConfig,
-    latentGrid: readonly [number, number],
-    sessions: { connector: Session | undefined; memory: Session; velocity: Session },
-    nullRows: Float32Array,
-  ) {
-    this.config = config;
-    this.latentGrid = latentGrid;
-    this.#connector = sessions.connector;
-    this.#memory = sessions.memory;
-    this.#velocity = sessions.velocity;
-    this.#nullRows = nullRows;
-  }
-
-  /** Loads the transformer for latents of one size. The null condition's length is the weights', whatever the config says. */
-  static async open(
-    declared: DitConfig,
-    weights: WeightSource,
-    latentGrid: readonly [number, number] = [declared.inputSize, declared.inputSize],
-    options: SessionOptions = {},
-  ): Promise<Denoiser> {
-    const config = withNullLength(declared, weights);
-    const sessions: Session[] = [];
-    const open = async (graph: Graph) => {
-      const session = await openSession(graph, weights, options);
-      sessions.push(session);
-      return session;
-    };
-    try {
-      const { rows } = await (await open(nullGraph(config))).run({});
-      await sessions.pop()!.release();
-      const connector = config.useConnector ? await open(connectorGraph(config)) : undefined;
-      const [memory, velocity] = [await open(memoryGraph(config)), await open(velocityGraph(config, latentGrid))];
-      return new Denoiser(config, latentGrid, { connector, memory, velocity }, rows!.data as Float32Array);
-    } catch (error) {
-      await Promise.all(sessions.map((session) => session.release()));
-      throw error;
-    }
-  }
-
-  /** Elements of one picture's latents, in * h * w. */
-  get latentLength(): number {
-    return this.config.inChannels * this.latentGrid[0] * this.latentGrid[1];
+  /** The null condition's length is the weights', whatever the config says. */
+  constructor(declared: DitConfig, weights: WeightSource, sessions: SessionCache) {
+    this.config = withNullLength(declared, weights);
+    this.#weights = weights;
+    this.#sessions = sessions;
   }
 
   /** Hidden states [L, connector] -> conditions [L, C]; the states themselves where the model has no connector. */
   async connect(hidden: Float32Array): Promise<Float32Array> {
-    if (!this.#connector) return hidden;
-    const width = this.config.connectorChannels!;
-    const { y } = await this.#connector.run({ hidden: f32(hidden, [1, hidden.length / width, width]) });
+    const { useConnector, connectorChannels } = this.config;
+    if (!useConnector) return hidden;
+    const width = connectorChannels!;
+    const L = hidden.length / width;
+    const part = this.#part("connector", () => connectorGraph(this.config), { L });
+    const { y } = await this.#sessions.run(part, { hidden: f32(hidden, [1, L, width]) });
     return y!.data as Float32Array;
   }
 
   /** The null condition as [L, C], its first rows or, where it has fewer than L, padded with zeros, and its own mask [L]. */
-  nullCondition(L: number): { y: Float32Array; mask: Float32Array } {
+  async nullCondition(L: number): Promise<{ y: Float32Array; mask: Float32Array }> {
+    const { rows } = await this.#sessions.run(
+      this.#part("null condition", () => nullGraph(this.config)),
+      {},
+    );
     const C = this.config.captionChannels;
-    const rows = Math.min(L, this.config.modelMaxLength);
+    const count = Math.min(L, this.config.modelMaxLength);
     const y = new Float32Array(L * C);
-    y.set(this.#nullRows.subarray(0, rows * C));
-    return { y, mask: new Float32Array(L).fill(1, 0, rows) };
+    y.set((rows!.data as Float32Array).subarray(0, count * C));
+    return { y, mask: new Float32Array(L).fill(1, 0, count) };
   }
 
-  /** Runs the conditions' part and returns the velocity that a sampler asks, for `batch` latents side by side. */
-  async prepare(conditions: ConditionBatch, positions?: CrossPositions): Promise<Velocity> {
+  /** Runs the conditions' part and returns the velocity that a sampler asks, for `batch` latents of one size side by side. */
+  async prepare(conditions: ConditionBatch, latentGrid: LatentGrid, positions?: CrossPositions): Promise<Velocity> {
     const { config } = this;
-    const { batch } = conditions;
-    const L = conditions.mask.length / batch;
-    const [h, w] = this.latentGrid;
+    const B = conditions.batch;
+    const L = conditions.mask.length / B;
+    const [h, w] = latentGrid;
     const E = config.hiddenSize / config.numHeads;
-    const feeds: Record<string, HostTensor> = { bias: f32(attentionBias(conditions.mask), [batch, L]) };
-    const tables: Record<string, HostTensor> = {};
+    const feeds: Record<string, HostTensor> = { bias: f32(attentionBias(conditions.mask), [B, L]) };
+    const given: Record<string, HostTensor> = { y: f32(conditions.y, [B, L, config.captionChannels]) };
     if (config.useCrossAttnRope) {
       if (!positions) throw new Error("This model's cross-attention needs `positions`");
       const { latent, condition } = crossRotaryTables(positions, E, config.usePositionScale);
-      Object.assign(tables, ropeFeeds(condition, L, E));
+      Object.assign(given, ropeFeeds(condition, L, E));
       Object.assign(feeds, ropeFeeds(latent, (h * w) / config.patchSize ** 2, E));
     }
-    const C = config.captionChannels;
-    const memories: Record<string, HostTensor>[] = [];
-    for (let b = 0; b < batch; b++) {
-      const y = f32(conditions.y.subarray(b * L * C, (b + 1) * L * C), [1, L, C]);
-      memories.push(await this.#memory.run({ ...tables, y }));
-    }
-    Object.assign(feeds, stack(memories));
+    const memory = this.#part("condition", () => memoryGraph(config), { B, L });
+    Object.assign(feeds, await this.#sessions.run(memory, given));
+    const step = this.#part(`velocity ${h} x ${w}`, () => velocityGraph(config, latentGrid), { B, L });
     return async (x, timestep) => {
-      const step = {
-        x: f32(x, [batch, config.inChannels, h, w]),
-        timestep: f32(new Float32Array(batch).fill(timestep), [batch]),
-      };
-      const { velocity } = await this.#velocity.run({ ...feeds, ...step });
+      const { velocity } = await this.#sessions.run(step, {
+        ...feeds,
+        x: f32(x, [B, config.inChannels, h, w]),
+        timestep: f32(new Float32Array(B).fill(timestep), [B]),
+      });
       return velocity!.data as Float32Array;
     };
   }
 
-  async dispose(): Promise<void> {
-    await Promise.all([this.#connector, this.#memory, this.#velocity].map((session) => session?.release()));
+  /** Operations of one step for a batch of B with L conditions each. */
+  stepFlop(latentGrid: LatentGrid, B: number, L: number): number {
+    return countFlop(velocityGraph(this.config, latentGrid), { B, L });
+  }
+
+  #part(key: string, trace: () => Graph, sizes: SessionPart["sizes"] = {}): SessionPart {
+    return { key, weights: this.#weights, trace, sizes };
   }
 }
 
@@ -140,16 +108,18 @@ function nullGraph(config: DitConfig): Graph {
   return graph;
 }
 
-function connectorGraph(config: DitConfig): Graph {
+/** The connector: hidden [1, L, connector] -> y [1, L, C]. */
+export function connectorGraph(config: DitConfig): Graph {
   const graph = new Graph();
   const hidden = graph.input("hidden", [1, "L", config.connectorChannels!]);
   graph.output("y", connectCondition(graph.params, hidden, config));
   return graph;
 }
 
-function memoryGraph(config: DitConfig): Graph {
+/** Keys and values of every block for B conditions y [B, L, C]. */
+export function memoryGraph(config: DitConfig): Graph {
   const graph = new Graph();
-  const y = graph.input("y", [1, "L", config.captionChannels]);
+  const y = graph.input("y", ["B", "L", config.captionChannels]);
   const embedded = embedCondition(graph.params, y, config, { isConnected: true });
   for (const [l, { k, v }] of crossMemory(graph.params, embedded, config, ropeInputs(graph, config, "L")).entries()) {
     graph.output(`k.${l}`, k);
@@ -158,7 +128,8 @@ function memoryGraph(config: DitConfig): Graph {
   return graph;
 }
 
-function velocityGraph(config: DitConfig, [h, w]: readonly [number, number]): Graph {
+/** One step: the velocity of B latents. */
+export function velocityGraph(config: DitConfig, [h, w]: LatentGrid): Graph {
   const graph = new Graph();
   const { hiddenSize: D, numHeads: H, inChannels } = config;
   const memory = Array.from({ length: config.depth }, (_, l) => ({
@@ -183,19 +154,4 @@ function ropeInputs(graph: Graph, config: DitConfig, n: number | string): Rope |
 
 function ropeFeeds(table: { cos: Float32Array; sin: Float32Array }, n: number, E: number): Record<string, HostTensor> {
   return { cos: f32(table.cos, [n, E / 2]), sin: f32(table.sin, [n, E / 2]) };
-}
-
-/** Tensors [1, ..] of the same names as [B, ..]. */
-function stack(samples: readonly Record<string, HostTensor>[]): Record<string, HostTensor> {
-  const [first] = samples;
-  if (samples.length === 1) return first!;
-  const names = Object.keys(first!);
-  return Object.fromEntries(
-    names.map((name) => {
-      const { shape, data } = first![name]!;
-      const joined = new Float32Array(samples.length * data.length);
-      for (const [b, sample] of samples.entries()) joined.set(sample[name]!.data as Float32Array, b * data.length);
-      return [name, f32(joined, [samples.length, ...shape.slice(1)])];
-    }),
-  );
 }

@@ -1,12 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import type { Picture } from "../image/picture.ts";
 import { counterRandom } from "../random/counter.ts";
+import { SessionCache } from "../runtime/session-cache.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "./config.ts";
 import { type DetokenizeOptions, Detokenizer } from "./detokenizer.ts";
 
 // The reference's tiny weights: 8 x 8 latents of 8 channels, a DC-AE of factor 8.
 let detokenizer: Detokenizer;
+const sessions = new SessionCache(2 ** 30);
 const opened: Checkpoint[] = [];
 
 async function part(name: string) {
@@ -17,17 +20,18 @@ async function part(name: string) {
 
 beforeAll(async () => {
   const [dit, dcae] = [await part("dit"), await part("dcae")];
-  detokenizer = await Detokenizer.open(
+  detokenizer = new Detokenizer(
     {
       transformer: { config: parseDitConfig(dit.json), weights: dit.weights },
       autoencoder: { config: parseAutoencoderConfig(dcae.json), weights: dcae.weights },
     },
     { maxConditionLength: 24, positions: "raster" },
+    sessions,
   );
 });
 
 afterAll(async () => {
-  await detokenizer.dispose();
+  await sessions.close();
   await Promise.all(opened.map((checkpoint) => checkpoint.close()));
 });
 
@@ -55,11 +59,17 @@ test("the condition and guidance change the picture", async () => {
   expect(plain.data).not.toEqual(guided.data);
 });
 
-test("each step offers a preview, the last of them the picture", async () => {
-  const previews: Uint8Array[] = [];
-  const picture = await make({ onStep: async ({ preview }) => void previews.push((await preview()).data) });
-  expect(previews).toHaveLength(2);
-  expect(previews[1]).toEqual(picture.data);
+test("a preview after each step but the last, of what the picture is becoming", async () => {
+  const previews: Picture[] = [];
+  const options = { steps: 3, onPreview: (picture: Picture) => void previews.push(picture) };
+  const picture = await make(options);
+  expect(previews.map(({ width, height }) => [width, height])).toEqual([
+    [64, 64],
+    [64, 64],
+  ]);
+  const distance = ({ data }: Picture) =>
+    data.reduce((sum, value, i) => sum + Math.abs(value - picture.data[i]!), 0) / data.length;
+  expect(distance(previews[1]!)).toBeLessThan(distance(previews[0]!));
 });
 
 test("refuses no steps, and conditions of a wrong length", async () => {

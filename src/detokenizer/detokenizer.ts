@@ -1,16 +1,15 @@
-// The detokenizer, loaded: hidden states of the language model at a picture's blocks -> latents -> pixels.
-// Owns the sessions of the diffusion transformer and of the autoencoder's decoder.
+// The detokenizer: hidden states of the language model at a picture's blocks -> latents -> pixels.
+// Its networks are opened when they are needed and share a limit of memory: docs/decisions/0006-detokenizer-memory.md.
 
 import type { Picture } from "../image/picture.ts";
-import { pictureFromPlanes } from "../image/planes.ts";
 import { counterRandom } from "../random/counter.ts";
-import { f32 } from "../runtime/host-tensor.ts";
-import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
-import { Graph } from "../tensor/graph.ts";
-import { decode } from "./autoencoder.ts";
-import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "./config.ts";
+import { joinFloats } from "../runtime/host-tensor.ts";
+import type { WeightSource } from "../runtime/session.ts";
+import type { SessionCache } from "../runtime/session-cache.ts";
+import { type AutoencoderConfig, type DitConfig, type LatentGrid, pixelsPerLatent } from "./config.ts";
 import { Denoiser } from "./denoiser.ts";
 import { DEFAULT_SHIFT, defaultSigmas, demoSigmas, dpmTimes } from "./flow-schedule.ts";
+import { LatentDecoder } from "./latent-decoder.ts";
 import { type CrossPositions, computePositions, type PositionRequest } from "./positions.ts";
 import { guide, type SamplerStep, sampleDpm, sampleEuler, type Velocity } from "./samplers.ts";
 
@@ -25,7 +24,7 @@ export interface DetokenizerSettings {
   /** How positions were given in training: see PositionRequest. */
   readonly positions: PositionRequest["scheme"];
   /** Rows and columns of latents; the transformer's input_size squared if absent. */
-  readonly latentGrid?: readonly [number, number];
+  readonly latentGrid?: LatentGrid;
   readonly flowShift?: number;
 }
 
@@ -49,91 +48,94 @@ export interface DetokenizeOptions {
   /** Classifier-free guidance; 1 is none and costs half. */
   readonly guidance?: number;
   readonly signal?: AbortSignal | undefined;
-  readonly onStep?: ((step: DetokenizeStep) => void | Promise<void>) | undefined;
+  /** Called after each step of the sampler. */
+  readonly onStep?: ((step: number, steps: number) => void | Promise<void>) | undefined;
+  /**
+   * Called during sampling with the picture as it would come out if the velocity stayed as it is: after every step, but for the
+   * last, or, where decoding is dear, so seldom that it adds at most a fifth to the sampler's work.
+   */
+  readonly onPreview?: ((picture: Picture) => void | Promise<void>) | undefined;
+  /** Called after each part of decoding: a large picture is decoded in several. */
+  readonly onDecode?: ((done: number, total: number) => void) | undefined;
 }
 
-export interface DetokenizeStep {
-  readonly step: number;
-  readonly steps: number;
-  /** The picture as it would come out if the velocity stayed as it is; one run of the decoder. */
-  preview(): Promise<Picture>;
+/** Share of a sampler's work that previews may add to it. */
+const PREVIEW_SHARE = 0.2;
+/** What is decoded within about a tenth of a second on two cores may be decoded at each step. */
+const CHEAP_FLOP = 20e9;
+
+/** Steps from one preview to the next. */
+export function previewInterval(stepFlop: number, decodeFlop: number): number {
+  return decodeFlop <= CHEAP_FLOP ? 1 : Math.ceil(decodeFlop / (PREVIEW_SHARE * stepFlop));
 }
 
+/**
+ * What draws pictures may hold so many bytes if nothing else is said: the released transformer in float32 at 1024 pixels takes
+ * 7.4 GB, which fits beside a language model of 8 billion weights in 4 bits into 24 GB.
+ */
+export const DRAWING_BYTES = 8 * 2 ** 30;
 export const MAX_STEPS = 1000;
 const DEFAULT_STEPS = 50;
 
 export class Detokenizer {
   readonly #denoiser: Denoiser;
-  readonly #decoder: Session;
+  readonly #decoder: LatentDecoder;
   readonly #settings: DetokenizerSettings;
-  readonly #scale: number;
+  readonly #grid: LatentGrid;
 
-  private constructor(denoiser: Denoiser, decoder: Session, settings: DetokenizerSettings, scale: number) {
-    this.#denoiser = denoiser;
-    this.#decoder = decoder;
-    this.#settings = settings;
-    this.#scale = scale;
-  }
-
-  static async open(
-    { transformer, autoencoder }: DetokenizerParts,
-    settings: DetokenizerSettings,
-    options: SessionOptions = {},
-  ): Promise<Detokenizer> {
-    const { inChannels } = transformer.config;
+  /** Nothing is opened yet; `sessions` may be shared with other detokenizers. Throws when the two networks do not fit each other. */
+  constructor({ transformer, autoencoder }: DetokenizerParts, settings: DetokenizerSettings, sessions: SessionCache) {
+    const { inChannels, inputSize } = transformer.config;
     if (inChannels !== autoencoder.config.latentChannels) {
       throw new Error(
         `The transformer makes latents of ${inChannels} channels, the autoencoder reads ${autoencoder.config.latentChannels}`,
       );
     }
-    const denoiser = await Denoiser.open(transformer.config, transformer.weights, settings.latentGrid, options);
-    try {
-      const graph = decoderGraph(autoencoder.config, denoiser.latentGrid);
-      const decoder = await openSession(graph, autoencoder.weights, options);
-      return new Detokenizer(denoiser, decoder, settings, pixelsPerLatent(autoencoder.config));
-    } catch (error) {
-      await denoiser.dispose();
-      throw error;
-    }
+    this.#denoiser = new Denoiser(transformer.config, transformer.weights, sessions);
+    this.#decoder = new LatentDecoder(autoencoder.config, autoencoder.weights, sessions);
+    this.#settings = settings;
+    this.#grid = settings.latentGrid ?? [inputSize, inputSize];
   }
 
   /** Height and width of the pictures it makes, in pixels. */
   get pictureSize(): readonly [number, number] {
-    const [h, w] = this.#denoiser.latentGrid;
-    return [h * this.#scale, w * this.#scale];
+    const scale = pixelsPerLatent(this.#decoder.config);
+    return [this.#grid[0] * scale, this.#grid[1] * scale];
   }
 
-  /** Makes one picture. Equal requests, options and seeds give equal pictures. Throws the signal's reason when aborted. */
+  /**
+   * Makes one picture. Equal requests, options and seeds give equal pictures. Throws the signal's reason when aborted, after the
+   * step or the part of decoding that is going on.
+   */
   async detokenize(request: DetokenizeRequest, options: DetokenizeOptions = {}): Promise<Picture> {
-    const { seed = 0, steps = DEFAULT_STEPS, solver = "euler", guidance = 1, signal, onStep } = options;
+    const { seed = 0, steps = DEFAULT_STEPS, solver = "euler", guidance = 1, signal, onPreview } = options;
     if (!Number.isInteger(steps) || steps < 1 || steps > MAX_STEPS) {
       throw new Error(`Expected \`steps\` to be an integer from 1 to ${MAX_STEPS}, got ${steps}`);
     }
     if (!Number.isFinite(guidance)) throw new Error(`Expected \`guidance\` to be a number, got ${guidance}`);
-    const velocity = await this.#velocity(request, guidance, solver);
-    const noise = counterRandom(seed, "latents").fillNormal(new Float32Array(this.#denoiser.latentLength));
-    const watch = ({ step, steps, estimate }: SamplerStep) =>
-      onStep?.({ step, steps, preview: () => this.decode(estimate()) });
+    signal?.throwIfAborted();
+    const { velocity, stepFlop } = await this.#velocity(request, guidance, solver);
+    const interval = onPreview ? previewInterval(stepFlop(), this.#decoder.flop(this.#grid)) : steps;
+    const length = this.#denoiser.config.inChannels * this.#grid[0] * this.#grid[1];
+    const noise = counterRandom(seed, "latents").fillNormal(new Float32Array(length));
+    const onStep = async ({ step, estimate }: SamplerStep) => {
+      await options.onStep?.(step, steps);
+      if (!onPreview || step === steps || step % interval !== 0) return;
+      await onPreview(await this.#decoder.decode(estimate(), this.#grid, { signal, isExtra: true }));
+    };
     const latents = await solve(solver, velocity, noise, steps, this.#settings.flowShift ?? DEFAULT_SHIFT, {
       signal,
-      onStep: watch,
+      onStep,
     });
-    return this.decode(latents);
-  }
-
-  /** Latents [in, h, w], as the transformer makes them -> the picture, rounded as in the release's demo. */
-  async decode(latents: Float32Array): Promise<Picture> {
-    const [h, w] = this.#denoiser.latentGrid;
-    const { pixels } = await this.#decoder.run({ latents: f32(latents, [1, this.#denoiser.config.inChannels, h, w]) });
-    return pictureFromPlanes(pixels!);
-  }
-
-  async dispose(): Promise<void> {
-    await Promise.all([this.#denoiser.dispose(), this.#decoder.release()]);
+    return this.#decoder.decode(latents, this.#grid, { signal, onPart: options.onDecode });
   }
 
   /** The guided velocity for one picture: [uncond, cond] side by side, or cond alone when there is no guidance. */
-  async #velocity(request: DetokenizeRequest, guidance: number, solver: Solver): Promise<Velocity> {
+  async #velocity(
+    request: DetokenizeRequest,
+    guidance: number,
+    solver: Solver,
+  ): Promise<{ velocity: Velocity; stepFlop(): number }> {
     const C = this.#denoiser.config.captionChannels;
     const connected = request.isConnected ? request.condition : await this.#denoiser.connect(request.condition);
     const length = connected.length / C;
@@ -145,13 +147,19 @@ export class Detokenizer {
     y.set(connected);
     const mask = new Float32Array(L).fill(1, 0, length);
     const positions = this.#positions(request, length, L);
-    if (guidance === 1) return this.#denoiser.prepare({ y, mask, batch: 1 }, positions);
-    const nothing = this.#denoiser.nullCondition(L);
+    const prepare = async (y: Float32Array, mask: Float32Array, batch: number) => ({
+      velocity: await this.#denoiser.prepare({ y, mask, batch }, this.#grid, positions),
+      stepFlop: () => this.#denoiser.stepFlop(this.#grid, batch, L),
+    });
+    if (guidance === 1) return prepare(y, mask, 1);
+    const nothing = await this.#denoiser.nullCondition(L);
     // DPM-Solver's guidance in the reference gives the null half the condition's mask; Euler's its own.
     const nullMask = solver === "dpm" ? mask : nothing.mask;
-    const both = { y: pair(nothing.y, y), mask: pair(nullMask, mask), batch: 2 };
-    const velocity = await this.#denoiser.prepare(both, positions);
-    return async (x, timestep) => guide(await velocity(pair(x, x), timestep), guidance);
+    const both = await prepare(joinFloats([nothing.y, y]), joinFloats([nullMask, mask]), 2);
+    return {
+      ...both,
+      velocity: async (x, timestep) => guide(await both.velocity(joinFloats([x, x]), timestep), guidance),
+    };
   }
 
   #positions(
@@ -159,25 +167,17 @@ export class Detokenizer {
     conditionLength: number,
     maxConditionLength: number,
   ): CrossPositions | undefined {
-    const { config, latentGrid } = this.#denoiser;
+    const { config } = this.#denoiser;
     if (!config.useCrossAttnRope) return undefined;
     return computePositions({
       scheme: this.#settings.positions,
-      latentGrid: [latentGrid[0] / config.patchSize, latentGrid[1] / config.patchSize],
+      latentGrid: [this.#grid[0] / config.patchSize, this.#grid[1] / config.patchSize],
       codeGrid: request.codeGrid,
       conditionLength,
       maxConditionLength,
       imageSize: this.pictureSize[0],
     });
   }
-}
-
-/** Latents [1, Z, h, w] as the transformer makes them -> pixels [1, 3, height, width] in about [-1, 1]. */
-function decoderGraph(config: AutoencoderConfig, [h, w]: readonly [number, number]): Graph {
-  const graph = new Graph();
-  const latents = graph.input("latents", [1, config.latentChannels, h, w]);
-  graph.output("pixels", decode(graph.params, latents.div(config.scalingFactor), config));
-  return graph;
 }
 
 function solve(
@@ -191,11 +191,4 @@ function solve(
   if (solver === "dpm") return sampleDpm(velocity, noise, dpmTimes(steps, shift), options);
   const sigmas = solver === "euler" ? demoSigmas(steps, shift) : defaultSigmas(steps, shift);
   return sampleEuler(velocity, noise, sigmas, options);
-}
-
-function pair(a: Float32Array, b: Float32Array): Float32Array {
-  const out = new Float32Array(a.length + b.length);
-  out.set(a);
-  out.set(b, a.length);
-  return out;
 }

@@ -33,3 +33,19 @@ export function pictureFromPlanes({ data, shape }: HostTensor, n = 0): Picture {
   }
   return { width, height, data: new Uint8Array(pixels.buffer) };
 }
+
+/** Copies rows from .. to-1 of every plane of one tensor [1, C, h, w] to where row `at` of another begins. */
+export function copyRows(
+  source: HostTensor,
+  { from, to }: { readonly from: number; readonly to: number },
+  target: HostTensor,
+  at: number,
+): void {
+  const [, planes, height, width] = source.shape as [number, number, number, number];
+  const [values, into] = [source.data as Float32Array, target.data as Float32Array];
+  const targetHeight = target.shape[2]!;
+  for (let c = 0; c < planes; c++) {
+    const rows = values.subarray((c * height + from) * width, (c * height + to) * width);
+    into.set(rows, (c * targetHeight + at) * width);
+  }
+}

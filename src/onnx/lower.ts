@@ -2,7 +2,7 @@
 // (docs/decisions/0001-engine.md). Only what the asked outputs need is emitted.
 
 import { type Dim, formatShape, type Shape, staticShape } from "../tensor/dims.ts";
-import type { Graph, GraphNode } from "../tensor/graph.ts";
+import { type Graph, type GraphNode, neededNodes } from "../tensor/graph.ts";
 import type { DType, OpName } from "../tensor/ops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } from "./encode.ts";
@@ -25,8 +25,7 @@ export function lower(
   options: LowerOptions = {},
 ): OnnxModel {
   const emitter = new Emitter(parameter);
-  const isNeeded = reachable(outputs);
-  const needed = graph.nodes.filter((node) => isNeeded.has(node));
+  const needed = neededNodes(graph, outputs.values());
   const norms = options.residualNorms ? residualNorms(needed) : new Map<GraphNode, GraphNode>();
   const postponed = new Set(norms.values());
   for (const node of needed) {
@@ -39,17 +38,6 @@ export function lower(
     emitter.outputs.push({ name, dtype: tensor.dtype, shape: tensor.shape });
   }
   return emitter;
-}
-
-function reachable(outputs: ReadonlyMap<string, Tensor>): Set<GraphNode> {
-  const found = new Set<GraphNode>();
-  const open = [...outputs.values()].map((tensor) => tensor.node);
-  for (let node = open.pop(); node; node = open.pop()) {
-    if (found.has(node)) continue;
-    found.add(node);
-    open.push(...node.inputs.map((input) => input.node));
-  }
-  return found;
 }
 
 function emitNode<K extends OpName>(node: GraphNode<K>, emitter: Emitter): void {
@@ -66,7 +54,6 @@ function emitResidualNorm(norm: GraphNode<"rmsNorm">, sum: GraphNode, e: Emitter
 }
 
 class Emitter implements OnnxModel {
-  readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxInitializer[] = [];
   readonly inputs: OnnxValue[] = [];
   readonly outputs: OnnxValue[] = [];
@@ -74,10 +61,21 @@ class Emitter implements OnnxModel {
   readonly #names = new Map<Tensor, string>();
   readonly #weights = new Map<Tensor, Weight>();
   readonly #shared = new Map<string, string>();
+  readonly #widenings: OnnxNode[] = [];
+  readonly #nodes: OnnxNode[] = [];
   #count = 0;
 
   constructor(parameter: (path: string) => ParameterSource) {
     this.parameter = parameter;
+  }
+
+  /**
+   * Weights are widened before all else in this list, which makes ONNX Runtime do it just before their use: it walks from the
+   * results back, and of what an operation reads it computes what stands last in the list first. Where widening is part of each
+   * run, no more than one or two weights are then in memory as float32.
+   */
+  get nodes(): readonly OnnxNode[] {
+    return [...this.#widenings, ...this.#nodes];
   }
 
   fresh(): string {
@@ -124,8 +122,11 @@ class Emitter implements OnnxModel {
       emitQuantizedGather(weight, all, name, this);
       return name;
     }
-    const name = this.hold(weight);
-    return weight.dtype === "f32" ? name : this.step("Cast", [name], { to: int(1) });
+    const stored = this.hold(weight);
+    if (weight.dtype === "f32") return stored;
+    const name = this.fresh();
+    this.#widenings.push({ op: "Cast", domain: "", inputs: [stored], outputs: [name], attributes: { to: int(1) } });
+    return name;
   }
 
   rename(tensor: Tensor, name: string): void {
@@ -139,7 +140,7 @@ class Emitter implements OnnxModel {
     attributes: OnnxNode["attributes"] = {},
     domain = "",
   ): void {
-    this.nodes.push({ op, domain, inputs, outputs, attributes });
+    this.#nodes.push({ op, domain, inputs, outputs, attributes });
   }
 
   /** A node whose single result is not a tensor of the graph. */

@@ -12,6 +12,7 @@ import { type CrossPositions, computePositions, crossRotaryTables, sinCosPositio
 import { guide, type SamplerStep, sampleDpm, sampleEuler, type Velocity } from "../detokenizer/samplers.ts";
 import { f32, type HostTensor, hostTensor, joinFloats } from "../runtime/host-tensor.ts";
 import { openSession } from "../runtime/session.ts";
+import { SessionCache } from "../runtime/session-cache.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GoldenFolder, ParityCase } from "./case.ts";
@@ -213,19 +214,20 @@ async function addSampling({ folder, config, run, cond, mask, positions, results
   const noise = input(folder, "init_noise");
   const batch = noise.shape[0]!;
   const L = cond.shape[1]!;
-  const denoiser = await Denoiser.open(config, folder.weights, [noise.shape[2]!, noise.shape[3]!]);
+  const sessions = new SessionCache(Number.POSITIVE_INFINITY);
+  const denoiser = new Denoiser(config, folder.weights, sessions);
   try {
     const width = cond.shape[2]!;
     const hidden = numbers(cond).slice(0, batch * L * width);
     const isConnected = !config.useConnector || width !== config.connectorChannels;
     const y = isConnected ? hidden : await denoiser.connect(hidden);
     const own = numbers(mask).slice(0, batch * L);
-    const rows = denoiser.nullCondition(L);
+    const rows = await denoiser.nullCondition(L);
     const nulls = repeat(rows.y, batch);
     const both = joinFloats([nulls, y]);
     const guided = async (nullMask: Float32Array): Promise<Velocity> => {
       const conditions = { y: both, mask: joinFloats([nullMask, own]), batch: 2 * batch };
-      const velocity = await denoiser.prepare(conditions, positions);
+      const velocity = await denoiser.prepare(conditions, [noise.shape[2]!, noise.shape[3]!], positions);
       return async (x, timestep) => guide(await velocity(joinFloats([x, x]), timestep), run.cfg_scale);
     };
     const record = () => {
@@ -268,7 +270,7 @@ async function addSampling({ folder, config, run, cond, mask, positions, results
     results.set("dpm.trajectory", stack(seen.path));
     results.set("dpm.result", f32(result, noise.shape));
   } finally {
-    await denoiser.dispose();
+    await sessions.close();
   }
 }
 

@@ -35,7 +35,7 @@ export async function convertTensor(
   { name, shape, form, rows }: TensorPlan,
   source: Checkpoint,
   target: ShardedWriter,
-  options: { readonly signal?: AbortSignal | undefined; readonly onElements?: (count: number) => void } = {},
+  options: { readonly signal?: AbortSignal | undefined; readonly onWritten?: (bytes: number) => void } = {},
 ): Promise<SquareSums> {
   const [first, end] = rows ?? [0, shape[0] ?? 1];
   const width = countElements(shape.slice(1));
@@ -51,12 +51,12 @@ export async function convertTensor(
     for (const [suffix, bytes] of pieces) {
       // Rows have equal lengths in every form, so the bytes before row `start` follow from those of this run.
       await target.write(suffix(name), (bytes.byteLength / (stop - start)) * start, bytes);
+      options.onWritten?.(bytes.byteLength);
     }
     for (let i = 0; i < elements.length; i++) {
       energy += elements[i]! ** 2;
       error += (elements[i]! - stored[i]!) ** 2;
     }
-    options.onElements?.(elements.length);
   }
   if (!Number.isFinite(energy)) throw new CheckpointError(`${name} holds NaN or infinity; is the file whole?`);
   return { energy, error };

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
 import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
+import type { FetchOptions } from "../hub/fetch-files.ts";
 import { checkModel } from "../model-check.ts";
 import { openModelFolder, type PartFolders } from "../model-folder.ts";
 import { createFolder } from "../runtime/atomic-folder.ts";
@@ -13,10 +14,18 @@ import { isQuantized } from "../runtime/weight-source.ts";
 import { convertTensor, type SquareSums, storedTensors } from "./convert-tensor.ts";
 import { type PartPlan, type Precision, planPrecision, type StoredForm, type TensorPlan } from "./precision.ts";
 
+export interface ConvertProgress {
+  readonly tensor: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
 export interface ConvertOptions extends Precision, PartFolders {
   readonly signal?: AbortSignal;
-  /** Called as elements are converted. */
-  readonly onProgress?: (progress: { readonly tensor: string; readonly done: number; readonly total: number }) => void;
+  /** Called as weights are written. */
+  readonly onProgress?: (progress: ConvertProgress) => void;
+  /** Called while a model of the Hub that is not in the cache is fetched. */
+  readonly onFetch?: FetchOptions["onProgress"];
   /** Size of one file; 5 GiB if absent. */
   readonly maxShardBytes?: number;
 }
@@ -33,7 +42,7 @@ export interface ConvertReport {
   readonly source: string;
   readonly target: string;
   readonly tensors: readonly ConvertedTensor[];
-  /** Names of tensors that nobody reads. */
+  /** Tensors that are not read when a model runs, and so are left out. */
   readonly dropped: readonly string[];
   /** Bytes of weights. */
   readonly sourceBytes: number;
@@ -41,14 +50,13 @@ export interface ConvertReport {
 }
 
 /**
- * Converts the model `source` (a folder or a built-in name) into the new folder `target`, which then holds also the parts that
- * lie elsewhere. Throws when `target` exists, when
- * the model is quantised already and shall be so again, or when the disk has too little room. Whatever goes wrong leaves no
- * `target`.
+ * Converts the model `source` (a folder, a built-in name or one of the Hub) into the new folder `target`, which then holds also
+ * the parts that lie elsewhere. Throws when `target` exists, when the model is quantised already and shall be so again, or
+ * when the disk has too little room. Whatever goes wrong leaves no `target`.
  */
 export async function convertModel(source: string, target: string, options: ConvertOptions): Promise<ConvertReport> {
-  const { detokenizer, autoencoder, signal } = options;
-  const model = await openModelFolder(source, { detokenizer, autoencoder, signal });
+  const { detokenizer, autoencoder, signal, onFetch } = options;
+  const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch });
   try {
     checkModel(model);
     const parts = planPrecision(model, options);
@@ -77,10 +85,10 @@ async function writeParts(
   target: string,
   { signal, onProgress, maxShardBytes, weights, block }: ConvertOptions,
 ): Promise<ConvertedTensor[]> {
-  const total = sum(parts.flatMap(({ tensors }) => tensors.map(elementsRead)));
+  const totalBytes = sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
   const metadata = { format: "pt", weights, ...(weights !== "bf16" && { block: `${block}` }) };
   const converted: ConvertedTensor[] = [];
-  let done = 0;
+  let doneBytes = 0;
   for (const { folder, checkpoint, tensors } of parts) {
     await mkdir(join(target, folder), { recursive: true });
     const shapes = new Map(tensors.flatMap(storedTensors));
@@ -92,11 +100,11 @@ async function writeParts(
     try {
       for (const plan of tensors) {
         const name = join(folder, plan.name);
-        const onElements = (count: number) => {
-          done += count;
-          onProgress?.({ tensor: name, done, total });
+        const onWritten = (bytes: number) => {
+          doneBytes += bytes;
+          onProgress?.({ tensor: name, doneBytes, totalBytes });
         };
-        const sums = await convertTensor(plan, checkpoint, writer, { signal, onElements });
+        const sums = await convertTensor(plan, checkpoint, writer, { signal, onWritten });
         converted.push({ name, shape: plan.shape, form: plan.form, bytes: writtenBytes(plan), ...sums });
       }
       await writer.finish();
@@ -171,16 +179,10 @@ async function fileStem(folder: string): Promise<string> {
   return stems.size === 1 ? [...stems][0]! : "model";
 }
 
-function elementsRead({ shape, rows }: TensorPlan): number {
-  const [start, end] = rows ?? [0, shape[0] ?? 1];
-  return (end - start) * shape.slice(1).reduce((a, b) => a * b, 1);
-}
-
 /** Bytes on disk: rows that are never written take none. */
 function writtenBytes(plan: TensorPlan): number {
   const all = sum(storedTensors(plan).map(([, tensor]) => tensorBytes(tensor)));
-  const share = elementsRead(plan) / elementsRead({ ...plan, rows: [0, plan.shape[0] ?? 1] });
-  return all * share;
+  return plan.rows ? (all * (plan.rows[1] - plan.rows[0])) / plan.shape[0]! : all;
 }
 
 function sourceBytes({ checkpoint }: PartPlan): number {

@@ -36,7 +36,7 @@ export interface PartPlan {
   readonly folder: string;
   readonly checkpoint: Checkpoint;
   readonly tensors: readonly TensorPlan[];
-  /** Tensors that nobody reads and that are left out. */
+  /** Tensors that are not read when a model runs, and so are left out. */
   readonly dropped: readonly string[];
 }
 
@@ -57,7 +57,7 @@ export function planPrecision(model: ModelFolder, precision: Precision): PartPla
     { folder: "", checkpoint: weights, quantizable: quantizableWeights(autoregressiveGraphs(ar, weights)) },
     ...(hidden ? [transformer(hidden, "dit")] : []),
     ...(codes && codes !== hidden ? [transformer(codes, "aedit")] : []),
-    // The autoencoder is convolutions for the most part, and its few matrices stay as precise as those.
+    // The autoencoder is convolutions for the most part; its matrices multiply from the left, which no quantised kernel does.
     ...(autoencoder
       ? [
           {
@@ -108,8 +108,10 @@ const bearsFourBits = /^model\.model\.layers\./;
 /** The codebooks' projections: entries that move change which of them is nearest, 2 % of all codes at 8 bits. */
 const staysPrecise = /^visual_tokenizer\.quantizer\./;
 
-function matrixForm(name: string, shape: readonly number[], { weights, block }: Precision): StoredForm {
-  if (weights === "bf16" || staysPrecise.test(name) || shape[1]! % block !== 0) return "bf16";
+function matrixForm(name: string, shape: readonly number[], { weights, block: wanted }: Precision): StoredForm {
+  // Whole blocks: a row that the wanted ones do not fill takes the small ones.
+  const block = ([wanted, 32] as const).find((size) => shape[1]! % size === 0);
+  if (weights === "bf16" || staysPrecise.test(name) || !block) return "bf16";
   return { bits: weights === "int4" && bearsFourBits.test(name) ? 4 : 8, block };
 }
 

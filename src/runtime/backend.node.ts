@@ -54,13 +54,15 @@ export async function loadBackend(device: Device): Promise<Backend> {
 function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): Backend {
   return {
     readsFiles,
-    async create(model, { folder, threads, profile }) {
+    async create(model, { folder, threads, profile, foldsConstants, memoryPattern }) {
       const session = await ort.InferenceSession.create(model, {
         executionProviders,
         logSeverityLevel: LOG_ERRORS,
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+        enableMemPattern: memoryPattern,
         extra: {
+          ...(foldsConstants ? {} : { optimization: { disable_specified_optimizers: "ConstantFolding" } }),
           session: {
             // Sessions take turns: a pool that goes on spinning after its run would take a core from the next one.
             force_spinning_stop: "1",

@@ -15,12 +15,18 @@ export interface OrtSession {
   endProfiling(): void;
 }
 
+export interface OrtSessionOptions {
+  readonly folder?: string | undefined;
+  readonly threads?: number | undefined;
+  readonly profile?: string | undefined;
+  /** What hangs on weights alone is computed once, when the session is created. */
+  readonly foldsConstants: boolean;
+  readonly memoryPattern: boolean;
+}
+
 export interface Backend {
   /** Whether weights may be given as places in files. */
   readonly readsFiles: boolean;
-  create(
-    model: Uint8Array,
-    options: { folder?: string | undefined; threads?: number | undefined; profile?: string | undefined },
-  ): Promise<OrtSession>;
+  create(model: Uint8Array, options: OrtSessionOptions): Promise<OrtSession>;
   tensor(type: string, data: TypedArray, shape: readonly number[]): OrtTensor;
 }

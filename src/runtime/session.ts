@@ -23,6 +23,13 @@ export interface SessionOptions {
   readonly outputs?: readonly string[];
   /** Norms after a residual add it themselves; true if absent. Not in training. */
   readonly residualNorms?: boolean;
+  /**
+   * When weights stored in bf16 or f16 become float32. `load` (if absent): once, when the session is opened, and it holds them all
+   * in float32. `run`: each one at each run, just before its use; memory holds one or two in float32, the file the rest.
+   */
+  readonly widening?: "load" | "run";
+  /** Lays out the memory of a run in one piece from the second run on; true if absent. Without it a session holds about half. */
+  readonly memoryPattern?: boolean;
 }
 
 export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
@@ -63,7 +70,9 @@ async function open(
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
   const model = lower(outputs, graph, parameters(folder), { residualNorms: options.residualNorms ?? true });
   const bytes = encodeModel(model);
-  const session = await backend.create(bytes, { folder, threads: options.threads, profile: options.profile });
+  const { threads, profile, widening = "load", memoryPattern = true } = options;
+  const foldsConstants = widening === "load";
+  const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, memoryPattern });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
     async run(feeds, fetch) {

@@ -1,7 +1,7 @@
 // Where the weights of a session come from. A weight is one tensor, or a matrix at lower precision, which is stored as two:
 // the numbers of each block, and the blocks' scales. Who finds both under their names sees one matrix.
 
-import type { HostDType } from "./host-tensor.ts";
+import { elementBytes, type HostDType } from "./host-tensor.ts";
 
 /** Where the bytes of one tensor are. */
 export type TensorLocation = { readonly dtype: HostDType; readonly shape: readonly number[] } & (
@@ -37,6 +37,13 @@ export function isQuantized<Location extends TensorLocation>(
 ): weight is QuantizedMatrix<Location> {
   return "scales" in weight;
 }
+
+/** Bytes of one element as it is stored, its share of the scales included. */
+export function bytesPerElement(weight: WeightLocation): number {
+  return isQuantized(weight) ? weight.bits / 8 + SCALE_BYTES / weight.block : elementBytes(weight.dtype);
+}
+
+const SCALE_BYTES = 4;
 
 /** The name under which the scales of a quantised matrix are stored. */
 export function scalesName(name: string): string {

@@ -93,3 +93,25 @@ export class Graph {
     return node.outputs[0] as Tensor;
   }
 }
+
+/** Nodes that these tensors, or all outputs of a graph, hang on, in the order in which they were made. */
+export function neededNodes(graph: Graph, tensors: Iterable<Tensor> = graph.outputs.values()): GraphNode[] {
+  const found = new Set<GraphNode>();
+  const open = Array.from(tensors, ({ node }) => node);
+  for (let node = open.pop(); node; node = open.pop()) {
+    if (found.has(node)) continue;
+    found.add(node);
+    open.push(...node.inputs.map((input) => input.node));
+  }
+  return graph.nodes.filter((node) => found.has(node));
+}
+
+/** Needed nodes that are computed at each run; what hangs on weights and constants alone is computed when a session is opened. */
+export function runningNodes(graph: Graph): GraphNode[] {
+  const fixed = new Set<Tensor>();
+  return neededNodes(graph).filter(({ op, inputs, outputs }) => {
+    if (op === "input" || inputs.some((input) => !fixed.has(input))) return true;
+    for (const output of outputs) fixed.add(output);
+    return false;
+  });
+}

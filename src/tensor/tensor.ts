@@ -135,8 +135,12 @@ export class Tensor {
     if (this.dim(-1) !== width) {
       this.fail(`linear: inner sizes differ, ${formatShape(this.shape)} x weight ${formatShape(weight.shape)}`, weight);
     }
-    const flat = this.rank === 2 ? this : this.reshape([-1, width]);
     if (bias) this.needVector("linear", bias, out);
+    if (this.shape.slice(0, -1).filter((dim) => typeof dim === "string").length > 1) {
+      const product = this.matmul(weight, { transB: true }); // several dynamic sizes do not become one
+      return bias ? product.add(bias) : product;
+    }
+    const flat = this.rank === 2 ? this : this.reshape([-1, width]);
     const y = bias
       ? this.graph.node("linear", {}, [flat, weight, bias], [[[flat.dim(0), out], "f32"]])
       : flat.matmul(weight, { transB: true });

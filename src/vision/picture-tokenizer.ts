@@ -65,18 +65,14 @@ export class PictureTokenizer {
     limits: PixelLimits,
     options: SessionOptions = {},
   ): Promise<PictureTokenizer> {
-    const { num_channels: C, patch_size: p } = config.vision_config;
-    const encoding = new Graph();
-    const pixels = encoding.input("pixels", [mulDims("M", 4), C * p * p]);
-    const { quantized } = imageTokenizer(
-      encoding.params.at("visual_tokenizer"),
-      pixels,
-      inputLayout(encoding, config.vision_config),
-      config,
-    );
-    encoding.output("codes", quantized.codes);
     const openEmbedding = () => openSession(embeddingGraph(config), weights, options);
-    return new PictureTokenizer(config, patches, limits, await openSession(encoding, weights, options), openEmbedding);
+    return new PictureTokenizer(
+      config,
+      patches,
+      limits,
+      await openSession(encodingGraph(config), weights, options),
+      openEmbedding,
+    );
   }
 
   /**
@@ -134,6 +130,16 @@ export class PictureTokenizer {
     const embed = await this.#embed?.catch(() => undefined);
     await Promise.all([this.#encode.release(), embed?.release()]);
   }
+}
+
+/** Patches of one picture, pixels [4*M, C*p*p] -> codes i32 [M, N]. */
+export function encodingGraph(config: TokenizerConfig): Graph {
+  const { num_channels: C, patch_size: p } = config.vision_config;
+  const graph = new Graph();
+  const pixels = graph.input("pixels", [mulDims("M", 4), C * p * p]);
+  const layout = inputLayout(graph, config.vision_config);
+  graph.output("codes", imageTokenizer(graph.params.at("visual_tokenizer"), pixels, layout, config).quantized.codes);
+  return graph;
 }
 
 /** codes i32 [M, N] -> embeddings [M, output_dim] */

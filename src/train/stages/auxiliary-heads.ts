@@ -17,44 +17,56 @@ export function drawPixels(graph: Graph, embeddings: Tensor, out: number): Tenso
   return linear(p.at("fc2"), hidden, out);
 }
 
-/** embeddings [B*M, D] of B pictures -> [], the mean cross entropies of the concepts and of the shapes, added. Fed by classificationFeeds. */
-export function classificationLoss(graph: Graph, embeddings: Tensor, pictures: number, concepts: number): Tensor {
+/** What the classifying heads say: the concept of an emoji; the shape of all objects of a scene. */
+export const classKinds = ["concept", "shape"] as const;
+export type ClassKind = (typeof classKinds)[number];
+
+/** The output that holds a head's likeliest classes i32 [B]. */
+export const classOutput = (kind: ClassKind) => `${kind}Predicted`;
+
+/** embeddings [B*M, D] of B pictures -> the mean cross entropy of each head, []. Fed by classificationFeeds. */
+export function classificationLosses(
+  graph: Graph,
+  embeddings: Tensor,
+  pictures: number,
+  concepts: number,
+): Readonly<Record<ClassKind, Tensor>> {
   const mean = embeddings.reshape([pictures, -1, embeddings.size(-1)]).mean([1]); // [B, D]
-  const loss = (kind: string, classes: number) => {
+  const sizes: Readonly<Record<ClassKind, number>> = { concept: concepts, shape: shapes.length };
+  const lossOf = (kind: ClassKind) => {
     const p = graph.params.at(`${kind}_head`);
-    const scores = linear(p.at("fc"), layerNorm(p.at("norm"), mean, 1e-5), classes);
-    const losses = crossEntropy(scores, graph.input(`${kind}Labels`, [pictures], "i32"));
-    return losses.mul(graph.input(`${kind}Weights`, [pictures])).sum([0]);
+    const scores = linear(p.at("fc"), layerNorm(p.at("norm"), mean, 1e-5), sizes[kind]);
+    graph.output(classOutput(kind), scores.argmax());
+    const each = crossEntropy(scores, graph.input(`${kind}Labels`, [pictures], "i32"));
+    return each.mul(graph.input(`${kind}Weights`, [pictures])).sum([0]);
   };
-  return loss("concept", concepts).add(loss("shape", shapes.length));
+  return { concept: lossOf("concept"), shape: lossOf("shape") };
 }
 
 /** The classes of a batch's pictures. `concepts` are the code points that are trained on, in the order of the classes. */
 export function classificationFeeds(items: readonly Sample[], concepts: readonly string[]): Record<string, HostTensor> {
-  return {
-    ...labelled(
-      "concept",
-      items.map(({ concept }) => (concept ? concepts.indexOf(concept.hexcode) : -1)),
-    ),
-    ...labelled(
-      "shape",
-      items.map(({ scene }) => (scene?.kind === "group" ? shapes.indexOf(scene.objects[0]!.shape) : -1)),
-    ),
-  };
+  const feeds: Record<string, HostTensor> = {};
+  for (const kind of classKinds) {
+    const { labels, weights } = classLabels(kind, items, concepts);
+    feeds[`${kind}Labels`] = i32(labels, [items.length]);
+    feeds[`${kind}Weights`] = f32(weights, [items.length]);
+  }
+  return feeds;
 }
 
-/** Labels, and weights that make the mean over those pictures that have one (-1: none). */
-function labelled(kind: string, labels: readonly number[]): Record<string, HostTensor> {
-  const count = labels.filter((label) => label >= 0).length;
-  const shape = [labels.length];
+/** Labels, and weights that make the mean over the pictures that have one: pairs in scenes and other kinds of pictures have none. */
+export function classLabels(
+  kind: ClassKind,
+  items: readonly Sample[],
+  concepts: readonly string[],
+): { readonly labels: Int32Array; readonly weights: Float32Array } {
+  const found = items.map(({ concept, scene }) => {
+    if (kind === "concept") return concept ? concepts.indexOf(concept.hexcode) : -1;
+    return scene?.kind === "group" ? shapes.indexOf(scene.objects[0]!.shape) : -1;
+  });
+  const count = found.filter((label) => label >= 0).length;
   return {
-    [`${kind}Labels`]: i32(
-      labels.map((label) => Math.max(label, 0)),
-      shape,
-    ),
-    [`${kind}Weights`]: f32(
-      labels.map((label) => (label >= 0 ? 1 / count : 0)),
-      shape,
-    ),
+    labels: Int32Array.from(found, (label) => Math.max(label, 0)),
+    weights: Float32Array.from(found, (label) => (label >= 0 ? 1 / count : 0)),
   };
 }

@@ -4,6 +4,7 @@ import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { type DitConfig, parseAutoencoderConfig } from "../../detokenizer/config.ts";
 import { Detokenizer } from "../../detokenizer/detokenizer.ts";
 import type { WeightSource } from "../../runtime/session.ts";
+import { SessionCache } from "../../runtime/session-cache.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { pixelError } from "../metrics.ts";
 import type { DiffusionModel, PoolItem } from "./diffusion-pool.ts";
@@ -25,12 +26,14 @@ export async function showDrawings(
   path: string,
 ): Promise<Record<string, number>> {
   const decoder = await openCheckpoint(autoencoder.weights);
-  const detokenizer = await Detokenizer.open(
+  const sessions = new SessionCache(Number.POSITIVE_INFINITY);
+  const detokenizer = new Detokenizer(
     {
       transformer: { config, weights: transformer },
       autoencoder: { config: parseAutoencoderConfig(autoencoder.config), weights: decoder },
     },
     { positions: "raster", latentGrid: grid },
+    sessions,
   );
   const draw = (kind: keyof typeof SHOWN_STEPS) =>
     mapInOrder(items, (item, seed) =>
@@ -40,7 +43,7 @@ export async function showDrawings(
       ),
     );
   const drawn = { codes: await draw("codes"), hidden: await draw("hidden") };
-  await detokenizer.dispose();
+  await sessions.close();
   await decoder.close();
   const originals = items.map(({ picture }) => picture);
   await writeContactSheet(

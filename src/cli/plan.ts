@@ -1,0 +1,68 @@
+// kelix plan [MODEL]: what a model will need of this machine and how long it will take, before anything is loaded or fetched.
+
+import type { Command } from "commander";
+import { examineMachine, type ModelPlan, planModel, type TaskPlan } from "../index.ts";
+import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
+import { printTable } from "./table.ts";
+import { formatBytes, formatSeconds } from "./transfer.ts";
+
+export function addPlan(program: Command): void {
+  program
+    .command("plan")
+    .description("tell what a model needs of this machine: disk, memory, and seconds for an answer and for a picture")
+    .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
+    .addHelpText(
+      "after",
+      "\nOf a repository that is not in the cache only the configs are fetched.\n" +
+        "\nExample:\n  kelix plan OpenOneRec/Kelix-SFT --vae Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers",
+    )
+    .action(async (model: string | undefined, _: object, command: Command) => {
+      const globals = command.optsWithGlobals<GlobalOptions & { model: string }>();
+      showProgress("measuring the machine");
+      const machine = await examineMachine(globals.threads ? { threads: globals.threads } : {});
+      showProgress("");
+      const plan = await planModel(model ?? globals.model, machine, {
+        ...partFolders(globals),
+        signal: interrupted.signal,
+        onProgress: showTransfer(),
+      });
+      if (globals.json) printJson(plan);
+      else printTable(describe(plan));
+    });
+}
+
+function describe({ path, machine, disk, answer, picture, smaller }: ModelPlan): [string, string][] {
+  const { cores, memory, speeds } = machine;
+  const perSecond = (bytes: number) => `${formatBytes(bytes)}/s`;
+  return [
+    ["model", path],
+    [
+      "machine",
+      `${cores} cores, ${(speeds.flopPerS / 1e9).toFixed(0)} GFLOP/s; reads ${perSecond(speeds.readBytesPerS)}, ` +
+        `4-bit weights ${perSecond(speeds.quantizedBytesPerS)}`,
+    ],
+    [
+      "disk",
+      `${formatBytes(disk.modelBytes)} of weights, ${formatBytes(disk.missingBytes)} of them not here; ` +
+        `${formatBytes(disk.freeBytes)} free`,
+    ],
+    ["memory available", `${formatBytes(memory.availableBytes)} of ${formatBytes(memory.totalBytes)}`],
+    ...describeTask("an answer about a picture", answer),
+    ...(picture
+      ? describeTask("a picture", picture)
+      : ([["a picture", "the model cannot draw"]] as [string, string][])),
+    ...smaller.map(({ weights, answerBytes, pictureBytes }): [string, string] => [
+      `with ${weights} weights`,
+      `${formatBytes(answerBytes)} of memory${pictureBytes === undefined ? "" : `, ${formatBytes(pictureBytes)} to draw`}: ` +
+        `kelix convert ${path} NEW_FOLDER --weights ${weights}`,
+    ]),
+  ];
+}
+
+function describeTask(name: string, { memory, fits, seconds, parts }: TaskPlan): [string, string][] {
+  const need = `about ${formatBytes(memory.bytes)} of memory${fits ? "" : ", MORE THAN IS AVAILABLE"}`;
+  return [
+    [name, `${need}; about ${formatSeconds(seconds)}`],
+    ...parts.map(({ what, seconds }): [string, string] => [`  ${what}`, `${seconds.toPrecision(2)} s`]),
+  ];
+}

@@ -1,0 +1,8 @@
+// Facts in two columns on stdout.
+
+const FIRST_COLUMN = 34;
+
+/** Prints a line for each fact: what it is, then what is known of it. */
+export function printTable(rows: readonly (readonly [name: string, value: string])[]): void {
+  for (const [name, value] of rows) process.stdout.write(`${name.padEnd(FIRST_COLUMN)}${value}\n`);
+}

@@ -1,0 +1,42 @@
+// A model described without loading it: its parts, what is missing of them, and the memory that it will need.
+
+import { canDraw } from "../detokenizer-choice.ts";
+import type { FetchOptions } from "../hub/fetch-files.ts";
+import type { PartFolders } from "../model-folder.ts";
+import { describeModel, type ModelInfo } from "../model-info.ts";
+import { memoryNeed } from "./memory.ts";
+import { openUnloaded } from "./open-unloaded.ts";
+import { withMissingWeights } from "./stated-weights.ts";
+import { answerTask, pictureTask } from "./workload.ts";
+
+export interface InspectedModel extends ModelInfo {
+  /** What is missing or does not fit, in sentences. Empty for a model that can be loaded. */
+  readonly faults: readonly string[];
+  /** Bytes of weights that are not here, as far as is known. */
+  readonly missingBytes: number;
+  readonly memory: {
+    /** Of a process that answers a question about a picture. */
+    readonly answerBytes: number;
+    /** Of a process that draws a picture; absent where the model cannot. */
+    readonly pictureBytes?: number;
+  };
+}
+
+/** Describes a model by its name. Throws where not even its configs can be had. */
+export async function inspectModel(name: string, folders: PartFolders & FetchOptions = {}): Promise<InspectedModel> {
+  const { model, missingBytes, faults } = await openUnloaded(name, folders);
+  try {
+    const whole = withMissingWeights(model, missingBytes);
+    return {
+      ...describeModel(whole),
+      faults,
+      missingBytes: [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0),
+      memory: {
+        answerBytes: memoryNeed(answerTask(whole)).bytes,
+        ...(canDraw(whole, "hidden") && { pictureBytes: memoryNeed(pictureTask(whole)).bytes }),
+      },
+    };
+  } finally {
+    await model.close();
+  }
+}

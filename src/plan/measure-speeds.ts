@@ -1,0 +1,64 @@
+// What this machine does in a second, measured in about one: a large product of float32, and one row times a matrix that no
+// cache holds, in float32 and at 4 bits. These three bound everything that a model does.
+
+import { f32, hostTensor } from "../runtime/host-tensor.ts";
+import { memoryWeights } from "../runtime/memory-weights.ts";
+import { openSession, type Session, type SessionOptions } from "../runtime/session.ts";
+import { scalesName, type WeightSource } from "../runtime/weight-source.ts";
+import { Graph } from "../tensor/graph.ts";
+import { probeProducts } from "./probe.ts";
+import type { Speeds } from "./seconds.ts";
+
+/** Rows and columns of the matrix: 134 MB in float32, and the 4-bit one is repeated to as much. */
+const [OUT, IN] = [8192, 4096] as const;
+const BLOCK = 32;
+/** 4-bit matrices: together beyond the caches of a server's processor. */
+const QUANTIZED = 4;
+const RUNS = 8;
+
+/** Measures with the session's own number of threads. The best of a few runs counts: others were disturbed. */
+export async function measureSpeeds(options: Pick<SessionOptions, "threads"> = {}): Promise<Speeds> {
+  const gflopPerS = await probeProducts(options);
+  const matrix = f32(new Float32Array(OUT * IN).fill(0.5), [OUT, IN]);
+  const float = memoryWeights(new Map([["w", matrix]]));
+  const quantized = memoryWeights(
+    new Map(
+      Array.from(
+        { length: QUANTIZED },
+        (_, i) =>
+          [
+            [`w${i}`, hostTensor("u8", new Uint8Array((OUT * IN) / 2).fill(17 * i + 1), [OUT, IN / BLOCK, BLOCK / 2])],
+            [scalesName(`w${i}`), f32(new Float32Array((OUT * IN) / BLOCK).fill(0.5), [OUT, IN / BLOCK])],
+          ] as const,
+      ).flat(),
+    ),
+  );
+  const quantizedBytes = QUANTIZED * OUT * IN * (0.5 + 4 / BLOCK);
+  return {
+    flopPerS: gflopPerS * 1e9,
+    readBytesPerS: (OUT * IN * 4) / (await bestSeconds(["w"], float, options)),
+    quantizedBytesPerS:
+      quantizedBytes /
+      (await bestSeconds(
+        Array.from({ length: QUANTIZED }, (_, i) => `w${i}`),
+        quantized,
+        options,
+      )),
+  };
+}
+
+/** One row times each of the matrices. */
+async function bestSeconds(names: readonly string[], weights: WeightSource, options: SessionOptions): Promise<number> {
+  const graph = new Graph();
+  const x = graph.input("x", [1, IN]);
+  for (const name of names) graph.output(`y.${name}`, x.linear(graph.params.get(name, [OUT, IN])));
+  const session: Session = await openSession(graph, weights, options);
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < RUNS; i++) {
+    const start = performance.now();
+    await session.run({ x: f32(new Float32Array(IN).fill(1), [1, IN]) });
+    best = Math.min(best, (performance.now() - start) / 1000);
+  }
+  await session.release();
+  return best;
+}

@@ -1,0 +1,110 @@
+// Refuses kindly what cannot fit into memory, before it is loaded: a machine that begins to swap, or a system that kills the
+// process, says nothing.
+
+import type { ModelFolder } from "../model-folder.ts";
+import type { Source } from "../model-parts.ts";
+import type { SessionCache } from "../runtime/session-cache.ts";
+import { type MemoryState, readMemory } from "./machine.ts";
+import { BASE_BYTES, memoryNeed } from "./memory.ts";
+import { convertedModel, weightBytes } from "./stated-weights.ts";
+import { answerTask, drawingTask, type Task } from "./workload.ts";
+
+/** There is not enough memory; the message says what is needed, what there is, and what would fit. */
+export class MemoryError extends Error {
+  override readonly name = "MemoryError";
+  readonly neededBytes: number;
+  readonly availableBytes: number;
+
+  constructor(message: string, neededBytes: number, availableBytes: number) {
+    super(message);
+    this.neededBytes = neededBytes;
+    this.availableBytes = availableBytes;
+  }
+}
+
+/** Weights become at most this much larger when they are loaded, from 4 bits to float32 with a copy while it is laid out. */
+const MOST_GROWTH = 12;
+/** More than a run of what draws holds beside its weights: see DECODE_BYTES. */
+const MOST_RESULT_BYTES = 3e9;
+
+/** Throws a MemoryError unless the model's tokenizer and language model fit: what every use but drawing from codes needs. */
+export async function checkAnswerFits(model: ModelFolder, memory?: MemoryState): Promise<void> {
+  const { availableBytes } = memory ?? (await readMemory());
+  if (weightBytes(model.weights) * MOST_GROWTH < availableBytes) return; // no need to trace a small model
+  refuseUnlessFits(model, "answer a question", answerTask, availableBytes);
+}
+
+/**
+ * When 16-bit weights are to be widened: as they are loaded, where that fits; at each run, which takes far less memory and far
+ * longer, where it does not and `ignoreMemory` is set. Throws a MemoryError where it is not.
+ */
+export async function chooseWidening(
+  model: ModelFolder,
+  ignoreMemory: boolean,
+  memory?: MemoryState,
+): Promise<"load" | "run"> {
+  try {
+    await checkAnswerFits(model, memory);
+    return "load";
+  } catch (error) {
+    if (!ignoreMemory || !(error instanceof MemoryError)) throw error;
+    return "run";
+  }
+}
+
+/** Throws a MemoryError unless what draws fits beside what is loaded already, in place of what `sessions` hold open of it. */
+export async function checkDrawingFits(
+  model: ModelFolder,
+  source: Source,
+  codeGrid: readonly [number, number],
+  { limitBytes, openBytes }: Pick<SessionCache, "limitBytes" | "openBytes">,
+  memory?: MemoryState,
+): Promise<void> {
+  const availableBytes = (memory ?? (await readMemory())).availableBytes + openBytes;
+  const networks = [model.detokenizer[source], model.detokenizer.autoencoder].flatMap((part) => part?.weights ?? []);
+  const stored = networks.reduce((sum, weights) => sum + weightBytes(weights), 0);
+  if (stored * MOST_GROWTH + MOST_RESULT_BYTES < availableBytes) return; // no need to trace small networks
+  const taskOf = (own: ModelFolder) => drawingTask(own, source, codeGrid);
+  // In less memory the networks take turns, and widen their weights at each step.
+  const less = Math.floor(availableBytes - BASE_BYTES);
+  const turns =
+    less < limitBytes && memoryNeed(taskOf(model), less).bytes <= availableBytes
+      ? `With \`drawingBytes\` of ${less} its networks take turns in what there is, which takes longer. `
+      : "";
+  const what = "draw a picture, beside what is loaded";
+  refuseUnlessFits(model, what, taskOf, availableBytes, { drawingBytes: limitBytes, advice: turns });
+}
+
+function refuseUnlessFits(
+  model: ModelFolder,
+  what: string,
+  taskOf: (model: ModelFolder) => Task,
+  availableBytes: number,
+  { drawingBytes, advice = "" }: { readonly drawingBytes?: number; readonly advice?: string } = {},
+): void {
+  const needed = memoryNeed(taskOf(model), drawingBytes).bytes;
+  if (needed <= availableBytes) return;
+  const smaller = (["int8", "int4"] as const)
+    .map((weights) => ({
+      weights,
+      bytes: memoryNeed(taskOf(convertedModel(model, { weights, block: 32 })), drawingBytes).bytes,
+    }))
+    .filter(({ bytes }) => bytes < needed);
+  const option = smaller.find(({ bytes }) => bytes <= availableBytes);
+  const least = smaller.at(-1);
+  const smallerModel = option
+    ? `With ${option.weights} weights it needs ${gigabytes(option.bytes)}: kelix convert ${model.path} NEW_FOLDER --weights ${option.weights}`
+    : least
+      ? `Even with ${least.weights} weights it would need ${gigabytes(least.bytes)}`
+      : "Its weights are as small as they get";
+  throw new MemoryError(
+    `${model.path} needs about ${gigabytes(needed)} of memory to ${what}; ${gigabytes(availableBytes)} are available. ` +
+      `${advice}${smallerModel}. To load it all the same: \`ignoreMemory\` (--ignore-memory)`,
+    needed,
+    availableBytes,
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}

@@ -1,0 +1,67 @@
+// Opens a model to be described or planned: its weights may be missing, in part or altogether. Of a repository of the Hub that is
+// not in the cache only the configs are fetched, and the sizes of the other files are taken from its list.
+
+import { dirname, join } from "node:path";
+import { findSnapshot, isModelComplete, sizeOf } from "../hub/cache.ts";
+import type { FetchOptions } from "../hub/fetch-files.ts";
+import { parseHubName } from "../hub/hub-name.ts";
+import { pullModel } from "../hub/pull.ts";
+import { readHubSettings } from "../hub/settings.ts";
+import { compareModel } from "../model-check.ts";
+import { findLocalModel, type ModelFolder, openModelFolder, type PartFolders, resolveModel } from "../model-folder.ts";
+
+/** What a repository is described by. */
+const CONFIG_FILES = ["*config.json", "*.safetensors.index.json"];
+
+export interface UnloadedModel {
+  readonly model: ModelFolder;
+  /** Bytes of weights that are still to be fetched, by the folder that they belong into. */
+  readonly missingBytes: ReadonlyMap<string, number>;
+  /** What is missing or does not fit, in sentences. Empty for a model that can be loaded. */
+  readonly faults: readonly string[];
+}
+
+/** Opens what is here of a model. Throws where not even its configs can be had. */
+export async function openUnloaded(name: string, folders: PartFolders & FetchOptions = {}): Promise<UnloadedModel> {
+  const { signal } = folders;
+  const missingBytes = new Map<string, number>();
+  const place = async (part: string): Promise<string> => {
+    const { path, missing } = await locate(part, { signal });
+    for (const file of missing) {
+      const folder = dirname(join(path, file.path));
+      missingBytes.set(folder, (missingBytes.get(folder) ?? 0) + file.sizeBytes);
+    }
+    return path;
+  };
+  const path = await place(name);
+  const detokenizer = folders.detokenizer && (await Promise.all([folders.detokenizer].flat().map(place)));
+  const autoencoder = folders.autoencoder && (await place(folders.autoencoder));
+  const faults: string[] = [];
+  const model = await openModelFolder(path, {
+    ...(detokenizer && { detokenizer }),
+    ...(autoencoder && { autoencoder }),
+    onFault: (fault) => faults.push(fault),
+  });
+  return { model, missingBytes, faults: [...faults, ...compareModel(model)] };
+}
+
+interface Located {
+  readonly path: string;
+  readonly missing: readonly { readonly path: string; readonly sizeBytes: number }[];
+}
+
+async function locate(name: string, options: FetchOptions): Promise<Located> {
+  const local = await findLocalModel(name);
+  if (local !== undefined) return { path: local, missing: [] };
+  const hubName = parseHubName(name);
+  if (!hubName) return { path: await resolveModel(name), missing: [] }; // throws, naming the choices
+  const settings = await readHubSettings();
+  const cached = await findSnapshot(settings.cacheFolder, hubName);
+  if (cached && (settings.isOffline || (await isModelComplete(cached)))) return { path: cached, missing: [] };
+  const { path, leftOut } = await pullModel(name, { ...options, settings, include: CONFIG_FILES });
+  const weights = leftOut.filter((file) => file.path.endsWith(".safetensors"));
+  const isHere = await Promise.all(
+    weights.map(async (file) => (await sizeOf(join(path, file.path))) === file.sizeBytes),
+  );
+  return { path, missing: weights.filter((_, i) => !isHere[i]) };
+}

@@ -1,0 +1,106 @@
+// What a model will need and how long it will take on this machine: read off its configs and the sizes of its files, before
+// anything is loaded.
+
+import { canDraw } from "../detokenizer-choice.ts";
+import type { FetchOptions } from "../hub/fetch-files.ts";
+import type { ModelFolder, PartFolders } from "../model-folder.ts";
+import { describeModel } from "../model-info.ts";
+import { coreCount, freeDisk, type MemoryState, readMemory } from "./machine.ts";
+import { measureSpeeds } from "./measure-speeds.ts";
+import { type MemoryNeed, memoryNeed } from "./memory.ts";
+import { openUnloaded } from "./open-unloaded.ts";
+import { type Speeds, type TaskSeconds, taskSeconds } from "./seconds.ts";
+import { convertedModel, withMissingWeights } from "./stated-weights.ts";
+import { answerTask, pictureTask, type Task } from "./workload.ts";
+
+/** A machine as a plan sees it. */
+export interface Machine {
+  readonly cores: number;
+  readonly memory: MemoryState;
+  readonly speeds: Speeds;
+}
+
+/** The need and the time of one task. */
+export interface TaskPlan extends TaskSeconds {
+  readonly memory: MemoryNeed;
+  /** Whether that much memory is available now. */
+  readonly fits: boolean;
+}
+
+export interface ModelPlan {
+  readonly path: string;
+  readonly machine: Machine;
+  readonly disk: {
+    /** Bytes of the model's weights. */
+    readonly modelBytes: number;
+    /** Of them, bytes that are not here yet. */
+    readonly missingBytes: number;
+    readonly freeBytes: number;
+  };
+  /** One question about a picture: about 400 positions in, 32 tokens out. */
+  readonly answer: TaskPlan;
+  /** One picture for a prompt, with the model's own settings; absent where the model cannot draw. */
+  readonly picture?: TaskPlan;
+  /** What `convert` would make of it, where that takes less memory. */
+  readonly smaller: readonly SmallerModel[];
+}
+
+/** The memory that a model would need at lower precision. */
+export interface SmallerModel {
+  readonly weights: "int8" | "int4";
+  readonly answerBytes: number;
+  readonly pictureBytes?: number;
+}
+
+/** Measures the machine, in about a second. */
+export async function examineMachine(options: { readonly threads?: number } = {}): Promise<Machine> {
+  return { cores: coreCount(), memory: await readMemory(), speeds: await measureSpeeds(options) };
+}
+
+/**
+ * The plan for a model by its name. Of a repository of the Hub that is not in the cache only the configs are fetched. Throws
+ * where not even these can be had.
+ */
+export async function planModel(
+  name: string,
+  machine: Machine,
+  folders: PartFolders & FetchOptions = {},
+): Promise<ModelPlan> {
+  const { model, missingBytes } = await openUnloaded(name, folders);
+  try {
+    const missing = [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return await planOpened(withMissingWeights(model, missingBytes), machine, missing);
+  } finally {
+    await model.close();
+  }
+}
+
+/** The plan for an opened model, `missingBytes` of whose weights are not here. */
+export async function planOpened(model: ModelFolder, machine: Machine, missingBytes = 0): Promise<ModelPlan> {
+  const hereBytes = describeModel(model).files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const plan = (task: Task): TaskPlan => {
+    const memory = memoryNeed(task);
+    return { memory, fits: memory.bytes <= machine.memory.availableBytes, ...taskSeconds(task, machine.speeds) };
+  };
+  return {
+    path: model.path,
+    machine,
+    disk: { modelBytes: hereBytes + missingBytes, missingBytes, freeBytes: await freeDisk(model.path) },
+    answer: plan(answerTask(model)),
+    ...(canDraw(model, "hidden") && { picture: plan(pictureTask(model)) }),
+    smaller: smallerModels(model),
+  };
+}
+
+function smallerModels(model: ModelFolder): SmallerModel[] {
+  const answerBytes = memoryNeed(answerTask(model)).bytes;
+  const smaller = (["int8", "int4"] as const).map((weights): SmallerModel => {
+    const converted = convertedModel(model, { weights, block: 32 });
+    return {
+      weights,
+      answerBytes: memoryNeed(answerTask(converted)).bytes,
+      ...(canDraw(model, "hidden") && { pictureBytes: memoryNeed(pictureTask(converted)).bytes }),
+    };
+  });
+  return smaller.filter((option) => option.answerBytes < answerBytes);
+}

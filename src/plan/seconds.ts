@@ -1,0 +1,43 @@
+// How long work takes on a machine: as long as its operations, or as long as reading what it reads, whichever is more.
+
+import { precisionOf } from "../checkpoint/precision.ts";
+import type { Task, Work } from "./workload.ts";
+
+/** What a machine was measured to do. */
+export interface Speeds {
+  /** Float32 operations of a large matrix product. */
+  readonly flopPerS: number;
+  /** Bytes of a float32 matrix by which one row is multiplied: the speed of memory. */
+  readonly readBytesPerS: number;
+  /** Bytes of a 4-bit matrix, with its scales, by which one row is multiplied. */
+  readonly quantizedBytesPerS: number;
+}
+
+export interface TaskSeconds {
+  readonly seconds: number;
+  /** In the order in which they happen. */
+  readonly parts: readonly { readonly what: string; readonly seconds: number }[];
+}
+
+/** The time of a task once all is open. Elementwise work is left out, so it is rather too short than too long. */
+export function taskSeconds({ works }: Task, speeds: Speeds): TaskSeconds {
+  const parts = new Map<string, number>();
+  for (const work of works) {
+    parts.set(work.what, (parts.get(work.what) ?? 0) + work.runs * runSeconds(work, speeds));
+  }
+  return {
+    seconds: [...parts.values()].reduce((a, b) => a + b, 0),
+    parts: [...parts].map(([what, seconds]) => ({ what, seconds })),
+  };
+}
+
+function runSeconds({ cost, weights }: Work, { flopPerS, readBytesPerS, quantizedBytesPerS }: Speeds): number {
+  let reading = cost.inputBytes / readBytesPerS;
+  for (const { path, elements, use } of cost.weights) {
+    const stored = weights.find(path);
+    if (!stored || use !== "product") continue;
+    const { isQuantized, bytesPerElement } = precisionOf(stored);
+    reading += isQuantized ? (elements * bytesPerElement) / quantizedBytesPerS : (elements * 4) / readBytesPerS;
+  }
+  return Math.max(cost.flop / flopPerS, reading);
+}

@@ -1,0 +1,127 @@
+// Models of which not all weights are here: what is missing is taken as the config declares it, in the form that the sizes of the
+// files tell. A plan reads such a model, or one that `convert` would make, as it reads an opened one.
+
+import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
+import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
+import { type TensorShape, tensorBytes } from "../checkpoint/safetensors-layout.ts";
+import { withNullLength } from "../detokenizer/denoiser.ts";
+import { declareAutoencoder, declareAutoregressive, declareTransformer, outputMatrices } from "../model-check.ts";
+import type { ModelFolder } from "../model-folder.ts";
+import { type Precision, planPrecision, type StoredForm } from "../quantize/precision.ts";
+import { countElements } from "../runtime/host-tensor.ts";
+import type { QuantizedMatrix } from "../runtime/weight-source.ts";
+import type { Parameter } from "../tensor/graph.ts";
+
+type Stored = FileLocation | QuantizedMatrix<FileLocation>;
+
+/** The model with every parameter in place. `sizes` gives the bytes of all weights by the folder that they belong into, where known. */
+export function withMissingWeights(model: ModelFolder, sizes: ReadonlyMap<string, number> = new Map()): ModelFolder {
+  const whole = (checkpoint: Checkpoint, declared: readonly Parameter[], form: StoredForm) => {
+    const missing = declared.filter(({ path }) => !checkpoint.find(path));
+    return stateWeights(checkpoint, new Map(missing.map(({ path, shape }) => [path, locate(path, shape, form)])));
+  };
+  const guess = (folder: string, declared: readonly Parameter[]) => guessPrecision(sizes.get(folder), declared);
+  const filled = new Map<Checkpoint, Checkpoint>();
+  const precisions = new Map<Checkpoint, Guess>();
+  const fill = (folder: string, checkpoint: Checkpoint, declared: readonly Parameter[]) => {
+    const precision = guess(folder, declared);
+    const complete = whole(checkpoint, declared, precision === "f32" ? "f32" : "bf16");
+    filled.set(checkpoint, complete);
+    precisions.set(complete, precision);
+  };
+  const { hidden, codes, autoencoder } = model.detokenizer;
+  // Generation's name of the output matrix is enough; a checkpoint that has training's keeps it.
+  const [, second] = outputMatrices;
+  fill(
+    model.path,
+    model.weights,
+    declareAutoregressive(model.ar).filter(({ path }) => path !== second),
+  );
+  for (const part of new Set([hidden, codes])) {
+    if (part) fill(part.folder, part.weights, declareTransformer(withNullLength(part.config, part.weights)));
+  }
+  if (autoencoder) fill(autoencoder.folder, autoencoder.weights, declareAutoencoder(autoencoder.config));
+  const complete = replaceWeights(model, (checkpoint) => filled.get(checkpoint)!);
+  const [quantized] = [...precisions.values()].filter((guess) => guess === "int4" || guess === "int8");
+  if (!quantized) return complete;
+  return convertedModel(complete, { weights: quantized, block: 32 }, (checkpoint) =>
+    ["int4", "int8"].includes(precisions.get(checkpoint)!),
+  );
+}
+
+/** The model as `convert` would leave it; only those checkpoints that `isConverted` picks. */
+export function convertedModel(
+  model: ModelFolder,
+  precision: Precision,
+  isConverted: (checkpoint: Checkpoint) => boolean = () => true,
+): ModelFolder {
+  const converted = new Map(
+    planPrecision(model, precision).map(({ checkpoint, tensors }) => {
+      const weights = new Map(tensors.map(({ name, shape, form }) => [name, locate(name, shape, form)]));
+      return [checkpoint, { ...stateWeights(checkpoint, weights), names: () => [...weights.keys()].sort() }];
+    }),
+  );
+  return replaceWeights(model, (checkpoint) => (isConverted(checkpoint) ? converted.get(checkpoint)! : checkpoint));
+}
+
+/** Bytes of a checkpoint's weights. */
+export function weightBytes(checkpoint: Checkpoint): number {
+  return checkpoint.names().reduce((sum, name) => {
+    const found = checkpoint.find(name)!;
+    return sum + ("scales" in found ? found.values.byteLength + found.scales.byteLength : found.byteLength);
+  }, 0);
+}
+
+type Guess = "f32" | "bf16" | "int8" | "int4";
+
+/** The form that so many bytes for these parameters must be in; bf16, as the release is, where nothing is known. */
+function guessPrecision(bytes: number | undefined, declared: readonly Parameter[]): Guess {
+  if (bytes === undefined) return "bf16";
+  const each = bytes / declared.reduce((sum, { shape }) => sum + countElements(shape), 0);
+  return each > 3 ? "f32" : each > 1.5 ? "bf16" : each > 0.9 ? "int8" : "int4";
+}
+
+/** A checkpoint with weights beside those that it has, or in their place: they can be found, not read. */
+function stateWeights(checkpoint: Checkpoint, stated: ReadonlyMap<string, Stored>): Checkpoint {
+  return {
+    path: checkpoint.path,
+    files: checkpoint.files,
+    names: () => [...new Set([...checkpoint.names(), ...stated.keys()])].sort(),
+    find: (name) => stated.get(name) ?? checkpoint.find(name),
+    read: (name, rows) => {
+      if (!stated.has(name)) return checkpoint.read(name, rows);
+      return Promise.reject(new CheckpointError(`${checkpoint.path}: ${name} is not here to be read`));
+    },
+    close: () => checkpoint.close(),
+  };
+}
+
+function replaceWeights(model: ModelFolder, replace: (checkpoint: Checkpoint) => Checkpoint): ModelFolder {
+  const { hidden, codes, autoencoder } = model.detokenizer;
+  const part = <T extends { readonly weights: Checkpoint }>(old: T): T => ({ ...old, weights: replace(old.weights) });
+  const newHidden = hidden && part(hidden);
+  const newCodes = codes === hidden ? newHidden : codes && part(codes);
+  return {
+    ...model,
+    weights: replace(model.weights),
+    detokenizer: {
+      ...(newHidden && { hidden: newHidden }),
+      ...(newCodes && { codes: newCodes }),
+      ...(autoencoder && { autoencoder: part(autoencoder) }),
+    },
+  };
+}
+
+function locate(file: string, shape: readonly number[], form: StoredForm): Stored {
+  const place = (tensor: TensorShape) => ({ ...tensor, file, byteOffset: 0, byteLength: tensorBytes(tensor) });
+  if (typeof form === "string") return place({ dtype: form, shape });
+  const { bits, block } = form;
+  const [out, width] = shape as readonly [number, number];
+  const blocks = width / block;
+  return {
+    ...form,
+    shape: [out, width],
+    values: place({ dtype: "u8", shape: [out, blocks, (block * bits) / 8] }),
+    scales: place({ dtype: "f32", shape: [out, blocks] }),
+  };
+}

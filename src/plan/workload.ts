@@ -1,0 +1,132 @@
+// The work behind one answer and behind one picture, as runs of the graphs that do it. Their costs are read off the traced
+// graphs (graph-cost.ts), so a plan follows the model code by itself.
+
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { type DecodePart, decodeGraph, planDecode } from "../detokenizer/decode-plan.ts";
+import { connectorGraph, memoryGraph, velocityGraph, withNullLength } from "../detokenizer/denoiser.ts";
+import { chooseDetokenizer } from "../detokenizer-choice.ts";
+import { languageModelConfig } from "../llm/config.ts";
+import { generationGraphs } from "../llm/generation-graphs.ts";
+import { BLOCKS_PER_RUN } from "../llm/language-model.ts";
+import { outputMatrices } from "../model-check.ts";
+import type { ModelFolder } from "../model-folder.ts";
+import type { Source } from "../model-parts.ts";
+import type { Sizes } from "../tensor/dims.ts";
+import { Graph } from "../tensor/graph.ts";
+import { type GraphCost, graphCost } from "../tensor/graph-cost.ts";
+import { encodingGraph } from "../vision/picture-tokenizer.ts";
+
+/** Runs of one session that cost the same. */
+export interface Work {
+  /** What it is for, in words. */
+  readonly what: string;
+  /** Works of the same session share its weights. */
+  readonly session: string;
+  readonly weights: Checkpoint;
+  readonly cost: GraphCost;
+  readonly runs: number;
+  /** Its session takes turns with others of the kind where memory is short (SessionCache). */
+  readonly takesTurns?: boolean;
+}
+
+export interface Task {
+  readonly works: readonly Work[];
+  /** Positions that are in the cache of keys and values at the end. */
+  readonly positions: number;
+  /** Bytes of that cache. */
+  readonly cacheBytes: number;
+}
+
+/** One picture question: so many positions in, of which the picture takes most, and so many tokens out. */
+const QUESTION = { picture: 360, text: 40, answer: 32 } as const;
+/** Positions of a prompt with its chat template. */
+const PROMPT = 24;
+
+/** Answering one question about one picture; a small model's picture has fewer positions. */
+export function answerTask(model: ModelFolder): Task {
+  const { preprocessor, ar } = model;
+  const side = preprocessor.patch_size * preprocessor.merge_size;
+  const M = Math.min(QUESTION.picture, Math.floor(preprocessor.max_pixels / side ** 2));
+  const asked = M + QUESTION.text;
+  const trunk = languageWork(model, "trunk");
+  const works = [
+    {
+      what: "read the picture",
+      session: "picture tokenizer",
+      weights: model.weights,
+      cost: graphCost(encodingGraph(ar.tokenizer_config), { M }),
+      runs: 1,
+    },
+    ...prefill(asked, trunk, "read the question"),
+    trunk("write the answer", { S: 1, C: asked + QUESTION.answer / 2 }, QUESTION.answer),
+    languageWork(model, "text")("write the answer", { R: 1 }, QUESTION.answer),
+  ];
+  return withCache(model, works, asked + QUESTION.answer);
+}
+
+/** Drawing one picture for a prompt. Throws as chooseDetokenizer does where the model cannot. */
+export function pictureTask(model: ModelFolder): Task {
+  const { grid } = model.generation.imagine;
+  const positions = grid[0] * grid[1];
+  const drawing = drawingTask(model, "hidden", grid);
+  const trunk = languageWork(model, "trunk");
+  const works = [
+    ...prefill(PROMPT, trunk, "read the prompt"),
+    trunk("write codes", { S: 1, C: PROMPT + positions / 2 }, positions + 1),
+    languageWork(model, "picture")("write codes", { k: 1 }, positions),
+    ...drawing.works,
+  ];
+  return withCache(model, works, PROMPT + positions + 1);
+}
+
+/** Drawing alone, from what the language model has written or from codes. Throws as chooseDetokenizer does. */
+export function drawingTask(model: ModelFolder, source: Source, codeGrid: readonly [number, number]): Task {
+  const { steps, guidance } = model.generation[source === "hidden" ? "imagine" : "reconstruct"];
+  const { transformer, autoencoder, settings } = chooseDetokenizer(model, source, codeGrid);
+  const config = withNullLength(transformer.config, transformer.weights);
+  const entries = codeGrid[0] * codeGrid[1] + (source === "hidden" ? 2 : 0);
+  const L = settings.maxConditionLength ?? entries;
+  const B = guidance === 1 ? 1 : 2;
+  const transform = (what: string, session: string, graph: Graph, sizes: Sizes, runs: number): Work => {
+    return { what, session, weights: transformer.weights, cost: graphCost(graph, sizes), runs, takesTurns: true };
+  };
+  const decode = (session: string, part: DecodePart, runs: number): Work => {
+    const cost = graphCost(decodeGraph(autoencoder.config, part));
+    return { what: "decode", session, weights: autoencoder.weights, cost, runs, takesTurns: true };
+  };
+  const { whole, rest } = planDecode(autoencoder.config, settings.latentGrid);
+  const works = [
+    ...(config.useConnector ? [transform("condition", "connector", connectorGraph(config), { L: entries }, 1)] : []),
+    transform("condition", "condition of the diffusion transformer", memoryGraph(config), { B, L }, 1),
+    transform("draw", "diffusion transformer", velocityGraph(config, settings.latentGrid), { B, L }, steps),
+    decode("autoencoder", whole, 1),
+    ...(rest ? [decode("autoencoder, in bands", rest.part, rest.bands.length)] : []),
+  ];
+  return { works, positions: 0, cacheBytes: 0 };
+}
+
+type LanguageWork = (what: string, sizes: Sizes, runs: number) => Work;
+
+/** Runs of one of the language model's graphs, traced once. */
+function languageWork({ ar, weights }: ModelFolder, part: keyof typeof generationGraphs): LanguageWork {
+  const graph = new Graph();
+  generationGraphs[part](graph, languageModelConfig(ar), weights.find(outputMatrices[0]) ? "output" : "lmHead");
+  return (what, sizes, runs) => ({
+    what,
+    session: `language model: ${part}`,
+    weights,
+    cost: graphCost(graph, sizes),
+    runs,
+  });
+}
+
+/** Reading T blocks in runs of bounded length. */
+function prefill(T: number, trunk: LanguageWork, what: string): Work[] {
+  const starts = Array.from({ length: Math.ceil(T / BLOCKS_PER_RUN) }, (_, i) => i * BLOCKS_PER_RUN);
+  return starts.map((start) => trunk(what, { S: Math.min(BLOCKS_PER_RUN, T - start), C: Math.max(start, 1) }, 1));
+}
+
+function withCache({ ar }: ModelFolder, works: readonly Work[], positions: number): Task {
+  const { num_layers, num_kv_heads, head_dim } = ar.qwen_config;
+  return { works, positions, cacheBytes: positions * num_layers * 2 * num_kv_heads * head_dim * 4 };
+}

@@ -1,0 +1,106 @@
+// Sessions that stay open between uses as long as they fit into a limit of memory together. Which of a large model's parts are in
+// memory at one time follows from the limit alone: the one at work, and of the others those that fit beside it.
+
+import type { Sizes } from "../tensor/dims.ts";
+import type { Graph } from "../tensor/graph.ts";
+import { type GraphCost, graphCost } from "../tensor/graph-cost.ts";
+import type { HostTensor } from "./host-tensor.ts";
+import { openSession, type Session, type SessionOptions, type Values } from "./session.ts";
+import { type SessionMemory, sessionMemory } from "./session-memory.ts";
+import type { WeightSource } from "./weight-source.ts";
+
+/** A graph with its weights, to be opened when it is needed. */
+export interface SessionPart {
+  /** Tells it from other parts with the same weights. */
+  readonly key: string;
+  readonly weights: WeightSource;
+  readonly trace: () => Graph;
+  /** The largest sizes of its dynamic dimensions. */
+  readonly sizes?: Sizes;
+}
+
+interface Entry {
+  readonly key: string;
+  readonly weights: WeightSource;
+  readonly session: Session;
+  readonly bytes: number;
+}
+
+export class SessionCache {
+  readonly limitBytes: number;
+  readonly #options: SessionOptions;
+  /** The longest unused first. */
+  #entries: Entry[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(limitBytes: number, options: SessionOptions = {}) {
+    this.limitBytes = limitBytes;
+    this.#options = options;
+  }
+
+  /** Bytes of the sessions that are open. */
+  get openBytes(): number {
+    return this.#entries.reduce((sum, entry) => sum + entry.bytes, 0);
+  }
+
+  /**
+   * Runs a part, one run at a time. If it has to be opened, the longest unused others are closed first until it fits; `isExtra`
+   * leaves them open, for a short work in the middle of another. A part that does not fit alone is opened alone, and its narrow
+   * weights are then widened at each run instead of all at once. Throws after `close`.
+   */
+  run(part: SessionPart, feeds: Values, { isExtra = false } = {}): Promise<Record<string, HostTensor>> {
+    return this.#inTurn(async () => {
+      if (this.#isClosed) throw new Error("These sessions have been closed; load the model again");
+      return (await this.#open(part, isExtra)).run(feeds);
+    });
+  }
+
+  /** Closes all, after the runs that were asked for before. */
+  close(): Promise<void> {
+    return this.#inTurn(() => {
+      this.#isClosed = true;
+      return this.#makeRoom(Number.POSITIVE_INFINITY);
+    });
+  }
+
+  async #open({ key, weights, trace, sizes }: SessionPart, isExtra: boolean): Promise<Session> {
+    const at = this.#entries.findIndex((entry) => entry.key === key && entry.weights === weights);
+    if (at >= 0) {
+      const [entry] = this.#entries.splice(at, 1);
+      this.#entries.push(entry!);
+      return entry!.session;
+    }
+    const graph = trace();
+    const { widening, bytes } = sharedMemory(graphCost(graph, sizes), weights, this.limitBytes);
+    if (!isExtra) await this.#makeRoom(bytes);
+    const session = await openSession(graph, weights, { ...this.#options, widening, memoryPattern: false });
+    this.#entries.push({ key, weights, session, bytes });
+    return session;
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    while (this.#entries.length > 0 && this.openBytes + bytes > this.limitBytes) {
+      await this.#entries.shift()!.session.release();
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** What a session takes beside others within a limit, and when its weights are widened: at each run where they would not fit else. */
+export function sharedMemory(
+  cost: GraphCost,
+  weights: WeightSource,
+  limitBytes: number,
+): { readonly widening: "load" | "run"; readonly bytes: number } {
+  const bytesOf = ({ weightBytes, runBytes }: SessionMemory) => weightBytes + runBytes;
+  const atOnce = sessionMemory(cost, weights, "load");
+  return atOnce.isNarrow && bytesOf(atOnce) > limitBytes
+    ? { widening: "run", bytes: bytesOf(sessionMemory(cost, weights, "run")) }
+    : { widening: "load", bytes: bytesOf(atOnce) };
+}

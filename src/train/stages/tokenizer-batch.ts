@@ -1,0 +1,54 @@
+// Pictures and conversations about them as one batch of the image tokenizer's training.
+
+import { blockVocabulary } from "../../llm/config.ts";
+import { f32, i32 } from "../../runtime/host-tensor.ts";
+import type { Corpus, Sample } from "../data/corpus.ts";
+import { patchesOf } from "../data/patch-pictures.ts";
+import { type RowWriter, turnsAbout } from "../data/rows.ts";
+import type { Batch } from "../stage.ts";
+import { classificationFeeds } from "./auxiliary-heads.ts";
+import type { Data, Model } from "./tokenizer-graph.ts";
+
+export interface BatchContext {
+  readonly corpus: Corpus;
+  readonly writer: RowWriter;
+  readonly model: Model;
+  readonly data: Data;
+}
+
+export function batchOf(items: readonly Sample[], { corpus, writer, model, data }: BatchContext, step: number): Batch {
+  const vision = model.config.tokenizer_config.vision_config;
+  const vocabulary = blockVocabulary(model.config.qwen_config);
+  const { batch: B, length: T, answers: R } = data;
+  const ids = new Int32Array(B * T).fill(writer.padId);
+  const [rows, labels] = [[] as number[], [] as number[]];
+  let pictureRow = vocabulary.vocabSize;
+  items.forEach((item, b) => {
+    const row = writer.understanding(turnsAbout(item, (step + b) % 2 === 0), T);
+    row.ids.forEach((id, t) => {
+      ids[b * T + t] = id === vocabulary.imagePad ? pictureRow++ : id;
+      if (t > 0 && row.isAnswer[t] && rows.length < R) {
+        rows.push(b * T + t - 1);
+        labels.push(id);
+      }
+    });
+  });
+  const fill = (values: readonly number[]) => Int32Array.from({ length: R }, (_, i) => values[i] ?? 0);
+  const weights = Float32Array.from({ length: R }, (_, i) => (i < rows.length ? 1 / rows.length : 0));
+  const pixels = patchesOf(
+    items.map(({ picture }) => picture),
+    vision.patch_size,
+  );
+  return {
+    loss: "conversation",
+    tokens: B * T,
+    feeds: {
+      pixels,
+      ...classificationFeeds(items, corpus.concepts),
+      ids: i32(ids, [B, T]),
+      rows: i32(fill(rows), [R]),
+      labels: i32(fill(labels), [R]),
+      weights: f32(weights, [R]),
+    },
+  };
+}

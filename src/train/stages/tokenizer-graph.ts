@@ -1,0 +1,172 @@
+// What training of the image tokenizer computes: pictures through encoder, projector and (if quantizing) codebooks to embeddings;
+// from these the answers of a language model that is trained along, and the auxiliary heads' losses.
+
+import { z } from "zod";
+import type { KeyeArConfig } from "../../llm/config.ts";
+import { decoderStack } from "../../llm/decoder.ts";
+import { embeddingTable } from "../../llm/embedding.ts";
+import { finalNorm, outputMatrix } from "../../llm/output.ts";
+import { rowTables } from "../../llm/row-tables.ts";
+import { linear } from "../../nn/linear.ts";
+import { layerNorm } from "../../nn/norm.ts";
+import type { Graph } from "../../tensor/graph.ts";
+import { concat, crossEntropy, type Tensor } from "../../tensor/tensor.ts";
+import { codeWidth } from "../../vision/config.ts";
+import { visionEncoder } from "../../vision/encoder.ts";
+import { constantLayout, type VisionLayout } from "../../vision/layout.ts";
+import { projector } from "../../vision/projector.ts";
+import { meanOf, quantize, quantizerLosses } from "../../vision/quantizer.ts";
+import { poolCodes } from "../../vision/tokenizer.ts";
+import type { TracedLoss } from "../train-graph.ts";
+import { classificationLosses, drawPixels } from "./auxiliary-heads.ts";
+
+export const dataSchema = z.strictObject({
+  cache: z.string().optional(),
+  /** Folder of tokenizer.json. */
+  tokenizer: z.string(),
+  /** Pictures of a batch. */
+  batch: z.int().min(1),
+  /** Tokens of a row, a picture's positions included; longer conversations lose their last turns. */
+  length: z.int().min(16),
+  /** Answer tokens of a batch, at most. */
+  answers: z.int().min(1),
+  /** Share of drawn scenes; the rest is emoji. */
+  scenes: z.number().min(0).max(1),
+});
+
+export const modelSchema = z.strictObject({
+  config: z.record(z.string(), z.unknown()),
+  quantize: z.boolean(),
+  weights: z.strictObject({
+    text: z.number().min(0).default(1),
+    pixels: z.number().min(0).default(1),
+    concept: z.number().min(0).default(0),
+    shape: z.number().min(0).default(0),
+    codebook: z.number().min(0).default(1),
+    commitment: z.number().min(0).default(0.25),
+  }),
+  /** Pictures whose features the codebooks' k-means is run over. */
+  kmeansPictures: z.int().min(1).default(512),
+});
+
+export type Data = z.infer<typeof dataSchema>;
+export type Model = Omit<z.infer<typeof modelSchema>, "config"> & { readonly config: KeyeArConfig };
+
+export interface EmbeddedPictures {
+  /** [M, D] what the language model reads. */
+  readonly embeddings: Tensor;
+  /** Codes i32 [M, N] and the weighted quantizer losses, when quantizing. */
+  readonly codes?: Tensor;
+  readonly quantizerLoss?: Tensor;
+  readonly reports: Record<string, Tensor>;
+}
+
+/** pixels [P, C*p*p] -> embeddings, with or without rounding to codes. */
+export function embedPictures(graph: Graph, pixels: Tensor, layout: VisionLayout, model: Model): EmbeddedPictures {
+  const config = model.config.tokenizer_config;
+  const p = graph.params.at("visual_tokenizer");
+  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
+  const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
+  const D = config.output_dim;
+  const pool = { pool: "avg", amplifier: 1 } as const;
+  if (!model.quantize) {
+    const parts = ze.split(1, new Array<number>(config.n_q_tokens).fill(codeWidth(config)));
+    const z = parts.map((part, i) => layerNorm(p.at("quantizer", i, "z_norm"), part, 1e-5));
+    return { embeddings: poolCodes(p.at("up_projectors"), z, D, pool), reports: {} };
+  }
+  const quantized = quantize(p, ze, config);
+  const losses = quantizerLosses(quantized);
+  const [codebook, commitment] = [meanOf(losses.codebook), meanOf(losses.commitment)];
+  return {
+    embeddings: poolCodes(p.at("up_projectors"), quantized.zq, D, pool),
+    codes: quantized.codes,
+    quantizerLoss: codebook.mul(model.weights.codebook).add(commitment.mul(model.weights.commitment)),
+    reports: { codebookLoss: codebook, commitmentLoss: commitment },
+  };
+}
+
+export function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayout {
+  const { vision_config: vision } = model.config.tokenizer_config;
+  const side = vision.image_size / vision.patch_size;
+  return constantLayout(
+    graph,
+    Array.from({ length: pictures }, () => ({ frames: 1, rows: side, columns: side })),
+    vision,
+  );
+}
+
+export function traceTokenizer(graph: Graph, model: Model, data: Data, concepts: number): TracedLoss {
+  const vision = model.config.tokenizer_config.vision_config;
+  const B = data.batch;
+  const patchWidth = vision.num_channels * vision.patch_size ** 2;
+  const pixels = graph.input("pixels", [B * (vision.image_size / vision.patch_size) ** 2, patchWidth]);
+  const layout = pictureLayout(graph, model, B);
+  const pictures = embedPictures(graph, pixels, layout, model);
+  const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
+  const pixelLoss = drawPixels(graph, pictures.embeddings, 4 * patchWidth)
+    .sub(wanted)
+    .square()
+    .mean([0, 1]);
+  const classes = classificationLosses(graph, pictures.embeddings, B, concepts);
+  const textLoss = hasText(model) ? traceAnswers(graph, model, data, pictures.embeddings) : undefined;
+  const parts = [
+    pixelLoss.mul(model.weights.pixels),
+    classes.concept.mul(model.weights.concept),
+    classes.shape.mul(model.weights.shape),
+    ...(textLoss ? [textLoss.mul(model.weights.text)] : []),
+    ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : []),
+  ];
+  return {
+    loss: parts.reduce((a, b) => a.add(b)),
+    reports: {
+      ...(textLoss && { textLoss }),
+      pixelLoss,
+      conceptLoss: classes.concept,
+      shapeLoss: classes.shape,
+      ...pictures.reports,
+    },
+  };
+}
+
+/** Without a weight on text no language model takes part: the vision encoder is trained by the auxiliary heads alone. */
+export function hasText({ weights }: Model): boolean {
+  return weights.text > 0;
+}
+
+/** The language model's cross entropy of the answers, a mean over their tokens. embeddings [M, D] of all pictures. */
+export function traceAnswers(graph: Graph, model: Model, data: Data, embeddings: Tensor): Tensor {
+  const { qwen_config: qwen } = model.config;
+  const { batch: B, length: T, answers: R } = data;
+  const trunk = graph.params.at("model", "model");
+  const entries = qwen.vocab_size + qwen.codebook_size;
+  const table = embeddingTable(trunk.at("tok_embeddings", "embed_tokens"), entries, qwen.embed_dim).slice(
+    0,
+    0,
+    qwen.vocab_size,
+  );
+  // Text ids name rows of the table, placeholders the rows of the pictures after it.
+  const x = concat([table, embeddings], 0).gather(graph.input("ids", [B, T], "i32"));
+  const { hidden } = decoderStack(trunk, x, {
+    config: qwen,
+    ...rowTables(graph, T, qwen),
+  });
+  const scored = hidden
+    .at(-1)!
+    .reshape([B * T, qwen.embed_dim])
+    .gather(graph.input("rows", [R], "i32"));
+  const matrix = outputMatrix(trunk.at("output"), entries, qwen.embed_dim).slice(0, 0, qwen.vocab_size);
+  const logits = finalNorm(trunk, scored, qwen.norm_eps).linear(matrix);
+  graph.output("predicted", logits.argmax());
+  const losses = crossEntropy(logits, graph.input("labels", [R], "i32"));
+  return losses.mul(graph.input("weights", [R])).sum([0]);
+}
+
+export function pixelInput(graph: Graph, model: Model, pictures: number): { pixels: Tensor; layout: VisionLayout } {
+  const vision = model.config.tokenizer_config.vision_config;
+  const P = (vision.image_size / vision.patch_size) ** 2;
+  return {
+    pixels: graph.input("pixels", [pictures * P, vision.num_channels * vision.patch_size ** 2]),
+    layout: pictureLayout(graph, model, pictures),
+  };
+}

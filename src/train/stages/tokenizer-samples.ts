@@ -1,0 +1,113 @@
+// What is looked at while the image tokenizer trains: held-out pictures drawn from their embeddings, classified, and asked about.
+
+import { openSession, type WeightSource } from "../../runtime/session.ts";
+import { Graph } from "../../tensor/graph.ts";
+import { writeContactSheet } from "../contact-sheet.ts";
+import type { Corpus } from "../data/corpus.ts";
+import { heldOutQuestions, questionKinds, take } from "../data/held-out-questions.ts";
+import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
+import { pixelError } from "../metrics.ts";
+import { classKinds, classLabels, classOutput, drawPixels } from "./auxiliary-heads.ts";
+import { type BatchContext, batchOf } from "./tokenizer-batch.ts";
+import { embedPictures, type Model, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
+
+/** Pictures of each kind that are measured, at least. */
+export const ASKED = 256;
+
+/** Share of held-out emoji and of fresh scenes that the auxiliary heads classify rightly. */
+export async function measureClasses(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
+  const { corpus, model, data } = context;
+  const graph = new Graph();
+  traceTokenizer(graph, model, data, corpus.concepts.length);
+  const session = await openSession(graph, weights, { outputs: classKinds.map(classOutput) });
+  const shares: Record<string, number> = {};
+  for (const kind of classKinds) {
+    let [correct, asked] = [0, 0];
+    for (let start = 0; start < ASKED; start += data.batch) {
+      const items = Array.from({ length: data.batch }, (_, i) =>
+        corpus.sample(kind === "concept" ? "emoji" : "scene", "heldOutStyle", 7, start + i),
+      );
+      const { feeds } = batchOf(items, context, 0);
+      const predicted = (await session.run(feeds))[classOutput(kind)]!.data;
+      const { labels, weights } = classLabels(kind, items, corpus.concepts);
+      labels.forEach((label, i) => {
+        if (weights[i] === 0) return;
+        asked++;
+        if (predicted[i] === label) correct++;
+      });
+    }
+    shares[`${kind}Classified`] = correct / asked;
+  }
+  await session.release();
+  return shares;
+}
+
+/**
+ * Share of held-out pictures (emoji in the held-out style named; questions about fresh scenes) whose whole answer is the most likely one at
+ * every token, which is when greedy decoding gives it.
+ */
+export async function measureAnswers(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
+  const { corpus, model, data } = context;
+  const graph = new Graph();
+  traceTokenizer(graph, model, data, corpus.concepts.length);
+  const session = await openSession(graph, weights, { outputs: ["predicted"] });
+  const right: Record<string, number> = {};
+  for (const kind of questionKinds) {
+    let [correct, asked] = [0, 0];
+    const questions = heldOutQuestions(corpus, kind);
+    for (let start = 0; start < ASKED; start += data.batch) {
+      const items = take(questions, data.batch);
+      const { feeds } = batchOf(items, context, 0);
+      const { predicted } = await session.run(feeds);
+      const isRight = new Map<number, boolean>();
+      const weightsOfRows = feeds.weights!.data as Float32Array;
+      (feeds.labels!.data as Int32Array).forEach((label, r) => {
+        if (weightsOfRows[r] === 0) return;
+        const row = Math.floor(Number(feeds.rows!.data[r]) / data.length);
+        isRight.set(row, (isRight.get(row) ?? true) && predicted!.data[r] === label);
+      });
+      asked += isRight.size;
+      correct += [...isRight.values()].filter(Boolean).length;
+    }
+    right[`${kind}Right`] = correct / asked;
+  }
+  await session.release();
+  return right;
+}
+
+/** Draws held-out pictures by the auxiliary head beside the originals; returns its PSNR and the share of codes in use. */
+export async function showPixels(
+  weights: WeightSource,
+  corpus: Corpus,
+  model: Model,
+  path: string,
+): Promise<Record<string, number>> {
+  const config = model.config.tokenizer_config;
+  const vision = config.vision_config;
+  const count = 32;
+  const graph = new Graph();
+  const { pixels, layout } = pixelInput(graph, model, count);
+  const pictures = embedPictures(graph, pixels, layout, model);
+  graph.output("drawn", drawPixels(graph, pictures.embeddings, 4 * vision.num_channels * vision.patch_size ** 2));
+  if (pictures.codes) graph.output("codes", pictures.codes);
+  const session = await openSession(graph, weights);
+  const originals = Array.from(
+    { length: count },
+    (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutStyle", 7, i * 13).picture,
+  );
+  const feeds = { pixels: patchesOf(originals, vision.patch_size) };
+  const result = await session.run(feeds);
+  await session.release();
+  const drawn = picturesFromPatches(result.drawn!, vision, count);
+  await writeContactSheet(
+    path,
+    originals.flatMap((picture, i) => [picture, drawn[i]!]),
+    8,
+  );
+  const numbers: Record<string, number> = { psnr: pixelError(originals, drawn).psnr };
+  if (result.codes) {
+    const used = new Set(result.codes.data as Int32Array).size;
+    numbers.codesSeen = used;
+  }
+  return numbers;
+}
