@@ -26,10 +26,9 @@ import {
   type LoadOptions,
   readCount,
   readDrawing,
-  readDrawingBytes,
   readLookup,
+  readMemoryLimits,
   readNewTokens,
-  readPromptCache,
   readSampling,
   type WorkOptions,
 } from "./options.ts";
@@ -75,22 +74,22 @@ export class Kelix {
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
   /** The sessions of what draws pictures. */
   readonly #drawing: SessionCache;
-  /** Sizes of pictures, and what they are drawn from, that memory is known to suffice for. */
-  readonly #fitting = new Set<string>();
+  /** What was found to fit into memory: sources and grids. */
+  readonly #checkedSizes = new Set<string>();
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
   private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions & Pick<SessionOptions, "widening">) {
     const { device, threads, widening, ignoreMemory = false } = options;
-    const cacheBytes = readPromptCache(options);
+    const { promptCacheBytes, drawingBytes } = readMemoryLimits(options);
     this.#folder = folder;
     this.#text = text;
     this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
     this.#ignoreMemory = ignoreMemory;
-    this.#promptCacheBytes = cacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
-    this.#codes = new CodeCache(cacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
-    this.#drawing = new SessionCache(readDrawingBytes(options), this.#smallOptions);
+    this.#promptCacheBytes = promptCacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
+    this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
   }
 
   /**
@@ -102,7 +101,7 @@ export class Kelix {
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { signal, onProgress, onWarning } = options;
-    for (const read of [readPromptCache, readDrawingBytes]) read(options); // refuses before any work is done
+    readMemoryLimits(options); // refuses before any work is done
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
@@ -281,11 +280,11 @@ export class Kelix {
   ): Promise<Picture> {
     this.#refuseDisposed();
     const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    if (!this.#ignoreMemory) await this.#checkDrawing(source, request.codeGrid);
     const parts = {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
-    await this.#checkDrawingFits(source, request.codeGrid);
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
       ...drawing,
       signal,
@@ -295,12 +294,12 @@ export class Kelix {
     });
   }
 
-  /** Refuses, before the first picture of a size, what does not fit into memory. */
-  async #checkDrawingFits(source: Source, codeGrid: readonly [number, number]): Promise<void> {
+  /** Refuses, the first time that a size is drawn, what cannot fit into memory. */
+  async #checkDrawing(source: Source, codeGrid: readonly [number, number]): Promise<void> {
     const key = `${source} ${codeGrid}`;
-    if (this.#ignoreMemory || this.#fitting.has(key)) return;
+    if (this.#checkedSizes.has(key)) return;
     await checkDrawingFits(this.#folder, source, codeGrid, this.#drawing);
-    this.#fitting.add(key);
+    this.#checkedSizes.add(key);
   }
 
   #openTokenizer(): Promise<PictureTokenizer> {

@@ -90,8 +90,13 @@ export async function resolveModel(name: string, options: PullOptions = {}): Pro
     const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
     throw new CheckpointError(`${name}: there is no such model folder. Name ${choices}`);
   }
+  return askHub(name, () => openHubModel(hubName, options));
+}
+
+/** Asks the Hub, and says of what it cannot give that there is no such folder here either. */
+export async function askHub<T>(name: string, ask: () => Promise<T>): Promise<T> {
   try {
-    return await openHubModel(hubName, options);
+    return await ask();
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     const { message, canRetry } = error;

@@ -1,7 +1,6 @@
 // What callers may set on the library's long work, and the checks of it. Names are those that users of transformers.js and
 // of the OpenAI API know; where both have one, both are read.
 
-import { DRAWING_BYTES } from "./detokenizer/detokenizer.ts";
 import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import type { PartFolders } from "./model-folder.ts";
@@ -97,6 +96,8 @@ const MAX_PICTURES = 64;
 const MAX_NEW_TOKENS = 1_000_000;
 const MAX_TOP_K = 4_194_304;
 const DEFAULT_NEW_TOKENS = 256;
+/** The released transformer in float32 at 1024 pixels, beside a language model of 8 billion weights in 4 bits, within 24 GB. */
+export const DEFAULT_DRAWING_BYTES = 8 * 2 ** 30;
 /** More would be wrong nearly always, and each guess costs. */
 const MAX_LOOKUP = 64;
 
@@ -136,15 +137,21 @@ export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: 
   return whole("promptLookupNumTokens", promptLookupNumTokens ?? prompt_lookup_num_tokens ?? 0, 0, MAX_LOOKUP);
 }
 
-/** How much memory is for what was read before; undefined where that is left to the model. */
-export function readPromptCache({ promptCacheBytes }: LoadOptions): number | undefined {
-  if (promptCacheBytes === undefined) return undefined;
-  return whole("promptCacheBytes", promptCacheBytes, 0, Number.MAX_SAFE_INTEGER);
+/** The checked limits on what stays in memory; the prompt cache's is left to the model where it is not given. */
+export function readMemoryLimits({
+  promptCacheBytes,
+  drawingBytes = DEFAULT_DRAWING_BYTES,
+}: LoadOptions): MemoryLimits {
+  const bytes = (name: string, value: number) => whole(name, value, 0, Number.MAX_SAFE_INTEGER);
+  return {
+    promptCacheBytes: promptCacheBytes === undefined ? undefined : bytes("promptCacheBytes", promptCacheBytes),
+    drawingBytes: bytes("drawingBytes", drawingBytes),
+  };
 }
 
-/** How much memory is for what draws pictures. */
-export function readDrawingBytes({ drawingBytes = DRAWING_BYTES }: LoadOptions): number {
-  return whole("drawingBytes", drawingBytes, 0, Number.MAX_SAFE_INTEGER);
+export interface MemoryLimits {
+  readonly promptCacheBytes: number | undefined;
+  readonly drawingBytes: number;
 }
 
 /** How many pictures are wanted. */

@@ -1,7 +1,7 @@
 // The command line as a user meets it: the built program in a process of its own, on the model that ships.
 
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -12,6 +12,7 @@ import { encodePng } from "../src/image/codec.node.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const nano = fileURLToPath(new URL("../models/kelix-nano", import.meta.url));
 const picture = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
 
 interface Result {
@@ -64,6 +65,7 @@ describe("kelix", () => {
       "eval",
       "pull",
       "info",
+      "plan",
     ]) {
       expect(help.out).toContain(name);
       expect((await kelix(name, "--help")).out).toContain("Example");
@@ -201,6 +203,44 @@ describe("kelix", () => {
     await expectFailure(["reconstruct", file("other.safetensors"), "-o", file("never.png")], /has no tensor `codes`/);
     await writeFile(file("hostile.safetensors"), Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255, 123, 125));
     await expectFailure(["reconstruct", file("hostile.safetensors"), "-o", file("never.png")], /hostile\.safetensors/);
+  });
+
+  test("describes a model without loading it, and says what is missing of one that is not whole", async () => {
+    const whole = await kelix("info");
+    expect(whole.status).toBe(0);
+    expect(whole.out).toMatch(/^language model +\d+\.\d+ M, width 256, 4 layers, \d+\.\d MB bf16$/m);
+    expect(whole.out).toMatch(/^memory +about \d+\.\d MB to answer, \d+\.\d MB to draw$/m);
+    expect(whole.out).not.toContain("does not load");
+    const broken = file("broken-model");
+    await cp(nano, broken, { recursive: true });
+    await rm(join(broken, "vae", "diffusion_pytorch_model.safetensors"));
+    await writeFile(join(broken, "dit", "model.safetensors"), "cut");
+    const { status, out } = await kelix("info", broken, "--json");
+    expect(status).toBe(0);
+    const { parts, faults, memory } = JSON.parse(out);
+    expect(parts.map(({ part }: { part: string }) => part)).toEqual([
+      "vision",
+      "languageModel",
+      "diffusionTransformer",
+      "autoencoder",
+    ]);
+    expect(memory.pictureBytes).toBeGreaterThan(100e6);
+    expect(faults.join("\n")).toMatch(/model\.safetensors: the file has 3 bytes/);
+    expect(faults.join("\n")).toMatch(/vae: holds no \*\.safetensors file/);
+    await expectFailure(["describe", picture, "--model", broken], /model\.safetensors: the file has 3 bytes/);
+  });
+
+  test("plans disk, memory and time before anything is loaded", async () => {
+    const { status, out, err } = await kelix("plan", "--json");
+    expect([status, err]).toEqual([0, ""]);
+    const { machine, disk, answer, picture, smaller } = JSON.parse(out);
+    for (const speed of Object.values(machine.speeds)) expect(speed).toBeGreaterThan(1e7);
+    expect(disk).toMatchObject({ missingBytes: 0 });
+    expect(disk.freeBytes).toBeGreaterThan(0);
+    expect([answer.fits, picture.fits]).toEqual([true, true]);
+    expect(answer.seconds).toBeGreaterThan(0);
+    expect(picture.parts.at(-1).what).toBe("decode");
+    expect(smaller.at(-1).weights).toBe("int4");
   });
 
   test("names the way out when there is no such model", async () => {

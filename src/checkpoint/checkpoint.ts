@@ -4,7 +4,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
-import { isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
+import { hasShape, isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
@@ -158,8 +158,8 @@ export function findDifferences(
   const missing = declared.filter(({ name }) => !checkpoint.find(name)).map(({ name, shape }) => `${name} [${shape}]`);
   const unknown = checkpoint.names().filter((name) => !wanted.has(name) && !knownUnused(name));
   const misshaped = declared.flatMap(({ name, shape }) => {
-    const found = checkpoint.find(name)?.shape;
-    return !found || `${found}` === `${shape}` ? [] : [`${name} has shape [${found}], the config wants [${shape}]`];
+    const found = checkpoint.find(name);
+    return !found || hasShape(found, shape) ? [] : [`${name} has shape [${found.shape}], the config wants [${shape}]`];
   });
   const integers = declared.flatMap(({ name }) => {
     const found = checkpoint.find(name);

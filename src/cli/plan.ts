@@ -59,8 +59,8 @@ function describe({ path, machine, disk, answer, picture, smaller }: ModelPlan):
   ];
 }
 
-function describeTask(name: string, { memory, fits, seconds, parts }: TaskPlan): [string, string][] {
-  const need = `about ${formatBytes(memory.bytes)} of memory${fits ? "" : ", MORE THAN IS AVAILABLE"}`;
+function describeTask(name: string, { memoryBytes, fits, seconds, parts }: TaskPlan): [string, string][] {
+  const need = `about ${formatBytes(memoryBytes)} of memory${fits ? "" : ", MORE THAN IS AVAILABLE"}`;
   return [
     [name, `${need}; about ${formatSeconds(seconds)}`],
     ...parts.map(({ what, seconds }): [string, string] => [`  ${what}`, `${seconds.toPrecision(2)} s`]),

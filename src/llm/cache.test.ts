@@ -17,7 +17,7 @@ function expectHeld(cache: KeyValueCache, length: number): void {
   const feeds = cache.feeds();
   for (let i = 0; i < 4; i++) {
     const { data, shape } = feeds[cacheInput(i)]!;
-    expect(shape).toEqual([1, 3, cache.feedCapacity, 2]);
+    expect(shape).toEqual([1, 3, 1, cache.feedCapacity, 2]);
     for (let h = 0; h < 3; h++)
       for (let t = 0; t < length; t++)
         for (let e = 0; e < 2; e++)

@@ -59,12 +59,12 @@ export class KeyValueCache {
     return this.#rows.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  /** Inputs `keys.{l}` and `values.{l}` [B, K, C, E]; rows from `length` on are not meaningful. */
+  /** Inputs `keys.{l}` and `values.{l}` [B, K, 1, C, E]; rows from `length` on are not meaningful. */
   feeds(): Readonly<Record<string, HostTensor>> {
     return this.#length === 0 ? this.#empty : this.#feeds;
   }
 
-  /** Adds T positions: added [2*layers*B, K, T, E], keys and values of each layer in turn. */
+  /** Adds T positions: added [2*layers*B, K, 1, T, E], keys and values of each layer in turn. */
   append(added: Float32Array, T: number): void {
     const { width } = this.shape;
     const length = this.#length + T;
@@ -135,7 +135,7 @@ export class KeyValueCache {
   #makeFeeds(capacity: number, rows: (i: number) => Float32Array): Record<string, HostTensor> {
     const { layers, heads, width, batch = 1 } = this.shape;
     const feeds: Record<string, HostTensor> = {};
-    for (let i = 0; i < 2 * layers; i++) feeds[cacheInput(i)] = f32(rows(i), [batch, heads, capacity, width]);
+    for (let i = 0; i < 2 * layers; i++) feeds[cacheInput(i)] = f32(rows(i), [batch, heads, 1, capacity, width]);
     return feeds;
   }
 }

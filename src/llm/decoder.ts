@@ -17,14 +17,14 @@ export interface DecoderOptions {
   readonly sin: Tensor;
   /** [T, C+T] or [B, T, C+T], added to the scores; C is 0 without a cache. See mask.ts. */
   readonly mask: Tensor;
-  /** For each layer the rotated keys and values that earlier calls added, [B, K, C, E]; the mask hides what is unused. */
+  /** For each layer the rotated keys and values that earlier calls added, [B, K, 1, C, E]; the mask hides what is unused. */
   readonly cache?: readonly KeyValue[];
 }
 
 export interface Decoded {
   /** The residual stream: the input, then after each layer; [B, T, D]. The last is *not* normed. */
   readonly hidden: readonly Tensor[];
-  /** The rotated keys and values that each layer adds to its cache, [B, K, T, E]. */
+  /** The rotated keys and values that each layer adds to its cache, [B, K, 1, T, E]. */
   readonly added: readonly KeyValue[];
 }
 
@@ -32,15 +32,22 @@ export interface Decoded {
 export function decoderStack(p: Params, x: Tensor, options: DecoderOptions): Decoded {
   const { config, cache } = options;
   const [B, T, D] = x.dims(3) as [Dim, Dim, number];
-  const rope = { cos: perHead(options.cos), sin: perHead(options.sin) };
-  const mask = perGroup(options.mask, config.num_heads / config.num_kv_heads);
+  const rope: Rope = { cos: perHead(options.cos, 1), sin: perHead(options.sin, 1) };
+  const scale = config.head_dim ** -0.5;
+  // Over a cache the queries' rotation scales them as well, which attention has an advantage of.
+  const queryRope = cache ? { cos: rope.cos.mul(scale), sin: rope.sin.mul(scale) } : rope;
+  const heads = perHead(options.mask, 2);
+  const G = config.num_heads / config.num_kv_heads;
+  const mask = cache || G === 1 ? heads : concat(Array<Tensor>(G).fill(heads), -2); // once for each row that shares a KV head
   const hidden = [x];
   const added: KeyValue[] = [];
   let flat = x.reshape([-1, D]); // [B*T, D]: layers work on plain matrices
   for (let l = 0; l < config.num_layers; l++) {
     const layer = p.at("layers", l);
     const attended = selfAttention(layer.at("attn"), rmsNorm(layer.at("sa_norm"), flat, config.norm_eps), [B, T], {
-      ...rope,
+      rope,
+      queryRope,
+      scale: cache ? 1 : scale,
       mask,
       config,
       past: cache?.[l],
@@ -53,42 +60,46 @@ export function decoderStack(p: Params, x: Tensor, options: DecoderOptions): Dec
   return { hidden, added };
 }
 
-interface SelfAttentionOptions {
+interface Rope {
   readonly cos: Tensor;
   readonly sin: Tensor;
+}
+
+interface SelfAttentionOptions {
+  readonly rope: Rope;
+  readonly queryRope: Rope;
+  readonly scale: number;
   readonly mask: Tensor;
   readonly config: DecoderConfig;
   readonly past: KeyValue | undefined;
 }
 
-/** Grouped-query attention. x [B*T, D] -> [B*T, D]. The queries that share a KV head are stacked as rows of one product. */
+/**
+ * Grouped-query attention. x [B*T, D] -> [B*T, D]. The G queries that share a KV head are rows of one product; over a cache, where
+ * there are few, products of their own.
+ */
 function selfAttention(p: Params, x: Tensor, [B, T]: readonly [Dim, Dim], options: SelfAttentionOptions) {
-  const { cos, sin, mask, config, past } = options;
+  const { rope, queryRope, scale, mask, config, past } = options;
   const { num_heads: H, num_kv_heads: K, head_dim: E, embed_dim: D } = config;
+  const G = H / K;
   const project = (name: "q" | "k" | "v", heads: number) => {
     const y = linear(p.at(`${name}_proj`), x, heads * E, config[`${name}_proj_bias`], init.xavier(D, heads * E));
     return y.reshape([B, T, heads, E]);
   };
   const norm = (name: "q_norm" | "k_norm", y: Tensor) => (config[name] ? rmsNorm(p.at(name), y, config.norm_eps) : y);
   const headsFirst = (y: Tensor) => y.transpose([0, 2, 1, 3]); // [B, heads, T, E]
-  const q = headsFirst(norm("q_norm", project("q", H))).rotary(cos, sin);
-  const keys = headsFirst(norm("k_norm", project("k", K))).rotary(cos, sin);
-  const values = headsFirst(project("v", K));
-  const rows = q.reshape([B, K, mulDims(T, H / K), E]); // query heads g*H/K .. share KV head g
-  const out = attention(rows, keys, values, { scale: E ** -0.5, mask, ...(past && { past }) });
+  const q = headsFirst(norm("q_norm", project("q", H))).rotary(queryRope.cos, queryRope.sin);
+  const k = headsFirst(norm("k_norm", project("k", K))).rotary(rope.cos, rope.sin);
+  const [keys, values] = [k, headsFirst(project("v", K))].map((y) => y.reshape([B, K, 1, T, E])) as [Tensor, Tensor];
+  const rows = q.reshape(past ? [B, K, G, T, E] : [B, K, 1, mulDims(T, G), E]); // query heads g*G .. share KV head g
+  const out = attention(rows, keys, values, { scale, mask, ...(past && { past }) });
   const merged = headsFirst(out.reshape([B, H, T, E])).reshape([-1, H * E]); // the same exchange of axes, back
   return { output: linear(p.at("output_proj"), merged, D, false, init.xavier(H * E, D)), added: { keys, values } };
 }
 
-/** [T, W] or [B, T, W] -> with an axis of size 1 for the heads. */
-function perHead(table: Tensor): Tensor {
+/** [T, W] or [B, T, W] -> [T, W] or [B, 1, .., T, W] with so many axes for heads. */
+function perHead(table: Tensor, axes: number): Tensor {
   if (table.rank === 2) return table;
   const [B, T, W] = table.dims(3);
-  return table.reshape([B!, 1, T!, W!]);
-}
-
-/** The mask once for each query head that shares a KV head: [.., T, C+T] -> [.., 1, G*T, C+T] */
-function perGroup(mask: Tensor, groups: number): Tensor {
-  const heads = perHead(mask);
-  return groups === 1 ? heads : concat(Array<Tensor>(groups).fill(heads), -2);
+  return table.reshape([B!, ...Array<number>(axes).fill(1), T!, W!]);
 }

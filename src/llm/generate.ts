@@ -61,6 +61,10 @@ export async function* generate(
   wholeNumber("maxNewBlocks", options.maxNewBlocks, 1);
   wholeNumber("lookupBlocks", options.lookupBlocks ?? 0, 0);
   const { maxNewBlocks, stopIds = [vocabulary.eos], signal, blocksPerRun, lookupBlocks = 0 } = options;
+  if (sequence.blocks.length > prompt.length)
+    throw new Error(
+      `The sequence has read ${sequence.length} blocks, more than the prompt's ${prompt.length / (N + 1)}`,
+    );
   const sampler = readSampler(options, vocabulary);
   const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling) && options.scores !== "all";
   const grammar = new BlockGrammar(vocabulary, options);

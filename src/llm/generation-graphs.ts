@@ -27,7 +27,7 @@ export const generationGraphs = {
     const { qwen } = config;
     const groups = [1, "S", qwen.n_q_tokens];
     const angles = ["S", qwen.head_dim / 2];
-    const row = [1, qwen.num_kv_heads, "C", qwen.head_dim];
+    const row = [1, qwen.num_kv_heads, 1, "C", qwen.head_dim];
     const cache = Array.from(
       { length: qwen.num_layers },
       (_, l): KeyValue => ({
@@ -50,7 +50,7 @@ export const generationGraphs = {
         decoded.added.flatMap(({ keys, values }) => [keys, values]),
         0,
       ),
-    ); // [2*layers, K, S, E]
+    ); // [2*layers, K, 1, S, E]
   },
 
   /** hidden [R, D] -> logits [R, V] of slot 0 over the text entries alone: what a text block needs, whose slot 1 is q_eos. */

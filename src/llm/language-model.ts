@@ -64,7 +64,7 @@ export class LanguageModel {
 }
 
 /** Blocks that one run reads at most: an abort waits for no more than that, and attention needs memory for its square. */
-export const BLOCKS_PER_RUN = 256;
+export const BLOCKS_PER_RUN = 128;
 
 export interface ReadOptions {
   /** Between runs an abort throws its reason; what was read until then stays. */

@@ -15,7 +15,11 @@ export interface AttentionOptions {
   readonly scale: number;
   /** Added to the scores before the softmax; broadcastable to [.., Tq, Tk], or [.., Tq, C+Tk] with `past`. */
   readonly mask?: Tensor;
-  /** C positions before those of k and v, a cache: read where it lies and not joined with k and v, which would copy it. */
+  /**
+   * C positions before those of k and v, a cache: read where it lies and not joined with k and v, which would copy it. Queries
+   * that share keys are best given as an axis along which those have size 1, and scaled already: ONNX Runtime reads keys as
+   * they are for products of single rows without a factor, and copies them into panels first for others.
+   */
   readonly past?: KeyValue;
 }
 

@@ -87,7 +87,7 @@ class Emitter implements OnnxModel {
     let name = this.#names.get(tensor);
     if (name === undefined) {
       const weight = this.#weights.get(tensor);
-      name = weight ? this.#widened(weight) : this.fresh();
+      name = weight ? this.#widened(weight, tensor.shape) : this.fresh();
       this.#names.set(tensor, name);
     }
     return name;
@@ -110,7 +110,7 @@ class Emitter implements OnnxModel {
     });
   }
 
-  #widened(weight: Weight): string {
+  #widened(weight: Weight, shape: Shape): string {
     if (isQuantizedWeight(weight)) {
       const [out] = weight.shape;
       const all = this.initializer(
@@ -120,7 +120,7 @@ class Emitter implements OnnxModel {
       );
       const name = this.fresh();
       emitQuantizedGather(weight, all, name, this);
-      return name;
+      return shape.length === 2 ? name : this.reshape(name, weight.shape, shape);
     }
     const stored = this.hold(weight);
     if (weight.dtype === "f32") return stored;
@@ -475,6 +475,16 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   conv2d: (node, e) => {
     const { stride, padding, groups } = node.attributes;
+    const [x, filter, bias] = node.inputs;
+    const weight = e.weight(filter!);
+    if (weight && isQuantizedWeight(weight) && stride === 1 && padding === 0 && groups === 1) {
+      // Of 1 x 1, and so a linear map over the channels of each pixel.
+      const pixels = e.step("Transpose", [e.name(x!)], { perm: ints([0, 2, 3, 1]) });
+      const mapped = e.fresh();
+      emitQuantizedLinear(pixels, weight, bias && e.name(bias), mapped, e);
+      e.node("Transpose", [mapped], results(node, e), { perm: ints([0, 3, 1, 2]) });
+      return;
+    }
     e.node("Conv", names(node, e), results(node, e), {
       strides: ints([stride, stride]),
       pads: ints([padding, padding, padding, padding]),

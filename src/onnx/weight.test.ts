@@ -43,6 +43,15 @@ const exactUses: Record<string, (operands: Operands) => Tensor> = {
   columns: ({ w }) => w.slice(1, 3, 40),
 };
 
+const convolutionUses: Record<string, (operands: Operands) => Tensor> = {
+  "a 1 x 1 convolution with a bias": ({ x, w, b }) => pictureOf(x).conv2d(w, b),
+  "a 1 x 1 convolution that is given no bias": ({ x, w }) => pictureOf(x).conv2d(w, null),
+};
+const exactConvolutionUses: Record<string, (operands: Operands) => Tensor> = {
+  "a 1 x 1 convolution with steps": ({ x, w }) => pictureOf(x.slice(0, 0, 3)).conv2d(w, null, { stride: 2 }),
+  "filters as numbers": ({ w }) => w.mul(2),
+};
+
 /** The same weights at lower precision, and as the float32 that this stands for. */
 const forms: Record<string, readonly [stored: [string, HostTensor][], meant: Float32Array]> = {
   bf16: [[["w", hostTensor("bf16", f32ToBf16(weight), [OUT, IN])]], bf16ToF32(f32ToBf16(weight))],
@@ -60,25 +69,36 @@ afterAll(() => rm(folder, { recursive: true }));
 
 for (const [form, [stored, meant]] of Object.entries(forms)) {
   describe(form, () => {
-    for (const [name, use] of Object.entries({ ...linearUses, ...exactUses })) {
+    for (const [name, use] of Object.entries({
+      ...linearUses,
+      ...exactUses,
+      ...convolutionUses,
+      ...exactConvolutionUses,
+    })) {
       test(`${name}, from memory and from a file`, async () => {
+        const shape = name in convolutionUses || name in exactConvolutionUses ? [OUT, IN, 1, 1] : [OUT, IN];
         const wanted = await compute(
           use,
           memoryWeights(
             new Map([
-              ["w", f32(meant, [OUT, IN])],
+              ["w", f32(meant, shape)],
               ["b", bias],
             ]),
           ),
+          shape,
         );
-        const tensors = new Map([...stored, ["b", bias] as const]);
+        const own = stored.map(
+          ([key, tensor]) => [key, tensor.dtype === "bf16" ? { ...tensor, shape } : tensor] as const,
+        );
+        const tensors = new Map([...own, ["b", bias] as const]);
         const file = join(folder, "weights.safetensors");
         await writeSafetensors(file, tensors);
         const checkpoint = await openCheckpoint(file);
         // A quantised linear map rounds x to 8 bits for each block as well: a step of about 1/50 of its deviation, so 0.6 %.
-        const tolerance = name in linearUses && form !== "bf16" ? 0.01 : 1e-6;
+        const isRounded = name in linearUses || name in convolutionUses;
+        const tolerance = isRounded && form !== "bf16" ? 0.01 : 1e-6;
         for (const source of [memoryWeights(tensors), checkpoint]) {
-          const found = await compute(use, source);
+          const found = await compute(use, source, shape);
           expect(found.shape).toEqual(wanted.shape);
           expect(relativeError(found, wanted)).toBeLessThan(tolerance);
         }
@@ -98,9 +118,18 @@ function quantized(format: BlockFormat): [[string, HostTensor][], Float32Array] 
   return [tensors, dequantize(blocks, format)];
 }
 
-async function compute(use: (operands: Operands) => Tensor, weights: WeightSource): Promise<HostTensor> {
+/** x [T, IN] as a picture of one row of T pixels. */
+function pictureOf(x: Tensor): Tensor {
+  return x.reshape([1, 1, x.dim(0), IN]).transpose([0, 3, 1, 2]);
+}
+
+async function compute(
+  use: (operands: Operands) => Tensor,
+  weights: WeightSource,
+  shape: readonly number[],
+): Promise<HostTensor> {
   const graph = new Graph();
-  const [w, b] = [graph.params.get("w", [OUT, IN]), graph.params.get("b", [OUT])];
+  const [w, b] = [graph.params.get("w", shape), graph.params.get("b", [OUT])];
   graph.output("y", use({ w, b, x: graph.input("x", ["T", IN]), ids: graph.input("ids", [2, 2], "i32") }));
   const session = await openSession(graph, weights, { threads: 1 });
   const { y } = await session.run(feeds);

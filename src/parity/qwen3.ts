@@ -127,7 +127,7 @@ async function cachedLogits(
 ): Promise<HostTensor> {
   const { num_layers: layers, num_kv_heads: K, head_dim: E, vocab_size: V } = config;
   const graph = new Graph();
-  const row = [B, K, "C", E];
+  const row = [B, K, 1, "C", E];
   const rows = Array.from({ length: layers }, (_, l) => ({
     keys: graph.input(cacheInput(2 * l), row),
     values: graph.input(cacheInput(2 * l + 1), row),

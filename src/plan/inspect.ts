@@ -6,8 +6,9 @@ import type { PartFolders } from "../model-folder.ts";
 import { describeModel, type ModelInfo } from "../model-info.ts";
 import { memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
+import { pictureNeed } from "./plan.ts";
 import { withMissingWeights } from "./stated-weights.ts";
-import { answerTask, pictureTask } from "./workload.ts";
+import { answerTask } from "./workload.ts";
 
 export interface InspectedModel extends ModelInfo {
   /** What is missing or does not fit, in sentences. Empty for a model that can be loaded. */
@@ -32,8 +33,8 @@ export async function inspectModel(name: string, folders: PartFolders & FetchOpt
       faults,
       missingBytes: [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0),
       memory: {
-        answerBytes: memoryNeed(answerTask(whole)).bytes,
-        ...(canDraw(whole, "hidden") && { pictureBytes: memoryNeed(pictureTask(whole)).bytes }),
+        answerBytes: memoryNeed(answerTask(whole)),
+        ...(canDraw(whole, "hidden") && { pictureBytes: pictureNeed(whole) }),
       },
     };
   } finally {

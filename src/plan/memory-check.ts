@@ -5,9 +5,9 @@ import type { ModelFolder } from "../model-folder.ts";
 import type { Source } from "../model-parts.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
 import { type MemoryState, readMemory } from "./machine.ts";
-import { BASE_BYTES, memoryNeed } from "./memory.ts";
+import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
-import { answerTask, drawingTask, type Task } from "./workload.ts";
+import { answerTask, drawingTask } from "./workload.ts";
 
 /** There is not enough memory; the message says what is needed, what there is, and what would fit. */
 export class MemoryError extends Error {
@@ -24,14 +24,17 @@ export class MemoryError extends Error {
 
 /** Weights become at most this much larger when they are loaded, from 4 bits to float32 with a copy while it is laid out. */
 const MOST_GROWTH = 12;
-/** More than a run of what draws holds beside its weights: see DECODE_BYTES. */
+/** More than one run of what draws holds beside its weights: see DECODE_BYTES. */
 const MOST_RESULT_BYTES = 3e9;
 
-/** Throws a MemoryError unless the model's tokenizer and language model fit: what every use but drawing from codes needs. */
+/**
+ * Throws a MemoryError unless the model's picture tokenizer and language model fit, which every use but drawing from codes needs.
+ * `memory` is the machine's state if absent.
+ */
 export async function checkAnswerFits(model: ModelFolder, memory?: MemoryState): Promise<void> {
   const { availableBytes } = memory ?? (await readMemory());
   if (weightBytes(model.weights) * MOST_GROWTH < availableBytes) return; // no need to trace a small model
-  refuseUnlessFits(model, "answer a question", answerTask, availableBytes);
+  refuseUnlessFits(model, "answer a question", (own) => memoryNeed(answerTask(own)), availableBytes);
 }
 
 /**
@@ -52,7 +55,7 @@ export async function chooseWidening(
   }
 }
 
-/** Throws a MemoryError unless what draws fits beside what is loaded already, in place of what `sessions` hold open of it. */
+/** Throws a MemoryError unless what draws fits, in turns as `sessions` has it, beside what else is loaded already. */
 export async function checkDrawingFits(
   model: ModelFolder,
   source: Source,
@@ -61,45 +64,41 @@ export async function checkDrawingFits(
   memory?: MemoryState,
 ): Promise<void> {
   const availableBytes = (memory ?? (await readMemory())).availableBytes + openBytes;
-  const networks = [model.detokenizer[source], model.detokenizer.autoencoder].flatMap((part) => part?.weights ?? []);
+  const { autoencoder } = model.detokenizer;
+  const networks = [model.detokenizer[source], autoencoder].flatMap((part) => (part ? [part.weights] : []));
   const stored = networks.reduce((sum, weights) => sum + weightBytes(weights), 0);
   if (stored * MOST_GROWTH + MOST_RESULT_BYTES < availableBytes) return; // no need to trace small networks
-  const taskOf = (own: ModelFolder) => drawingTask(own, source, codeGrid);
-  // In less memory the networks take turns, and widen their weights at each step.
-  const less = Math.floor(availableBytes - BASE_BYTES);
+  const need = (own: ModelFolder, limit = limitBytes) => drawingNeed(drawingTask(own, source, codeGrid), limit);
+  const less = Math.floor(availableBytes);
   const turns =
-    less < limitBytes && memoryNeed(taskOf(model), less).bytes <= availableBytes
-      ? `With \`drawingBytes\` of ${less} its networks take turns in what there is, which takes longer. `
+    less < limitBytes && need(model, less) <= availableBytes
+      ? `With \`drawingBytes: ${less}\` its networks take turns in what there is, which takes longer. `
       : "";
-  const what = "draw a picture, beside what is loaded";
-  refuseUnlessFits(model, what, taskOf, availableBytes, { drawingBytes: limitBytes, advice: turns });
+  refuseUnlessFits(model, "draw a picture, beside what is loaded", need, availableBytes, turns);
 }
 
 function refuseUnlessFits(
   model: ModelFolder,
   what: string,
-  taskOf: (model: ModelFolder) => Task,
+  needOf: (model: ModelFolder) => number,
   availableBytes: number,
-  { drawingBytes, advice = "" }: { readonly drawingBytes?: number; readonly advice?: string } = {},
+  slower = "",
 ): void {
-  const needed = memoryNeed(taskOf(model), drawingBytes).bytes;
+  const needed = needOf(model);
   if (needed <= availableBytes) return;
   const smaller = (["int8", "int4"] as const)
-    .map((weights) => ({
-      weights,
-      bytes: memoryNeed(taskOf(convertedModel(model, { weights, block: 32 })), drawingBytes).bytes,
-    }))
+    .map((weights) => ({ weights, bytes: needOf(convertedModel(model, { weights, block: 32 })) }))
     .filter(({ bytes }) => bytes < needed);
   const option = smaller.find(({ bytes }) => bytes <= availableBytes);
   const least = smaller.at(-1);
-  const smallerModel = option
+  const advice = option
     ? `With ${option.weights} weights it needs ${gigabytes(option.bytes)}: kelix convert ${model.path} NEW_FOLDER --weights ${option.weights}`
     : least
       ? `Even with ${least.weights} weights it would need ${gigabytes(least.bytes)}`
       : "Its weights are as small as they get";
   throw new MemoryError(
     `${model.path} needs about ${gigabytes(needed)} of memory to ${what}; ${gigabytes(availableBytes)} are available. ` +
-      `${advice}${smallerModel}. To load it all the same: \`ignoreMemory\` (--ignore-memory)`,
+      `${slower}${advice}. To load it all the same, in whatever way is possible: \`ignoreMemory\` (--ignore-memory)`,
     needed,
     availableBytes,
   );

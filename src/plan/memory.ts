@@ -1,45 +1,44 @@
-// What a task needs in memory, from the weights that its sessions hold and the results between their nodes.
+// What a task needs in memory: the sessions that it has open together, and the cache of keys and values.
 
-import { DRAWING_BYTES } from "../detokenizer/detokenizer.ts";
-import { sharedMemory } from "../runtime/session-cache.ts";
-import { sessionMemory } from "../runtime/session-memory.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import { planSession, type SessionMemory, sessionMemory } from "../runtime/session-memory.ts";
 import type { Task, Work } from "./workload.ts";
-
-export interface MemoryNeed {
-  /** In all, at the worst moment. */
-  readonly bytes: number;
-  /** Of it, weights that stay. */
-  readonly weightBytes: number;
-  /**
-   * Of it, results between nodes, the cache of keys and values, what opening sessions needs for a moment, and all that draws
-   * pictures, whose networks may take turns.
-   */
-  readonly workBytes: number;
-}
 
 /** Node with ONNX Runtime loaded, before any model. */
 export const BASE_BYTES = 150e6;
 
-/** The memory that a process needs for a task, if what draws pictures may hold `drawingBytes`. */
-export function memoryNeed({ works, cacheBytes }: Task, drawingBytes = DRAWING_BYTES): MemoryNeed {
-  const sessions = new Map<string, Work>();
-  for (const work of works) {
-    // Sessions keep the memory that their largest run took.
-    const other = sessions.get(work.session);
-    if (!other || runBytes(other) < runBytes(work)) sessions.set(work.session, work);
-  }
-  const all = [...sessions.values()];
-  const open = all.filter(({ takesTurns }) => !takesTurns).map(({ cost, weights }) => sessionMemory(cost, weights));
-  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
-  const weightBytes = sum(open.map((session) => session.weightBytes));
-  const resultBytes = cacheBytes + sum(open.map((session) => session.runBytes));
-  const openingBytes = Math.max(0, ...open.map((session) => session.openingBytes));
-  const turns = all.filter(({ takesTurns }) => takesTurns);
-  const drawing = turns.map(({ cost, weights }) => sharedMemory(cost, weights, drawingBytes).bytes);
-  const workBytes = Math.max(resultBytes, openingBytes) + Math.min(sum(drawing), Math.max(drawingBytes, ...drawing));
-  return { bytes: BASE_BYTES + weightBytes + workBytes, weightBytes, workBytes };
+/** Bytes of a process that has all sessions of a task open, as the picture tokenizer and the language model have theirs. */
+export function memoryNeed({ works, cacheBytes }: Task, widening: SessionOptions["widening"] = "load"): number {
+  const sessions = sessionsOf(works).map((own) => largestMemory(own, widening));
+  const sum = (of: (memory: SessionMemory) => number) => sessions.reduce((total, memory) => total + of(memory), 0);
+  const opening = Math.max(...sessions.map(({ openingBytes }) => openingBytes));
+  return (
+    BASE_BYTES +
+    cacheBytes +
+    sum(({ weightBytes }) => weightBytes) +
+    Math.max(
+      sum(({ runBytes }) => runBytes),
+      opening,
+    )
+  );
 }
 
-function runBytes({ cost }: Work): number {
-  return cost.inputBytes + cost.peakBytes;
+/** Bytes that the sessions of drawing take beside the rest of a process, in turns within a limit as SessionCache has them. */
+export function drawingNeed({ works }: Task, limitBytes: number): number {
+  const sessions = works.map(({ graph, weights, sizes }) => planSession(graph, weights, limitBytes, sizes).bytes);
+  const all = sessions.reduce((a, b) => a + b, 0);
+  return Math.min(all, Math.max(limitBytes, ...sessions));
+}
+
+/** Works by session. */
+function sessionsOf(works: readonly Work[]): Work[][] {
+  const sessions = new Map<string, Work[]>();
+  for (const work of works) sessions.set(work.session, [...(sessions.get(work.session) ?? []), work]);
+  return [...sessions.values()];
+}
+
+/** Sessions keep the memory that their largest run took. */
+function largestMemory(works: readonly Work[], widening: SessionOptions["widening"]): SessionMemory {
+  const runs = works.map(({ graph, weights, sizes }) => sessionMemory(graph, weights, widening, sizes));
+  return { ...runs[0]!, runBytes: Math.max(...runs.map(({ runBytes }) => runBytes)) };
 }

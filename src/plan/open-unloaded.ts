@@ -8,7 +8,14 @@ import { parseHubName } from "../hub/hub-name.ts";
 import { pullModel } from "../hub/pull.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { compareModel } from "../model-check.ts";
-import { findLocalModel, type ModelFolder, openModelFolder, type PartFolders, resolveModel } from "../model-folder.ts";
+import {
+  askHub,
+  findLocalModel,
+  type ModelFolder,
+  openModelFolder,
+  type PartFolders,
+  resolveModel,
+} from "../model-folder.ts";
 
 /** What a repository is described by. */
 const CONFIG_FILES = ["*config.json", "*.safetensors.index.json"];
@@ -58,7 +65,8 @@ async function locate(name: string, options: FetchOptions): Promise<Located> {
   const settings = await readHubSettings();
   const cached = await findSnapshot(settings.cacheFolder, hubName);
   if (cached && (settings.isOffline || (await isModelComplete(cached)))) return { path: cached, missing: [] };
-  const { path, leftOut } = await pullModel(name, { ...options, settings, include: CONFIG_FILES });
+  const pull = () => pullModel(name, { ...options, settings, include: CONFIG_FILES });
+  const { path, leftOut } = await askHub(name, pull);
   const weights = leftOut.filter((file) => file.path.endsWith(".safetensors"));
   const isHere = await Promise.all(
     weights.map(async (file) => (await sizeOf(join(path, file.path))) === file.sizeBytes),

@@ -5,13 +5,14 @@ import { canDraw } from "../detokenizer-choice.ts";
 import type { FetchOptions } from "../hub/fetch-files.ts";
 import type { ModelFolder, PartFolders } from "../model-folder.ts";
 import { describeModel } from "../model-info.ts";
+import { DEFAULT_DRAWING_BYTES } from "../options.ts";
 import { coreCount, freeDisk, type MemoryState, readMemory } from "./machine.ts";
 import { measureSpeeds } from "./measure-speeds.ts";
-import { type MemoryNeed, memoryNeed } from "./memory.ts";
+import { drawingNeed, memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
-import { type Speeds, type TaskSeconds, taskSeconds } from "./seconds.ts";
+import { type Speeds, type TaskSeconds, worksSeconds } from "./seconds.ts";
 import { convertedModel, withMissingWeights } from "./stated-weights.ts";
-import { answerTask, pictureTask, type Task } from "./workload.ts";
+import { answerTask, drawingTask, type Work, writingTask } from "./workload.ts";
 
 /** A machine as a plan sees it. */
 export interface Machine {
@@ -22,7 +23,7 @@ export interface Machine {
 
 /** The need and the time of one task. */
 export interface TaskPlan extends TaskSeconds {
-  readonly memory: MemoryNeed;
+  readonly memoryBytes: number;
   /** Whether that much memory is available now. */
   readonly fits: boolean;
 }
@@ -78,29 +79,40 @@ export async function planModel(
 /** The plan for an opened model, `missingBytes` of whose weights are not here. */
 export async function planOpened(model: ModelFolder, machine: Machine, missingBytes = 0): Promise<ModelPlan> {
   const hereBytes = describeModel(model).files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const plan = (task: Task): TaskPlan => {
-    const memory = memoryNeed(task);
-    return { memory, fits: memory.bytes <= machine.memory.availableBytes, ...taskSeconds(task, machine.speeds) };
+  const plan = (memoryBytes: number, works: readonly Work[]): TaskPlan => {
+    const fits = memoryBytes <= machine.memory.availableBytes;
+    return { memoryBytes, fits, ...worksSeconds(works, machine.speeds) };
   };
+  const answer = answerTask(model);
   return {
     path: model.path,
     machine,
     disk: { modelBytes: hereBytes + missingBytes, missingBytes, freeBytes: await freeDisk(model.path) },
-    answer: plan(answerTask(model)),
-    ...(canDraw(model, "hidden") && { picture: plan(pictureTask(model)) }),
+    answer: plan(memoryNeed(answer), answer.works),
+    ...(canDraw(model, "hidden") && { picture: plan(pictureNeed(model), pictureWorks(model)) }),
     smaller: smallerModels(model),
   };
 }
 
 function smallerModels(model: ModelFolder): SmallerModel[] {
-  const answerBytes = memoryNeed(answerTask(model)).bytes;
+  const answerBytes = memoryNeed(answerTask(model));
   const smaller = (["int8", "int4"] as const).map((weights): SmallerModel => {
     const converted = convertedModel(model, { weights, block: 32 });
     return {
       weights,
-      answerBytes: memoryNeed(answerTask(converted)).bytes,
-      ...(canDraw(model, "hidden") && { pictureBytes: memoryNeed(pictureTask(converted)).bytes }),
+      answerBytes: memoryNeed(answerTask(converted)),
+      ...(canDraw(model, "hidden") && { pictureBytes: pictureNeed(converted) }),
     };
   });
   return smaller.filter((option) => option.answerBytes < answerBytes);
+}
+
+/** Bytes of a process that writes codes and draws from them. */
+export function pictureNeed(model: ModelFolder): number {
+  const drawing = drawingTask(model, "hidden", model.generation.imagine.grid);
+  return memoryNeed(writingTask(model)) + drawingNeed(drawing, DEFAULT_DRAWING_BYTES);
+}
+
+function pictureWorks(model: ModelFolder): readonly Work[] {
+  return [...writingTask(model).works, ...drawingTask(model, "hidden", model.generation.imagine.grid).works];
 }

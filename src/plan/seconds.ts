@@ -1,7 +1,8 @@
 // How long work takes on a machine: as long as its operations, or as long as reading what it reads, whichever is more.
 
 import { precisionOf } from "../checkpoint/precision.ts";
-import type { Task, Work } from "./workload.ts";
+import { graphCost } from "./graph-cost.ts";
+import type { Work } from "./workload.ts";
 
 /** What a machine was measured to do. */
 export interface Speeds {
@@ -19,8 +20,8 @@ export interface TaskSeconds {
   readonly parts: readonly { readonly what: string; readonly seconds: number }[];
 }
 
-/** The time of a task once all is open. Elementwise work is left out, so it is rather too short than too long. */
-export function taskSeconds({ works }: Task, speeds: Speeds): TaskSeconds {
+/** The time of works once all is open. Elementwise work is left out, so it is rather too short than too long. */
+export function worksSeconds(works: readonly Work[], speeds: Speeds): TaskSeconds {
   const parts = new Map<string, number>();
   for (const work of works) {
     parts.set(work.what, (parts.get(work.what) ?? 0) + work.runs * runSeconds(work, speeds));
@@ -31,7 +32,9 @@ export function taskSeconds({ works }: Task, speeds: Speeds): TaskSeconds {
   };
 }
 
-function runSeconds({ cost, weights }: Work, { flopPerS, readBytesPerS, quantizedBytesPerS }: Speeds): number {
+function runSeconds(work: Work, { flopPerS, readBytesPerS, quantizedBytesPerS }: Speeds): number {
+  const { weights } = work;
+  const cost = graphCost(work.graph, work.sizes);
   let reading = cost.inputBytes / readBytesPerS;
   for (const { path, elements, use } of cost.weights) {
     const stored = weights.find(path);

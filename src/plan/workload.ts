@@ -1,5 +1,5 @@
 // The work behind one answer and behind one picture, as runs of the graphs that do it. Their costs are read off the traced
-// graphs (graph-cost.ts), so a plan follows the model code by itself.
+// graphs (graph-cost.ts, runtime/session-memory.ts), so a plan follows the model code by itself.
 
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type DecodePart, decodeGraph, planDecode } from "../detokenizer/decode-plan.ts";
@@ -13,7 +13,6 @@ import type { ModelFolder } from "../model-folder.ts";
 import type { Source } from "../model-parts.ts";
 import type { Sizes } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
-import { type GraphCost, graphCost } from "../tensor/graph-cost.ts";
 import { encodingGraph } from "../vision/picture-tokenizer.ts";
 
 /** Runs of one session that cost the same. */
@@ -23,17 +22,14 @@ export interface Work {
   /** Works of the same session share its weights. */
   readonly session: string;
   readonly weights: Checkpoint;
-  readonly cost: GraphCost;
+  readonly graph: Graph;
+  readonly sizes: Sizes;
   readonly runs: number;
-  /** Its session takes turns with others of the kind where memory is short (SessionCache). */
-  readonly takesTurns?: boolean;
 }
 
 export interface Task {
   readonly works: readonly Work[];
-  /** Positions that are in the cache of keys and values at the end. */
-  readonly positions: number;
-  /** Bytes of that cache. */
+  /** Bytes of the cache of keys and values at the end. */
   readonly cacheBytes: number;
 }
 
@@ -54,7 +50,8 @@ export function answerTask(model: ModelFolder): Task {
       what: "read the picture",
       session: "picture tokenizer",
       weights: model.weights,
-      cost: graphCost(encodingGraph(ar.tokenizer_config), { M }),
+      graph: encodingGraph(ar.tokenizer_config),
+      sizes: { M },
       runs: 1,
     },
     ...prefill(asked, trunk, "read the question"),
@@ -64,22 +61,23 @@ export function answerTask(model: ModelFolder): Task {
   return withCache(model, works, asked + QUESTION.answer);
 }
 
-/** Drawing one picture for a prompt. Throws as chooseDetokenizer does where the model cannot. */
-export function pictureTask(model: ModelFolder): Task {
+/** Writing the codes of one picture for a prompt. */
+export function writingTask(model: ModelFolder): Task {
   const { grid } = model.generation.imagine;
   const positions = grid[0] * grid[1];
-  const drawing = drawingTask(model, "hidden", grid);
   const trunk = languageWork(model, "trunk");
   const works = [
     ...prefill(PROMPT, trunk, "read the prompt"),
     trunk("write codes", { S: 1, C: PROMPT + positions / 2 }, positions + 1),
     languageWork(model, "picture")("write codes", { k: 1 }, positions),
-    ...drawing.works,
   ];
   return withCache(model, works, PROMPT + positions + 1);
 }
 
-/** Drawing alone, from what the language model has written or from codes. Throws as chooseDetokenizer does. */
+/**
+ * Drawing one picture, from what the language model has written or from codes alone. Throws as chooseDetokenizer does where the
+ * model cannot.
+ */
 export function drawingTask(model: ModelFolder, source: Source, codeGrid: readonly [number, number]): Task {
   const { steps, guidance } = model.generation[source === "hidden" ? "imagine" : "reconstruct"];
   const { transformer, autoencoder, settings } = chooseDetokenizer(model, source, codeGrid);
@@ -87,22 +85,32 @@ export function drawingTask(model: ModelFolder, source: Source, codeGrid: readon
   const entries = codeGrid[0] * codeGrid[1] + (source === "hidden" ? 2 : 0);
   const L = settings.maxConditionLength ?? entries;
   const B = guidance === 1 ? 1 : 2;
-  const transform = (what: string, session: string, graph: Graph, sizes: Sizes, runs: number): Work => {
-    return { what, session, weights: transformer.weights, cost: graphCost(graph, sizes), runs, takesTurns: true };
-  };
-  const decode = (session: string, part: DecodePart, runs: number): Work => {
-    const cost = graphCost(decodeGraph(autoencoder.config, part));
-    return { what: "decode", session, weights: autoencoder.weights, cost, runs, takesTurns: true };
-  };
+  const { weights } = transformer;
+  const velocity = velocityGraph(config, settings.latentGrid);
   const { whole, rest } = planDecode(autoencoder.config, settings.latentGrid);
-  const works = [
-    ...(config.useConnector ? [transform("condition", "connector", connectorGraph(config), { L: entries }, 1)] : []),
-    transform("condition", "condition of the diffusion transformer", memoryGraph(config), { B, L }, 1),
-    transform("draw", "diffusion transformer", velocityGraph(config, settings.latentGrid), { B, L }, steps),
-    decode("autoencoder", whole, 1),
-    ...(rest ? [decode("autoencoder, in bands", rest.part, rest.bands.length)] : []),
+  const decode = (part: DecodePart, session: string, runs: number): Work => {
+    const graph = decodeGraph(autoencoder.config, part);
+    return { what: "decode", session, weights: autoencoder.weights, graph, sizes: {}, runs };
+  };
+  const works: Work[] = [
+    ...(config.useConnector && source === "hidden"
+      ? [
+          {
+            what: "condition",
+            session: "connector",
+            weights,
+            graph: connectorGraph(config),
+            sizes: { L: entries },
+            runs: 1,
+          },
+        ]
+      : []),
+    { what: "condition", session: "condition", weights, graph: memoryGraph(config), sizes: { B, L }, runs: 1 },
+    { what: "draw", session: "diffusion transformer", weights, graph: velocity, sizes: { B, L }, runs: steps },
+    decode(whole, "autoencoder", 1),
+    ...(rest ? [decode(rest.part, "autoencoder, in bands", rest.bands.length)] : []),
   ];
-  return { works, positions: 0, cacheBytes: 0 };
+  return { works, cacheBytes: 0 };
 }
 
 type LanguageWork = (what: string, sizes: Sizes, runs: number) => Work;
@@ -115,7 +123,8 @@ function languageWork({ ar, weights }: ModelFolder, part: keyof typeof generatio
     what,
     session: `language model: ${part}`,
     weights,
-    cost: graphCost(graph, sizes),
+    graph,
+    sizes,
     runs,
   });
 }
@@ -128,5 +137,5 @@ function prefill(T: number, trunk: LanguageWork, what: string): Work[] {
 
 function withCache({ ar }: ModelFolder, works: readonly Work[], positions: number): Task {
   const { num_layers, num_kv_heads, head_dim } = ar.qwen_config;
-  return { works, positions, cacheBytes: positions * num_layers * 2 * num_kv_heads * head_dim * 4 };
+  return { works, cacheBytes: positions * num_layers * 2 * num_kv_heads * head_dim * 4 };
 }

@@ -1,4 +1,5 @@
-// Which matrices of a model its graphs can read at lower precision: linear maps, and tables of which rows are looked up.
+// Which matrices of a model its graphs can read at lower precision: linear maps, 1 x 1 convolutions among them, and tables of
+// which rows are looked up.
 // Lowering decides how a weight enters the ONNX graph, so lowering is asked: each matrix is offered to it at 4 bits.
 
 import type { OnnxModel, OnnxNode } from "../onnx/encode.ts";
@@ -7,7 +8,7 @@ import type { Weight } from "../onnx/weight.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Paths of the parameters [out, in] that every one of the graphs reads so, whole or by ranges of rows, and never otherwise. */
+/** Paths of the parameters [out, in] or [out, in, 1, 1] that every one of the graphs reads so, whole or by ranges of rows, and never otherwise. */
 export function quantizableWeights(graphs: readonly Graph[]): Set<string> {
   const quantizable = new Set<string>();
   const others = new Set<string>();
@@ -43,8 +44,8 @@ function offer(path: string, shape: readonly number[]): Weight {
     byteOffset: 0,
     byteLength: 0,
   });
-  const [out, width, ...more] = shape;
-  if (width === undefined || more.length > 0) return { ...at("", "f32"), name: path };
+  const [out, width, ...kernel] = shape;
+  if (width === undefined || kernel.some((n) => n !== 1)) return { ...at("", "f32"), name: path };
   const values = { ...at(path, "u8"), shape: [out!, 1, width] };
   return { name: path, shape: [out!, width], bits: 4, block: width, values, scales: at("", "f32") };
 }

@@ -4,6 +4,7 @@ import { Detokenizer, DRAWING_BYTES } from "../detokenizer/detokenizer.ts";
 import { chooseDetokenizer } from "../detokenizer-choice.ts";
 import { Kelix, type Picture } from "../index.ts";
 import { openModelFolder } from "../model-folder.ts";
+import { DEFAULT_DRAWING_BYTES } from "../options.ts";
 import { convertModel } from "../quantize/convert.ts";
 import { counterRandom } from "../random/counter.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
@@ -78,7 +79,7 @@ export const parts = {
     const model = await openModelFolder(target);
     const { grid } = model.generation.imagine;
     const { transformer, autoencoder, settings } = chooseDetokenizer(model, "hidden", grid);
-    const sessions = new SessionCache(DRAWING_BYTES);
+    const sessions = new SessionCache(DEFAULT_DRAWING_BYTES);
     const width = model.ar.qwen_config.embed_dim;
     const condition = counterRandom(1, "hidden states").fillNormal(new Float32Array((grid[0] * grid[1] + 2) * width));
     const times: number[] = [performance.now()];

@@ -5,10 +5,11 @@ import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DEFAULT_DRAWING_BYTES } from "../options.ts";
 import { freeDisk } from "../plan/machine.ts";
-import { memoryNeed } from "../plan/memory.ts";
+import { BASE_BYTES, drawingNeed, memoryNeed } from "../plan/memory.ts";
 import { convertedModel, weightBytes } from "../plan/stated-weights.ts";
-import { answerTask, drawingTask, pictureTask } from "../plan/workload.ts";
+import { answerTask, drawingTask, writingTask } from "../plan/workload.ts";
 import { releasedSizes, smallSizes } from "./configs.ts";
 import type { PartResult } from "./part.ts";
 import type { PartName, PartRequest } from "./parts.ts";
@@ -97,12 +98,11 @@ async function checkRoom(
 function plannedMemory(isSmall: boolean): Partial<Record<PartName, number>> {
   const model = unwrittenModel("", isSmall ? smallSizes : releasedSizes);
   const converted = convertedModel(model, { weights: "int4", block: 32 });
-  const picture = pictureTask(converted);
-  const writing = { ...picture, works: picture.works.filter(({ takesTurns }) => !takesTurns) };
+  const drawing = drawingTask(converted, "hidden", converted.generation.imagine.grid);
   return {
-    answer: memoryNeed(answerTask(converted)).bytes,
-    beginPicture: memoryNeed(writing).bytes,
-    draw: memoryNeed(drawingTask(converted, "hidden", converted.generation.imagine.grid)).bytes,
+    answer: memoryNeed(answerTask(converted)),
+    beginPicture: memoryNeed(writingTask(converted)),
+    draw: BASE_BYTES + drawingNeed(drawing, DEFAULT_DRAWING_BYTES),
   };
 }
 

@@ -8,10 +8,10 @@ import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { writeSafetensors } from "../checkpoint/safetensors.ts";
 import { counterRandom } from "../random/counter.ts";
 import { Graph } from "../tensor/graph.ts";
-import { graphCost } from "../tensor/graph-cost.ts";
 import { f32, hostTensor } from "./host-tensor.ts";
 import { memoryWeights } from "./memory-weights.ts";
-import { SessionCache, type SessionPart, sharedMemory } from "./session-cache.ts";
+import { SessionCache, type SessionPart } from "./session-cache.ts";
+import { planSession, sessionMemory } from "./session-memory.ts";
 
 const SIDE = 16;
 const x = f32(new Float32Array(SIDE).fill(1), [1, SIDE]);
@@ -25,7 +25,7 @@ function product(name: string): Graph {
 
 const names = ["a", "b", "c", "d"] as const;
 const weights = memoryWeights(new Map(names.map((name, i) => [name, f32(matrix(i), [SIDE, SIDE])])));
-const BYTES = sharedMemory(graphCost(product("a")), weights, Number.POSITIVE_INFINITY).bytes;
+const { bytes: BYTES } = planSession(product("a"), weights, Number.POSITIVE_INFINITY);
 
 /** A cache with room for `count` of the products, and a list of those that were opened. */
 function cacheOf(count: number) {
@@ -105,10 +105,13 @@ test("narrow weights that do not fit as float32 are widened at each run, with th
     return graph;
   };
   try {
-    const memory = (limit: number) => sharedMemory(graphCost(trace()), checkpoint, limit);
-    expect(memory(1e9).widening).toBe("load");
-    expect(memory(0).widening).toBe("run");
-    expect(memory(1e9).bytes - memory(0).bytes).toBe((4 * names.length - 2 * names.length - 2 * 4) * SIDE ** 2);
+    for (const [widening, bytes] of [
+      ["load", 4],
+      ["run", 2],
+    ] as const) {
+      expect(sessionMemory(trace(), checkpoint, widening).weightBytes).toBe(bytes * SIDE ** 2 * names.length);
+      expect(planSession(trace(), checkpoint, widening === "load" ? 1e9 : 0).widening).toBe(widening);
+    }
     const results = [];
     for (const limit of [1e9, 0]) {
       const cache = new SessionCache(limit, { threads: 1 });

@@ -3,10 +3,9 @@
 
 import type { Sizes } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
-import { type GraphCost, graphCost } from "../tensor/graph-cost.ts";
 import type { HostTensor } from "./host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type Values } from "./session.ts";
-import { type SessionMemory, sessionMemory } from "./session-memory.ts";
+import { planSession } from "./session-memory.ts";
 import type { WeightSource } from "./weight-source.ts";
 
 /** A graph with its weights, to be opened when it is needed. */
@@ -39,11 +38,6 @@ export class SessionCache {
     this.#options = options;
   }
 
-  /** Bytes of the sessions that are open. */
-  get openBytes(): number {
-    return this.#entries.reduce((sum, entry) => sum + entry.bytes, 0);
-  }
-
   /**
    * Runs a part, one run at a time. If it has to be opened, the longest unused others are closed first until it fits; `isExtra`
    * leaves them open, for a short work in the middle of another. A part that does not fit alone is opened alone, and its narrow
@@ -64,6 +58,11 @@ export class SessionCache {
     });
   }
 
+  /** Bytes of the sessions that are open. */
+  get openBytes(): number {
+    return this.#entries.reduce((sum, entry) => sum + entry.bytes, 0);
+  }
+
   async #open({ key, weights, trace, sizes }: SessionPart, isExtra: boolean): Promise<Session> {
     const at = this.#entries.findIndex((entry) => entry.key === key && entry.weights === weights);
     if (at >= 0) {
@@ -72,7 +71,7 @@ export class SessionCache {
       return entry!.session;
     }
     const graph = trace();
-    const { widening, bytes } = sharedMemory(graphCost(graph, sizes), weights, this.limitBytes);
+    const { widening, bytes } = planSession(graph, weights, this.limitBytes, sizes);
     if (!isExtra) await this.#makeRoom(bytes);
     const session = await openSession(graph, weights, { ...this.#options, widening, memoryPattern: false });
     this.#entries.push({ key, weights, session, bytes });
@@ -90,17 +89,4 @@ export class SessionCache {
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
-}
-
-/** What a session takes beside others within a limit, and when its weights are widened: at each run where they would not fit else. */
-export function sharedMemory(
-  cost: GraphCost,
-  weights: WeightSource,
-  limitBytes: number,
-): { readonly widening: "load" | "run"; readonly bytes: number } {
-  const bytesOf = ({ weightBytes, runBytes }: SessionMemory) => weightBytes + runBytes;
-  const atOnce = sessionMemory(cost, weights, "load");
-  return atOnce.isNarrow && bytesOf(atOnce) > limitBytes
-    ? { widening: "run", bytes: bytesOf(sessionMemory(cost, weights, "run")) }
-    : { widening: "load", bytes: bytesOf(atOnce) };
 }

@@ -1,47 +1,86 @@
-// How much memory a session takes, before it is opened: its weights in the form in which ONNX Runtime keeps them, and the tensors
-// of its largest run. Measured on a CPU: weights of products are held as float32, or as they are when quantised; tables stay in
-// the mapped file, of which pages that were not read take nothing; opening widens all other matrices for a moment.
+// How much memory a session takes, before it is opened: its weights in the form in which ONNX Runtime keeps them, and the
+// tensors of its largest run. Measured on a CPU; docs/decisions/0006-detokenizer-memory.md has the figures.
 
-import type { GraphCost } from "../tensor/graph-cost.ts";
+import type { Sizes } from "../tensor/dims.ts";
+import type { Graph } from "../tensor/graph.ts";
+import { peakBytes, tensorBytes } from "../tensor/peak-memory.ts";
+import { weightUses } from "../tensor/weight-uses.ts";
+import { elementBytes } from "./host-tensor.ts";
 import type { SessionOptions } from "./session.ts";
-import { bytesPerElement, isQuantized, type WeightSource } from "./weight-source.ts";
+import { bytesPerElement, isQuantized, type WeightLocation, type WeightSource } from "./weight-source.ts";
 
 const FLOAT_BYTES = 4;
-/** Quantised matrices are laid out anew for the processor, with their scales widened. */
-const QUANTIZED_OVERHEAD = 1.1;
+/** Kernels rearrange pictures into blocks of channels and back; the copies come on top of what a graph shows. */
+const KERNEL_SHARE = 1.25;
+/** Quantised matrices are laid out anew for the processor, and a part of the mapped file stays beside them. */
+const QUANTIZED_SHARE = 1.1;
 
 export interface SessionMemory {
-  /** Weights, for as long as the session is open. Of those that are widened at each run the mapped file. */
+  /** Weights, for as long as the session is open. Tables of which rows are looked up stay in the mapped file and are not counted. */
   readonly weightBytes: number;
-  /** Beside them during a run, inputs and results included; a session keeps the most that it had. */
-  readonly runBytes: number;
-  /** Beside the weights while it is opened. */
+  /** Beside them while it is opened: matrices that something is computed from once, and the largest product's before it is laid out. */
   readonly openingBytes: number;
-  /** Whether there are weights that `widening` is about. */
-  readonly isNarrow: boolean;
+  /** Beside the weights during a run, inputs and results included. */
+  readonly runBytes: number;
 }
 
-/** The memory of a session for a graph of this cost, that of its largest run. */
+/** The memory of a session for this graph; `sizes` are those of its largest run. */
 export function sessionMemory(
-  { weights: uses, inputBytes, peakBytes }: Pick<GraphCost, "weights" | "inputBytes" | "peakBytes">,
+  graph: Graph,
   weights: WeightSource,
   widening: SessionOptions["widening"] = "load",
+  sizes: Sizes = {},
 ): SessionMemory {
-  let [weightBytes, widened, largest] = [0, 0, 0];
-  let isNarrow = false;
-  for (const { path, elements, use } of uses) {
+  let weightBytes = 0;
+  let openingBytes = 0;
+  let widestBytes = 0;
+  for (const { path, elements, use } of weightUses(graph)) {
     const stored = weights.find(path);
-    if (!stored || use === "table") continue;
-    const bytes = bytesPerElement(stored);
-    if (use === "other") widened += elements * FLOAT_BYTES;
-    else if (isQuantized(stored)) weightBytes += elements * bytes * QUANTIZED_OVERHEAD;
-    else {
-      isNarrow ||= bytes < FLOAT_BYTES;
-      weightBytes += elements * (widening === "run" ? bytes : FLOAT_BYTES);
-      largest = Math.max(largest, elements * FLOAT_BYTES);
-    }
+    if (use === "table") continue;
+    const isWidened = isNarrow(stored) && widening === "run";
+    const bytes = isWidened ? storedBytes(stored, elements) : heldBytes(stored, elements);
+    if (isWidened) widestBytes = Math.max(widestBytes, elements * FLOAT_BYTES);
+    if (use === "product") weightBytes += bytes;
+    else openingBytes += bytes;
   }
-  // Two weights are in float32 at a time where they are widened one after the other.
-  const runBytes = inputBytes + peakBytes + (widening === "run" && isNarrow ? 2 * largest : 0);
-  return { weightBytes, runBytes, openingBytes: widening === "run" ? 0 : widened + largest, isNarrow };
+  const products = weightUses(graph).filter(({ use }) => use === "product");
+  const largest = Math.max(0, ...products.map(({ path, elements }) => heldBytes(weights.find(path), elements)));
+  const inputs = [...graph.inputs.values()].reduce((sum, input) => sum + tensorBytes(input, sizes), 0);
+  return {
+    weightBytes,
+    openingBytes: openingBytes + (widening === "run" ? 0 : largest),
+    runBytes: inputs + KERNEL_SHARE * peakBytes(graph, sizes) + 2 * widestBytes,
+  };
+}
+
+/**
+ * When the narrow weights of a session are to be widened, and the most bytes that it then takes: when it is opened, or, where it
+ * does not fit into `limitBytes` so, at each run.
+ */
+export function planSession(
+  graph: Graph,
+  weights: WeightSource,
+  limitBytes: number,
+  sizes: Sizes = {},
+): { readonly widening: "load" | "run"; readonly bytes: number } {
+  const bytesOf = (widening: SessionOptions["widening"]) => {
+    const { weightBytes, openingBytes, runBytes } = sessionMemory(graph, weights, widening, sizes);
+    return weightBytes + Math.max(openingBytes, runBytes);
+  };
+  const bytes = bytesOf("load");
+  const hasNarrow = weightUses(graph).some(({ path, use }) => use !== "table" && isNarrow(weights.find(path)));
+  return bytes > limitBytes && hasNarrow ? { widening: "run", bytes: bytesOf("run") } : { widening: "load", bytes };
+}
+
+function isNarrow(stored: WeightLocation | undefined): stored is Exclude<WeightLocation, { readonly scales: unknown }> {
+  return stored !== undefined && !isQuantized(stored) && elementBytes(stored.dtype) < FLOAT_BYTES;
+}
+
+/** Bytes of a weight in an open session that widens when it is opened. */
+function heldBytes(stored: WeightLocation | undefined, elements: number): number {
+  return stored && isQuantized(stored) ? QUANTIZED_SHARE * storedBytes(stored, elements) : elements * FLOAT_BYTES;
+}
+
+function storedBytes(stored: WeightLocation | undefined, elements: number): number {
+  return elements * (stored ? bytesPerElement(stored) : FLOAT_BYTES);
 }

@@ -9,7 +9,7 @@ import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
-import { isQuantized, scalesName, type TensorLocation, type WeightSource } from "./weight-source.ts";
+import { hasShape, isQuantized, scalesName, type TensorLocation, type WeightSource } from "./weight-source.ts";
 
 export type { WeightSource };
 
@@ -122,7 +122,7 @@ function weight(graph: Graph, weights: WeightSource, path: string, folder: strin
   const declared = graph.parameters.get(path)!;
   const found = weights.find(path);
   if (!found) throw new Error(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);
-  if (formatShape(found.shape) !== formatShape(declared.shape)) {
+  if (!hasShape(found, declared.shape)) {
     throw new Error(`${path} has shape ${formatShape(found.shape)}, the model wants ${formatShape(declared.shape)}`);
   }
   if (!isQuantized(found)) return initializer(path, found, folder);

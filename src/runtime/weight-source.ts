@@ -38,6 +38,12 @@ export function isQuantized<Location extends TensorLocation>(
   return "scales" in weight;
 }
 
+/** Whether a stored weight is one of this shape. A 1 x 1 convolution [out, in, 1, 1] is a matrix too, and is quantised as one. */
+export function hasShape(weight: WeightLocation, shape: readonly number[]): boolean {
+  const isMatrix = isQuantized(weight) && shape.slice(2).every((n) => n === 1);
+  return `${weight.shape}` === `${isMatrix ? shape.slice(0, 2) : shape}`;
+}
+
 /** Bytes of one element as it is stored, its share of the scales included. */
 export function bytesPerElement(weight: WeightLocation): number {
   return isQuantized(weight) ? weight.bits / 8 + SCALE_BYTES / weight.block : elementBytes(weight.dtype);

@@ -113,6 +113,20 @@ const cases: Record<string, Case[]> = {
       ],
       build: ([a, b]) => a!.matmul(b!),
     },
+    {
+      shapes: [
+        [2, 3, 2, 4],
+        [2, 1, 5, 4],
+      ],
+      build: ([a, b]) => a!.matmul(b!, { transB: true }),
+    },
+    {
+      shapes: [
+        [1, 2, 4],
+        [3, 4, 5],
+      ],
+      build: ([a, b]) => a!.matmul(b!),
+    },
     { shapes: [[2, 5, 3], [4, 3], [4]], build: ([x, w, b]) => x!.linear(w!, b!) },
   ],
   linear: [

@@ -113,8 +113,8 @@ export class Tensor {
   }
 
   /**
-   * Matrix product over the last two axes, times `scale`: [.., M, K] x [.., K, N] -> [.., M, N]. Leading axes are equal,
-   * or the right operand is a plain matrix. transA, transB: the operand is stored with its last two axes swapped.
+   * Matrix product over the last two axes, times `scale`: [.., M, K] x [.., K, N] -> [.., M, N]. Leading axes are broadcast.
+   * transA, transB: the operand is stored with its last two axes swapped.
    */
   matmul(other: Tensor, options: { transA?: boolean; transB?: boolean; scale?: number } = {}): Tensor {
     const { transA = false, transB = false, scale = 1 } = options;
@@ -124,10 +124,8 @@ export class Tensor {
     const [M, K] = lastTwo(a, transA);
     const [L, N] = lastTwo(b, transB);
     if (K !== L) this.fail(`matmul: inner sizes differ, ${formatShape(a)} x ${formatShape(b)} (${K} and ${L})`, other);
-    const lead = a.slice(0, -2);
-    if (b.length > 2 && formatShape(lead) !== formatShape(b.slice(0, -2))) {
-      this.fail(`matmul: leading sizes differ, ${formatShape(a)} x ${formatShape(b)}`, other);
-    }
+    const lead = broadcastShapes(a.slice(0, -2), b.slice(0, -2));
+    if (!lead) return this.fail(`matmul: leading sizes do not fit, ${formatShape(a)} x ${formatShape(b)}`, other);
     return this.graph.node("matmul", { transA, transB, scale }, [this, other], [[[...lead, M, N], "f32"]]);
   }
 

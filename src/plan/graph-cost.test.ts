@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Graph } from "./graph.ts";
+import { Graph } from "../tensor/graph.ts";
 import { graphCost } from "./graph-cost.ts";
 
 /** x [T, 8] through two layers of width 16, and a row of a table of 32 added. */

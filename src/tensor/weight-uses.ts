@@ -1,11 +1,9 @@
-// What one run of a traced graph costs, read off its nodes: operations, weights read, bytes fed, and the memory of what is
-// between. Nothing is computed, so the cost of a model of any size is known in milliseconds from its config.
+// Which weights a graph reads, and how: a product reads all of a weight at every run, a look-up a few of its rows. It decides what
+// a run costs and in what form a session holds the weight.
 
-import { type Sizes, sizesOf } from "./dims.ts";
-import { type Graph, type GraphNode, neededNodes, runningNodes } from "./graph.ts";
+import { staticShape } from "./dims.ts";
+import { type Graph, type GraphNode, neededNodes } from "./graph.ts";
 import type { OpName } from "./ops.ts";
-import { peakBytes, tensorBytes } from "./peak-memory.ts";
-import { nodeFlop } from "./products.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Rows of a weight as some node reads them. */
@@ -17,34 +15,12 @@ export interface WeightUse {
   readonly use: "product" | "table" | "other";
 }
 
-export interface GraphCost {
-  /** Floating-point operations of products and convolutions. */
-  readonly flop: number;
-  readonly weights: readonly WeightUse[];
-  /** Bytes of all inputs: what is fed is read once. */
-  readonly inputBytes: number;
-  /** The most bytes that results have at one time. */
-  readonly peakBytes: number;
-}
-
-/** The cost of computing a graph's outputs once, its dynamic sizes being as `sizes` says. */
-export function graphCost(graph: Graph, sizes: Sizes = {}): GraphCost {
-  const running = runningNodes(graph);
-  const inputs = running.filter(({ op }) => op === "input").map(({ outputs }) => outputs[0]!);
-  return {
-    flop: running.reduce((sum, node) => sum + nodeFlop(node, sizes), 0),
-    weights: weightUses(neededNodes(graph)),
-    inputBytes: inputs.reduce((sum, input) => sum + tensorBytes(input, sizes), 0),
-    peakBytes: peakBytes(graph, sizes),
-  };
-}
-
-/** Who reads which rows of which weight; the same rows read the same way count once. */
-function weightUses(nodes: readonly GraphNode[]): WeightUse[] {
+/** The weights behind a graph's outputs; the same rows read the same way count once. */
+export function weightUses(graph: Graph): WeightUse[] {
   /** Parameters, and ranges of their rows: those are weights too, where they lie. */
   const weights = new Map<Tensor, { readonly path: string; readonly key: string }>();
   const uses = new Map<string, WeightUse>();
-  for (const node of nodes) {
+  for (const node of neededNodes(graph)) {
     const { op, inputs, outputs } = node;
     const [first] = inputs;
     if (op === "param") {
@@ -66,7 +42,11 @@ function weightUses(nodes: readonly GraphNode[]): WeightUse[] {
       const weight = weights.get(input);
       if (!weight) continue;
       const use = i === 1 && productOps.has(op) ? "product" : i === 0 && op === "gather" ? "table" : "other";
-      uses.set(`${use} ${weight.key}`, { path: weight.path, elements: count(sizesOf(input.shape, {})), use });
+      uses.set(`${use} ${weight.key}`, {
+        path: weight.path,
+        elements: staticShape(input.shape).reduce((a, b) => a * b, 1),
+        use,
+      });
     }
   }
   return [...uses.values()];
@@ -78,8 +58,4 @@ function isRowSlice(node: GraphNode): node is GraphNode<"slice"> {
   if (node.op !== "slice") return false;
   const [range, ...others] = (node as GraphNode<"slice">).attributes.ranges;
   return others.length === 0 && range!.axis === 0 && range!.step === 1;
-}
-
-function count(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
 }

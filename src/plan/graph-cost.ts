@@ -1,0 +1,30 @@
+// What one run of a traced graph costs, read off its nodes: operations, weights read, bytes fed, and the memory of what is
+// between. Nothing is computed, so the cost of a model of any size is known in milliseconds from its config.
+
+import type { Sizes } from "../tensor/dims.ts";
+import { type Graph, runningNodes } from "../tensor/graph.ts";
+import { peakBytes, tensorBytes } from "../tensor/peak-memory.ts";
+import { nodeFlop } from "../tensor/products.ts";
+import { type WeightUse, weightUses } from "../tensor/weight-uses.ts";
+
+export interface GraphCost {
+  /** Floating-point operations of products and convolutions. */
+  readonly flop: number;
+  readonly weights: readonly WeightUse[];
+  /** Bytes of all inputs: what is fed is read once. */
+  readonly inputBytes: number;
+  /** The most bytes that results have at one time. */
+  readonly peakBytes: number;
+}
+
+/** The cost of computing a graph's outputs once, its dynamic sizes being as `sizes` says. */
+export function graphCost(graph: Graph, sizes: Sizes = {}): GraphCost {
+  const running = runningNodes(graph);
+  const inputs = running.filter(({ op }) => op === "input").map(({ outputs }) => outputs[0]!);
+  return {
+    flop: running.reduce((sum, node) => sum + nodeFlop(node, sizes), 0),
+    weights: weightUses(graph),
+    inputBytes: inputs.reduce((sum, input) => sum + tensorBytes(input, sizes), 0),
+    peakBytes: peakBytes(graph, sizes),
+  };
+}
