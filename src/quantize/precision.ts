@@ -63,7 +63,7 @@ export function planPrecision(model: ModelFolder, precision: Precision): PartPla
           {
             folder: placeOf(autoencoder, "vae", model),
             checkpoint: autoencoder.weights,
-            quantizable: new Set<string>(),
+            quantizable: new Map<string, readonly number[]>(),
           },
         ]
       : []),
@@ -74,7 +74,8 @@ export function planPrecision(model: ModelFolder, precision: Precision): PartPla
     const tensors = names
       .filter((name) => !isDropped(name))
       .map((name): TensorPlan => {
-        const { shape } = checkpoint.find(name)!;
+        // A 1 x 1 convolution that was quantised as a matrix gets its own shape back.
+        const shape = quantizable.get(name) ?? checkpoint.find(name)!.shape;
         const form = quantizable.has(name) ? matrixForm(name, shape, precision) : "bf16";
         const rows = rowsRead(name, ar);
         const plan = { name, shape, form: shape.length < 2 ? vectorForm(name, checkpoint) : form };

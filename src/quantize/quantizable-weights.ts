@@ -8,9 +8,12 @@ import type { Weight } from "../onnx/weight.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Paths of the parameters [out, in] or [out, in, 1, 1] that every one of the graphs reads so, whole or by ranges of rows, and never otherwise. */
-export function quantizableWeights(graphs: readonly Graph[]): Set<string> {
-  const quantizable = new Set<string>();
+/**
+ * The parameters [out, in] or [out, in, 1, 1] that every one of the graphs reads so, whole or by ranges of rows, and never
+ * otherwise: their shapes by path.
+ */
+export function quantizableWeights(graphs: readonly Graph[]): Map<string, readonly number[]> {
+  const quantizable = new Map<string, readonly number[]>();
   const others = new Set<string>();
   for (const graph of graphs) {
     const model = lower(leaves(graph), graph, (path) => offer(path, graph.parameters.get(path)!.shape));
@@ -21,11 +24,13 @@ export function quantizableWeights(graphs: readonly Graph[]): Set<string> {
     for (const node of model.nodes) {
       for (const input of node.inputs) {
         const path = paths.get(input);
-        if (path) (readsBlocks(node, model) ? quantizable : others).add(path);
+        if (!path) continue;
+        if (readsBlocks(node, model)) quantizable.set(path, graph.parameters.get(path)!.shape);
+        else others.add(path);
       }
     }
   }
-  return new Set([...quantizable].filter((path) => !others.has(path)));
+  return new Map([...quantizable].filter(([path]) => !others.has(path)));
 }
 
 /** Whether a node computes with quantised blocks. A gather of rows that are known beforehand only widens them. */
@@ -50,9 +55,9 @@ function offer(path: string, shape: readonly number[]): Weight {
   return { name: path, shape: [out!, width], bits: 4, block: width, values, scales: at("", "f32") };
 }
 
-/** Whatever no other node reads. */
+/** What is computed and read by no other node. */
 function leaves(graph: Graph): Map<string, Tensor> {
   const read = new Set(graph.nodes.flatMap((node) => node.inputs.map((input) => input.node)));
-  const last = graph.nodes.filter((node) => !read.has(node)).flatMap((node) => node.outputs);
+  const last = graph.nodes.filter((node) => !read.has(node) && node.op !== "param").flatMap((node) => node.outputs);
   return new Map(last.map((tensor, i) => [`leaf ${i}`, tensor]));
 }

@@ -38,10 +38,10 @@ export function isQuantized<Location extends TensorLocation>(
   return "scales" in weight;
 }
 
-/** Whether a stored weight is one of this shape. A 1 x 1 convolution [out, in, 1, 1] is a matrix too, and is quantised as one. */
-export function hasShape(weight: WeightLocation, shape: readonly number[]): boolean {
-  const isMatrix = isQuantized(weight) && shape.slice(2).every((n) => n === 1);
-  return `${weight.shape}` === `${isMatrix ? shape.slice(0, 2) : shape}`;
+/** Whether a stored weight is one of this shape. A 1 x 1 convolution [out, in, 1, 1] is a matrix, and is quantised and widened as one. */
+export function hasShape({ shape: stored }: WeightLocation, shape: readonly number[]): boolean {
+  const isPointwise = stored.length === 2 && shape.length > 2 && shape.slice(2).every((n) => n === 1);
+  return `${stored}` === `${isPointwise ? shape.slice(0, 2) : shape}`;
 }
 
 /** Bytes of one element as it is stored, its share of the scales included. */
