@@ -1,5 +1,5 @@
 // How far one model's results are from another's of the same sizes, such as a quantised one from what it was made from, on the
-// held-out pictures: npx tsx --conditions=source scripts/compare-models.ts MODEL OTHER [PICTURES]
+// held-out pictures: npx tsx --conditions=kelix-source scripts/compare-models.ts MODEL OTHER [PICTURES]
 
 import { readConversation } from "../src/conversation.ts";
 import { openHeldOut } from "../src/eval/heldout.ts";

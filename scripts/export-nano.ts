@@ -1,5 +1,5 @@
 // Puts the trained parts of kelix-nano together as a model folder: bf16 weights under the reference's names and configs.
-// Run after the four stages: npx tsx --conditions=source scripts/export-nano.ts [OUT]
+// Run after the four stages: npx tsx --conditions=kelix-source scripts/export-nano.ts [OUT]
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

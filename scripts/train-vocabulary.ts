@@ -1,5 +1,5 @@
 // Trains kelix-nano's text vocabulary on everything its corpus can say and writes its tokenizer files.
-// Needs the corpus (npm run data). Run: npx tsx --conditions=source scripts/train-vocabulary.ts
+// Needs the corpus (npm run data). Run: npx tsx --conditions=kelix-source scripts/train-vocabulary.ts
 
 import { writeFile } from "node:fs/promises";
 import { tokenizerJson, trainBpe } from "../src/train/bpe.ts";

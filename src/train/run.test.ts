@@ -80,9 +80,13 @@ describe("train", () => {
 /** Starts the run in a process of its own and kills it after its second checkpoint. */
 async function killWhileTraining(config: RunConfig): Promise<void> {
   const script = fileURLToPath(new URL("../../test/toy-run.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", "--conditions=source", script, JSON.stringify(config)], {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    ["--import", "tsx", "--conditions=kelix-source", script, JSON.stringify(config)],
+    {
+      stdio: ["ignore", "ignore", "inherit"],
+    },
+  );
   const ended = new Promise((resolve) => child.on("exit", resolve));
   for (let waited = 0; waited < 60_000; waited += 20) {
     const names: string[] = await readdir(join(config.folder, "checkpoints")).catch(() => []);

@@ -130,7 +130,7 @@ function ofProcesses(times: readonly (readonly number[])[]) {
 function inProcess(job: Job): Promise<number[]> {
   const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
   const worker = join(import.meta.dirname, "worker.ts");
-  const args = ["--conditions=source", "--import", loader, worker, JSON.stringify(job)];
+  const args = ["--conditions=kelix-source", "--import", loader, worker, JSON.stringify(job)];
   return new Promise((resolve, reject) => {
     let seconds: number[] | undefined;
     const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
