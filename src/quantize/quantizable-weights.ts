@@ -50,9 +50,9 @@ function offer(path: string, shape: readonly number[]): Weight {
   return { name: path, shape: [out!, width], bits: 4, block: width, values, scales: at("", "f32") };
 }
 
-/** Whatever no other node reads. */
+/** Whatever no other node reads; a parameter that is declared and then left alone is no result. */
 function leaves(graph: Graph): Map<string, Tensor> {
   const read = new Set(graph.nodes.flatMap((node) => node.inputs.map((input) => input.node)));
-  const last = graph.nodes.filter((node) => !read.has(node)).flatMap((node) => node.outputs);
+  const last = graph.nodes.filter((node) => node.op !== "param" && !read.has(node)).flatMap((node) => node.outputs);
   return new Map(last.map((tensor, i) => [`leaf ${i}`, tensor]));
 }

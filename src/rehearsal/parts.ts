@@ -1,6 +1,6 @@
 // The parts of the rehearsal. Each runs in a process of its own (part.ts), so that its peak of memory is its own.
 
-import { Detokenizer, DRAWING_BYTES } from "../detokenizer/detokenizer.ts";
+import { Detokenizer } from "../detokenizer/detokenizer.ts";
 import { chooseDetokenizer } from "../detokenizer-choice.ts";
 import { Kelix, type Picture } from "../index.ts";
 import { openModelFolder } from "../model-folder.ts";

@@ -125,7 +125,7 @@ function weight(graph: Graph, weights: WeightSource, path: string, folder: strin
   if (!hasShape(found, declared.shape)) {
     throw new Error(`${path} has shape ${formatShape(found.shape)}, the model wants ${formatShape(declared.shape)}`);
   }
-  if (!isQuantized(found)) return initializer(path, found, folder);
+  if (!isQuantized(found)) return initializer(path, { ...found, shape: declared.shape }, folder);
   const { shape, bits, block } = found;
   const scales = initializer(scalesName(path), found.scales, folder);
   return { name: path, shape, bits, block, values: initializer(path, found.values, folder), scales };

@@ -38,9 +38,12 @@ export function isQuantized<Location extends TensorLocation>(
   return "scales" in weight;
 }
 
-/** Whether a stored weight is one of this shape. A 1 x 1 convolution [out, in, 1, 1] is a matrix too, and is quantised as one. */
+/**
+ * Whether a stored weight is one of this shape. A 1 x 1 convolution [out, in, 1, 1] is a matrix too: it is quantised as one, and
+ * stays one when it is widened again.
+ */
 export function hasShape(weight: WeightLocation, shape: readonly number[]): boolean {
-  const isMatrix = isQuantized(weight) && shape.slice(2).every((n) => n === 1);
+  const isMatrix = weight.shape.length === 2 && shape.slice(2).every((n) => n === 1);
   return `${weight.shape}` === `${isMatrix ? shape.slice(0, 2) : shape}`;
 }
 
