@@ -31,6 +31,6 @@ export async function readJsonIfPresent(path: string, maxBytes = MAX_CONFIG_BYTE
 /** As readJsonIfPresent, of a file that must be there. */
 export async function readJson(path: string, maxBytes = MAX_CONFIG_BYTES): Promise<unknown> {
   const value = await readJsonIfPresent(path, maxBytes);
-  if (value === undefined) throw new CheckpointError(`${path}: there is no such file`);
+  if (value === undefined) throw new CheckpointError(`${path}: cannot be read (ENOENT)`);
   return value;
 }

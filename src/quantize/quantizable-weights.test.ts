@@ -19,6 +19,7 @@ test("finds the matrices that are linear maps or tables in every graph, whole or
   matrix(one, "columns").slice(1, 0, 2);
   matrix(one, "on the left").matmul(one.input("y", [4, 4]));
   matrix(two, "elsewhere added").add(1);
+  matrix(two, "table"); // declared, and not read by anything
   const picture = one.input("picture", [1, 4, 5, 5]);
   picture.conv2d(one.params.get("1 x 1", [8, 4, 1, 1]), one.params.get("bias", [8]));
   picture.conv2d(one.params.get("1 x 1 of groups", [8, 2, 1, 1]), null, { groups: 2 });
