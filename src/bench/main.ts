@@ -6,6 +6,7 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { probeProducts } from "../plan/probe.ts";
 import type { SessionOptions } from "../runtime/session.ts";
+import { DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressive.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { decodingComparisons } from "./decoding/comparison.ts";
@@ -84,7 +85,7 @@ async function main(args: readonly string[]): Promise<void> {
 type CommandLine = ReturnType<typeof parseCommandLine>["values"];
 
 function experimentSettings(values: CommandLine, session: SessionOptions): ExperimentSettings {
-  const block = Number(values.block ?? 32);
+  const block = Number(values.block ?? DEFAULT_BLOCK);
   if (block !== 32 && block !== 128) throw new UsageError(`Expected --block to be 32 or 128, got ${values.block}`);
   const perRun = values["blocks-per-run"];
   return {

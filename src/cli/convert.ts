@@ -3,12 +3,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
 import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
+import { type BlockFormat, DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
 import { formatBytes, Transfer } from "./transfer.ts";
 
 interface ConvertCommandOptions {
   readonly weights: WeightFormat;
-  readonly block: 32 | 128;
+  readonly block: BlockFormat["block"];
 }
 
 export function addConvert(program: Command): void {
@@ -18,7 +19,7 @@ export function addConvert(program: Command): void {
     .argument("<source>", "a folder, a repository of the Hub or a built-in name")
     .argument("<target>", "the new folder")
     .addOption(new Option("--weights <format>", "of linear maps").choices(weightFormats).makeOptionMandatory())
-    .option("--block <n>", "weights that share a scale: 32 or 128", blockSize, 32)
+    .option("--block <n>", "weights that share a scale: 32 or 128", blockSize, DEFAULT_BLOCK)
     .addHelpText(
       "after",
       "\nExample:\n  kelix convert kelix-nano nano-int4 --weights int4 && kelix describe cat.png --model nano-int4",
@@ -39,7 +40,7 @@ export function addConvert(program: Command): void {
     });
 }
 
-function blockSize(text: string): 32 | 128 {
+function blockSize(text: string): BlockFormat["block"] {
   if (text === "32") return 32;
   if (text === "128") return 128;
   throw new InvalidArgumentError(`Expected 32 or 128, got ${text}`);

@@ -16,12 +16,18 @@ export function addEval(program: Command): void {
       return text;
     })
     .option("--every <n>", "only every n-th picture, for a quick look", integer(1, 100), 1)
-    .addHelpText("after", "\nExample:\n  kelix eval nano --json")
-    .action(async (_: string, { every }: { every: number }, command: Command) => {
+    .option(
+      "--seeds <n>",
+      "pictures imagined for each prompt: more of them tell two models apart better",
+      integer(1, 1000),
+      1,
+    )
+    .addHelpText("after", "\nExamples:\n  kelix eval nano --json\n  kelix eval nano --seeds 10 --model nano-int4")
+    .action(async (_: string, { every, seeds }: { every: number; seeds: number }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       await withModel(globals, async (kelix) => {
         const onProgress = (part: string, done: number, total: number) => showProgress(`${part} ${done}/${total}`);
-        const results = await evaluateNano(kelix, { every, onProgress, signal: interrupted.signal });
+        const results = await evaluateNano(kelix, { every, seeds, onProgress, signal: interrupted.signal });
         showProgress("");
         if (globals.json) {
           printJson(results);

@@ -27,6 +27,8 @@ export interface NanoResults {
 export interface NanoOptions {
   /** Divides the number of pictures of each part; for a quick look. */
   readonly every?: number;
+  /** Pictures imagined for each prompt, 1 if absent: one is drawn at random, so more of them tell two models apart better. */
+  readonly seeds?: number;
   readonly onProgress?: (part: string, done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -103,14 +105,15 @@ async function measureScenes(kelix: Kelix, options: NanoOptions): Promise<NanoRe
 /** Pictures drawn to prompts such as "two red circles", judged from their pixels. */
 async function measureImagination(kelix: Kelix, options: NanoOptions): Promise<NanoResults["imagine"]> {
   const prompts = scenePrompts(Math.ceil(IMAGINE_PROMPTS / (options.every ?? 1)));
+  const n = prompts.length * (options.seeds ?? 1);
   let right = 0;
-  for (const [i, prompt] of prompts.entries()) {
-    step(options, "imagine", i, prompts.length);
-    const picture = await kelix.imagine(prompt, { seed: i });
-    const verdict = judgeScene(picture, parseScenePrompt(prompt)!);
+  for (let seed = 0; seed < n; seed++) {
+    step(options, "imagine", seed, n);
+    const prompt = prompts[seed % prompts.length]!;
+    const verdict = judgeScene(await kelix.imagine(prompt, { seed }), parseScenePrompt(prompt)!);
     if (verdict.isColourRight && verdict.isShapeRight) right++;
   }
-  return { accuracy: right / prompts.length, n: prompts.length };
+  return { accuracy: right / n, n };
 }
 
 /** Colours, shapes and counts in turn: "a red circle", "two green squares", .. */

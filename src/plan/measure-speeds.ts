@@ -4,14 +4,13 @@
 import { f32, hostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
 import { openSession, type Session, type SessionOptions } from "../runtime/session.ts";
-import { scalesName, type WeightSource } from "../runtime/weight-source.ts";
+import { DEFAULT_BLOCK, scalesName, type WeightSource } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
 import { probeProducts } from "./probe.ts";
 import type { Speeds } from "./seconds.ts";
 
 /** Rows and columns of the matrix: 134 MB in float32, and the 4-bit one is repeated to as much. */
 const [OUT, IN] = [8192, 4096] as const;
-const BLOCK = 32;
 /** 4-bit matrices: together beyond the caches of a server's processor. */
 const QUANTIZED = 4;
 const RUNS = 8;
@@ -27,13 +26,23 @@ export async function measureSpeeds(options: Pick<SessionOptions, "threads"> = {
         { length: QUANTIZED },
         (_, i) =>
           [
-            [`w${i}`, hostTensor("u8", new Uint8Array((OUT * IN) / 2).fill(17 * i + 1), [OUT, IN / BLOCK, BLOCK / 2])],
-            [scalesName(`w${i}`), f32(new Float32Array((OUT * IN) / BLOCK).fill(0.5), [OUT, IN / BLOCK])],
+            [
+              `w${i}`,
+              hostTensor("u8", new Uint8Array((OUT * IN) / 2).fill(17 * i + 1), [
+                OUT,
+                IN / DEFAULT_BLOCK,
+                DEFAULT_BLOCK / 2,
+              ]),
+            ],
+            [
+              scalesName(`w${i}`),
+              f32(new Float32Array((OUT * IN) / DEFAULT_BLOCK).fill(0.5), [OUT, IN / DEFAULT_BLOCK]),
+            ],
           ] as const,
       ).flat(),
     ),
   );
-  const quantizedBytes = QUANTIZED * OUT * IN * (0.5 + 4 / BLOCK);
+  const quantizedBytes = QUANTIZED * OUT * IN * (0.5 + 4 / DEFAULT_BLOCK);
   return {
     flopPerS: gflopPerS * 1e9,
     readBytesPerS: (OUT * IN * 4) / (await bestSeconds(["w"], float, options)),

@@ -10,6 +10,7 @@ import { freeDisk } from "../plan/machine.ts";
 import { BASE_BYTES, drawingNeed, memoryNeed } from "../plan/memory.ts";
 import { convertedModel, weightBytes } from "../plan/stated-weights.ts";
 import { answerTask, drawingTask, writingTask } from "../plan/workload.ts";
+import { DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { releasedSizes, smallSizes } from "./configs.ts";
 import type { PartResult } from "./part.ts";
 import type { PartName, PartRequest } from "./parts.ts";
@@ -43,7 +44,10 @@ export interface Rehearsal {
 /** What the rehearsal writes; the second figure is that of the converted copy. */
 export function rehearsalBytes(isSmall: boolean): readonly [modelBytes: number, convertedBytes: number] {
   const configs = isSmall ? smallSizes : releasedSizes;
-  const { weights, detokenizer } = convertedModel(unwrittenModel("", configs), { weights: "int4", block: 32 });
+  const { weights, detokenizer } = convertedModel(unwrittenModel("", configs), {
+    weights: "int4",
+    block: DEFAULT_BLOCK,
+  });
   const parts = [weights, detokenizer.hidden!.weights, detokenizer.autoencoder!.weights];
   return [modelBytes(configs), parts.reduce((sum, part) => sum + weightBytes(part), 0)];
 }
@@ -97,7 +101,7 @@ async function checkRoom(
 
 function plannedMemory(isSmall: boolean): Partial<Record<PartName, number>> {
   const model = unwrittenModel("", isSmall ? smallSizes : releasedSizes);
-  const converted = convertedModel(model, { weights: "int4", block: 32 });
+  const converted = convertedModel(model, { weights: "int4", block: DEFAULT_BLOCK });
   const drawing = drawingTask(converted, "hidden", converted.generation.imagine.grid);
   return {
     answer: memoryNeed(answerTask(converted)),
