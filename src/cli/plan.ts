@@ -63,6 +63,9 @@ function describeTask(name: string, { memoryBytes, fits, seconds, parts }: TaskP
   const need = `about ${formatBytes(memoryBytes)} of memory${fits ? "" : ", MORE THAN IS AVAILABLE"}`;
   return [
     [name, `${need}; about ${formatSeconds(seconds)}`],
-    ...parts.map(({ what, seconds }): [string, string] => [`  ${what}`, `${seconds.toPrecision(2)} s`]),
+    ...parts.map(({ what, seconds }): [string, string] => [
+      `  ${what}`,
+      seconds < 100 ? `${seconds.toPrecision(2)} s` : formatSeconds(seconds),
+    ]),
   ];
 }

@@ -109,7 +109,8 @@ const bearsFourBits = /^model\.model\.layers\./;
 /** The codebooks' projections: entries that move change which of them is nearest, 2 % of all codes at 8 bits. */
 const staysPrecise = /^visual_tokenizer\.quantizer\./;
 
-function matrixForm(name: string, shape: readonly number[], { weights, block: wanted }: Precision): StoredForm {
+/** The form of a matrix [out, in] that the graphs can read in blocks. */
+export function matrixForm(name: string, shape: readonly number[], { weights, block: wanted }: Precision): StoredForm {
   // Whole blocks: a row that the wanted ones do not fill takes the small ones.
   const block = ([wanted, 32] as const).find((size) => shape[1]! % size === 0);
   if (weights === "bf16" || staysPrecise.test(name) || !block) return "bf16";

@@ -7,7 +7,7 @@ import { isQuantized } from "../../runtime/weight-source.ts";
 import { decodingComparisons } from "./comparison.ts";
 import { type DecodingEngine, timeTask } from "./engine.ts";
 import { openKelixEngine } from "./kelix-engine.ts";
-import { bytesPerToken, openRandomCheckpoint } from "./random-checkpoint.ts";
+import { allFourBits, bytesPerToken, openRandomCheckpoint } from "./random-checkpoint.ts";
 import { decodingConfig, decodingShapes, noHead, TEXT_ONLY } from "./shapes.ts";
 
 let folder: string;
@@ -26,7 +26,7 @@ test.each([
 ] as const)("a random checkpoint in blocks of %i runs in the language model", async (block, blockBytes) => {
   const shape = decodingShapes.toy;
   const config = decodingConfig(shape, TEXT_ONLY, noHead);
-  const open = () => openRandomCheckpoint(join(folder, `checkpoint-${block}`), config, block);
+  const open = () => openRandomCheckpoint(join(folder, `checkpoint-${block}`), config, allFourBits(block));
   const weights = await open();
   expect(weights.find("model.model.layers.1.mlp.w2.weight")).toMatchObject({ bits: 4, block, shape: [256, 512] });
   const found = weights.find("model.model.layers.0.sa_norm.scale")!;
@@ -79,7 +79,7 @@ test("reports rates of the best process, without a peer when it is not wanted", 
 test("the language model of a comparison reads no scores while it reads a prompt", async () => {
   const config = decodingConfig(decodingShapes.toy, TEXT_ONLY, noHead);
   const session = vi.spyOn(LanguageModel.prototype, "session");
-  const weights = await openRandomCheckpoint(join(folder, "checkpoint-32"), config, 32);
+  const weights = await openRandomCheckpoint(join(folder, "checkpoint-32"), config, allFourBits(32));
   const engine = await openKelixEngine(weights, config, { threads: 1, blocksPerRun: 4 });
   await engine.read([1, 2, 3, 4, 5, 6]);
   await engine.release();

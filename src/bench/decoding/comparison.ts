@@ -13,7 +13,13 @@ import { probeReading } from "../read-bandwidth.ts";
 import { type Task, type TaskSize, tasks, timeTask, WARM_UP_STEPS } from "./engine.ts";
 import { openKelixEngine } from "./kelix-engine.ts";
 import { installLlama, LLAMA_VERSION } from "./llama-engine.ts";
-import { benchCache, bytesPerToken, openRandomCheckpoint, textWeightsFolder } from "./random-checkpoint.ts";
+import {
+  allFourBits,
+  benchCache,
+  bytesPerToken,
+  openRandomCheckpoint,
+  textWeightsFolder,
+} from "./random-checkpoint.ts";
 import { writeRandomGguf } from "./random-gguf.ts";
 import { decodingConfig, decodingShapes, noHead, type ShapeName, TEXT_ONLY } from "./shapes.ts";
 import type { Job } from "./worker.ts";
@@ -48,7 +54,7 @@ async function profileTask(task: Task, shape: ShapeName, { session, block, block
   const size = task === "decode" ? { read: 1, written: 28 } : sizes[task];
   const runs = task === "decode" ? size.written + WARM_UP_STEPS : 2;
   return profile(runs, async (prefix) => {
-    const weights = await openRandomCheckpoint(textWeightsFolder(shape, block), config, block);
+    const weights = await openRandomCheckpoint(textWeightsFolder(shape, block), config, allFourBits(block));
     const engine = await openKelixEngine(weights, config, { ...session, blocksPerRun, profile: prefix });
     await timeTask(engine, { task, size, vocabulary: config.qwen.vocab_size, runs: 1 });
     await engine.release();
@@ -66,7 +72,7 @@ async function compare(task: Task, shape: ShapeName, settings: ExperimentSetting
   const turn: Turn = { task, size, vocabulary, shape, runs: runsPerProcess[task] };
   const folder = textWeightsFolder(shape, block);
   const config = decodingConfig(decodingShapes[shape], TEXT_ONLY, noHead);
-  const weights = await openRandomCheckpoint(folder, config, block);
+  const weights = await openRandomCheckpoint(folder, config, allFourBits(block));
   const weightBytes = bytesPerToken(weights, config);
   await weights.close();
   const peer = settings.hasPeer ? await preparePeer(shape, log) : undefined;

@@ -5,7 +5,7 @@ import { LanguageModel, type Sequence } from "../../llm/language-model.ts";
 import { expandRow } from "../../sequence/blocks.ts";
 import type { Experiment, ExperimentSettings } from "../experiment.ts";
 import { summarize } from "../measure.ts";
-import { openRandomCheckpoint, textWeightsFolder } from "./random-checkpoint.ts";
+import { allFourBits, openRandomCheckpoint, textWeightsFolder } from "./random-checkpoint.ts";
 import { decodingConfig, decodingShapes, noHead, type ShapeName, TEXT_ONLY } from "./shapes.ts";
 
 const CONTEXT = 512;
@@ -22,7 +22,7 @@ export const guessing: readonly Experiment[] = (["h1024-l28", "h4096-l8"] as con
 
 async function timeSteps(shape: ShapeName, { session, block, isSmall }: ExperimentSettings) {
   const config = decodingConfig(decodingShapes[shape], TEXT_ONLY, noHead);
-  const weights = await openRandomCheckpoint(textWeightsFolder(shape, block), config, block);
+  const weights = await openRandomCheckpoint(textWeightsFolder(shape, block), config, allFourBits(block));
   const model = await LanguageModel.open(config, weights, session);
   const row = (length: number) =>
     expandRow(

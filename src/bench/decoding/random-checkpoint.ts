@@ -1,5 +1,5 @@
-// Checkpoints of random 4-bit weights in the layout that quantised checkpoints have, written once into the cache and then
-// opened like any other: what is measured is the project's own decoder.
+// Checkpoints of random weights in the layout that quantised checkpoints have, written once into the cache and then opened like
+// any other: what is measured is the project's own decoder.
 
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -7,14 +7,30 @@ import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts"
 import { writeSafetensors } from "../../checkpoint/safetensors.ts";
 import type { LanguageModelConfig } from "../../llm/config.ts";
 import { generationGraphs } from "../../llm/generation-graphs.ts";
+import { matrixForm } from "../../quantize/precision.ts";
 import { f32, type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { isQuantized, scalesName, type WeightSource } from "../../runtime/weight-source.ts";
+import { type BlockFormat, isQuantized, scalesName, type WeightSource } from "../../runtime/weight-source.ts";
 import { Graph, type Parameter } from "../../tensor/graph.ts";
 import { defaultCacheFolder } from "../../train/data/icon-sets.ts";
 import { fillRandomBytes } from "./random-bytes.ts";
 import type { ShapeName } from "./shapes.ts";
 
-export type Block = 32 | 128;
+export type Block = BlockFormat["block"];
+/** How a matrix [out, in] of a path is stored. */
+export type FormOf = (path: string, shape: readonly number[]) => BlockFormat | "f32";
+
+/** Every matrix outside the token head at 4 bits, as llama.cpp's files of Q4_0 have it. */
+export function allFourBits(block: Block): FormOf {
+  return (path, [, width]) => (width! % block === 0 && !path.includes("token_head") ? { bits: 4, block } : "f32");
+}
+
+/** As `convert --weights int4` stores it: the layers at 4 bits, the rest at 8. */
+export function asConverted(block: Block): FormOf {
+  return (path, shape) => {
+    const form = matrixForm(path, shape, { weights: "int4", block });
+    return typeof form === "string" ? "f32" : form;
+  };
+}
 
 /** Where benchmarks keep what they make or fetch. */
 export function benchCache(): string {
@@ -27,21 +43,21 @@ export function textWeightsFolder(shape: ShapeName, block: Block): string {
 }
 
 const MAX_FILE_BYTES = 2 ** 29;
-/** Standard deviation of 16 equally likely steps. */
-const STEPS_DEVIATION = 4.6;
+/** Standard deviations of 16 and of 256 equally likely steps. */
+const stepsDeviation: Readonly<Record<BlockFormat["bits"], number>> = { 4: 4.6, 8: 73.9 };
 
 /** Opens `folder`, which is written first if it is not there; what was interrupted is written again. */
 export async function openRandomCheckpoint(
   folder: string,
   config: LanguageModelConfig,
-  block: Block,
+  formOf: FormOf,
 ): Promise<Checkpoint> {
   if (!(await stat(folder).catch(() => undefined))) {
     const partial = `${folder}.partial`;
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial, { recursive: true });
     await mkdir(dirname(folder), { recursive: true });
-    await writeShards(partial, randomTensors(config, block));
+    await writeShards(partial, randomTensors(config, formOf));
     await rename(partial, folder);
   }
   return openCheckpoint(folder);
@@ -63,15 +79,17 @@ async function writeShards(folder: string, tensors: Iterable<readonly [string, H
   await write();
 }
 
-/** Matrices outside the token head at 4 bits, everything else as float32; norms are ones. */
-function* randomTensors(config: LanguageModelConfig, block: Block): Generator<readonly [string, HostTensor]> {
+/** Matrices in their forms, everything else as float32; norms are ones. */
+function* randomTensors(config: LanguageModelConfig, formOf: FormOf): Generator<readonly [string, HostTensor]> {
   for (const [seed, { path, shape }] of declared(config).entries()) {
     const [out, width] = shape;
-    if (shape.length === 2 && width! % block === 0 && !path.includes("token_head")) {
+    const form = shape.length === 2 ? formOf(path, shape) : "f32";
+    if (form !== "f32") {
+      const { bits, block } = form;
       const blocks = width! / block;
-      const values = fillRandomBytes(new Uint8Array((out! * width!) / 2), seed);
-      yield [path, hostTensor("u8", values, [out!, blocks, block / 2])];
-      const scale = 1 / (STEPS_DEVIATION * Math.sqrt(width!));
+      const values = fillRandomBytes(new Uint8Array((out! * width! * bits) / 8), seed);
+      yield [path, hostTensor("u8", values, [out!, blocks, (block * bits) / 8])];
+      const scale = 1 / (stepsDeviation[bits] * Math.sqrt(width!));
       yield [scalesName(path), f32(new Float32Array(out! * blocks).fill(scale), [out!, blocks])];
     } else {
       const size = shape.reduce((a, b) => a * b, 1);

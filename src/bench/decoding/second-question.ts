@@ -9,7 +9,7 @@ import { expandRow } from "../../sequence/blocks.ts";
 import type { BlockIds } from "../../sequence/layout.ts";
 import type { Experiment } from "../experiment.ts";
 import { summarize } from "../measure.ts";
-import { openRandomCheckpoint, textWeightsFolder } from "./random-checkpoint.ts";
+import { allFourBits, openRandomCheckpoint, textWeightsFolder } from "./random-checkpoint.ts";
 import { decodingConfig, decodingShapes, noHead, TEXT_ONLY } from "./shapes.ts";
 
 const RUNS = 7;
@@ -47,7 +47,7 @@ export const secondQuestionAtSize: Experiment = {
   async report({ session, block, isSmall, blocksPerRun }) {
     const shape = isSmall ? "toy" : "h1024-l28";
     const config = decodingConfig(decodingShapes[shape], TEXT_ONLY, noHead);
-    const weights = await openRandomCheckpoint(textWeightsFolder(shape, block), config, block);
+    const weights = await openRandomCheckpoint(textWeightsFolder(shape, block), config, allFourBits(block));
     const model = await LanguageModel.open(config, weights, session);
     const ask = async (cache: PrefixCache, row: BlockIds) => {
       const start = performance.now();

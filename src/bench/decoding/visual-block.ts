@@ -10,7 +10,7 @@ import { textBlock } from "../../sequence/blocks.ts";
 import type { Experiment } from "../experiment.ts";
 import { summarize } from "../measure.ts";
 import { type Profile, profile } from "../profile.ts";
-import { benchCache, openRandomCheckpoint } from "./random-checkpoint.ts";
+import { asConverted, benchCache, openRandomCheckpoint } from "./random-checkpoint.ts";
 import { BOOKS, decodingConfig, decodingShapes, releasedHead } from "./shapes.ts";
 
 const RELEASED_CODEBOOKS = 65_536;
@@ -20,12 +20,13 @@ const BLOCKS = 12;
 
 export const visualBlock: Experiment = {
   name: "visual-block",
-  about: "a block of 8 codes at 217,472 entries, width 4096, 8 layers, 4-bit weights: share of the output matrix",
+  about:
+    "a block of 8 codes at 217,472 entries, width 4096, 8 layers, as converted to int4: share of the output matrix",
   async report({ session, block, isSmall }) {
     const shape = isSmall ? "toy" : "h4096-l8";
     const config = decodingConfig(decodingShapes[shape], isSmall ? TOY_CODEBOOKS : RELEASED_CODEBOOKS, releasedHead);
-    const folder = join(benchCache(), `visual-${shape}-int4-b${block}`);
-    const weights = await openRandomCheckpoint(folder, config, block);
+    const folder = join(benchCache(), `visual-${shape}-converted-b${block}`);
+    const weights = await openRandomCheckpoint(folder, config, asConverted(block));
     try {
       const needed = await measureBlocks(config, weights, session, "needed");
       const all = await measureBlocks(config, weights, session, "all");
