@@ -16,6 +16,8 @@ import type { SamplingOptions } from "./sampling.ts";
 export class LanguageModel {
   readonly config: LanguageModelConfig;
   readonly vocabulary: BlockVocabulary;
+  /** Blocks that one run of its sequences reads at most, unless ReadOptions say otherwise. */
+  readonly blocksPerRun: number;
   readonly #open: (graph: Graph) => Promise<Session>;
   readonly #matrix: MatrixName;
   readonly #sessions = new Map<string, Promise<Session>>();
@@ -23,6 +25,7 @@ export class LanguageModel {
   private constructor(config: LanguageModelConfig, weights: WeightSource, options: SessionOptions) {
     this.config = config;
     this.vocabulary = blockVocabulary(config.qwen);
+    this.blocksPerRun = options.widening === "run" ? BLOCKS_PER_WIDENING_RUN : BLOCKS_PER_RUN;
     this.#open = (graph) => openSession(graph, weights, options);
     this.#matrix = weights.find("model.model.output.weight") ? "output" : "lmHead";
   }
@@ -65,6 +68,8 @@ export class LanguageModel {
 
 /** Blocks that one run reads at most: an abort waits for no more than that, and attention needs memory for its square. */
 export const BLOCKS_PER_RUN = 128;
+/** Where every run widens all weights anew, which takes as long as reading hundreds of blocks: few runs, long ones. */
+const BLOCKS_PER_WIDENING_RUN = 1024;
 
 export interface ReadOptions {
   /** Between runs an abort throws its reason; what was read until then stays. */
@@ -105,7 +110,7 @@ export class Sequence {
   }
 
   /** Reads blocks [S, N+1] at the positions after those already read. */
-  async read(blocks: BlockIds, { signal, blocksPerRun = BLOCKS_PER_RUN }: ReadOptions = {}): Promise<void> {
+  async read(blocks: BlockIds, { signal, blocksPerRun = this.#model.blocksPerRun }: ReadOptions = {}): Promise<void> {
     const step = blocksPerRun * slotsPerBlock(this.#model.vocabulary);
     for (let at = 0; at < blocks.length; at += step) {
       signal?.throwIfAborted();

@@ -3,7 +3,7 @@
 import { Detokenizer } from "../detokenizer/detokenizer.ts";
 import { chooseDetokenizer } from "../detokenizer-choice.ts";
 import { Kelix, type Picture } from "../index.ts";
-import { openModelFolder } from "../model-folder.ts";
+import { type ModelFolder, openModelFolder } from "../model-folder.ts";
 import { DEFAULT_DRAWING_BYTES } from "../options.ts";
 import { convertModel } from "../quantize/convert.ts";
 import { counterRandom } from "../random/counter.ts";
@@ -75,30 +75,14 @@ export const parts = {
     return { loadS, blocks, firstBlockS: (first - start) / 1000, blockS: (last - first) / 1000 / (blocks - 1) };
   },
 
-  /** Draws with a few steps, from hidden states drawn at random, at 8 bits as `convert` leaves the transformer. */
-  draw: async ({ target }: PartRequest): Promise<Details> => {
-    const model = await openModelFolder(target);
-    const { grid } = model.generation.imagine;
-    const { transformer, autoencoder, settings } = chooseDetokenizer(model, "hidden", grid);
-    const sessions = new SessionCache(DEFAULT_DRAWING_BYTES);
-    const width = model.ar.qwen_config.embed_dim;
-    const condition = counterRandom(1, "hidden states").fillNormal(new Float32Array((grid[0] * grid[1] + 2) * width));
-    const times: number[] = [performance.now()];
-    const onStep = () => void times.push(performance.now());
-    const picture = await new Detokenizer({ transformer, autoencoder }, settings, sessions).detokenize(
-      { condition, codeGrid: grid },
-      { steps: STEPS, onStep },
-    );
-    const end = performance.now();
-    await sessions.close();
-    await model.close();
-    return {
-      pixels: picture.width,
-      firstStepS: (times[1]! - times[0]!) / 1000,
-      stepS: (times.at(-1)! - times[1]!) / 1000 / (STEPS - 1),
-      decodeS: (end - times.at(-1)!) / 1000,
-    };
-  },
+  /** Draws with a few steps, at 8 bits as `convert` leaves the transformer. */
+  draw: ({ target }: PartRequest): Promise<Details> => draw(target),
+
+  /** The same with half as many pixels a side. */
+  drawSmaller: ({ target }: PartRequest): Promise<Details> => draw(target, halfSide),
+
+  /** Draws from the 16-bit files as they lie. */
+  drawAsItLies: ({ source }: PartRequest): Promise<Details> => draw(source),
 
   /** Answers from the 16-bit files as they lie, however slowly. */
   asItLies: async ({ isSmall, source }: PartRequest): Promise<Details> => {
@@ -133,6 +117,38 @@ async function ask(kelix: Kelix, image: Picture, text: string, maxNewTokens: num
     times.push(performance.now() - start);
   const end = performance.now() - start;
   return { firstTokenS: (times[0] ?? end) / 1000, tokens: times.length, seconds: end / 1000 };
+}
+
+/** Draws from hidden states drawn at random, unguided. */
+async function draw(folder: string, change = (model: ModelFolder) => model): Promise<Details> {
+  const model = change(await openModelFolder(folder));
+  const { grid } = model.generation.imagine;
+  const { transformer, autoencoder, settings } = chooseDetokenizer(model, "hidden", grid);
+  const sessions = new SessionCache(DEFAULT_DRAWING_BYTES);
+  const width = model.ar.qwen_config.embed_dim;
+  const condition = counterRandom(1, "hidden states").fillNormal(new Float32Array((grid[0] * grid[1] + 2) * width));
+  const times: number[] = [performance.now()];
+  const onStep = () => void times.push(performance.now());
+  const picture = await new Detokenizer({ transformer, autoencoder }, settings, sessions).detokenize(
+    { condition, codeGrid: grid },
+    { steps: STEPS, onStep },
+  );
+  const end = performance.now();
+  await sessions.close();
+  await model.close();
+  return {
+    pixels: picture.width,
+    firstStepS: (times[1]! - times[0]!) / 1000,
+    stepS: (times.at(-1)! - times[1]!) / 1000 / (STEPS - 1),
+    decodeS: (end - times.at(-1)!) / 1000,
+  };
+}
+
+/** The model whose transformer draws half as many latents a side, as SANA's of 512 pixels does. */
+export function halfSide(model: ModelFolder): ModelFolder {
+  const hidden = model.detokenizer.hidden!;
+  const config = { ...hidden.config, inputSize: hidden.config.inputSize / 2 };
+  return { ...model, detokenizer: { ...model.detokenizer, hidden: { ...hidden, config } } };
 }
 
 /** About 360 positions at the released patch size, far fewer for the small model. */

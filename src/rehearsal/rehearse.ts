@@ -5,6 +5,7 @@ import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { ModelFolder } from "../model-folder.ts";
 import { DEFAULT_DRAWING_BYTES } from "../options.ts";
 import { freeDisk } from "../plan/machine.ts";
 import { BASE_BYTES, drawingNeed, memoryNeed } from "../plan/memory.ts";
@@ -13,7 +14,7 @@ import { answerTask, drawingTask, writingTask } from "../plan/workload.ts";
 import { DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { releasedSizes, smallSizes } from "./configs.ts";
 import type { PartResult } from "./part.ts";
-import type { PartName, PartRequest } from "./parts.ts";
+import { halfSide, type PartName, type PartRequest } from "./parts.ts";
 import { unwrittenModel } from "./unwritten-model.ts";
 import { modelBytes } from "./write-model.ts";
 
@@ -75,6 +76,8 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     await run("answer", "answer", "answering two questions about a picture");
     await run("beginPicture", "begin a picture", "writing the first blocks of a picture");
     await run("draw", "draw", "drawing with a few steps");
+    await run("drawSmaller", "draw at half the side", "drawing with half as many pixels a side");
+    await run("drawAsItLies", "draw from 16 bits", "drawing from the 16-bit files");
     await forgetFiles(request.source);
     await run("asItLies", "answer from 16 bits, cold", "answering from the 16-bit files, which are not in memory");
     await run("asItLies", "answer from 16 bits, warm", "answering from the 16-bit files again");
@@ -102,11 +105,14 @@ async function checkRoom(
 function plannedMemory(isSmall: boolean): Partial<Record<PartName, number>> {
   const model = unwrittenModel("", isSmall ? smallSizes : releasedSizes);
   const converted = convertedModel(model, { weights: "int4", block: DEFAULT_BLOCK });
-  const drawing = drawingTask(converted, "hidden", converted.generation.imagine.grid);
+  const drawing = (own: ModelFolder) =>
+    BASE_BYTES + drawingNeed(drawingTask(own, "hidden", own.generation.imagine.grid), DEFAULT_DRAWING_BYTES);
   return {
     answer: memoryNeed(answerTask(converted)),
     beginPicture: memoryNeed(writingTask(converted)),
-    draw: BASE_BYTES + drawingNeed(drawing, DEFAULT_DRAWING_BYTES),
+    draw: drawing(converted),
+    drawSmaller: drawing(halfSide(converted)),
+    drawAsItLies: drawing(model),
   };
 }
 
