@@ -41,19 +41,19 @@ async function main(): Promise<void> {
 function table({ parts }: Rehearsal): string {
   const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   const gigabytes = (bytes: number | undefined) => (bytes === undefined ? "" : `${(bytes / 1e9).toFixed(2)} GB`);
-  const lines = parts.map(({ name, seconds, peakBytes, ownBytes, plannedBytes, details }: RehearsedPart) =>
+  const lines = parts.map(({ name, seconds, peakBytes, peakOwnBytes, plannedBytes, details }: RehearsedPart) =>
     row([
       name,
       `${seconds.toPrecision(3)} s`,
       gigabytes(peakBytes),
-      gigabytes(ownBytes),
+      gigabytes(peakOwnBytes),
       gigabytes(plannedBytes),
       Object.entries(details)
         .map(([fact, value]) => `${fact} ${value.toPrecision(3)}`)
         .join(", "),
     ]),
   );
-  const head = ["part", "time", "peak memory", "of it no files, at the end", "planned", "details"];
+  const head = ["part", "time", "peak memory", "peak without mapped files", "planned", "details"];
   return [row(head), row(head.map(() => "---")), ...lines].join("\n");
 }
 

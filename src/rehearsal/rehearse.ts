@@ -16,6 +16,7 @@ import { releasedSizes, smallSizes } from "./configs.ts";
 import type { PartResult } from "./part.ts";
 import { halfSide, type PartName, type PartRequest } from "./parts.ts";
 import { unwrittenModel } from "./unwritten-model.ts";
+import { watchMemory } from "./watch-memory.ts";
 import { modelBytes } from "./write-model.ts";
 
 export interface RehearsalOptions {
@@ -31,6 +32,8 @@ export interface RehearsalOptions {
 
 export interface RehearsedPart extends PartResult {
   readonly name: string;
+  /** The most that the process had of its own: without pages of mapped files. Only Linux tells. */
+  readonly peakOwnBytes?: number;
   /** What `kelix plan` says that the part needs in memory. */
   readonly plannedBytes?: number;
 }
@@ -117,13 +120,14 @@ function plannedMemory(isSmall: boolean): Partial<Record<PartName, number>> {
 }
 
 /** Runs a part in a process of its own, which is ended when the signal is aborted. */
-function runPart(part: PartName, request: PartRequest, signal: AbortSignal | undefined): Promise<PartResult> {
+function runPart(part: PartName, request: PartRequest, signal: AbortSignal | undefined) {
   const here = fileURLToPath(import.meta.url);
   const program = join(here, "..", `part${extname(here)}`);
-  return new Promise((resolve, reject) => {
+  return new Promise<PartResult & Pick<RehearsedPart, "peakOwnBytes">>((resolve, reject) => {
     const child: ChildProcess = fork(program, [JSON.stringify({ part, ...request })]);
     const stop = () => void child.kill("SIGKILL");
     signal?.addEventListener("abort", stop, { once: true });
+    const watch = watchMemory(child.pid);
     let result: PartResult | undefined;
     child.on("message", (message) => {
       result = message as PartResult;
@@ -131,8 +135,9 @@ function runPart(part: PartName, request: PartRequest, signal: AbortSignal | und
     child.on("error", reject);
     child.on("exit", (status, by) => {
       signal?.removeEventListener("abort", stop);
+      const peakOwnBytes = watch.stop();
       if (signal?.aborted) reject(signal.reason as Error);
-      else if (result && status === 0) resolve(result);
+      else if (result && status === 0) resolve({ ...result, ...(peakOwnBytes && { peakOwnBytes }) });
       else reject(new Error(`The part "${part}" ended with ${by ? `the signal ${by}` : `status ${status}`}`));
     });
   });
