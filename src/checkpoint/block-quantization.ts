@@ -15,14 +15,15 @@ export interface QuantizedBlocks {
  * finer steps; below 1 the steps may happen to fit better. At 4 bits trying these gains 0.5 dB and trying 129 would add 0.1; at 8
  * bits the most to be had is 0.7 dB of 46 (docs/decisions/0004-quantised-weights.md).
  */
-const reaches: Readonly<Record<BlockFormat["bits"], readonly number[]>> = {
+export const reaches: Readonly<Record<BlockFormat["bits"], readonly number[]>> = {
   4: [0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15],
   8: [1],
 };
 
 /**
  * Elements, block after block, as whole steps of their block's scale, rounded to the nearest. Of a few scales the one with the
- * smallest squared error is taken, fitted to its rounded elements by least squares.
+ * smallest squared error is taken, fitted to its rounded elements by least squares. This is the plain form, which says what the
+ * numbers are; models are converted by the fast one (quantize/block-kernel.ts).
  */
 export function quantize(elements: Float32Array, { bits, block }: BlockFormat): QuantizedBlocks {
   const middle = zeroPoint(bits);
@@ -34,7 +35,7 @@ export function quantize(elements: Float32Array, { bits, block }: BlockFormat): 
     let products = 0;
     let squares = 0;
     for (let i = start; i < end; i++) {
-      const steps = nearestStep(elements[i]! * inverse, middle);
+      const steps = nearestStep(elements[i]!, inverse, middle);
       products += elements[i]! * steps;
       squares += steps * steps;
       if (bits === 8) values[i] = steps + middle;
@@ -54,11 +55,11 @@ function bestInverseScale(elements: Float32Array, start: number, end: number, bi
   let mostExplained = 0;
   for (const reach of reaches[bits]) {
     // The range reaches one step further below zero than above: there goes the largest element, whatever its sign.
-    const inverse = (-middle * reach) / farthest;
+    const inverse = inverseScale(-middle * reach, farthest);
     let products = 0;
     let squares = 0;
     for (let i = start; i < end; i++) {
-      const steps = nearestStep(elements[i]! * inverse, middle);
+      const steps = nearestStep(elements[i]!, inverse, middle);
       products += elements[i]! * steps;
       squares += steps * steps;
     }
@@ -68,28 +69,54 @@ function bestInverseScale(elements: Float32Array, start: number, end: number, bi
   return best;
 }
 
-function nearestStep(value: number, middle: number): number {
-  return Math.max(-middle, Math.min(middle - 1, Math.floor(value + 0.5)));
+/** In float32, as the fast form has it; in float64 where the farthest element is so small that float32 has no such number. */
+function inverseScale(steps: number, farthest: number): number {
+  const inverse = steps / farthest;
+  const rounded = Math.fround(Math.fround(steps) / farthest);
+  return Number.isFinite(rounded) ? rounded : inverse;
 }
 
+/** Rounded like float32 in hardware, halves to the even number. */
+function nearestStep(element: number, inverse: number, middle: number): number {
+  const wanted = Math.fround(element * inverse);
+  const nearest = Math.fround(wanted + wholeNumbers) - wholeNumbers;
+  return Math.max(-middle, Math.min(middle - 1, nearest));
+}
+
+/** Added to a number of up to 22 bits it leaves float32 no digits for a fraction. */
+const wholeNumbers = 1.5 * 2 ** 23;
+
+/** Of a positive and a negative element that are equally far, the negative one. */
 function farthestFromZero(elements: Float32Array, start: number, end: number): number {
-  let farthest = 0;
-  for (let i = start; i < end; i++) if (Math.abs(elements[i]!) > Math.abs(farthest)) farthest = elements[i]!;
-  return farthest;
+  let highest = 0;
+  let lowest = 0;
+  for (let i = start; i < end; i++) {
+    highest = Math.max(highest, elements[i]!);
+    lowest = Math.min(lowest, elements[i]!);
+  }
+  return highest > -lowest ? highest : lowest;
 }
 
 /** The elements that blocks stand for. */
 export function dequantize({ values, scales }: QuantizedBlocks, { bits, block }: BlockFormat): Float32Array {
   const middle = zeroPoint(bits);
   const elements = new Float32Array(scales.length * block);
-  for (let i = 0; i < elements.length; i++) {
-    const stored = bits === 8 ? values[i]! : (values[i >>> 1]! >> (4 * (i & 1))) & 15;
-    elements[i] = (stored - middle) * scales[Math.floor(i / block)]!;
+  for (let b = 0; b < scales.length; b++) {
+    const scale = scales[b]!;
+    const start = b * block;
+    if (bits === 8) for (let i = start; i < start + block; i++) elements[i] = (values[i]! - middle) * scale;
+    else {
+      for (let i = start; i < start + block; i += 2) {
+        const pair = values[i >>> 1]!;
+        elements[i] = ((pair & 15) - middle) * scale;
+        elements[i + 1] = ((pair >> 4) - middle) * scale;
+      }
+    }
   }
   return elements;
 }
 
 /** The number that stands for 0. */
-function zeroPoint(bits: BlockFormat["bits"]): number {
+export function zeroPoint(bits: BlockFormat["bits"]): number {
   return 2 ** (bits - 1);
 }

@@ -111,12 +111,18 @@ function rowsOf({ dtype, shape, byteOffset, byteLength }: TensorEntry, [start, e
 /** Reads exactly `length` bytes. The length was checked against the file's size, so it bounds the allocation. */
 async function readSpan(file: FileHandle, position: number, length: number, name: string): Promise<ArrayBuffer> {
   const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, MAX_READ_BYTES), position + done);
+  await readInto(file, position, bytes, name);
+  return bytes.buffer;
+}
+
+/** Fills `bytes` from a place in a file; throws a CheckpointError that calls the file `name` when it ends before that. */
+export async function readInto(file: FileHandle, position: number, bytes: Uint8Array, name: string): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const wanted = Math.min(bytes.length - done, MAX_READ_BYTES);
+    const { bytesRead } = await file.read(bytes, done, wanted, position + done);
     if (bytesRead === 0) throw new CheckpointError(`${name}: ends at byte ${position + done} while it is read`);
     done += bytesRead;
   }
-  return bytes.buffer;
 }
 
 /** Linux moves at most 2 GiB - 4 KiB in one call. */

@@ -1,23 +1,30 @@
 // One tensor from a checkpoint into another form, a few rows at a time, with the error that this makes.
 
-import { bf16ToF32, f32ToBf16 } from "../checkpoint/bfloat16.ts";
-import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { type FileHandle, open } from "node:fs/promises";
+import { basename } from "node:path";
+import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
 import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
+import { type RowRange, readInto } from "../checkpoint/safetensors.ts";
 import type { TensorShape } from "../checkpoint/safetensors-layout.ts";
 import type { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { countElements } from "../runtime/host-tensor.ts";
-import { scalesName } from "../runtime/weight-source.ts";
-import type { StoredForm, TensorPlan } from "./precision.ts";
+import { isQuantized, scalesName } from "../runtime/weight-source.ts";
+import type { ConvertMemory, SquareSums } from "./convert-memory.ts";
+import type { TensorPlan } from "./precision.ts";
 
-/** Sums over the elements that a model reads: of their squares, and of the squares of what storing them changed. */
-export interface SquareSums {
-  readonly energy: number;
-  readonly error: number;
+/**
+ * Rows are read and written in runs of about so many elements: 2 MB of bf16, which is still in the processor's last cache when it
+ * is converted.
+ */
+const RUN_ELEMENTS = 2 ** 20;
+
+export interface ConvertTensorOptions {
+  /** Used by one conversion at a time. */
+  readonly memory: ConvertMemory;
+  readonly runElements?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onWritten?: (bytes: number) => void;
 }
-
-/** Rows are read and written in runs of about so many elements: 64 MB of float32. */
-const CHUNK_ELEMENTS = 2 ** 24;
 
 /** The tensors that a planned tensor is stored as, by name. */
 export function storedTensors({ name, shape, form }: TensorPlan): [string, TensorShape][] {
@@ -35,53 +42,75 @@ export async function convertTensor(
   { name, shape, form, rows }: TensorPlan,
   source: Checkpoint,
   target: ShardedWriter,
-  options: { readonly signal?: AbortSignal | undefined; readonly onWritten?: (bytes: number) => void } = {},
+  { memory, runElements = RUN_ELEMENTS, signal, onWritten }: ConvertTensorOptions,
 ): Promise<SquareSums> {
   const [first, end] = rows ?? [0, shape[0] ?? 1];
   const width = countElements(shape.slice(1));
-  const run = Math.max(1, Math.floor(CHUNK_ELEMENTS / width));
-  let energy = 0;
-  let error = 0;
-  for (let start = first; start < end; start += run) {
-    options.signal?.throwIfAborted();
-    const stop = Math.min(end, start + run);
-    const read = shape.length === 0 ? source.read(name) : source.read(name, [start, stop]);
-    const elements = (await read).data as Float32Array;
-    const { pieces, stored } = encode(elements, form);
-    for (const [suffix, bytes] of pieces) {
-      // Rows have equal lengths in every form, so the bytes before row `start` follow from those of this run.
-      await target.write(suffix(name), (bytes.byteLength / (stop - start)) * start, bytes);
-      options.onWritten?.(bytes.byteLength);
+  const run = Math.max(1, Math.floor(runElements / width));
+  memory.begin(Math.min(run, end - first) * width);
+  const reader = await openRows(source, name, shape, memory);
+  try {
+    for (let start = first; start < end; start += run) {
+      signal?.throwIfAborted();
+      const stop = Math.min(end, start + run);
+      await reader.read([start, stop]);
+      const { values, scales } = memory.encode(reader.dtype, (stop - start) * width, form);
+      if (!Number.isFinite(memory.sums.energy))
+        throw new CheckpointError(`${name} holds NaN or infinity; is the file whole?`);
+      const pieces: [string, ArrayBufferView][] = [[name, values]];
+      if (scales) pieces.push([scalesName(name), scales]);
+      for (const [piece, bytes] of pieces) {
+        // Rows have equal lengths in every form, so the bytes before row `start` follow from those of this run.
+        await target.write(piece, (bytes.byteLength / (stop - start)) * start, bytes);
+        onWritten?.(bytes.byteLength);
+      }
     }
-    for (let i = 0; i < elements.length; i++) {
-      energy += elements[i]! ** 2;
-      error += (elements[i]! - stored[i]!) ** 2;
-    }
+  } finally {
+    await reader.close();
   }
-  if (!Number.isFinite(energy)) throw new CheckpointError(`${name} holds NaN or infinity; is the file whole?`);
-  return { energy, error };
+  return memory.sums;
 }
 
-interface Encoded {
-  /** The bytes of each tensor that is stored, with what makes its name. */
-  readonly pieces: readonly (readonly [(name: string) => string, ArrayBufferView])[];
-  /** The elements that they stand for. */
-  readonly stored: Float32Array;
+/** Brings rows into the memory, as they are stored or widened. */
+interface RowReader {
+  readonly dtype: "bf16" | "f32";
+  read(rows: RowRange): Promise<void>;
+  close(): Promise<void>;
 }
 
-function encode(elements: Float32Array, form: StoredForm): Encoded {
-  const own = (name: string) => name;
-  if (form === "f32") return { pieces: [[own, elements]], stored: elements };
-  if (form === "bf16") {
-    const bits = f32ToBf16(elements);
-    return { pieces: [[own, bits]], stored: bf16ToF32(bits) };
-  }
-  const blocks = quantize(elements, form);
+/** bf16 and float32 are read where they are converted; what else there is comes by way of a float32 array. */
+async function openRows(
+  source: Checkpoint,
+  name: string,
+  shape: readonly number[],
+  memory: ConvertMemory,
+): Promise<RowReader> {
+  const found = source.find(name);
+  if (found && !isQuantized(found) && (found.dtype === "bf16" || found.dtype === "f32"))
+    return readDirectly(found, found.dtype, await open(found.file, "r"), shape, memory);
   return {
-    pieces: [
-      [own, blocks.values],
-      [scalesName, blocks.scales],
-    ],
-    stored: dequantize(blocks, form),
+    dtype: "f32",
+    async read(rows) {
+      const { data } = await (shape.length === 0 ? source.read(name) : source.read(name, rows));
+      const { buffer, byteOffset, byteLength } = data;
+      memory.input(byteLength).set(new Uint8Array(buffer, byteOffset, byteLength));
+    },
+    async close() {},
+  };
+}
+
+function readDirectly(
+  { file: path, byteOffset, byteLength }: FileLocation,
+  dtype: "bf16" | "f32",
+  file: FileHandle,
+  shape: readonly number[],
+  memory: ConvertMemory,
+): RowReader {
+  const rowBytes = byteLength / (shape[0] ?? 1);
+  return {
+    dtype,
+    read: ([start, end]) =>
+      readInto(file, byteOffset + start * rowBytes, memory.input((end - start) * rowBytes), basename(path)),
+    close: () => file.close(),
   };
 }

@@ -11,7 +11,8 @@ import { checkModel } from "../model-check.ts";
 import { openModelFolder, type PartFolders } from "../model-folder.ts";
 import { createFolder } from "../runtime/atomic-folder.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
-import { convertTensor, type SquareSums, storedTensors } from "./convert-tensor.ts";
+import { ConvertMemory, type SquareSums } from "./convert-memory.ts";
+import { convertTensor, storedTensors } from "./convert-tensor.ts";
 import { type PartPlan, type Precision, planPrecision, type StoredForm, type TensorPlan } from "./precision.ts";
 
 export interface ConvertProgress {
@@ -87,6 +88,7 @@ async function writeParts(
 ): Promise<ConvertedTensor[]> {
   const totalBytes = sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
   const metadata = { format: "pt", weights, ...(weights !== "bf16" && { block: `${block}` }) };
+  const memory = new ConvertMemory();
   const converted: ConvertedTensor[] = [];
   let doneBytes = 0;
   for (const { folder, checkpoint, tensors } of parts) {
@@ -104,7 +106,7 @@ async function writeParts(
           doneBytes += bytes;
           onProgress?.({ tensor: name, doneBytes, totalBytes });
         };
-        const sums = await convertTensor(plan, checkpoint, writer, { signal, onWritten });
+        const sums = await convertTensor(plan, checkpoint, writer, { memory, signal, onWritten });
         converted.push({ name, shape: plan.shape, form: plan.form, bytes: writtenBytes(plan), ...sums });
       }
       await writer.finish();

@@ -1,4 +1,4 @@
-// A tiny assembler for WebAssembly SIMD loops over float32 vectors: just what the optimizer's kernels need.
+// A tiny assembler for WebAssembly SIMD loops over vectors in one memory: just what the kernels here need.
 // Opcodes are those of the WebAssembly 2.0 specification (SIMD instructions carry the prefix 0xFD).
 
 export type Code = readonly (number | Code)[];
@@ -9,20 +9,61 @@ export const i32 = {
   type: 0x7f,
   const: (n: number): Code => [0x41, ...signed(n)],
   add: [0x6a] as Code,
+  and: [0x71] as Code,
+  or: [0x72] as Code,
   ltU: [0x49] as Code,
 };
 export const f32 = {
   type: 0x7d,
+  const: (n: number): Code => [0x43, ...floatBytes([n])],
+  store: (offset = 0): Code => [0x38, 0x02, ...unsigned(offset)],
+  eq: [0x5b] as Code,
+  le: [0x5f] as Code,
+  ge: [0x60] as Code,
 };
-export const f64 = { type: 0x7c, add: [0xa0] as Code };
+export const f64 = {
+  type: 0x7c,
+  load: (offset = 0): Code => [0x2b, 0x03, ...unsigned(offset)],
+  store: (offset = 0): Code => [0x39, 0x03, ...unsigned(offset)],
+  add: [0xa0] as Code,
+  promote: [0xbb] as Code,
+};
 export const v128 = {
   type: 0x7b,
   load: (offset = 0): Code => [simd(0x00), 0x04, ...unsigned(offset)],
   store: (offset = 0): Code => [simd(0x0b), 0x04, ...unsigned(offset)],
   zero: [simd(0x0c), ...new Array<number>(16).fill(0)] as Code,
+  and: simd(0x4e),
+  or: simd(0x50),
+  /** Bits of the first operand where the third has ones, of the second elsewhere. */
+  select: simd(0x52),
+};
+export const i16x8 = {
+  /** Saturates; the first operand's lanes come first. */
+  narrowSigned: simd(0x85),
+  narrowUnsigned: simd(0x86),
+  shiftRight: simd(0x8d),
+};
+export const i8x16 = { narrowUnsigned: simd(0x66) };
+export const i32x4 = {
+  /** The same number in every lane. */
+  const: (n: number): Code => [simd(0x0c), ...new Uint8Array(Int32Array.of(n, n, n, n).buffer)],
+  /** The four low (high) unsigned 16-bit lanes widened. */
+  extendLow: simd(0xa9),
+  extendHigh: simd(0xaa),
+  shiftLeft: simd(0xab),
+  shiftRight: simd(0xad),
+  add: simd(0xae),
 };
 export const f32x4 = {
+  const: (...lanes: readonly [number, number, number, number]): Code => [simd(0x0c), ...floatBytes(lanes)],
   splat: simd(0x13),
+  extract: (lane: 0 | 1 | 2 | 3): Code => [simd(0x1f), lane],
+  /** Lanes of the two operands: 0 to 3 of the first, 4 to 7 of the second. */
+  shuffle: (...lanes: readonly [number, number, number, number]): Code => [
+    simd(0x0d),
+    ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)),
+  ],
   sqrt: simd(0xe3),
   add: simd(0xe4),
   sub: simd(0xe5),
@@ -30,7 +71,14 @@ export const f32x4 = {
   div: simd(0xe7),
   min: simd(0xe8),
   max: simd(0xe9),
+  /** As min and max, without their care for NaN and -0, which takes several machine instructions. */
+  quickMin: simd(0xea),
+  quickMax: simd(0xeb),
   neg: simd(0xe1),
+  /** To whole numbers, halves to the even one. */
+  nearest: simd(0x6a),
+  ne: simd(0x42),
+  gt: simd(0x44),
 };
 export const f64x2 = {
   add: simd(0xf0),
@@ -44,6 +92,32 @@ export const highHalf: Code = [simd(0x0d), 8, 9, 10, 11, 12, 13, 14, 15, 24, 25,
 
 export const get = (local: number): Code => [0x20, ...unsigned(local)];
 export const set = (local: number): Code => [0x21, ...unsigned(local)];
+/** Sets a local and leaves the value on the stack. */
+export const tee = (local: number): Code => [0x22, ...unsigned(local)];
+
+/** Runs one of two bodies by the number on the stack. */
+export function either(then: Code, otherwise: Code): Code {
+  return [0x04, 0x40, then, 0x05, otherwise, 0x0b];
+}
+
+/** Numbers the parameters and then the locals of a function, in the order in which they are asked for. */
+export class Locals {
+  readonly #types: number[] = [];
+
+  named<Name extends string>(type: number, ...names: readonly Name[]): Record<Name, number> {
+    const numbers = names.map((name) => [name, this.#types.push(type) - 1]);
+    return Object.fromEntries(numbers) as Record<Name, number>; // an entry for each name
+  }
+
+  list(type: number, count: number): number[] {
+    return Array.from({ length: count }, () => this.#types.push(type) - 1);
+  }
+
+  /** The types of all, of which the first `count` are parameters. */
+  types(count: number): Pick<WasmFunction, "parameters" | "locals"> {
+    return { parameters: this.#types.slice(0, count), locals: this.#types.slice(count) };
+  }
+}
 
 export interface WasmFunction {
   readonly name: string;
@@ -53,26 +127,17 @@ export interface WasmFunction {
   readonly body: Code;
 }
 
+/** Runs `body`, and again as long as `condition` leaves a number other than 0. */
+export function repeat(body: Code, condition: Code): Code {
+  return [0x03, 0x40, body, condition, 0x0d, 0x00, 0x0b];
+}
+
 /**
  * Runs `body` for offset = 0, step, .. below the byte count in local `bytes` (a positive multiple of step);
  * the local `offset` starts at 0.
  */
 export function vectorLoop(offset: number, bytes: number, body: Code, step = 16): Code {
-  return [
-    0x03,
-    0x40,
-    body,
-    get(offset),
-    i32.const(step),
-    i32.add,
-    set(offset),
-    get(offset),
-    get(bytes),
-    i32.ltU,
-    0x0d,
-    0x00,
-    0x0b,
-  ];
+  return repeat([body, get(offset), i32.const(step), i32.add, set(offset)], [get(offset), get(bytes), i32.ltU]);
 }
 
 /** A module that imports one memory as env.memory and exports the functions. */
@@ -107,6 +172,10 @@ function vector(items: readonly Code[]): Code {
 
 function name(text: string): Code {
   return vector([...new TextEncoder().encode(text)].map((byte) => [byte]));
+}
+
+function floatBytes(values: readonly number[]): number[] {
+  return [...new Uint8Array(Float32Array.from(values).buffer)];
 }
 
 function flatten(code: Code): number[] {
