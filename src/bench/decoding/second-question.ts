@@ -12,7 +12,7 @@ import { summarize } from "../measure.ts";
 import { allFourBits, openRandomCheckpoint, textWeightsFolder } from "./random-checkpoint.ts";
 import { decodingConfig, decodingShapes, noHead, TEXT_ONLY } from "./shapes.ts";
 
-const RUNS = 7;
+const RUNS = 31;
 const SIDE = 96;
 
 export const secondQuestion: Experiment = {
