@@ -16,6 +16,7 @@ import { visualBlock } from "./decoding/visual-block.ts";
 import { diffusionTraining } from "./diffusion.ts";
 import type { Experiment, ExperimentSettings } from "./experiment.ts";
 import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
+import { nanoPrecision } from "./nano-precision.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { visionTraining } from "./vision.ts";
@@ -33,6 +34,7 @@ const experiments: readonly Experiment[] = [
   visualBlock,
   secondQuestion,
   secondQuestionAtSize,
+  nanoPrecision,
 ];
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
 
