@@ -40,7 +40,7 @@ export class Denoiser {
     if (!useConnector) return hidden;
     const width = connectorChannels!;
     const L = hidden.length / width;
-    const part = this.#part("connector", () => connectorGraph(this.config), { L });
+    const part = this.#once("connector", () => connectorGraph(this.config), { L });
     const { y } = await this.#sessions.run(part, { hidden: f32(hidden, [1, L, width]) });
     return y!.data as Float32Array;
   }
@@ -48,7 +48,7 @@ export class Denoiser {
   /** The null condition as [L, C], its first rows or, where it has fewer than L, padded with zeros, and its own mask [L]. */
   async nullCondition(L: number): Promise<{ y: Float32Array; mask: Float32Array }> {
     const { rows } = await this.#sessions.run(
-      this.#part("null condition", () => nullGraph(this.config)),
+      this.#once("null condition", () => nullGraph(this.config)),
       {},
     );
     const C = this.config.captionChannels;
@@ -73,9 +73,9 @@ export class Denoiser {
       Object.assign(given, ropeFeeds(condition, L, E));
       Object.assign(feeds, ropeFeeds(latent, (h * w) / config.patchSize ** 2, E));
     }
-    const memory = this.#part("condition", () => memoryGraph(config), { B, L });
+    const memory = this.#once("condition", () => memoryGraph(config), { B, L });
     Object.assign(feeds, await this.#sessions.run(memory, given));
-    const step = this.#part(`velocity ${h} x ${w}`, () => velocityGraph(config, latentGrid), { B, L });
+    const step = this.#part(`velocity ${h} x ${w}`, () => velocityGraph(config, latentGrid), { sizes: { B, L } });
     return async (x, timestep) => {
       const { velocity } = await this.#sessions.run(step, {
         ...feeds,
@@ -91,8 +91,13 @@ export class Denoiser {
     return countFlop(velocityGraph(this.config, latentGrid), { B, L });
   }
 
-  #part(key: string, trace: () => Graph, sizes: SessionPart["sizes"] = {}): SessionPart {
-    return { key, weights: this.#weights, trace, sizes };
+  #part(key: string, trace: () => Graph, options: Pick<SessionPart, "sizes" | "runMemory"> = {}): SessionPart {
+    return { key, weights: this.#weights, trace, ...options };
+  }
+
+  /** A part that runs once a picture. */
+  #once(key: string, trace: () => Graph, sizes: SessionPart["sizes"] = {}): SessionPart {
+    return this.#part(key, trace, { sizes, runMemory: "returned" });
   }
 }
 

@@ -69,11 +69,6 @@ export function previewInterval(stepFlop: number, decodeFlop: number): number {
   return decodeFlop <= CHEAP_FLOP ? 1 : Math.ceil(decodeFlop / (PREVIEW_SHARE * stepFlop));
 }
 
-/**
- * What draws pictures may hold so many bytes if nothing else is said: the released transformer in float32 at 1024 pixels takes
- * 7.4 GB, which fits beside a language model of 8 billion weights in 4 bits into 24 GB.
- */
-export const DRAWING_BYTES = 8 * 2 ** 30;
 export const MAX_STEPS = 1000;
 const DEFAULT_STEPS = 50;
 

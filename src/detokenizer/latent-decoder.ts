@@ -70,6 +70,7 @@ export class LatentDecoder {
       key: `decoder ${first} to ${last} of ${part.shape.slice(2).join(" x ")}`,
       weights: this.#weights,
       trace: () => decodeGraph(this.config, part),
+      runMemory: "returned" as const,
     };
     const { y } = await this.#sessions.run(session, { x }, { isExtra });
     return y!;

@@ -25,9 +25,10 @@ export function memoryNeed({ works, cacheBytes }: Task, widening: SessionOptions
 
 /** Bytes that the sessions of drawing take beside the rest of a process, in turns within a limit as SessionCache has them. */
 export function drawingNeed({ works }: Task, limitBytes: number): number {
-  const sessions = works.map(({ graph, weights, sizes }) => planSession(graph, weights, limitBytes, sizes).bytes);
-  const all = sessions.reduce((a, b) => a + b, 0);
-  return Math.min(all, Math.max(limitBytes, ...sessions));
+  const sessions = works.map(({ graph, weights, sizes }) => planSession(graph, weights, limitBytes, sizes));
+  const held = sessions.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
+  const opening = Math.max(...sessions.map(({ mostBytes, heldBytes }) => mostBytes - heldBytes));
+  return Math.min(held + opening, Math.max(limitBytes, ...sessions.map(({ mostBytes }) => mostBytes)));
 }
 
 /** Works by session. */

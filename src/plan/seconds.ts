@@ -1,6 +1,7 @@
 // How long work takes on a machine: as long as its operations, or as long as reading what it reads, whichever is more.
 
 import { precisionOf } from "../checkpoint/precision.ts";
+import { isReadWhole } from "../tensor/weight-uses.ts";
 import { graphCost } from "./graph-cost.ts";
 import type { Work } from "./workload.ts";
 
@@ -36,9 +37,10 @@ function runSeconds(work: Work, { flopPerS, readBytesPerS, quantizedBytesPerS }:
   const { weights } = work;
   const cost = graphCost(work.graph, work.sizes);
   let reading = cost.inputBytes / readBytesPerS;
-  for (const { path, elements, use } of cost.weights) {
+  for (const weight of cost.weights) {
+    const { path, elements } = weight;
     const stored = weights.find(path);
-    if (!stored || use !== "product") continue;
+    if (!stored || !isReadWhole(weight)) continue;
     const { isQuantized, bytesPerElement } = precisionOf(stored);
     reading += isQuantized ? (elements * bytesPerElement) / quantizedBytesPerS : (elements * 4) / readBytesPerS;
   }

@@ -54,13 +54,14 @@ export async function loadBackend(device: Device): Promise<Backend> {
 function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): Backend {
   return {
     readsFiles,
-    async create(model, { folder, threads, profile, foldsConstants, memoryPattern }) {
+    async create(model, { folder, threads, profile, foldsConstants, runMemory }) {
       const session = await ort.InferenceSession.create(model, {
         executionProviders,
         logSeverityLevel: LOG_ERRORS,
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-        enableMemPattern: memoryPattern,
+        enableMemPattern: runMemory === "planned",
+        enableCpuMemArena: runMemory !== "returned",
         extra: {
           ...(foldsConstants ? {} : { optimization: { disable_specified_optimizers: "ConstantFolding" } }),
           session: {

@@ -1,6 +1,7 @@
 // What a backend of ONNX Runtime must offer; backend.node.ts and backend.web.ts provide it.
 
 import type { TypedArray } from "./host-tensor.ts";
+import type { RunMemory } from "./session.ts";
 
 export interface OrtTensor {
   readonly type: string;
@@ -21,7 +22,7 @@ export interface OrtSessionOptions {
   readonly profile?: string | undefined;
   /** What hangs on weights alone is computed once, when the session is created. */
   readonly foldsConstants: boolean;
-  readonly memoryPattern: boolean;
+  readonly runMemory: RunMemory;
 }
 
 export interface Backend {

@@ -11,11 +11,12 @@ export async function loadBackend(device: Device): Promise<Backend> {
   const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web"));
   return {
     readsFiles: false,
-    async create(model, { threads, memoryPattern }) {
+    async create(model, { threads, runMemory }) {
       if (threads !== undefined) ort.env.wasm.numThreads = threads;
       const session = await ort.InferenceSession.create(model, {
         executionProviders: [device === "webgpu" ? "webgpu" : "wasm"],
-        enableMemPattern: memoryPattern,
+        enableMemPattern: runMemory === "planned",
+        enableCpuMemArena: runMemory !== "returned",
       });
       return session as unknown as OrtSession;
     },

@@ -25,7 +25,7 @@ function product(name: string): Graph {
 
 const names = ["a", "b", "c", "d"] as const;
 const weights = memoryWeights(new Map(names.map((name, i) => [name, f32(matrix(i), [SIDE, SIDE])])));
-const { bytes: BYTES } = planSession(product("a"), weights, Number.POSITIVE_INFINITY);
+const { mostBytes: BYTES } = planSession(product("a"), weights, Number.POSITIVE_INFINITY);
 
 /** A cache with room for `count` of the products, and a list of those that were opened. */
 function cacheOf(count: number) {

@@ -4,7 +4,7 @@
 import type { Sizes } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { HostTensor } from "./host-tensor.ts";
-import { openSession, type Session, type SessionOptions, type Values } from "./session.ts";
+import { openSession, type RunMemory, type Session, type SessionOptions, type Values } from "./session.ts";
 import { planSession } from "./session-memory.ts";
 import type { WeightSource } from "./weight-source.ts";
 
@@ -16,6 +16,8 @@ export interface SessionPart {
   readonly trace: () => Graph;
   /** The largest sizes of its dynamic dimensions. */
   readonly sizes?: Sizes;
+  /** `kept` if absent. `returned` is for what runs once or twice a picture. */
+  readonly runMemory?: RunMemory;
 }
 
 interface Entry {
@@ -63,7 +65,7 @@ export class SessionCache {
     return this.#entries.reduce((sum, entry) => sum + entry.bytes, 0);
   }
 
-  async #open({ key, weights, trace, sizes }: SessionPart, isExtra: boolean): Promise<Session> {
+  async #open({ key, weights, trace, sizes, runMemory = "kept" }: SessionPart, isExtra: boolean): Promise<Session> {
     const at = this.#entries.findIndex((entry) => entry.key === key && entry.weights === weights);
     if (at >= 0) {
       const [entry] = this.#entries.splice(at, 1);
@@ -71,9 +73,9 @@ export class SessionCache {
       return entry!.session;
     }
     const graph = trace();
-    const { widening, bytes } = planSession(graph, weights, this.limitBytes, sizes);
-    if (!isExtra) await this.#makeRoom(bytes);
-    const session = await openSession(graph, weights, { ...this.#options, widening, memoryPattern: false });
+    const { widening, mostBytes, heldBytes: bytes } = planSession(graph, weights, this.limitBytes, sizes);
+    if (!isExtra) await this.#makeRoom(mostBytes);
+    const session = await openSession(graph, weights, { ...this.#options, widening, runMemory });
     this.#entries.push({ key, weights, session, bytes });
     return session;
   }

@@ -4,7 +4,7 @@
 import type { Sizes } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import { peakBytes, tensorBytes } from "../tensor/peak-memory.ts";
-import { weightUses } from "../tensor/weight-uses.ts";
+import { isReadWhole, weightUses } from "../tensor/weight-uses.ts";
 import { elementBytes } from "./host-tensor.ts";
 import type { SessionOptions } from "./session.ts";
 import { bytesPerElement, isQuantized, type WeightLocation, type WeightSource } from "./weight-source.ts";
@@ -18,7 +18,10 @@ const QUANTIZED_SHARE = 1.1;
 export interface SessionMemory {
   /** Weights, for as long as the session is open. Tables of which rows are looked up stay in the mapped file and are not counted. */
   readonly weightBytes: number;
-  /** Beside them while it is opened: matrices that something is computed from once, and the largest product's before it is laid out. */
+  /**
+   * Beside them while it is opened: matrices that something is computed from once, the filters of convolutions once more, and the
+   * largest product's before it is laid out.
+   */
   readonly openingBytes: number;
   /** Beside the weights during a run, inputs and results included. */
   readonly runBytes: number;
@@ -34,17 +37,21 @@ export function sessionMemory(
   let weightBytes = 0;
   let openingBytes = 0;
   let widestBytes = 0;
-  for (const { path, elements, use } of weightUses(graph)) {
+  let largest = 0;
+  for (const weight of weightUses(graph)) {
+    const { path, elements, use } = weight;
     const stored = weights.find(path);
     if (use === "table") continue;
     const isWidened = isNarrow(stored) && widening === "run";
     const bytes = isWidened ? storedBytes(stored, elements) : heldBytes(stored, elements);
     if (isWidened) widestBytes = Math.max(widestBytes, elements * FLOAT_BYTES);
-    if (use === "product") weightBytes += bytes;
-    else openingBytes += bytes;
+    if (isReadWhole(weight)) {
+      weightBytes += bytes;
+      largest = Math.max(largest, heldBytes(stored, elements));
+    } else openingBytes += bytes;
+    // ONNX Runtime makes its own layout of all filters before it lets go of the first.
+    if (use === "filter" && !isWidened && !(stored && isQuantized(stored))) openingBytes += bytes;
   }
-  const products = weightUses(graph).filter(({ use }) => use === "product");
-  const largest = Math.max(0, ...products.map(({ path, elements }) => heldBytes(weights.find(path), elements)));
   const inputs = [...graph.inputs.values()].reduce((sum, input) => sum + tensorBytes(input, sizes), 0);
   return {
     weightBytes,
@@ -53,23 +60,24 @@ export function sessionMemory(
   };
 }
 
-/**
- * When the narrow weights of a session are to be widened, and the most bytes that it then takes: when it is opened, or, where it
- * does not fit into `limitBytes` so, at each run.
- */
-export function planSession(
-  graph: Graph,
-  weights: WeightSource,
-  limitBytes: number,
-  sizes: Sizes = {},
-): { readonly widening: "load" | "run"; readonly bytes: number } {
-  const bytesOf = (widening: SessionOptions["widening"]) => {
+/** How a session is opened within a limit, and what it takes. */
+export interface SessionPlan {
+  readonly widening: "load" | "run";
+  /** While it is opened or runs, whichever is more. */
+  readonly mostBytes: number;
+  /** From then on. */
+  readonly heldBytes: number;
+}
+
+/** Narrow weights are widened when the session is opened, or, where it does not fit into `limitBytes` so, at each run. */
+export function planSession(graph: Graph, weights: WeightSource, limitBytes: number, sizes: Sizes = {}): SessionPlan {
+  const plan = (widening: "load" | "run"): SessionPlan => {
     const { weightBytes, openingBytes, runBytes } = sessionMemory(graph, weights, widening, sizes);
-    return weightBytes + Math.max(openingBytes, runBytes);
+    return { widening, mostBytes: weightBytes + Math.max(openingBytes, runBytes), heldBytes: weightBytes + runBytes };
   };
-  const bytes = bytesOf("load");
+  const whole = plan("load");
   const hasNarrow = weightUses(graph).some(({ path, use }) => use !== "table" && isNarrow(weights.find(path)));
-  return bytes > limitBytes && hasNarrow ? { widening: "run", bytes: bytesOf("run") } : { widening: "load", bytes };
+  return whole.mostBytes > limitBytes && hasNarrow ? plan("run") : whole;
 }
 
 function isNarrow(stored: WeightLocation | undefined): stored is Exclude<WeightLocation, { readonly scales: unknown }> {

@@ -28,12 +28,19 @@ export interface SessionOptions {
    * in float32. `run`: each one at each run, just before its use; memory holds one or two in float32, the file the rest.
    */
   readonly widening?: "load" | "run";
-  /** Lays out the memory of a run in one piece from the second run on; true if absent. Without it a session holds about half. */
-  readonly memoryPattern?: boolean;
+  readonly runMemory?: RunMemory;
 }
 
 export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
 export type Device = (typeof devices)[number];
+
+/**
+ * Where the results of a run lie. `planned` (if none is said): in one piece that is laid out from the second run on, the fastest.
+ * `kept`: in memory that is taken as it is needed and kept for the next run, about half of that. `returned`: in memory of exactly
+ * their size that goes back to the system as soon as nobody reads them; half of that again for pictures in the autoencoder, and a
+ * fifth slower where runs are short.
+ */
+export type RunMemory = "planned" | "kept" | "returned";
 
 /** Values to feed, by name. */
 export type Values = Readonly<Record<string, HostTensor>>;
@@ -70,9 +77,9 @@ async function open(
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
   const model = lower(outputs, graph, parameters(folder), { residualNorms: options.residualNorms ?? true });
   const bytes = encodeModel(model);
-  const { threads, profile, widening = "load", memoryPattern = true } = options;
+  const { threads, profile, widening = "load", runMemory = "planned" } = options;
   const foldsConstants = widening === "load";
-  const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, memoryPattern });
+  const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, runMemory });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
     async run(feeds, fetch) {

@@ -11,8 +11,16 @@ export interface WeightUse {
   readonly path: string;
   /** Elements that are kept for it: of the rows that a slice leaves. */
   readonly elements: number;
-  /** `product`: read whole at every run. `table`: rows are looked up. `other`: widened to float32 whatever it is stored as. */
-  readonly use: "product" | "table" | "other";
+  /**
+   * `product` and `filter` (of a convolution): read whole at every run. `table`: rows are looked up. `other`: widened to float32
+   * whatever it is stored as.
+   */
+  readonly use: "product" | "filter" | "table" | "other";
+}
+
+/** Whether every run reads all of a weight. */
+export function isReadWhole({ use }: WeightUse): boolean {
+  return use === "product" || use === "filter";
 }
 
 /** The weights behind a graph's outputs; the same rows read the same way count once. */
@@ -41,7 +49,7 @@ export function weightUses(graph: Graph): WeightUse[] {
     for (const [i, input] of inputs.entries()) {
       const weight = weights.get(input);
       if (!weight) continue;
-      const use = i === 1 && productOps.has(op) ? "product" : i === 0 && op === "gather" ? "table" : "other";
+      const use = i === 1 ? (wholeUses[op] ?? "other") : i === 0 && op === "gather" ? "table" : "other";
       uses.set(`${use} ${weight.key}`, {
         path: weight.path,
         elements: staticShape(input.shape).reduce((a, b) => a * b, 1),
@@ -52,7 +60,12 @@ export function weightUses(graph: Graph): WeightUse[] {
   return [...uses.values()];
 }
 
-const productOps: ReadonlySet<OpName> = new Set(["linear", "matmul", "conv2d"] as const);
+/** How operations read a weight that is their second operand. */
+const wholeUses: { readonly [K in OpName]?: WeightUse["use"] } = {
+  linear: "product",
+  matmul: "product",
+  conv2d: "filter",
+};
 
 function isRowSlice(node: GraphNode): node is GraphNode<"slice"> {
   if (node.op !== "slice") return false;
