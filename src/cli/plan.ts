@@ -34,12 +34,13 @@ export function addPlan(program: Command): void {
 function describe({ path, machine, disk, answer, picture, smaller }: ModelPlan): [string, string][] {
   const { cores, memory, speeds } = machine;
   const perSecond = (bytes: number) => `${formatBytes(bytes)}/s`;
+  const rate = (flopPerS: number) => `${(flopPerS / 1e9).toFixed(0)} GFLOP/s`;
   return [
     ["model", path],
     [
       "machine",
-      `${cores} cores, ${(speeds.flopPerS / 1e9).toFixed(0)} GFLOP/s; reads ${perSecond(speeds.readBytesPerS)}, ` +
-        `4-bit weights ${perSecond(speeds.quantizedBytesPerS)}`,
+      `${cores} cores, ${rate(speeds.flopPerS)}, with 4-bit weights ${rate(speeds.quantizedFlopPerS)}; ` +
+        `reads ${perSecond(speeds.readBytesPerS)}, 4-bit weights ${perSecond(speeds.quantizedBytesPerS)}`,
     ],
     [
       "disk",

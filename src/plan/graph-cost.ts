@@ -2,15 +2,20 @@
 // between. Nothing is computed, so the cost of a model of any size is known in milliseconds from its config.
 
 import type { Sizes } from "../tensor/dims.ts";
-import { type Graph, runningNodes } from "../tensor/graph.ts";
+import { type Graph, type GraphNode, runningNodes } from "../tensor/graph.ts";
 import { peakBytes, tensorBytes } from "../tensor/peak-memory.ts";
 import { nodeFlop } from "../tensor/products.ts";
 import { type WeightUse, weightUses } from "../tensor/weight-uses.ts";
 
+export interface WeightCost extends WeightUse {
+  /** Floating-point operations of the nodes that read it. */
+  readonly flop: number;
+}
+
 export interface GraphCost {
   /** Floating-point operations of products and convolutions. */
   readonly flop: number;
-  readonly weights: readonly WeightUse[];
+  readonly weights: readonly WeightCost[];
   /** Bytes of all inputs: what is fed is read once. */
   readonly inputBytes: number;
   /** The most bytes that results have at one time. */
@@ -21,9 +26,10 @@ export interface GraphCost {
 export function graphCost(graph: Graph, sizes: Sizes = {}): GraphCost {
   const running = runningNodes(graph);
   const inputs = running.filter(({ op }) => op === "input").map(({ outputs }) => outputs[0]!);
+  const flopOf = (nodes: readonly GraphNode[]) => nodes.reduce((sum, node) => sum + nodeFlop(node, sizes), 0);
   return {
-    flop: running.reduce((sum, node) => sum + nodeFlop(node, sizes), 0),
-    weights: weightUses(graph),
+    flop: flopOf(running),
+    weights: weightUses(graph).map((use) => ({ ...use, flop: flopOf(use.readers) })),
     inputBytes: inputs.reduce((sum, input) => sum + tensorBytes(input, sizes), 0),
     peakBytes: peakBytes(graph, sizes),
   };

@@ -54,7 +54,7 @@ test("is described and planned as the model itself is", async () => {
   const machine = {
     cores: 2,
     memory: { totalBytes: 8e9, availableBytes: 8e9 },
-    speeds: { flopPerS: 1e11, readBytesPerS: 1e10, quantizedBytesPerS: 1e10 },
+    speeds: { flopPerS: 1e11, readBytesPerS: 1e10, quantizedBytesPerS: 1e10, quantizedFlopPerS: 1e11 },
   };
   const plans = [await planModel(repo, machine), await planModel(nano, machine)];
   expect(plans[0]!.answer).toEqual(plans[1]!.answer);

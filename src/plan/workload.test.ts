@@ -123,11 +123,25 @@ describe("the released sizes", () => {
 });
 
 test("time is that of the operations or that of reading, whichever is more", () => {
-  const speeds = { flopPerS: 100e9, readBytesPerS: 10e9, quantizedBytesPerS: 20e9 };
+  const speeds = { flopPerS: 100e9, readBytesPerS: 10e9, quantizedBytesPerS: 20e9, quantizedFlopPerS: 200e9 };
   const { parts } = worksSeconds(answer.works, speeds);
   const seconds = (what: string) => parts.find((part) => part.what === what)!.seconds;
   expect(seconds("read the question") / ((2 * 400 * TRUNK) / 100e9)).toBeCloseTo(1, 1);
   expect(seconds("write the answer") / (32 * (((TRUNK + 151_936 * D) * 4) / 10e9))).toBeCloseTo(1, 1);
+});
+
+test("products with quantised weights take the time that was measured for such", () => {
+  const speeds = { flopPerS: 100e9, readBytesPerS: 10e9, quantizedBytesPerS: 20e9, quantizedFlopPerS: 200e9 };
+  const { works } = answerTask(convertedModel(released, { weights: "int4", block: 128 }));
+  const { parts } = worksSeconds(works, speeds);
+  const seconds = (what: string) => parts.find((part) => part.what === what)!.seconds;
+  const reading = seconds("read the question") / ((2 * 400 * TRUNK) / 200e9);
+  expect(reading).toBeGreaterThan(1);
+  expect(reading).toBeLessThan(1.1); // attention is float32's, at half the speed
+  const bytes = TRUNK * (0.5 + 4 / 128) + 151_936 * D * (1 + 4 / 128);
+  const writing = seconds("write the answer") / (32 * (bytes / 20e9));
+  expect(writing).toBeGreaterThan(1);
+  expect(writing).toBeLessThan(1.1); // the cache is read too
 });
 
 test("what cannot fit is refused with what is needed, what there is, and what would fit", async () => {
@@ -170,7 +184,7 @@ describe("a model on the disk", () => {
   });
 
   test("has a plan of disk, memory and time, and of what would be smaller", async () => {
-    const speeds = { flopPerS: 1e9, readBytesPerS: 1e9, quantizedBytesPerS: 1e9 };
+    const speeds = { flopPerS: 1e9, readBytesPerS: 1e9, quantizedBytesPerS: 1e9, quantizedFlopPerS: 1e9 };
     const memory = { totalBytes: 8e9, availableBytes: 1 };
     const plan = await planOpened(model, { cores: 1, memory, speeds }, 1000);
     expect(plan.disk.missingBytes).toBe(1000);

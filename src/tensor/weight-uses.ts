@@ -16,6 +16,8 @@ export interface WeightUse {
    * whatever it is stored as.
    */
   readonly use: "product" | "filter" | "table" | "other";
+  /** The nodes that read it so. */
+  readonly readers: readonly GraphNode[];
 }
 
 /** Whether every run reads all of a weight. */
@@ -50,10 +52,12 @@ export function weightUses(graph: Graph): WeightUse[] {
       const weight = weights.get(input);
       if (!weight) continue;
       const use = i === 1 ? (wholeUses[op] ?? "other") : i === 0 && op === "gather" ? "table" : "other";
-      uses.set(`${use} ${weight.key}`, {
+      const key = `${use} ${weight.key}`;
+      uses.set(key, {
         path: weight.path,
         elements: staticShape(input.shape).reduce((a, b) => a * b, 1),
         use,
+        readers: [...(uses.get(key)?.readers ?? []), node],
       });
     }
   }
