@@ -6,7 +6,6 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { probeProducts } from "../plan/probe.ts";
 import type { SessionOptions } from "../runtime/session.ts";
-import { DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressive.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { decodingComparisons } from "./decoding/comparison.ts";
@@ -39,6 +38,8 @@ const experiments: readonly Experiment[] = [
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
 
 const DEFAULT_RUNS = 9;
+/** What `convert` gives matrices as wide as those of the second group. */
+const DEFAULT_BLOCK = 128;
 const DEFAULT_PROCESSES = 3;
 const USAGE = `npm run bench -- NAME [--json] [--threads N] [--profile] and, for the first group, [--runs N (at least ${MIN_RUNS})];
 for the second, [--processes N] [--block 32|128] [--blocks-per-run N] [--plain-norms] [--no-peer] [--small]`;

@@ -21,17 +21,17 @@ const SEED = 77;
 export const nanoPrecision: Experiment = {
   name: "nano-precision",
   about: "kelix-nano as shipped, at 8 and at 4 bits: an answer about a new picture, and an imagined picture",
-  async report({ session, block, isSmall }) {
+  async report({ session, isSmall }) {
     const root = await mkdtemp(join(tmpdir(), "kelix-bench-"));
     const models = new Map<Precision, Kelix>();
     try {
       for (const precision of precisions) {
         const folder = precision === "shipped" ? MODEL : join(root, precision);
-        if (precision !== "shipped") await convertModel(MODEL, folder, { weights: precision, block });
+        if (precision !== "shipped") await convertModel(MODEL, folder, { weights: precision });
         models.set(precision, await Kelix.load(folder, session));
       }
       const times = await measureInTurns(models, isSmall ? 1 : ROUNDS);
-      return { ...times.shipped.answer, imagined: times.shipped.imagined, int8: times.int8, int4: times.int4, block };
+      return { ...times.shipped.answer, imagined: times.shipped.imagined, int8: times.int8, int4: times.int4 };
     } finally {
       for (const kelix of models.values()) await kelix.dispose();
       await rm(root, { recursive: true, force: true });

@@ -3,13 +3,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
 import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
-import { type BlockFormat, DEFAULT_BLOCK } from "../runtime/weight-source.ts";
+import type { BlockFormat } from "../runtime/weight-source.ts";
 import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
 import { formatBytes, Transfer } from "./transfer.ts";
 
 interface ConvertCommandOptions {
   readonly weights: WeightFormat;
-  readonly block: BlockFormat["block"];
+  readonly block?: BlockFormat["block"];
 }
 
 export function addConvert(program: Command): void {
@@ -19,7 +19,11 @@ export function addConvert(program: Command): void {
     .argument("<source>", "a folder, a repository of the Hub or a built-in name")
     .argument("<target>", "the new folder")
     .addOption(new Option("--weights <format>", "of linear maps").choices(weightFormats).makeOptionMandatory())
-    .option("--block <n>", "weights that share a scale: 32 or 128", blockSize, DEFAULT_BLOCK)
+    .option(
+      "--block <n>",
+      "weights that share a scale, 32 or 128; if absent 128 in long rows (1024 or more)",
+      blockSize,
+    )
     .addHelpText(
       "after",
       "\nExample:\n  kelix convert kelix-nano nano-int4 --weights int4 && kelix describe cat.png --model nano-int4",

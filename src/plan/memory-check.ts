@@ -4,7 +4,6 @@
 import type { ModelFolder } from "../model-folder.ts";
 import type { Source } from "../model-parts.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
-import { DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { type MemoryState, readMemory } from "./machine.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
@@ -88,7 +87,7 @@ function refuseUnlessFits(
   const needed = needOf(model);
   if (needed <= availableBytes) return;
   const smaller = (["int8", "int4"] as const)
-    .map((weights) => ({ weights, bytes: needOf(convertedModel(model, { weights, block: DEFAULT_BLOCK })) }))
+    .map((weights) => ({ weights, bytes: needOf(convertedModel(model, { weights })) }))
     .filter(({ bytes }) => bytes < needed);
   const option = smaller.find(({ bytes }) => bytes <= availableBytes);
   const least = smaller.at(-1);

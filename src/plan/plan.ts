@@ -6,7 +6,6 @@ import type { FetchOptions } from "../hub/fetch-files.ts";
 import type { ModelFolder, PartFolders } from "../model-folder.ts";
 import { describeModel } from "../model-info.ts";
 import { DEFAULT_DRAWING_BYTES } from "../options.ts";
-import { DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { coreCount, freeDisk, type MemoryState, readMemory } from "./machine.ts";
 import { measureSpeeds } from "./measure-speeds.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
@@ -98,7 +97,7 @@ export async function planOpened(model: ModelFolder, machine: Machine, missingBy
 function smallerModels(model: ModelFolder): SmallerModel[] {
   const answerBytes = memoryNeed(answerTask(model));
   const smaller = (["int8", "int4"] as const).map((weights): SmallerModel => {
-    const converted = convertedModel(model, { weights, block: DEFAULT_BLOCK });
+    const converted = convertedModel(model, { weights });
     return {
       weights,
       answerBytes: memoryNeed(answerTask(converted)),

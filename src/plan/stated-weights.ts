@@ -9,7 +9,7 @@ import { declareAutoencoder, declareAutoregressive, declareTransformer, outputMa
 import type { ModelFolder } from "../model-folder.ts";
 import { type Precision, planPrecision, type StoredForm } from "../quantize/precision.ts";
 import { countElements } from "../runtime/host-tensor.ts";
-import { DEFAULT_BLOCK, type QuantizedMatrix } from "../runtime/weight-source.ts";
+import type { QuantizedMatrix } from "../runtime/weight-source.ts";
 import type { Parameter } from "../tensor/graph.ts";
 
 type Stored = FileLocation | QuantizedMatrix<FileLocation>;
@@ -44,7 +44,7 @@ export function withMissingWeights(model: ModelFolder, sizes: ReadonlyMap<string
   const complete = replaceWeights(model, (checkpoint) => filled.get(checkpoint)!);
   const [quantized] = [...precisions.values()].filter((guess) => guess === "int4" || guess === "int8");
   if (!quantized) return complete;
-  return convertedModel(complete, { weights: quantized, block: DEFAULT_BLOCK }, (checkpoint) =>
+  return convertedModel(complete, { weights: quantized }, (checkpoint) =>
     ["int4", "int8"].includes(precisions.get(checkpoint)!),
   );
 }

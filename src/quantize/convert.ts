@@ -87,7 +87,7 @@ async function writeParts(
   { signal, onProgress, maxShardBytes, weights, block }: ConvertOptions,
 ): Promise<ConvertedTensor[]> {
   const totalBytes = sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
-  const metadata = { format: "pt", weights, ...(weights !== "bf16" && { block: `${block}` }) };
+  const metadata = { format: "pt", weights, ...(weights !== "bf16" && block && { block: `${block}` }) };
   const memory = new ConvertMemory();
   const converted: ConvertedTensor[] = [];
   let doneBytes = 0;

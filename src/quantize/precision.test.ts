@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { openModelFolder } from "../model-folder.ts";
-import { planPrecision } from "./precision.ts";
+import { matrixForm, planPrecision } from "./precision.ts";
 
 test("gives every matrix of kelix-nano that blocks fit the largest of its blocks, and none to convolutions wider than a pixel", async () => {
   const model = await openModelFolder("kelix-nano");
@@ -19,4 +19,15 @@ test("gives every matrix of kelix-nano that blocks fit the largest of its blocks
   }
   expect(quantised.filter(({ shape }) => shape.length === 4).length).toBe(2 * 5); // of each block of the transformer
   expect(autoencoder!.tensors.every(({ form }) => form === "bf16")).toBe(true);
+});
+
+test("takes blocks of 128 in long rows if nothing is said, of 32 in short ones and where 128 do not fit, and none where neither does", () => {
+  const formOf = (width: number, block?: 32 | 128) =>
+    matrixForm("model.model.layers.0.mlp.w1.weight", [8, width], { weights: "int4", ...(block && { block }) });
+  expect(formOf(4096)).toEqual({ bits: 4, block: 128 });
+  expect(formOf(4096, 32)).toEqual({ bits: 4, block: 32 });
+  expect(formOf(256)).toEqual({ bits: 4, block: 32 });
+  expect(formOf(256, 128)).toEqual({ bits: 4, block: 128 });
+  expect(formOf(2240)).toEqual({ bits: 4, block: 32 });
+  expect(formOf(4304)).toBe("bf16");
 });

@@ -42,7 +42,16 @@ export interface PartPlan {
 
 export interface Precision {
   readonly weights: WeightFormat;
-  readonly block: BlockFormat["block"];
+  /** Of matrices whose rows it fills; usualBlock if absent. */
+  readonly block?: BlockFormat["block"];
+}
+
+/** Where products are bound by reading, which larger blocks make less. Shorter rows belong to small models: those keep the finer ones. */
+const LONG_ROW = 1024;
+
+/** The block of matrices with rows of so many elements: chosen by speed and quality. */
+export function usualBlock(width: number): BlockFormat["block"] {
+  return width >= LONG_ROW ? 128 : 32;
 }
 
 /** Plans every tensor: matrices at the precision asked for as far as they bear it, all else at 16 bits. No weight is read. */
@@ -110,7 +119,11 @@ const bearsFourBits = /^model\.model\.layers\./;
 const staysPrecise = /^visual_tokenizer\.quantizer\./;
 
 /** The form of a matrix [out, in] that the graphs can read in blocks. */
-export function matrixForm(name: string, shape: readonly number[], { weights, block: wanted }: Precision): StoredForm {
+export function matrixForm(
+  name: string,
+  shape: readonly number[],
+  { weights, block: wanted = usualBlock(shape[1]!) }: Precision,
+): StoredForm {
   // Whole blocks: a row that the wanted ones do not fill takes the small ones.
   const block = ([wanted, 32] as const).find((size) => shape[1]! % size === 0);
   if (weights === "bf16" || staysPrecise.test(name) || !block) return "bf16";

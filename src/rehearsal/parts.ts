@@ -8,7 +8,6 @@ import { DEFAULT_DRAWING_BYTES } from "../options.ts";
 import { convertModel } from "../quantize/convert.ts";
 import { counterRandom } from "../random/counter.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
-import { DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { releasedSizes, smallSizes } from "./configs.ts";
 import { writeModel } from "./write-model.ts";
 
@@ -34,7 +33,7 @@ export const parts = {
 
   /** Converts it to 4 bits. */
   convert: async ({ source, target }: PartRequest): Promise<Details> => {
-    const { targetBytes } = await convertModel(source, target, { weights: "int4", block: DEFAULT_BLOCK });
+    const { targetBytes } = await convertModel(source, target, { weights: "int4" });
     return { gigabytes: targetBytes / 1e9 };
   },
 

@@ -11,7 +11,6 @@ import { freeDisk } from "../plan/machine.ts";
 import { BASE_BYTES, drawingNeed, memoryNeed } from "../plan/memory.ts";
 import { convertedModel, weightBytes } from "../plan/stated-weights.ts";
 import { answerTask, drawingTask, writingTask } from "../plan/workload.ts";
-import { DEFAULT_BLOCK } from "../runtime/weight-source.ts";
 import { releasedSizes, smallSizes } from "./configs.ts";
 import type { PartResult } from "./part.ts";
 import { halfSide, type PartName, type PartRequest } from "./parts.ts";
@@ -50,7 +49,6 @@ export function rehearsalBytes(isSmall: boolean): readonly [modelBytes: number, 
   const configs = isSmall ? smallSizes : releasedSizes;
   const { weights, detokenizer } = convertedModel(unwrittenModel("", configs), {
     weights: "int4",
-    block: DEFAULT_BLOCK,
   });
   const parts = [weights, detokenizer.hidden!.weights, detokenizer.autoencoder!.weights];
   return [modelBytes(configs), parts.reduce((sum, part) => sum + weightBytes(part), 0)];
@@ -107,7 +105,7 @@ async function checkRoom(
 
 function plannedMemory(isSmall: boolean): Partial<Record<PartName, number>> {
   const model = unwrittenModel("", isSmall ? smallSizes : releasedSizes);
-  const converted = convertedModel(model, { weights: "int4", block: DEFAULT_BLOCK });
+  const converted = convertedModel(model, { weights: "int4" });
   const drawing = (own: ModelFolder) =>
     BASE_BYTES + drawingNeed(drawingTask(own, "hidden", own.generation.imagine.grid), DEFAULT_DRAWING_BYTES);
   return {

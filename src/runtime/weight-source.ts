@@ -16,9 +16,6 @@ export interface BlockFormat {
   readonly block: 32 | 128;
 }
 
-/** What `convert` makes if nothing is said: chosen by quality and speed, docs/decisions/0004-quantised-weights.md. */
-export const DEFAULT_BLOCK: BlockFormat["block"] = 128;
-
 /** A matrix [out, in] whose elements are (stored number - zero point) * scale of their block; the zero point is 8 or 128. */
 export interface QuantizedMatrix<Location extends TensorLocation = TensorLocation> extends BlockFormat {
   readonly shape: readonly [out: number, in_: number];
