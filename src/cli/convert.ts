@@ -21,7 +21,7 @@ export function addConvert(program: Command): void {
     .addOption(new Option("--weights <format>", "of linear maps").choices(weightFormats).makeOptionMandatory())
     .option(
       "--block <n>",
-      "weights that share a scale, 32 or 128; if absent 128 in long rows (1024 or more)",
+      "weights that share a scale, 32 or 128; if absent 32 for 4 bits in rows below 1024, else 128",
       blockSize,
     )
     .addHelpText(

@@ -21,13 +21,15 @@ test("gives every matrix of kelix-nano that blocks fit the largest of its blocks
   expect(autoencoder!.tensors.every(({ form }) => form === "bf16")).toBe(true);
 });
 
-test("takes blocks of 128 in long rows if nothing is said, of 32 in short ones and where 128 do not fit, and none where neither does", () => {
-  const formOf = (width: number, block?: 32 | 128) =>
-    matrixForm("model.model.layers.0.mlp.w1.weight", [8, width], { weights: "int4", ...(block && { block }) });
+test("takes blocks of 128 if nothing is said, of 32 at 4 bits in short rows and where 128 do not fit, and none where neither does", () => {
+  const layer = "model.model.layers.0.mlp.w1.weight";
+  const formOf = (width: number, block?: 32 | 128, name = layer) =>
+    matrixForm(name, [8, width], { weights: "int4", ...(block && { block }) });
   expect(formOf(4096)).toEqual({ bits: 4, block: 128 });
   expect(formOf(4096, 32)).toEqual({ bits: 4, block: 32 });
   expect(formOf(256)).toEqual({ bits: 4, block: 32 });
   expect(formOf(256, 128)).toEqual({ bits: 4, block: 128 });
+  expect(formOf(256, undefined, "model.model.output.weight")).toEqual({ bits: 8, block: 128 });
   expect(formOf(2240)).toEqual({ bits: 4, block: 32 });
   expect(formOf(4304)).toBe("bf16");
 });

@@ -42,16 +42,19 @@ export interface PartPlan {
 
 export interface Precision {
   readonly weights: WeightFormat;
-  /** Of matrices whose rows it fills; usualBlock if absent. */
+  /** Of matrices whose rows it fills; chosen for each by usualBlock if absent. */
   readonly block?: BlockFormat["block"];
 }
 
-/** Where products are bound by reading, which larger blocks make less. Shorter rows belong to small models: those keep the finer ones. */
+/** From here on products are bound by reading, which larger blocks make less. Shorter rows belong to small models. */
 const LONG_ROW = 1024;
 
-/** The block of matrices with rows of so many elements: chosen by speed and quality. */
-export function usualBlock(width: number): BlockFormat["block"] {
-  return width >= LONG_ROW ? 128 : 32;
+/**
+ * The block of matrices with rows of so many elements: at 4 bits, where it is felt, the finer one for short rows, and else the one that
+ * is read faster.
+ */
+function usualBlock(bits: BlockFormat["bits"], width: number): BlockFormat["block"] {
+  return bits === 4 && width < LONG_ROW ? 32 : 128;
 }
 
 /** Plans every tensor: matrices at the precision asked for as far as they bear it, all else at 16 bits. No weight is read. */
@@ -119,15 +122,14 @@ const bearsFourBits = /^model\.model\.layers\./;
 const staysPrecise = /^visual_tokenizer\.quantizer\./;
 
 /** The form of a matrix [out, in] that the graphs can read in blocks. */
-export function matrixForm(
-  name: string,
-  shape: readonly number[],
-  { weights, block: wanted = usualBlock(shape[1]!) }: Precision,
-): StoredForm {
+export function matrixForm(name: string, shape: readonly number[], precision: Precision): StoredForm {
+  const { weights } = precision;
+  const width = shape[1]!;
+  const bits = weights === "int4" && bearsFourBits.test(name) ? 4 : 8;
+  const wanted = precision.block ?? usualBlock(bits, width);
   // Whole blocks: a row that the wanted ones do not fill takes the small ones.
-  const block = ([wanted, 32] as const).find((size) => shape[1]! % size === 0);
-  if (weights === "bf16" || staysPrecise.test(name) || !block) return "bf16";
-  return { bits: weights === "int4" && bearsFourBits.test(name) ? 4 : 8, block };
+  const block = ([wanted, 32] as const).find((size) => width % size === 0);
+  return weights === "bf16" || staysPrecise.test(name) || !block ? "bf16" : { bits, block };
 }
 
 /** Vectors are small: they keep what they have. */
