@@ -50,7 +50,7 @@ export interface DrawnPicture extends Picture {
 /** What a conversation answers with: pieces of text as they come, and finished pictures. */
 export type ChatPiece = string | { readonly type: "image"; readonly image: DrawnPicture };
 
-/** Without options a conversation takes the likeliest tokens. */
+/** Without options a conversation takes the likeliest tokens of text; codes of pictures are drawn as the model says. */
 const greedy = { temperature: 0, topK: 0, topP: 1 };
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
 const SMALL_WIDTH = 512;
@@ -141,6 +141,7 @@ export class Kelix {
     const { imagine } = this.#folder.generation;
     const drawing = readDrawing(options, imagine);
     const sampling = readSampling(options, greedy);
+    const { temperature, top_k: topK, top_p: topP } = imagine;
     const maxNewBlocks = readNewTokens(options);
     const prompt = await this.#readConversation(messages, options);
     const { model, prefixes } = await this.#openLanguage();
@@ -152,6 +153,7 @@ export class Kelix {
       mayDraw: this.canImagine,
       seed: drawing.seed,
       ...sampling,
+      pictures: readSampling(options, { temperature, topK, topP }),
       lookupBlocks: readLookup(options),
       ...(options.signal && { signal: options.signal }),
     });

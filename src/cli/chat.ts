@@ -1,5 +1,6 @@
 // kelix chat [IMAGE..]: a conversation in the terminal. Pictures go in by path ("/image FILE") and come back as files.
 
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import {
@@ -8,6 +9,7 @@ import {
   type ImageCodes,
   type ImageInput,
   type Kelix,
+  OptionError,
   writePng,
 } from "../index.ts";
 import { complain, type GlobalOptions, interrupted, note, parseSeed, withModel } from "./context.ts";
@@ -22,8 +24,14 @@ export function addChat(program: Command): void {
     .option("--seed <n>", "the same seed gives the same answers", parseSeed, 0)
     .addHelpText("after", `\nIn the conversation: ${HELP}\n\nExample:\n  kelix chat cat.png`)
     .action(async (images: string[], { seed }: { seed: number }, command: Command) => {
-      await withModel(command.optsWithGlobals<GlobalOptions>(), (kelix) => converse(kelix, images, seed));
+      const globals = command.optsWithGlobals<GlobalOptions>();
+      if (globals.json) throw new OptionError("A conversation is not one value: chat has no --json");
+      await withModel(globals, (kelix) => converse(kelix, images, seed));
     });
+}
+
+function pictureFile(count: number): string {
+  return `kelix-${count}.png`;
 }
 
 async function converse(kelix: Kelix, images: readonly string[], seed: number): Promise<void> {
@@ -49,6 +57,7 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
         pending = [];
       } else if (text.startsWith("/image "))
         pending.push({ type: "image", image: text.slice("/image ".length).trim() });
+      else if (/^\/\w*$/.test(text)) complain(`There is no ${text}. ${HELP}`);
       else if (text !== "") {
         const asked: ChatMessage[] = [...messages, { role: "user", content: [...pending, { type: "text", text }] }];
         const answer: ContentPart<ImageInput | ImageCodes>[] = [];
@@ -58,7 +67,9 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
               process.stdout.write(piece);
               answer.push({ type: "text", text: piece });
             } else {
-              const file = `kelix-${++drawn}.png`;
+              do drawn++;
+              while (existsSync(pictureFile(drawn))); // of an earlier conversation
+              const file = pictureFile(drawn);
               await writePng(file, piece.image);
               process.stdout.write(`[${file}]`);
               answer.push({ type: "image", image: piece.image.codes });

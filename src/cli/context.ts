@@ -29,7 +29,7 @@ export async function withModel<T>(globals: GlobalOptions, use: (kelix: Kelix) =
     ...(threads && { threads }),
     ...(ignoreMemory && { ignoreMemory }),
     signal: interrupted.signal,
-    onWarning: (message) => note(`warning: ${message}`),
+    onWarning: (message) => complain(`warning: ${message}`),
     onProgress: ({ task, done, total }) => {
       if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
     },
@@ -90,7 +90,13 @@ export function note(text: string): void {
 /** What went wrong, on one line of stderr whatever that is. */
 export function complain(text: string): void {
   showProgress("");
-  process.stderr.write(`kelix: ${text.trim().replace(/\s*\n\s*/g, "; ")}\n`);
+  process.stderr.write(`kelix: ${printable(text.trim().replace(/:?\s*\n\s*/g, "; "))}\n`);
+}
+
+/** Text in which names from files may stand: characters that would steer a terminal, or begin a line, are spelled out. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** "a.png", 2 -> "a-2.png" */

@@ -4,7 +4,15 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
 import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
-import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
+import {
+  type GlobalOptions,
+  interrupted,
+  partFolders,
+  printable,
+  printJson,
+  showProgress,
+  showTransfer,
+} from "./context.ts";
 import { formatBytes, Transfer } from "./transfer.ts";
 
 interface ConvertCommandOptions {
@@ -69,13 +77,15 @@ function asTable({ tensors, dropped, sourceBytes, targetBytes, target }: Convert
   const forms = [...new Set(tensors.map(({ form }) => formName(form)))].sort();
   const changed = tensors.filter(({ error }) => error > 0);
   const lines = [
-    ...changed.map((tensor) => `${errorColumns([tensor])}  ${formName(tensor.form).padEnd(16)}${tensor.name}`),
+    ...changed.map(
+      (tensor) => `${errorColumns([tensor])}  ${formName(tensor.form).padEnd(16)}${printable(tensor.name)}`,
+    ),
     ...forms.map((form) => {
       const own = tensors.filter((tensor) => formName(tensor.form) === form);
       return `${errorColumns(own)}  ${form.padEnd(16)}${own.length} tensors, ${formatBytes(own.reduce((sum, { bytes }) => sum + bytes, 0))}`;
     }),
     `${errorColumns(tensors)}  ${"all".padEnd(16)}${tensors.length} tensors, ${formatBytes(sourceBytes)} became ${formatBytes(targetBytes)} in ${target}`,
-    ...(dropped.length ? [`left out, not read when the model runs: ${dropped.join(", ")}`] : []),
+    ...(dropped.length ? [`left out, not read when the model runs: ${printable(dropped.join(", "))}`] : []),
   ];
   return `${lines.join("\n")}\n`;
 }

@@ -2,6 +2,7 @@
 // kelix COMMAND: the command line. Results on stdout, everything else on stderr.
 // Exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
 
+import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { OptionError } from "../index.ts";
 import { addChat } from "./chat.ts";
@@ -38,6 +39,8 @@ export function createProgram(): Command {
     .option("--threads <n>", "threads of one operation", integer(1, 256))
     .option("--json", "print one JSON value on stdout")
     .option("--verbose", "print the stack of an error")
+    .version(packageVersion())
+    .configureHelp({ showGlobalOptions: true })
     .addHelpText(
       "after",
       '\nExamples:\n  kelix describe cat.png\n  kelix imagine "two red circles" -o circles.png\n  kelix demo',
@@ -65,10 +68,21 @@ export function createProgram(): Command {
   return program;
 }
 
+function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
 async function run(args: readonly string[]): Promise<number> {
   const program = createProgram();
   process.once("SIGINT", () => interrupted.abort());
   process.once("SIGTERM", () => interrupted.abort());
+  process.once("SIGHUP", () => interrupted.abort());
+  // Whoever reads the results may have had enough of them, as `head` does.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
   try {
     await program.parseAsync(args);
     return 0;

@@ -31,12 +31,13 @@ export function addPlan(program: Command): void {
     });
 }
 
-function describe({ path, machine, disk, answer, picture, smaller }: ModelPlan): [string, string][] {
+function describe({ name, path, faults, machine, disk, answer, picture, smaller }: ModelPlan): [string, string][] {
   const { cores, memory, speeds } = machine;
   const perSecond = (bytes: number) => `${formatBytes(bytes)}/s`;
   const rate = (flopPerS: number) => `${(flopPerS / 1e9).toFixed(0)} GFLOP/s`;
   return [
-    ["model", path],
+    ["model", name === path ? name : `${name}, in ${path}`],
+    ...faults.map((fault, i): [string, string] => [i === 0 ? "does not load" : "", fault]),
     [
       "machine",
       `${cores} cores, ${rate(speeds.flopPerS)}, with 4-bit weights ${rate(speeds.quantizedFlopPerS)}; ` +
@@ -55,7 +56,7 @@ function describe({ path, machine, disk, answer, picture, smaller }: ModelPlan):
     ...smaller.map(({ weights, answerBytes, pictureBytes }): [string, string] => [
       `with ${weights} weights`,
       `${formatBytes(answerBytes)} of memory${pictureBytes === undefined ? "" : `, ${formatBytes(pictureBytes)} to draw`}: ` +
-        `kelix convert ${path} NEW_FOLDER --weights ${weights}`,
+        `kelix convert ${name} NEW_FOLDER --weights ${weights}`,
     ]),
   ];
 }

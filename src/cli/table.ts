@@ -1,8 +1,10 @@
 // Facts in two columns on stdout.
 
+import { printable } from "./context.ts";
+
 const FIRST_COLUMN = 34;
 
 /** Prints a line for each fact: what it is, then what is known of it. */
 export function printTable(rows: readonly (readonly [name: string, value: string])[]): void {
-  for (const [name, value] of rows) process.stdout.write(`${name.padEnd(FIRST_COLUMN)}${value}\n`);
+  for (const [name, value] of rows) process.stdout.write(`${name.padEnd(FIRST_COLUMN)}${printable(value)}\n`);
 }

@@ -5,12 +5,14 @@ import { type BlockIds, type BlockVocabulary, slotsPerBlock } from "../sequence/
 import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
 import type { LanguageModel, Sequence } from "./language-model.ts";
 import { lookUp } from "./prompt-lookup.ts";
-import { isGreedy, type SamplingOptions } from "./sampling.ts";
+import { type IdRange, isGreedy, type SamplingOptions } from "./sampling.ts";
 import { confirmGuess, readSampler, writeBlock } from "./write-block.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {
   /** At most this many blocks are written, the ending one included. */
   readonly maxNewBlocks: number;
+  /** How codes are drawn, where that differs from how text is. */
+  readonly pictures?: Partial<SamplingOptions>;
   readonly seed?: number;
   /** Text ids that end the answer; the model's eos if absent. */
   readonly stopIds?: readonly number[];
@@ -66,6 +68,7 @@ export async function* generate(
       `The sequence has read ${sequence.length} blocks, more than the prompt's ${prompt.length / (N + 1)}`,
     );
   const sampler = readSampler(options, vocabulary);
+  const pictureSampler = readSampler({ ...options, ...options.pictures }, vocabulary);
   const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling) && options.scores !== "all";
   const grammar = new BlockGrammar(vocabulary, options);
   const row: number[] = []; // the slots 0
@@ -77,6 +80,8 @@ export async function* generate(
     row.push(lead);
   }
   const drawn: Int32Array[] = grammar.isInPicture ? openPicture(prompt, N, visionStart) : [];
+  const write = (sequence: Sequence, lead: readonly IdRange[], block: number) =>
+    writeBlock(sequence, lead, { ...(grammar.isInPicture ? pictureSampler : sampler), block }, vocabulary);
   let unread = prompt.subarray(sequence.blocks.length);
   for (let written = 0; written < maxNewBlocks; ) {
     const lead = grammar.lead();
@@ -86,9 +91,7 @@ export async function* generate(
     await sequence.read(joinBlocks(unread, guess, vocabulary), { signal, blocksPerRun });
     signal?.throwIfAborted();
     const blocks =
-      guess.length > 0
-        ? await confirmGuess(sequence, guess, lead, vocabulary)
-        : [await writeBlock(sequence, lead, { ...sampler, block: written }, vocabulary)];
+      guess.length > 0 ? await confirmGuess(sequence, guess, lead, vocabulary) : [await write(sequence, lead, written)];
     unread = NOTHING;
     for (const ids of blocks) {
       const first = ids[0]!;

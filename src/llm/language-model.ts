@@ -196,6 +196,13 @@ export class Sequence {
       mask: this.#maskFor(S),
       ...this.#cache.feeds(),
     });
+    // NaN and infinity spread to the last row of any that they are in; argmax would take them for the first id.
+    if (
+      !values(hidden)
+        .subarray((S - 1) * D)
+        .every(Number.isFinite)
+    )
+      throw new Error("the language model's hidden states are not finite: its weights are damaged, or the input is");
     this.#record(blocks);
     this.#cache.append(values(added), S);
     for (let t = 0; t < S; t++) this.#hidden.push(values(hidden).subarray(t * D, (t + 1) * D));

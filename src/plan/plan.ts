@@ -29,7 +29,11 @@ export interface TaskPlan extends TaskSeconds {
 }
 
 export interface ModelPlan {
+  /** As it was asked for. */
+  readonly name: string;
   readonly path: string;
+  /** Why a model whose files are all here cannot be loaded, in sentences. */
+  readonly faults: readonly string[];
   readonly machine: Machine;
   readonly disk: {
     /** Bytes of the model's weights. */
@@ -67,10 +71,12 @@ export async function planModel(
   machine: Machine,
   folders: PartFolders & FetchOptions = {},
 ): Promise<ModelPlan> {
-  const { model, missingBytes } = await openUnloaded(name, folders);
+  const { model, missingBytes, faults } = await openUnloaded(name, folders);
   try {
     const missing = [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
-    return await planOpened(withMissingWeights(model, missingBytes), machine, missing);
+    const plan = await planOpened(withMissingWeights(model, missingBytes), machine, missing);
+    // What is yet to be fetched is no fault.
+    return { ...plan, name, faults: missing > 0 ? [] : faults };
   } finally {
     await model.close();
   }
@@ -85,7 +91,9 @@ export async function planOpened(model: ModelFolder, machine: Machine, missingBy
   };
   const answer = answerTask(model);
   return {
+    name: model.path,
     path: model.path,
+    faults: [],
     machine,
     disk: { modelBytes: hereBytes + missingBytes, missingBytes, freeBytes: await freeDisk(model.path) },
     answer: plan(memoryNeed(answer), answer.works),

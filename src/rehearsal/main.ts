@@ -6,16 +6,37 @@ import { parseArgs } from "node:util";
 import { type Rehearsal, type RehearsedPart, rehearse } from "./rehearse.ts";
 
 const INTERRUPTED = 130;
+const USED_WRONGLY = 2;
+const USAGE = `npm run rehearsal -- [--small] [--keep] [--dir FOLDER] [--json]
+A model of the released sizes with random weights: written (42 GB of disk), converted, asked, and made to draw.
+  --small  the same path in small, in seconds
+  --keep   leaves the models on the disk
+  --dir    where they are written; the system's folder for temporary files if absent`;
+
+/** The options; nothing when there is nothing to do but what has been said. */
+function readArguments() {
+  const flag = { type: "boolean", default: false } as const;
+  const options = {
+    small: flag,
+    keep: flag,
+    json: flag,
+    help: flag,
+    dir: { type: "string", default: tmpdir() },
+  } as const;
+  try {
+    const { values } = parseArgs({ options });
+    if (!values.help) return values;
+    console.log(USAGE);
+  } catch (error) {
+    console.error(`rehearsal: ${(error as Error).message}\n${USAGE}`);
+    process.exitCode = USED_WRONGLY;
+  }
+  return undefined;
+}
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      small: { type: "boolean", default: false },
-      keep: { type: "boolean", default: false },
-      dir: { type: "string", default: tmpdir() },
-      json: { type: "boolean", default: false },
-    },
-  });
+  const values = readArguments();
+  if (!values) return;
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new Error("interrupted"));
   // However often: cleaning up takes a moment.
