@@ -230,6 +230,30 @@ describe("kelix", () => {
     await expectFailure(["describe", picture, "--model", broken], /model\.safetensors: the file has 3 bytes/);
   });
 
+  test("spells out what would steer a terminal in a name from a file, and the faults of a model in its plan", async () => {
+    const hostile = file("hostile-model");
+    await cp(nano, hostile, { recursive: true });
+    const name = "a\u001b[31mRED\u0007\n\nkelix: all is fine";
+    await writeSafetensors(join(hostile, "second.safetensors"), [[name, hostTensor("u8", Uint8Array.of(1), [1])]]);
+    const info = await kelix("info", hostile);
+    expect(info.out).toContain("a\\u001b[31mRED\\u0007\\u000a\\u000akelix: all is fine");
+    const plan = await kelix("plan", hostile);
+    expect(plan.out).toMatch(/^does not load +.*1 unknown: a\\u001b/m);
+    const { err } = await kelix("describe", picture, "--model", hostile);
+    expect([info.out, plan.out, err].join("").replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
+  });
+
+  test("ends quietly when nobody reads its results any more", async () => {
+    const child = spawn(process.execPath, [program, "info"], { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let err = "";
+    child.stderr.on("data", (text) => {
+      err += text;
+    });
+    const status = await new Promise((resolve) => child.on("close", resolve));
+    expect([status, err]).toEqual([0, ""]);
+  });
+
   test("plans disk, memory and time before anything is loaded", async () => {
     const { status, out, err } = await kelix("plan", "--json");
     expect([status, err]).toEqual([0, ""]);

@@ -113,6 +113,19 @@ describe("a sequence", () => {
     expect(sequence.length).toBeLessThan(200);
   });
 
+  test("refuses weights that are not numbers, rather than write the first id for ever", async () => {
+    const damaged = {
+      find: (name: string) => {
+        const found = weights[0]!.find(name);
+        if (!found || "scales" in found || !name.includes("layers.0.mlp_norm")) return found;
+        return { dtype: "f32", shape: found.shape, data: new Uint8Array(4 * found.shape[0]!).fill(255) } as const;
+      },
+    };
+    const broken = await LanguageModel.open(model.config, damaged, { threads: 1 });
+    await expect(broken.start().read(expandRow(prompt, [], broken.vocabulary))).rejects.toThrow(/are not finite/);
+    await broken.dispose();
+  });
+
   test("draws in one run with the shares that sampleId has, the end of the picture among them", async () => {
     const { vocabulary } = model;
     const sequence = model.start();
@@ -275,4 +288,20 @@ describe("generation", () => {
     expect(seen.length).toBe(2);
     await expect(collect(model, prompt, { maxNewBlocks: 0 })).rejects.toThrow("maxNewBlocks");
   });
+});
+
+test("codes of pictures are drawn by their own settings, text by the others", async () => {
+  const opened = [...prompt, model.vocabulary.visionStart];
+  const write = async (seed: number, options: Partial<GenerateOptions>) => {
+    const all = { maxNewBlocks: 8, blocksPerPicture: 4, stopIds: [], temperature: 0, seed, ...options };
+    const blocks = await collect(model, opened, all);
+    return (kind: WrittenBlock["kind"]) => blocks.filter((block) => block.kind === kind).map(({ ids }) => [...ids]);
+  };
+  const pictures = { temperature: 1, topK: 0, topP: 1 };
+  const [greedy, same] = [await write(1, {}), await write(2, {})];
+  expect(same("visual")).toEqual(greedy("visual"));
+  const [drawn, other] = [await write(1, { pictures }), await write(2, { pictures })];
+  expect(drawn("visual")).toHaveLength(4);
+  expect(drawn("visual")).not.toEqual(greedy("visual"));
+  expect(other("visual")).not.toEqual(drawn("visual"));
 });
