@@ -24,8 +24,8 @@ export const modelFiles: Readonly<Record<string, Buffer>> = {
   "model-00002-of-00002.safetensors": randomBytes(200_001, "second"),
   "tokenizer.json": Buffer.from("{}"),
   "chat_template.jinja": Buffer.from("hello world\n"),
-  "dit/config.json": Buffer.from("{ }"),
-  "dit/model.safetensors": randomBytes(5000, "dit"),
+  "dit/config.json": Buffer.from('{ "__class__": "SanaConfig" }'),
+  "dit/model.safetensors": randomBytes(4974, "dit"),
   "vae/diffusion_pytorch_model.safetensors": randomBytes(4000, "vae"),
 };
 

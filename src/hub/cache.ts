@@ -56,17 +56,26 @@ export async function listSnapshot(snapshot: string): Promise<CachedFile[]> {
   return (await Promise.all(found)).flat();
 }
 
-/** Whether a snapshot has a config and weights, and every file that its indices of weights name. */
+/** Whether a snapshot has a config, weights beside it and beside the config of each part, and every file that its indices of weights name. */
 export async function isModelComplete(snapshot: string): Promise<boolean> {
   const paths = new Set((await listSnapshot(snapshot)).map(({ path }) => path));
-  if (!paths.has("config.json") || ![...paths].some((path) => path.endsWith(".safetensors"))) return false;
+  const hasWeights = (folder: string) =>
+    [...paths].some((path) => path.startsWith(folder) && path.endsWith(".safetensors"));
+  if (!paths.has("config.json") || !hasWeights("")) return false;
   for (const path of paths) {
-    if (!path.endsWith(".safetensors.index.json")) continue;
     const folder = path.slice(0, path.lastIndexOf("/") + 1);
+    if (path.endsWith("/config.json") && !hasWeights(folder) && (await isNetwork(join(snapshot, path)))) return false;
+    if (!path.endsWith(".safetensors.index.json")) continue;
     const shards = await readShards(join(snapshot, path));
     if (!shards?.every((shard) => paths.has(folder + shard))) return false;
   }
   return true;
+}
+
+/** Whether a config is that of a part with weights, as the reference and diffusers write them: schedulers have others. */
+async function isNetwork(configPath: string): Promise<boolean> {
+  const text = await readFile(configPath, "utf8").catch(() => "");
+  return /"(__class__|_class_name)"/.test(text);
 }
 
 async function readShards(indexPath: string): Promise<string[] | undefined> {
