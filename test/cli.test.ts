@@ -79,6 +79,8 @@ describe("kelix", () => {
     [["imagine", "x", "-o", "x.png", "--steps", "0"], /integer from 1 to 1000, got 0/],
     [["describe", "x.png", "--device", "abacus"], /cpu, webgpu, cuda, wasm/],
     [["eval", "nothing"], /Expected one of nano/],
+    [["chat", "--json"], /chat has no --json/],
+    [["pull", "a/b@c", "--revision", "d"], /Two revisions are asked for: a\/b@c, and --revision d/],
   ])("ends with status 2 when used wrongly: %j", async (args, message) => {
     const { status, err } = await kelix(...args);
     expect(err).toMatch(message);

@@ -212,6 +212,7 @@ describe("kelix convert", () => {
     [["a", "b"], 2, /--weights/],
     [["a", "b", "--weights", "int3"], 2, /int4, int8, bf16/],
     [["a", "b", "--weights", "int4", "--block", "64"], 2, /Expected 32 or 128, got 64/],
+    [["a", "b", "--weights", "bf16", "--block", "32"], 2, /bf16 have no blocks/],
     [["no-such-model", "b", "--weights", "int4"], 1, /no such model folder/],
   ] as const)("says what is wrong with %j", async (args, status, message) => {
     const result = await convert(...args);

@@ -1,6 +1,7 @@
 // kelix convert SRC DST --weights int4: a model at lower precision, as a folder that loads like any other.
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { OptionError } from "../options.ts";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
 import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
@@ -37,6 +38,8 @@ export function addConvert(program: Command): void {
       "\nExample:\n  kelix convert kelix-nano nano-int4 --weights int4 && kelix describe cat.png --model nano-int4",
     )
     .action(async (source: string, target: string, options: ConvertCommandOptions, command: Command) => {
+      if (options.weights === "bf16" && options.block)
+        throw new OptionError("Weights in bf16 have no blocks: leave out --block");
       const globals = command.optsWithGlobals<GlobalOptions>();
       const transfer = new Transfer();
       const report = await convertModel(source, target, {

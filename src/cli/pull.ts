@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { parseHubName } from "../hub/hub-name.ts";
-import { type PullResult, pullModel } from "../index.ts";
+import { OptionError, type PullResult, pullModel } from "../index.ts";
 import { type GlobalOptions, interrupted, note, printJson, showTransfer } from "./context.ts";
 import { formatBytes } from "./transfer.ts";
 
@@ -19,6 +19,8 @@ export function addPull(program: Command): void {
         "Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.",
     )
     .action(async (repo: string, options: { revision?: string; include?: string[] }, command: Command) => {
+      if (options.revision !== undefined && repo.includes("@"))
+        throw new OptionError(`Two revisions are asked for: ${repo}, and --revision ${options.revision}`);
       const result = await pullModel(repo, {
         ...options,
         signal: interrupted.signal,
