@@ -88,7 +88,8 @@ export async function resolveModel(name: string, options: PullOptions = {}): Pro
   const hubName = isFile ? undefined : parseHubName(name);
   if (!hubName) {
     const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
-    throw new CheckpointError(`${name}: there is no such model folder. Name ${choices}`);
+    const found = isFile ? "is a file, not a model's folder" : "there is no such model folder";
+    throw new CheckpointError(`${JSON.stringify(name)}: ${found}. Name ${choices}`);
   }
   return askHub(name, () => openHubModel(hubName, options));
 }

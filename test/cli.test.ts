@@ -80,6 +80,7 @@ describe("kelix", () => {
     [["describe", "x.png", "--device", "abacus"], /cpu, webgpu, cuda, wasm/],
     [["eval", "nothing"], /Expected one of nano/],
     [["chat", "--json"], /chat has no --json/],
+    [["reconstruct", "codes.safetensors", "-o", "./codes.safetensors"], /written over what it is drawn from/],
     [["pull", "a/b@c", "--revision", "d"], /Two revisions are asked for: a\/b@c, and --revision d/],
   ])("ends with status 2 when used wrongly: %j", async (args, message) => {
     const { status, err } = await kelix(...args);

@@ -1,6 +1,8 @@
 // kelix reconstruct IMAGE|CODES -o FILE.png: pixels from codes alone.
 
+import { resolve } from "node:path";
 import type { Command } from "commander";
+import { OptionError } from "../index.ts";
 import { readCodes } from "./code-files.ts";
 import { type GlobalOptions, numbered, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
@@ -16,6 +18,8 @@ export function addReconstruct(program: Command): void {
       "\nExamples:\n  kelix reconstruct cat.png -o back.png\n  kelix reconstruct cat.safetensors -o back.png --steps 20",
     )
     .action(async (input: string, { output, ...options }: DrawingOptions, command: Command) => {
+      if (resolve(input) === resolve(output))
+        throw new OptionError(`${output} would be written over what it is drawn from: name another file with -o`);
       const globals = command.optsWithGlobals<GlobalOptions>();
       await withModel(globals, async (kelix) => {
         const sources = input.endsWith(".safetensors")
