@@ -30,6 +30,7 @@ import {
   readMemoryLimits,
   readNewTokens,
   readSampling,
+  type SampleOptions,
   type WorkOptions,
 } from "./options.ts";
 import { checkDrawingFits, chooseWidening } from "./plan/memory-check.ts";
@@ -141,7 +142,6 @@ export class Kelix {
     const { imagine } = this.#folder.generation;
     const drawing = readDrawing(options, imagine);
     const sampling = readSampling(options, greedy);
-    const { temperature, top_k: topK, top_p: topP } = imagine;
     const maxNewBlocks = readNewTokens(options);
     const prompt = await this.#readConversation(messages, options);
     const { model, prefixes } = await this.#openLanguage();
@@ -153,7 +153,7 @@ export class Kelix {
       mayDraw: this.canImagine,
       seed: drawing.seed,
       ...sampling,
-      pictures: readSampling(options, { temperature, topK, topP }),
+      pictures: this.#pictureSampling(options),
       lookupBlocks: readLookup(options),
       ...(options.signal && { signal: options.signal }),
     });
@@ -181,9 +181,8 @@ export class Kelix {
   imagine(prompt: string, options?: ImagineOptions): Promise<DrawnPicture>;
   async imagine(prompt: string, options: ImagineOptions = {}): Promise<DrawnPicture | DrawnPicture[]> {
     const { imagine } = this.#folder.generation;
-    const { temperature, top_k: topK, top_p: topP } = imagine;
     const drawing = readDrawing(options, imagine);
-    const sampling = readSampling(options, { temperature, topK, topP });
+    const sampling = this.#pictureSampling(options);
     const count = readCount(options);
     chooseDetokenizer(this.#folder, "hidden", imagine.grid); // refuses before any work is done
     const pictures: DrawnPicture[] = [];
@@ -217,6 +216,12 @@ export class Kelix {
   /** Positions that the language model reads and writes at most. */
   get #room(): number {
     return this.#folder.ar.qwen_config.max_seq_len;
+  }
+
+  /** How codes of pictures are drawn: as the model says where the options do not. */
+  #pictureSampling(options: SampleOptions): SamplingOptions {
+    const { temperature, top_k: topK, top_p: topP } = this.#folder.generation.imagine;
+    return readSampling(options, { temperature, topK, topP });
   }
 
   async #tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal">, maxPositions?: number) {

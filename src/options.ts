@@ -97,7 +97,7 @@ const MAX_NEW_TOKENS = 1_000_000;
 const MAX_TOP_K = 4_194_304;
 const DEFAULT_NEW_TOKENS = 256;
 /**
- * The released transformer takes 8.8 GB while it is opened as float32, and 6.4 then. That fits beside a language model of 8 billion
+ * The released transformer takes 8.8 GB while it is opened as float32, and 6.1 then. That fits beside a language model of 8 billion
  * weights in 4 bits into 24 GB.
  */
 export const DEFAULT_DRAWING_BYTES = 9 * 2 ** 30;

@@ -5,7 +5,7 @@ import { type BlockIds, type BlockVocabulary, slotsPerBlock } from "../sequence/
 import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
 import type { LanguageModel, Sequence } from "./language-model.ts";
 import { lookUp } from "./prompt-lookup.ts";
-import { type IdRange, isGreedy, type SamplingOptions } from "./sampling.ts";
+import { isGreedy, type SamplingOptions } from "./sampling.ts";
 import { confirmGuess, readSampler, writeBlock } from "./write-block.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {
@@ -80,8 +80,6 @@ export async function* generate(
     row.push(lead);
   }
   const drawn: Int32Array[] = grammar.isInPicture ? openPicture(prompt, N, visionStart) : [];
-  const write = (sequence: Sequence, lead: readonly IdRange[], block: number) =>
-    writeBlock(sequence, lead, { ...(grammar.isInPicture ? pictureSampler : sampler), block }, vocabulary);
   let unread = prompt.subarray(sequence.blocks.length);
   for (let written = 0; written < maxNewBlocks; ) {
     const lead = grammar.lead();
@@ -91,7 +89,16 @@ export async function* generate(
     await sequence.read(joinBlocks(unread, guess, vocabulary), { signal, blocksPerRun });
     signal?.throwIfAborted();
     const blocks =
-      guess.length > 0 ? await confirmGuess(sequence, guess, lead, vocabulary) : [await write(sequence, lead, written)];
+      guess.length > 0
+        ? await confirmGuess(sequence, guess, lead, vocabulary)
+        : [
+            await writeBlock(
+              sequence,
+              lead,
+              { ...(grammar.isInPicture ? pictureSampler : sampler), block: written },
+              vocabulary,
+            ),
+          ];
     unread = NOTHING;
     for (const ids of blocks) {
       const first = ids[0]!;

@@ -47,9 +47,7 @@ export interface Rehearsal {
 /** What the rehearsal writes; the second figure is that of the converted copy. */
 export function rehearsalBytes(isSmall: boolean): readonly [modelBytes: number, convertedBytes: number] {
   const configs = isSmall ? smallSizes : releasedSizes;
-  const { weights, detokenizer } = convertedModel(unwrittenModel("", configs), {
-    weights: "int4",
-  });
+  const { weights, detokenizer } = convertedModel(unwrittenModel("", configs), { weights: "int4" });
   const parts = [weights, detokenizer.hidden!.weights, detokenizer.autoencoder!.weights];
   return [modelBytes(configs), parts.reduce((sum, part) => sum + weightBytes(part), 0)];
 }
