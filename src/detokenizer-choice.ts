@@ -1,10 +1,10 @@
 // Which networks draw a picture, and with the settings they were trained with: from the language model's hidden states or from
 // codes alone, in the published recipe or in that of `kelix train`.
 
-import { CheckpointError } from "./checkpoint/checkpoint-error.ts";
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "./detokenizer/config.ts";
 import { withNullLength } from "./detokenizer/denoiser.ts";
 import type { DetokenizerSettings } from "./detokenizer/detokenizer.ts";
+import { ModelError } from "./errors.ts";
 import { hasUpProjectors } from "./model-check.ts";
 import type { ModelFolder, ModelPart } from "./model-folder.ts";
 import { type Source, sourceNames } from "./model-parts.ts";
@@ -33,7 +33,7 @@ export function chooseDetokenizer(
     throw lacks(folder, `diffusion transformer that draws from ${sourceNames[source]}`, released[source]);
   if (!autoencoder) throw lacks(folder, "autoencoder, which turns latents into pixels", released.autoencoder);
   if (source === "codes" && !hasUpProjectors(folder.weights)) {
-    throw new CheckpointError(
+    throw new ModelError(
       `${folder.path} has no visual_tokenizer.up_projectors, which turn codes into what is drawn from: it cannot draw from codes alone`,
     );
   }
@@ -61,8 +61,8 @@ const released: Readonly<Record<Source | "autoencoder", readonly [folder: string
   autoencoder: ["the `vae` folder of Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers", "--vae", "autoencoder"],
 };
 
-function lacks(folder: ModelFolder, what: string, [place, flag, option]: (typeof released)[Source]): CheckpointError {
-  return new CheckpointError(
+function lacks(folder: ModelFolder, what: string, [place, flag, option]: (typeof released)[Source]): ModelError {
+  return new ModelError(
     `${folder.path} has no ${what}. For the released model it is ${place}: put it into a sub-folder, ` +
       `or name its folder with ${flag} FOLDER (\`${option}\` of Kelix.load)`,
   );

@@ -97,7 +97,7 @@ export class Kelix {
    * Opens a model: a built-in name ("kelix-nano"), a folder, or a repository of the Hub ("owner/name", "owner/name@revision"),
    * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
    * checked against the config before any is read; parts are loaded when they are first used. What pictures are drawn with may
-   * be absent, or be named by `detokenizer` and `autoencoder`. Throws a CheckpointError that lists all that is missing or
+   * be absent, or be named by `detokenizer` and `autoencoder`. Throws a ModelError that lists all that is missing or
    * misshapen, and a MemoryError where the model cannot fit into memory.
    */
   static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {

@@ -2,12 +2,12 @@
 
 import { basename } from "node:path";
 import { type Checkpoint, findDifferences } from "./checkpoint/checkpoint.ts";
-import { CheckpointError } from "./checkpoint/checkpoint-error.ts";
 import { haveSameBytes } from "./checkpoint/same-bytes.ts";
 import { decode, encode } from "./detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "./detokenizer/config.ts";
 import { withNullLength } from "./detokenizer/denoiser.ts";
 import { diffusionTransformer } from "./detokenizer/diffusion-transformer.ts";
+import { ModelError } from "./errors.ts";
 import { type KeyeArConfig, type LanguageModelConfig, languageModelConfig } from "./llm/config.ts";
 import { languageModelPaths, traceLanguageModelLoss } from "./llm/model.ts";
 import { outputMatrix } from "./llm/output.ts";
@@ -37,10 +37,10 @@ export function hasUpProjectors(weights: Checkpoint): boolean {
   return weights.find(`${UP_PROJECTORS}0.weight`) !== undefined;
 }
 
-/** Throws one CheckpointError that lists everything missing, unknown or of another shape in any of the model's parts. */
+/** Throws one ModelError that lists everything missing, unknown or of another shape in any of the model's parts. */
 export function checkModel(folder: ModelFolder): void {
   const faults = compareModel(folder);
-  if (faults.length) throw new CheckpointError(`${faults.join(". ")}. Is this the right preset?`);
+  if (faults.length) throw new ModelError(`${faults.join(". ")}. Is this the right preset?`);
 }
 
 /** What checkModel throws, as one text for each part that does not fit. */

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { type Checkpoint, type OpenCheckpointOptions, openCheckpoint } from "./checkpoint/checkpoint.ts";
-import { CheckpointError } from "./checkpoint/checkpoint-error.ts";
 import { readJson, readJsonIfPresent } from "./checkpoint/json-file.ts";
 import {
   type AutoencoderConfig,
@@ -14,8 +13,9 @@ import {
   parseAutoencoderConfig,
   parseDitConfig,
 } from "./detokenizer/config.ts";
+import { FetchError, ModelError } from "./errors.ts";
 import type { FetchOptions } from "./hub/fetch-files.ts";
-import { HubError } from "./hub/hub-error.ts";
+
 import { parseHubName } from "./hub/hub-name.ts";
 import { openHubModel, type PullOptions } from "./hub/pull.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "./llm/config.ts";
@@ -89,7 +89,7 @@ export async function resolveModel(name: string, options: PullOptions = {}): Pro
   if (!hubName) {
     const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
     const found = isFile ? "is a file, not a model's folder" : "there is no such model folder";
-    throw new CheckpointError(`${JSON.stringify(name)}: ${found}. Name ${choices}`);
+    throw new ModelError(`${JSON.stringify(name)}: ${found}. Name ${choices}`);
   }
   return askHub(name, () => openHubModel(hubName, options));
 }
@@ -99,9 +99,9 @@ export async function askHub<T>(name: string, ask: () => Promise<T>): Promise<T>
   try {
     return await ask();
   } catch (error) {
-    if (!(error instanceof HubError)) throw error;
+    if (!(error instanceof FetchError)) throw error;
     const { message, canRetry } = error;
-    throw new HubError(`${name}: there is no such folder here, and from the Hub: ${message}`, {
+    throw new FetchError(`${name}: there is no such folder here, and from the Hub: ${message}`, {
       cause: error,
       canRetry,
     });
@@ -159,7 +159,7 @@ function parseAt<T>(file: string, json: unknown, parse: (json: unknown) => T): T
     return parse(json);
   } catch (error) {
     const message = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-    throw new CheckpointError(`${file}: ${message}`);
+    throw new ModelError(`${file}: ${message}`);
   }
 }
 
@@ -183,10 +183,9 @@ async function locateParts(path: string, options: PartFolders & FetchOptions) {
       ...(kind === "autoencoder" && { include: AUTOENCODER_FILES }),
     });
     const [part, ...more] = ofKind(await findParts(folder), kind);
-    if (!part)
-      throw new CheckpointError(`${folder}: neither it nor a sub-folder has a config.json of ${kindNames[kind]}`);
+    if (!part) throw new ModelError(`${folder}: neither it nor a sub-folder has a config.json of ${kindNames[kind]}`);
     if (part.folder !== folder && more.length > 0) {
-      throw new CheckpointError(`${folder}: has several sub-folders of ${kindNames[kind]}. Name one of them`);
+      throw new ModelError(`${folder}: has several sub-folders of ${kindNames[kind]}. Name one of them`);
     }
     return part;
   };
@@ -197,7 +196,7 @@ async function locateParts(path: string, options: PartFolders & FetchOptions) {
   const autoencoders = ofKind(inside, "autoencoder");
   if (autoencoder === undefined && autoencoders.length > 1) {
     const names = autoencoders.map(({ folder }) => folder).join(" and ");
-    throw new CheckpointError(`${names} are autoencoders: name the one to use with \`autoencoder\` (--vae FOLDER)`);
+    throw new ModelError(`${names} are autoencoders: name the one to use with \`autoencoder\` (--vae FOLDER)`);
   }
   return {
     transformers: detokenizer === undefined ? ofKind(inside, "transformer") : transformers,

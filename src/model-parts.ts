@@ -3,9 +3,9 @@
 
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { CheckpointError } from "./checkpoint/checkpoint-error.ts";
 import { readJsonIfPresent } from "./checkpoint/json-file.ts";
 import type { DitConfig } from "./detokenizer/config.ts";
+import { ModelError } from "./errors.ts";
 import type { KeyeArConfig } from "./llm/config.ts";
 
 export type PartKind = "autoregressive" | "transformer" | "autoencoder";
@@ -80,7 +80,7 @@ export function assignTransformers<T extends Reader>(
     const sources = sourcesOf(transformer.config, widths, isShared);
     if (sources.length === 0) {
       const { useConnector, connectorChannels, captionChannels } = transformer.config;
-      throw new CheckpointError(
+      throw new ModelError(
         `${transformer.folder}: reads conditions of width ${useConnector ? connectorChannels : captionChannels}, ` +
           `this model's hidden states have ${widths.hidden} and its embedded codes ${widths.codes}`,
       );
@@ -88,7 +88,7 @@ export function assignTransformers<T extends Reader>(
     for (const source of sources) {
       const other = assigned[source];
       if (other) {
-        throw new CheckpointError(
+        throw new ModelError(
           `${basename(other.folder)} and ${basename(transformer.folder)} both draw from ${sourceNames[source]}: ` +
             "name the one to use with `detokenizer` (--dit FOLDER)",
         );

@@ -1,6 +1,7 @@
 // What callers may set on the library's long work, and the checks of it. Names are those that users of transformers.js and
 // of the OpenAI API know; where both have one, both are read.
 
+import { InputError } from "./errors.ts";
 import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import type { PartFolders } from "./model-folder.ts";
@@ -84,11 +85,6 @@ export interface ImagineOptions extends SampleOptions, DrawOptions {
   readonly n?: number;
 }
 
-/** An option that is out of its range; the message names it and says what was expected. */
-export class OptionError extends RangeError {
-  override readonly name = "OptionError";
-}
-
 const MAX_STEPS = 1000;
 const MAX_GUIDANCE = 100;
 const MAX_TEMPERATURE = 100;
@@ -122,7 +118,8 @@ export function readDrawing(options: DrawOptions, defaults: Omit<Drawing, "seed"
 /** The checked options of sampling. */
 export function readSampling(options: SampleOptions, defaults: SamplingOptions): SamplingOptions {
   const topP = options.topP ?? options.top_p ?? defaults.topP;
-  if (!(topP > 0 && topP <= 1)) throw new OptionError(`Expected \`topP\` to be above 0 and at most 1, got ${topP}`);
+  if (!(topP > 0 && topP <= 1))
+    throw new InputError(`Expected \`topP\` to be above 0 and at most 1, got ${topP}`, { code: "invalid_option" });
   return {
     temperature: within("temperature", options.temperature ?? defaults.temperature, 0, MAX_TEMPERATURE),
     topK: whole("topK", options.topK ?? options.top_k ?? defaults.topK, 0, MAX_TOP_K),
@@ -164,10 +161,14 @@ export function readCount({ n }: ImagineOptions): number {
 
 function whole(name: string, value: number, from: number, to: number): number {
   if (Number.isInteger(value) && value >= from && value <= to) return value;
-  throw new OptionError(`Expected \`${name}\` to be an integer from ${from} to ${to}, got ${value}`);
+  throw new InputError(`Expected \`${name}\` to be an integer from ${from} to ${to}, got ${value}`, {
+    code: "invalid_option",
+  });
 }
 
 function within(name: string, value: number, from: number, to: number): number {
   if (typeof value === "number" && value >= from && value <= to) return value;
-  throw new OptionError(`Expected \`${name}\` to be a number from ${from} to ${to}, got ${value}`);
+  throw new InputError(`Expected \`${name}\` to be a number from ${from} to ${to}, got ${value}`, {
+    code: "invalid_option",
+  });
 }

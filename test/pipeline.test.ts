@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type ChatMessage, CheckpointError, type ImageCodes, Kelix, type Picture } from "../src/index.ts";
+import { type ChatMessage, type ImageCodes, Kelix, ModelError, type Picture } from "../src/index.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 let folder: string;
@@ -250,7 +250,7 @@ describe("loading", () => {
     config.qwen_config.num_layers = 3;
     await writeFile(path, JSON.stringify(config));
     const loading = Kelix.load(broken);
-    await expect(loading).rejects.toThrow(CheckpointError);
+    await expect(loading).rejects.toThrow(ModelError);
     await expect(loading).rejects.toThrow("model.model.layers.2.attn.q_proj.weight [32,32]");
     await rm(broken, { recursive: true });
   });

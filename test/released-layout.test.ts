@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
-import { CheckpointError, Kelix, type LoadOptions, type Picture } from "../src/index.ts";
+import { Kelix, type LoadOptions, ModelError, type Picture } from "../src/index.ts";
 import { languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
 import { openModelFolder } from "../src/model-folder.ts";
@@ -209,7 +209,7 @@ describe("what does not fit", () => {
   test("a missing shard is named before anything is read", async () => {
     const [first] = (await readdir(released)).filter((name) => name.endsWith(".safetensors"));
     const folder = await folderOf((name) => name !== first);
-    await expect(Kelix.load(folder)).rejects.toThrow(CheckpointError);
+    await expect(Kelix.load(folder)).rejects.toThrow(ModelError);
     await expect(Kelix.load(folder)).rejects.toThrow(`shards are missing: ${first}`);
   });
 

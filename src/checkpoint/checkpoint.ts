@@ -3,11 +3,12 @@
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { ModelError } from "../errors.ts";
 import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
 import { hasShape, isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
-import { CheckpointError } from "./checkpoint-error.ts";
+
 import { openSafetensors, type RowRange, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 import { findIndex, findIndexFaults, readShardIndex, type ShardIndex, shorten } from "./shard-index.ts";
 
@@ -46,7 +47,7 @@ export interface OpenCheckpointOptions {
 
 /**
  * Opens one safetensors file, or a folder's: the shards that its index names, or without an index every one, of a name that
- * two files hold the later file's. Only headers are read. Throws a CheckpointError when a file is missing or broken, or when
+ * two files hold the later file's. Only headers are read. Throws a ModelError when a file is missing or broken, or when
  * the index and the shards do not agree.
  */
 export async function openCheckpoint(path: string, { onFault }: OpenCheckpointOptions = {}): Promise<Checkpoint> {
@@ -55,7 +56,7 @@ export async function openCheckpoint(path: string, { onFault }: OpenCheckpointOp
     await Promise.all(opened.map((file) => file.close()));
   };
   const report = (error: unknown) => {
-    if (!onFault || !(error instanceof CheckpointError)) throw error;
+    if (!onFault || !(error instanceof ModelError)) throw error;
     onFault(error.message);
   };
   try {
@@ -65,8 +66,7 @@ export async function openCheckpoint(path: string, { onFault }: OpenCheckpointOp
     });
     for (const file of files) await openSafetensors(file).then((shard) => void opened.push(shard), report);
     const faults = index ? findIndexFaults(index, tensorsByShard(opened)) : [];
-    if (faults.length)
-      report(new CheckpointError(`${path}: ${faults.join("; ")}. Were all files of one version fetched?`));
+    if (faults.length) report(new ModelError(`${path}: ${faults.join("; ")}. Were all files of one version fetched?`));
     const holders = new Map<string, SafetensorsFile>();
     for (const file of opened) {
       for (const name of file.tensors.keys()) {
@@ -89,7 +89,7 @@ class OpenedCheckpoint implements Checkpoint {
   readonly #holders: ReadonlyMap<string, SafetensorsFile>;
   readonly #weights: ReadonlyMap<string, StoredWeight>;
 
-  /** Throws a CheckpointError when a quantised matrix and its scales do not fit. */
+  /** Throws a ModelError when a quantised matrix and its scales do not fit. */
   constructor(path: string, files: readonly SafetensorsFile[], holders: ReadonlyMap<string, SafetensorsFile>) {
     this.path = path;
     this.files = files;
@@ -107,7 +107,7 @@ class OpenedCheckpoint implements Checkpoint {
 
   async read(name: string, rows?: RowRange): Promise<HostTensor> {
     const weight = this.#weights.get(name);
-    if (!weight) throw new CheckpointError(`${basename(this.path)}: has no tensor ${JSON.stringify(name)}`);
+    if (!weight) throw new ModelError(`${basename(this.path)}: has no tensor ${JSON.stringify(name)}`);
     const file = this.#holders.get(name)!;
     const tensor = await file.read(name, rows);
     if (!isQuantized(weight)) return toF32(tensor, `${basename(file.path)}: tensor ${JSON.stringify(name)}`);
@@ -134,7 +134,7 @@ function pairWithScales(path: string, holders: ReadonlyMap<string, SafetensorsFi
     try {
       weights.set(name, locateWeight(name, locate)!);
     } catch (error) {
-      throw new CheckpointError(`${basename(path)}: ${(error as Error).message}`);
+      throw new ModelError(`${basename(path)}: ${(error as Error).message}`);
     }
   }
   for (const [name, weight] of [...weights]) if (isQuantized(weight)) weights.delete(scalesName(name));
@@ -174,7 +174,7 @@ export function findDifferences(
   ].filter((fault) => fault !== "");
 }
 
-/** Throws one CheckpointError that lists everything in which a checkpoint differs from a model's parameters. */
+/** Throws one ModelError that lists everything in which a checkpoint differs from a model's parameters. */
 export function checkParameters(
   declared: readonly DeclaredParameter[],
   checkpoint: Pick<Checkpoint, "path" | "names" | "find">,
@@ -182,7 +182,7 @@ export function checkParameters(
 ): void {
   const faults = findDifferences(declared, checkpoint, knownUnused);
   if (faults.length === 0) return;
-  throw new CheckpointError(
+  throw new ModelError(
     `${basename(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
   );
 }
@@ -198,12 +198,12 @@ export function toF32(tensor: HostTensor, where: string): HostTensor {
   if (dtype === "bf16" && data instanceof Uint16Array) return f32(bf16ToF32(data), shape);
   if (dtype === "f16" && data instanceof Uint16Array) return f32(f16ToF32(data), shape);
   if (dtype === "f64" && data instanceof Float64Array) return f32(data, shape);
-  throw new CheckpointError(`${where} has dtype ${dtype}, wanted a floating-point one`);
+  throw new ModelError(`${where} has dtype ${dtype}, wanted a floating-point one`);
 }
 
 async function listFiles(path: string): Promise<{ readonly files: string[]; readonly index?: ShardIndex }> {
   const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new CheckpointError(`${path}: cannot be opened (${error.code})`, { cause: error });
+    throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
   });
   if (info.isFile()) {
     if (isPickle(path)) throw refusePickle(path, basename(path));
@@ -219,7 +219,7 @@ async function listFiles(path: string): Promise<{ readonly files: string[]; read
   }
   const pickle = entries.find(isPickle);
   if (weights.length === 0 && pickle !== undefined) throw refusePickle(path, pickle);
-  if (weights.length === 0) throw new CheckpointError(`${path}: holds no *.safetensors file`);
+  if (weights.length === 0) throw new ModelError(`${path}: holds no *.safetensors file`);
   return { files: weights.map((name) => join(path, name)) };
 }
 
@@ -228,8 +228,8 @@ function isPickle(name: string): boolean {
 }
 
 /** Unpickling runs whatever the file says, so it is never done. */
-function refusePickle(path: string, name: string): CheckpointError {
-  return new CheckpointError(
+function refusePickle(path: string, name: string): ModelError {
+  return new ModelError(
     `${path}: ${name} is a pickle, which can run code when it is loaded and is not read here; convert it in Python: safetensors.torch.save_file(torch.load("${name}", weights_only=True), "model.safetensors")`,
   );
 }

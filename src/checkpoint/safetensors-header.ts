@@ -2,8 +2,8 @@
 // Files come from strangers, so everything a span is computed from is checked before it is used.
 // Format: https://github.com/huggingface/safetensors#format
 
+import { ModelError } from "../errors.ts";
 import { elementBytes, type HostDType } from "../runtime/host-tensor.ts";
-import { CheckpointError } from "./checkpoint-error.ts";
 
 /** Where a tensor lies: `byteOffset` counts from the start of the file. */
 export interface TensorEntry {
@@ -41,16 +41,16 @@ const dtypes = new Map(Object.entries(dtypeNames).map(([dtype, name]) => [name, 
 /** Reads the header's length from the first 8 bytes; throws if it cannot be true of a file of `fileBytes`. */
 export function headerLength(prefix: Uint8Array, fileBytes: number, file: string): number {
   if (fileBytes < PREFIX_BYTES || prefix.length < PREFIX_BYTES) {
-    throw new CheckpointError(`${file}: the file has ${fileBytes} bytes, a safetensors file at least 10. Was it cut?`);
+    throw new ModelError(`${file}: the file has ${fileBytes} bytes, a safetensors file at least 10. Was it cut?`);
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset, PREFIX_BYTES).getBigUint64(0, true);
   if (length > BigInt(fileBytes - PREFIX_BYTES)) {
-    throw new CheckpointError(
+    throw new ModelError(
       `${file}: the header claims ${length} bytes, the file has ${fileBytes}. Is it a safetensors file, and complete?`,
     );
   }
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    throw new CheckpointError(`${file}: the header claims ${length} bytes, at most ${MAX_HEADER_BYTES} are accepted`);
+    throw new ModelError(`${file}: the header claims ${length} bytes, at most ${MAX_HEADER_BYTES} are accepted`);
   }
   return Number(length);
 }
@@ -71,12 +71,12 @@ function parseObject(header: Uint8Array, file: string): Record<string, unknown> 
   const text = tryOr(() => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(header));
   // Before JSON.parse, which would build any depth of nesting that a hostile header asks for.
   const fault = text === undefined ? undefined : findFault(text);
-  if (fault !== undefined) throw new CheckpointError(`${file}: the header has ${fault}`);
+  if (fault !== undefined) throw new ModelError(`${file}: the header has ${fault}`);
   const value = text === undefined ? undefined : tryOr<unknown>(() => JSON.parse(text));
   if (value === undefined) {
-    throw new CheckpointError(`${file}: the header is not JSON in UTF-8. Is it a safetensors file?`);
+    throw new ModelError(`${file}: the header is not JSON in UTF-8. Is it a safetensors file?`);
   }
-  if (!isObject(value)) throw new CheckpointError(`${file}: the header is ${describe(value)}, wanted a JSON object`);
+  if (!isObject(value)) throw new ModelError(`${file}: the header is ${describe(value)}, wanted a JSON object`);
   return value;
 }
 
@@ -126,23 +126,23 @@ function parseEntry(value: unknown, dataStart: number, fileBytes: number, where:
   const { dtype: name, shape, data_offsets: offsets } = isObject(value) ? value : {};
   const dtype = typeof name === "string" ? dtypes.get(name) : undefined;
   if (!dtype) {
-    throw new CheckpointError(`${where} has dtype ${describe(name)}, wanted one of ${[...dtypes.keys()].join(" ")}`);
+    throw new ModelError(`${where} has dtype ${describe(name)}, wanted one of ${[...dtypes.keys()].join(" ")}`);
   }
   if (!isCountArray(shape)) {
-    throw new CheckpointError(`${where} has shape ${describe(shape)}, wanted an array of integers from 0`);
+    throw new ModelError(`${where} has shape ${describe(shape)}, wanted an array of integers from 0`);
   }
   if (!isCountArray(offsets) || offsets.length !== 2) {
-    throw new CheckpointError(`${where} has data_offsets ${describe(offsets)}, wanted two integers from 0`);
+    throw new ModelError(`${where} has data_offsets ${describe(offsets)}, wanted two integers from 0`);
   }
   const [begin, end] = [offsets[0]!, offsets[1]!];
   const dataBytes = fileBytes - dataStart;
   if (begin > end || end > dataBytes) {
-    throw new CheckpointError(`${where} spans ${begin} to ${end}, the file holds 0 to ${dataBytes}. Was it cut?`);
+    throw new ModelError(`${where} spans ${begin} to ${end}, the file holds 0 to ${dataBytes}. Was it cut?`);
   }
   // Multiplied in BigInt: sizes near 2^53 would round, and a rounded product could equal the span.
   const wanted = shape.reduce((product, size) => product * BigInt(size), BigInt(elementBytes(dtype)));
   if (wanted !== BigInt(end - begin)) {
-    throw new CheckpointError(
+    throw new ModelError(
       `${where} spans ${end - begin} bytes, ${name} of shape [${describeShape(shape)}] wants ${wanted}`,
     );
   }
@@ -157,24 +157,22 @@ function checkTiling(tensors: Map<string, TensorEntry>, dataStart: number, fileB
     if (entry.byteOffset !== end) {
       const found = entry.byteOffset < end ? "overlaps the tensor before it" : "leaves a gap before it";
       const [at, wanted] = [entry.byteOffset - dataStart, end - dataStart];
-      throw new CheckpointError(
-        `${file}: tensor ${JSON.stringify(name)} ${found}: it begins at ${at}, wanted ${wanted}`,
-      );
+      throw new ModelError(`${file}: tensor ${JSON.stringify(name)} ${found}: it begins at ${at}, wanted ${wanted}`);
     }
     end += entry.byteLength;
   }
   if (end !== fileBytes) {
-    throw new CheckpointError(`${file}: the tensors end at byte ${end}, the file at ${fileBytes}`);
+    throw new ModelError(`${file}: the tensors end at byte ${end}, the file at ${fileBytes}`);
   }
 }
 
 function parseMetadata(value: unknown, file: string): Record<string, string> {
   if (value === undefined) return {};
-  if (!isObject(value)) throw new CheckpointError(`${file}: __metadata__ is ${describe(value)}, wanted an object`);
+  if (!isObject(value)) throw new ModelError(`${file}: __metadata__ is ${describe(value)}, wanted an object`);
   const metadata: Record<string, string> = {};
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== "string") {
-      throw new CheckpointError(`${file}: __metadata__ ${JSON.stringify(key)} is ${describe(text)}, wanted a string`);
+      throw new ModelError(`${file}: __metadata__ ${JSON.stringify(key)} is ${describe(text)}, wanted a string`);
     }
     metadata[key] = text;
   }

@@ -1,7 +1,8 @@
 // Where each tensor of a safetensors file goes before any of them is written.
 
+import { ModelError } from "../errors.ts";
 import { countElements, elementBytes, type HostDType } from "../runtime/host-tensor.ts";
-import { CheckpointError } from "./checkpoint-error.ts";
+
 import { dtypeNames, MAX_HEADER_BYTES, PREFIX_BYTES, type TensorEntry } from "./safetensors-header.ts";
 
 export interface TensorShape {
@@ -18,7 +19,7 @@ export interface SafetensorsLayout {
 
 /**
  * Lays out a file: the header lists tensors by name; the data has wide elements first, so that every tensor is aligned to its
- * element. Equal tensors give equal files. Throws a CheckpointError, naming `file`, for names that cannot be.
+ * element. Equal tensors give equal files. Throws a ModelError, naming `file`, for names that cannot be.
  */
 export function layOut(
   tensors: Iterable<readonly [name: string, tensor: TensorShape]>,
@@ -30,15 +31,15 @@ export function layOut(
   const begins = new Map<string, number>();
   let end = 0;
   for (const [name, tensor] of ordered) {
-    if (begins.has(name)) throw new CheckpointError(`${file}: tensor ${JSON.stringify(name)} is given twice`);
+    if (begins.has(name)) throw new ModelError(`${file}: tensor ${JSON.stringify(name)} is given twice`);
     if (name === "__metadata__" || name === "__proto__")
-      throw new CheckpointError(`${file}: no tensor may be called ${name}`);
+      throw new ModelError(`${file}: no tensor may be called ${name}`);
     begins.set(name, end);
     end += tensorBytes(tensor);
   }
   const header = encodeHeader(named, begins, metadata);
   if (header.length - PREFIX_BYTES > MAX_HEADER_BYTES) {
-    throw new CheckpointError(
+    throw new ModelError(
       `${file}: the header would have ${header.length - PREFIX_BYTES} bytes, at most ${MAX_HEADER_BYTES}`,
     );
   }

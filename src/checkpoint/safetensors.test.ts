@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ModelError } from "../errors.ts";
 import { elementBytes, f32, fromBuffer, hostTensor } from "../runtime/host-tensor.ts";
-import { CheckpointError } from "./checkpoint-error.ts";
+
 import { openSafetensors, readSafetensors, writeSafetensors } from "./safetensors.ts";
 import { dtypeNames, headerLength, parseHeader } from "./safetensors-header.ts";
 
@@ -85,7 +86,7 @@ describe("a hostile or broken header", () => {
   ];
 
   test.each(table)("refuses %s", (_, bytes, message) => {
-    expect(() => parse(bytes)).toThrow(CheckpointError);
+    expect(() => parse(bytes)).toThrow(ModelError);
     expect(() => parse(bytes)).toThrow(message);
   });
 
@@ -118,7 +119,7 @@ describe("a hostile or broken header", () => {
             expect(shape.reduce((x, y) => x * y, elementBytes(dtype))).toBe(byteLength);
           }
         } catch (error) {
-          if (!(error instanceof CheckpointError)) throw error;
+          if (!(error instanceof ModelError)) throw error;
         }
       }),
       { numRuns: 3000, seed: 1 },

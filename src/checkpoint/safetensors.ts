@@ -3,9 +3,10 @@
 
 import { type FileHandle, open, realpath } from "node:fs/promises";
 import { basename } from "node:path";
+import { ModelError } from "../errors.ts";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { countElements, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
-import { CheckpointError } from "./checkpoint-error.ts";
+
 import {
   headerLength,
   PREFIX_BYTES,
@@ -23,20 +24,20 @@ export interface SafetensorsFile extends SafetensorsHeader {
   /** Where the bytes lie, links resolved: ONNX Runtime refuses links that lead out of the model's folder. */
   readonly realPath: string;
   readonly sizeBytes: number;
-  /** Reads one tensor in its own dtype, or a range of its rows; throws a CheckpointError for an unknown name. */
+  /** Reads one tensor in its own dtype, or a range of its rows; throws a ModelError for an unknown name. */
   read(name: string, rows?: RowRange): Promise<HostTensor>;
   close(): Promise<void>;
 }
 
-/** Opens a file and checks its header; throws a CheckpointError that says what is wrong with it. */
+/** Opens a file and checks its header; throws a ModelError that says what is wrong with it. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const name = basename(path);
   const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
-    throw new CheckpointError(`${path}: cannot be opened (${error.code})`, { cause: error });
+    throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
   });
   try {
     const info = await file.stat();
-    if (!info.isFile()) throw new CheckpointError(`${path}: is not a file`);
+    if (!info.isFile()) throw new ModelError(`${path}: is not a file`);
     const prefix = new Uint8Array(await readSpan(file, 0, Math.min(PREFIX_BYTES, info.size), name));
     const header = await readSpan(file, PREFIX_BYTES, headerLength(prefix, info.size, name), name);
     const { tensors, metadata } = parseHeader(new Uint8Array(header), info.size, name);
@@ -48,7 +49,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       metadata,
       async read(tensor, rows) {
         const entry = tensors.get(tensor);
-        if (!entry) throw new CheckpointError(`${name}: has no tensor ${JSON.stringify(tensor)}`);
+        if (!entry) throw new ModelError(`${name}: has no tensor ${JSON.stringify(tensor)}`);
         const { byteOffset, byteLength, shape } = rows ? rowsOf(entry, rows) : entry;
         return fromBuffer(entry.dtype, await readSpan(file, byteOffset, byteLength, name), shape);
       },
@@ -84,7 +85,7 @@ export async function writeSafetensors(
   const named = [...tensors];
   for (const [name, { shape, data }] of named) {
     if (data.length === countElements(shape)) continue;
-    throw new CheckpointError(`${basename(path)}: tensor ${name} has ${data.length} elements, its shape is [${shape}]`);
+    throw new ModelError(`${basename(path)}: tensor ${name} has ${data.length} elements, its shape is [${shape}]`);
   }
   const { header, places } = layOut(named, metadata, basename(path));
   const ordered = named.sort(([a], [b]) => places.get(a)!.byteOffset - places.get(b)!.byteOffset);
@@ -94,7 +95,7 @@ export async function writeSafetensors(
       await writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
   }).catch((error: NodeJS.ErrnoException) => {
-    throw new CheckpointError(`${path}: cannot be written (${error.code ?? error.message})`, { cause: error });
+    throw new ModelError(`${path}: cannot be written (${error.code ?? error.message})`, { cause: error });
   });
 }
 
@@ -115,12 +116,12 @@ async function readSpan(file: FileHandle, position: number, length: number, name
   return bytes.buffer;
 }
 
-/** Fills `bytes` from a place in a file; throws a CheckpointError that calls the file `name` when it ends before that. */
+/** Fills `bytes` from a place in a file; throws a ModelError that calls the file `name` when it ends before that. */
 export async function readInto(file: FileHandle, position: number, bytes: Uint8Array, name: string): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const wanted = Math.min(bytes.length - done, MAX_READ_BYTES);
     const { bytesRead } = await file.read(bytes, done, wanted, position + done);
-    if (bytesRead === 0) throw new CheckpointError(`${name}: ends at byte ${position + done} while it is read`);
+    if (bytesRead === 0) throw new ModelError(`${name}: ends at byte ${position + done} while it is read`);
     done += bytesRead;
   }
 }

@@ -4,7 +4,8 @@
 
 import { basename } from "node:path";
 import { z } from "zod";
-import { CheckpointError } from "./checkpoint-error.ts";
+import { ModelError } from "../errors.ts";
+
 import { readJson } from "./json-file.ts";
 
 /** An index of 100,000 tensors has about 12 MB. */
@@ -32,18 +33,16 @@ export interface ShardIndex {
 export function findIndex(folder: string, files: readonly string[]): string | undefined {
   const found = files.filter((file) => file.endsWith(".safetensors.index.json"));
   if (found.length > 1) {
-    throw new CheckpointError(
-      `${folder}: has ${found.length} indices, ${found.join(" and ")}. Keep the one that counts`,
-    );
+    throw new ModelError(`${folder}: has ${found.length} indices, ${found.join(" and ")}. Keep the one that counts`);
   }
   return found[0];
 }
 
-/** Reads an index; throws a CheckpointError that says what is wrong with it. */
+/** Reads an index; throws a ModelError that says what is wrong with it. */
 export async function readShardIndex(path: string): Promise<ShardIndex> {
   const result = indexSchema.safeParse(await readJson(path, MAX_INDEX_BYTES));
   if (!result.success) {
-    throw new CheckpointError(`${path}: is no index of shards: ${z.prettifyError(result.error)}`);
+    throw new ModelError(`${path}: is no index of shards: ${z.prettifyError(result.error)}`);
   }
   const holders = new Map(Object.entries(result.data.weight_map));
   return { path, holders, shards: [...new Set(holders.values())].sort() };

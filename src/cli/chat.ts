@@ -8,8 +8,8 @@ import {
   type ContentPart,
   type ImageCodes,
   type ImageInput,
+  InputError,
   type Kelix,
-  OptionError,
   writePng,
 } from "../index.ts";
 import { complain, type GlobalOptions, interrupted, note, parseSeed, withModel } from "./context.ts";
@@ -25,7 +25,8 @@ export function addChat(program: Command): void {
     .addHelpText("after", `\nIn the conversation: ${HELP}\n\nExample:\n  kelix chat cat.png`)
     .action(async (images: string[], { seed }: { seed: number }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
-      if (globals.json) throw new OptionError("A conversation is not one value: chat has no --json");
+      if (globals.json)
+        throw new InputError("A conversation is not one value: chat has no --json", { code: "invalid_option" });
       await withModel(globals, (kelix) => converse(kelix, images, seed));
     });
 }

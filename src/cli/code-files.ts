@@ -2,8 +2,8 @@
 // The metadata tells under the like names (`grid` or `grid.0`) each grid and the picture's size and name, as JSON.
 
 import { basename } from "node:path";
-import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
 import { openSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
+import { ModelError } from "../errors.ts";
 import type { ImageCodes } from "../index.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
@@ -26,21 +26,21 @@ export async function writeCodes(path: string, pictures: readonly NamedCodes[], 
   await writeSafetensors(path, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
 }
 
-/** Reads what writeCodes wrote; throws a CheckpointError for anything else. The model checks the ranges of its books. */
+/** Reads what writeCodes wrote; throws a ModelError for anything else. The model checks the ranges of its books. */
 export async function readCodes(path: string): Promise<ImageCodes[]> {
   const file = await openSafetensors(path);
   try {
     const number = (name: string) => Number(name.slice("codes.".length));
     const names = [...file.tensors.keys()].filter((name) => /^codes(\.\d+)?$/.test(name));
     if (names.length === 0) {
-      throw new CheckpointError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`);
+      throw new ModelError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`);
     }
     const pictures: ImageCodes[] = [];
     for (const name of names.sort((a, b) => number(a) - number(b))) {
       const tensor = await file.read(name);
       const [P, N] = tensor.shape;
       if (tensor.shape.length !== 2 || !P || !N) {
-        throw new CheckpointError(`${path}: ${name} has the shape [${tensor.shape}], expected [P, N]`);
+        throw new ModelError(`${path}: ${name} has the shape [${tensor.shape}], expected [P, N]`);
       }
       const grid = parseGrid(path, name, P, file.metadata[name.replace("codes", "grid")]);
       pictures.push({ grid, codes: toCodes(`${path}: ${name}`, tensor) });
@@ -55,10 +55,10 @@ const MAX_CODE = 65_535;
 
 /** Integers of any width as codes. */
 function toCodes(name: string, { dtype, data }: HostTensor): Uint16Array {
-  if (!/^[iu]\d+$/.test(dtype)) throw new CheckpointError(`${name} is ${dtype}, expected integers`);
+  if (!/^[iu]\d+$/.test(dtype)) throw new ModelError(`${name} is ${dtype}, expected integers`);
   const codes = Array.from(data as Iterable<number | bigint>, Number);
   const bad = codes.find((code) => code < 0 || code > MAX_CODE);
-  if (bad !== undefined) throw new CheckpointError(`${name} holds ${bad}, expected codes from 0 to ${MAX_CODE}`);
+  if (bad !== undefined) throw new ModelError(`${name} holds ${bad}, expected codes from 0 to ${MAX_CODE}`);
   return Uint16Array.from(codes);
 }
 
@@ -66,10 +66,10 @@ function parseGrid(path: string, name: string, positions: number, text: string |
   const grid = parseList(text);
   const [rows, columns] = grid;
   if (grid.length !== 2 || !Number.isInteger(rows) || !Number.isInteger(columns) || rows! < 1 || columns! < 1) {
-    throw new CheckpointError(`${path}: its metadata does not give the grid of ${name}, such as "grid": "[6,6]"`);
+    throw new ModelError(`${path}: its metadata does not give the grid of ${name}, such as "grid": "[6,6]"`);
   }
   if (rows! * columns! !== positions) {
-    throw new CheckpointError(`${path}: ${name} has ${positions} positions, its grid is ${rows} x ${columns}`);
+    throw new ModelError(`${path}: ${name} has ${positions} positions, its grid is ${rows} x ${columns}`);
   }
   return [rows!, columns!];
 }

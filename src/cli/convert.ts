@@ -1,7 +1,8 @@
 // kelix convert SRC DST --weights int4: a model at lower precision, as a folder that loads like any other.
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { OptionError } from "../options.ts";
+import { InputError } from "../errors.ts";
+
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
 import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
@@ -39,7 +40,7 @@ export function addConvert(program: Command): void {
     )
     .action(async (source: string, target: string, options: ConvertCommandOptions, command: Command) => {
       if (options.weights === "bf16" && options.block)
-        throw new OptionError("Weights in bf16 have no blocks: leave out --block");
+        throw new InputError("Weights in bf16 have no blocks: leave out --block", { code: "invalid_option" });
       const globals = command.optsWithGlobals<GlobalOptions>();
       const transfer = new Transfer();
       const report = await convertModel(source, target, {

@@ -4,7 +4,7 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { OptionError } from "../index.ts";
+import { InputError } from "../index.ts";
 import { addChat } from "./chat.ts";
 import { collect, complain, deviceName, integer, interrupted } from "./context.ts";
 import { addConvert } from "./convert.ts";
@@ -95,7 +95,7 @@ async function run(args: readonly string[]): Promise<number> {
     const { message, stack } = error as Error;
     if (program.opts().verbose) console.error(stack);
     else complain(message);
-    return error instanceof OptionError ? USED_WRONGLY : FAILED;
+    return error instanceof InputError && error.code === "invalid_option" ? USED_WRONGLY : FAILED;
   }
 }
 

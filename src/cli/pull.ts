@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { parseHubName } from "../hub/hub-name.ts";
-import { OptionError, type PullResult, pullModel } from "../index.ts";
+import { InputError, type PullResult, pullModel } from "../index.ts";
 import { type GlobalOptions, interrupted, note, printJson, showTransfer } from "./context.ts";
 import { formatBytes } from "./transfer.ts";
 
@@ -20,7 +20,9 @@ export function addPull(program: Command): void {
     )
     .action(async (repo: string, options: { revision?: string; include?: string[] }, command: Command) => {
       if (options.revision !== undefined && repo.includes("@"))
-        throw new OptionError(`Two revisions are asked for: ${repo}, and --revision ${options.revision}`);
+        throw new InputError(`Two revisions are asked for: ${repo}, and --revision ${options.revision}`, {
+          code: "invalid_option",
+        });
       const result = await pullModel(repo, {
         ...options,
         signal: interrupted.signal,

@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { OptionError } from "../index.ts";
+import { InputError } from "../index.ts";
 import { readCodes } from "./code-files.ts";
 import { type GlobalOptions, numbered, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
@@ -19,7 +19,9 @@ export function addReconstruct(program: Command): void {
     )
     .action(async (input: string, { output, ...options }: DrawingOptions, command: Command) => {
       if (resolve(input) === resolve(output))
-        throw new OptionError(`${output} would be written over what it is drawn from: name another file with -o`);
+        throw new InputError(`${output} would be written over what it is drawn from: name another file with -o`, {
+          code: "invalid_option",
+        });
       const globals = command.optsWithGlobals<GlobalOptions>();
       await withModel(globals, async (kelix) => {
         const sources = input.endsWith(".safetensors")

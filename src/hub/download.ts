@@ -5,8 +5,9 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
+import { FetchError } from "../errors.ts";
 import { writeAll } from "../runtime/atomic-file.ts";
-import { HubError } from "./hub-error.ts";
+
 import type { RepoFile } from "./listing.ts";
 import { type Answer, request } from "./request.ts";
 import { withRetries } from "./retry.ts";
@@ -24,7 +25,7 @@ export function incompletePath(blobPath: string): string {
 }
 
 /**
- * Fetches `file` from `url` to `blobPath`, going on from what an earlier try left. Throws a HubError when the server keeps failing
+ * Fetches `file` from `url` to `blobPath`, going on from what an earlier try left. Throws a FetchError when the server keeps failing
  * or sends other bytes twice; what has come stays for the next try.
  */
 export async function downloadBlob(
@@ -48,7 +49,7 @@ export async function downloadBlob(
       if (isRight) continue;
       await part.clear();
       if (tries > 0) {
-        throw new HubError(
+        throw new FetchError(
           `${file.path}: its hash is ${digest}, wanted ${file.hash}, twice. Something on the way changes it, or the file at ${new URL(url).host} is damaged`,
         );
       }
@@ -139,7 +140,7 @@ async function fetchRest(
     }
     if (part.sizeBytes < file.sizeBytes) {
       const place = `${part.sizeBytes} of ${file.sizeBytes} bytes`;
-      throw new HubError(`${file.path}: the connection to ${new URL(url).host} ended after ${place}`, {
+      throw new FetchError(`${file.path}: the connection to ${new URL(url).host} ended after ${place}`, {
         canRetry: true,
       });
     }
@@ -151,7 +152,7 @@ function checkRange({ status, headers }: Answer, { path, sizeBytes }: RepoFile, 
   if (status === 206) {
     const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("Content-Range") ?? "") ?? [];
     if (Number(start) !== from)
-      throw new HubError(`${path}: ${new URL(url).host} sends another range than was asked for`);
+      throw new FetchError(`${path}: ${new URL(url).host} sends another range than was asked for`);
     if (total !== "*" && Number(total) !== sizeBytes) throw wrongSize({ path, sizeBytes }, total ?? "", url);
     return from;
   }
@@ -160,8 +161,8 @@ function checkRange({ status, headers }: Answer, { path, sizeBytes }: RepoFile, 
   return 0;
 }
 
-function wrongSize({ path, sizeBytes }: Pick<RepoFile, "path" | "sizeBytes">, found: string, url: string): HubError {
-  return new HubError(
+function wrongSize({ path, sizeBytes }: Pick<RepoFile, "path" | "sizeBytes">, found: string, url: string): FetchError {
+  return new FetchError(
     `${path}: ${new URL(url).host} sends ${found} bytes, the listing says ${sizeBytes}. Does a proxy or a login page answer in its place?`,
   );
 }

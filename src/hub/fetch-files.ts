@@ -3,9 +3,10 @@
 
 import { mkdir, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
+import { FetchError } from "../errors.ts";
 import { hasFile, linkFile, type RepoCache, sizeOf } from "./cache.ts";
 import { downloadBlob, incompletePath } from "./download.ts";
-import { HubError } from "./hub-error.ts";
+
 import type { RepoFile } from "./listing.ts";
 import type { HubSettings } from "./settings.ts";
 
@@ -78,7 +79,7 @@ async function checkSpace(folder: string, neededBytes: number, repo: string): Pr
   const { bavail, bsize } = await statfs(folder);
   if (neededBytes <= bavail * bsize) return;
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  throw new HubError(
+  throw new FetchError(
     `${repo} needs ${gigabytes(neededBytes)} more at ${folder}, where ${gigabytes(bavail * bsize)} are free; HF_HOME names another place`,
   );
 }

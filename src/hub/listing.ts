@@ -2,7 +2,8 @@
 // hashes come from a server and become paths and limits.
 
 import { z } from "zod";
-import { HubError } from "./hub-error.ts";
+import { FetchError } from "../errors.ts";
+
 import { formatHubName, type HubName, isCommit, isPlainPath } from "./hub-name.ts";
 import { request } from "./request.ts";
 import { withRetries } from "./retry.ts";
@@ -35,14 +36,14 @@ const entrySchema = z.object({
   lfs: z.object({ oid: z.string(), size }).optional(),
 });
 
-/** The commit that a revision stands for, and its files. Throws a HubError; unsafe names and unknown hashes are refused. */
+/** The commit that a revision stands for, and its files. Throws a FetchError; unsafe names and unknown hashes are refused. */
 export async function readListing(settings: HubSettings, name: HubName, signal?: AbortSignal): Promise<Listing> {
   // Loading it takes longer than opening a model that is on the disk, so only who asks the Hub pays for it.
   const { listFiles, modelInfo } = await import("@huggingface/hub");
   const what = formatHubName(name);
   let pages = 0;
   const ask = async (input: RequestInfo | URL): Promise<Response> => {
-    if (++pages > MAX_PAGES) throw new HubError(`${what}: the listing has more than ${MAX_PAGES} pages`);
+    if (++pages > MAX_PAGES) throw new FetchError(`${what}: the listing has more than ${MAX_PAGES} pages`);
     const send = () =>
       request(settings, String(input), { what, signal }, async ({ headers, body }) => {
         return new Response(await readText(body, what), { headers });
@@ -58,17 +59,17 @@ export async function readListing(settings: HubSettings, name: HubName, signal?:
       revision: name.revision,
       additionalFields: ["sha"],
     });
-    if (!isCommit(commit)) throw new HubError(`${what}: expected a commit's hash, got ${JSON.stringify(commit)}`);
+    if (!isCommit(commit)) throw new FetchError(`${what}: expected a commit's hash, got ${JSON.stringify(commit)}`);
     const files: RepoFile[] = [];
     let entries = 0;
     for await (const entry of listFiles({ ...source, repo: name.repo, revision: commit, recursive: true })) {
-      if (++entries > MAX_ENTRIES) throw new HubError(`${what}: the listing has more than ${MAX_ENTRIES} entries`);
+      if (++entries > MAX_ENTRIES) throw new FetchError(`${what}: the listing has more than ${MAX_ENTRIES} entries`);
       if (entry.type === "file") files.push(readEntry(entry, what));
     }
     return { commit, files };
   } catch (error) {
-    if (error instanceof HubError || signal?.aborted) throw error;
-    throw new HubError(`${what}: cannot read the answer of ${settings.endpoint}: ${(error as Error).message}`, {
+    if (error instanceof FetchError || signal?.aborted) throw error;
+    throw new FetchError(`${what}: cannot read the answer of ${settings.endpoint}: ${(error as Error).message}`, {
       cause: error,
     });
   }
@@ -76,12 +77,13 @@ export async function readListing(settings: HubSettings, name: HubName, signal?:
 
 function readEntry(entry: unknown, what: string): RepoFile {
   const parsed = entrySchema.safeParse(entry);
-  if (!parsed.success) throw new HubError(`${what}: malformed entry in the listing: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw new FetchError(`${what}: malformed entry in the listing: ${z.prettifyError(parsed.error)}`);
   const { path, oid, lfs } = parsed.data;
   if (!isPlainPath(path))
-    throw new HubError(`${what}: refused, a file's name leads out of the folder: ${JSON.stringify(path)}`);
+    throw new FetchError(`${what}: refused, a file's name leads out of the folder: ${JSON.stringify(path)}`);
   const isKnown = lfs ? /^[0-9a-f]{64}$/.test(lfs.oid) : /^[0-9a-f]{40}$/.test(oid);
-  if (!isKnown) throw new HubError(`${what}: ${path} has no hash to check it by in the listing`);
+  if (!isKnown) throw new FetchError(`${what}: ${path} has no hash to check it by in the listing`);
   return { path, sizeBytes: lfs?.size ?? parsed.data.size, hash: lfs?.oid ?? oid };
 }
 
@@ -91,7 +93,7 @@ async function readText(body: AsyncIterable<Uint8Array>, what: string): Promise<
   for await (const part of body) {
     sizeBytes += part.length;
     if (sizeBytes > MAX_PAGE_BYTES)
-      throw new HubError(`${what}: a page of the listing is larger than ${MAX_PAGE_BYTES} bytes`);
+      throw new FetchError(`${what}: a page of the listing is larger than ${MAX_PAGE_BYTES} bytes`);
     parts.push(part);
   }
   return Buffer.concat(parts).toString("utf8");

@@ -12,8 +12,9 @@ import {
   useHub,
 } from "../../test/hub-repository.ts";
 import { sha256 } from "../../test/hub-server.ts";
+import { FetchError } from "../errors.ts";
 import { listSnapshot } from "./cache.ts";
-import { HubError } from "./hub-error.ts";
+
 import { openHubModel, type PullOptions, pullModel } from "./pull.ts";
 
 const hub = useHub();
@@ -268,8 +269,8 @@ describe("opening a model by its name", () => {
     expect((await listSnapshot(path)).map((file) => file.path)).toContain("dit/model.safetensors");
   });
 
-  test("is a HubError when it fails", async () => {
+  test("is a FetchError when it fails", async () => {
     await hub.server.stop();
-    await expect(open()).rejects.toThrow(HubError);
+    await expect(open()).rejects.toThrow(FetchError);
   });
 });

@@ -1,9 +1,10 @@
 // Brings a model's repository from the Hub into the cache, or finds that it is there.
 
 import { basename } from "node:path";
+import { FetchError } from "../errors.ts";
 import { type CachedFile, findSnapshot, isModelComplete, listSnapshot, repoCache, writeRef } from "./cache.ts";
 import { type FetchOptions, fetchFiles } from "./fetch-files.ts";
-import { HubError } from "./hub-error.ts";
+
 import { formatHubName, type HubName, parseHubName } from "./hub-name.ts";
 import { readListing } from "./listing.ts";
 import { withLock } from "./lock.ts";
@@ -34,13 +35,13 @@ export interface PullResult extends HubName {
 }
 
 /**
- * Fetches what a model needs of the repository `name` ("owner/name"). A pull that was cut goes on where it was. Throws a HubError for
+ * Fetches what a model needs of the repository `name` ("owner/name"). A pull that was cut goes on where it was. Throws a FetchError for
  * what the Hub refuses or the disk has no room for, and the signal's reason at its abort.
  */
 export async function pullModel(name: string, options: PullOptions = {}): Promise<PullResult> {
   const hubName = parseHubName(name, options.revision);
   if (!hubName)
-    throw new HubError(`Expected a repository of the Hub as owner/name or owner/name@revision, got ${name}`);
+    throw new FetchError(`Expected a repository of the Hub as owner/name or owner/name@revision, got ${name}`);
   const settings = options.settings ?? (await readHubSettings());
   if (settings.isOffline) return readCached(settings, hubName);
   const { lock } = repoCache(settings.cacheFolder, hubName.repo);
@@ -60,7 +61,7 @@ async function readCached({ cacheFolder }: HubSettings, name: HubName): Promise<
   if (!path || !(await isModelComplete(path))) {
     const text = formatHubName(name);
     const state = path ? "is not complete" : "is not";
-    throw new HubError(
+    throw new FetchError(
       `${text} ${state} in the cache at ${cacheFolder}, and HF_HUB_OFFLINE is set. Where there is a network: kelix pull ${text}`,
     );
   }
@@ -73,7 +74,7 @@ async function pullUnlocked(settings: HubSettings, name: HubName, options: PullO
   const { wanted, leftOut } = selectFiles(files, options.include);
   if (wanted.length === 0) {
     const sought = options.include?.length ? `matches ${options.include.join(", ")}` : "is one that a model needs";
-    throw new HubError(`${formatHubName(name)}: none of its ${files.length} files ${sought}`);
+    throw new FetchError(`${formatHubName(name)}: none of its ${files.length} files ${sought}`);
   }
   const cache = repoCache(settings.cacheFolder, name.repo);
   const fetchedBytes = await fetchFiles(settings, cache, { repo: name.repo, commit, files: wanted }, options);

@@ -1,7 +1,7 @@
-// One request to the Hub: the token goes to the Hub's own host alone, silence ends it, and what can go wrong becomes a HubError
+// One request to the Hub: the token goes to the Hub's own host alone, silence ends it, and what can go wrong becomes a FetchError
 // that says what to do.
 
-import { HubError } from "./hub-error.ts";
+import { FetchError } from "../errors.ts";
 import type { HubSettings } from "./settings.ts";
 
 export interface RequestOptions {
@@ -11,7 +11,7 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a successful answer is read from; `body` throws a HubError when the connection breaks. */
+/** What a successful answer is read from; `body` throws a FetchError when the connection breaks. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -20,7 +20,7 @@ export interface Answer {
 
 /**
  * Sends a GET, hands the answer to `use`, and closes the connection whatever happens. Redirects are followed; fetch itself drops the
- * token where one leads to another host. Throws a HubError for a status other than 2xx, and the signal's reason at its abort.
+ * token where one leads to another host. Throws a FetchError for a status other than 2xx, and the signal's reason at its abort.
  */
 export async function request<T>(
   settings: HubSettings,
@@ -33,7 +33,7 @@ export async function request<T>(
   const explain = (error: unknown) => {
     if (signal?.aborted) return signal.reason;
     if (!stall.signal.aborted) return connectionError(error, what, url);
-    return new HubError(`${what}: nothing came from ${hostOf(url)} for ${settings.stallMs / 1000} s`, {
+    return new FetchError(`${what}: nothing came from ${hostOf(url)} for ${settings.stallMs / 1000} s`, {
       canRetry: true,
     });
   };
@@ -83,17 +83,17 @@ function authorization({ endpoint, token }: HubSettings, url: string): Record<st
 const passingCodes =
   /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENETUNREACH|ENETDOWN|EHOSTUNREACH|UND_ERR_.*)$/;
 
-function connectionError(error: unknown, what: string, url: string): HubError {
+function connectionError(error: unknown, what: string, url: string): FetchError {
   // fetch throws a TypeError that says little; its cause has the system's code.
   const cause = (error as Error).cause as (Error & { code?: string }) | undefined;
   const reason = cause?.code ?? cause?.message ?? (error as Error).message;
   const canRetry = passingCodes.test(cause?.code ?? "");
-  return new HubError(`${what}: the connection to ${hostOf(url)} failed (${reason})`, { canRetry, cause: error });
+  return new FetchError(`${what}: the connection to ${hostOf(url)} failed (${reason})`, { canRetry, cause: error });
 }
 
 const BUSY = [408, 429, 500, 502, 503, 504];
 
-function refusal(response: Response, what: string, { endpoint, token }: HubSettings): HubError {
+function refusal(response: Response, what: string, { endpoint, token }: HubSettings): FetchError {
   const { status } = response;
   const host = hostOf(response.url);
   // Behind the Hub is a store of files with signed addresses; each try gets a new one.
@@ -101,22 +101,22 @@ function refusal(response: Response, what: string, { endpoint, token }: HubSetti
   if (isStore || BUSY.includes(status)) {
     const seconds = Number(response.headers.get("Retry-After") ?? 0);
     const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
-    return new HubError(`${what}: ${host} answers with status ${status}`, { canRetry: true, retryAfterMs });
+    return new FetchError(`${what}: ${host} answers with status ${status}`, { canRetry: true, retryAfterMs });
   }
   const code = response.headers.get("X-Error-Code");
   const way = token
     ? "check that the token in HF_TOKEN may read it"
     : "if it is private, set HF_TOKEN to a token that may read it";
   if (code === "GatedRepo")
-    return new HubError(`${what}: access must be asked for on its page at ${endpoint}; then set HF_TOKEN`);
-  if (code === "RevisionNotFound") return new HubError(`${what}: there is no such revision at ${host}`);
-  if (code === "EntryNotFound") return new HubError(`${what}: there is no such file at ${host}`);
+    return new FetchError(`${what}: access must be asked for on its page at ${endpoint}; then set HF_TOKEN`);
+  if (code === "RevisionNotFound") return new FetchError(`${what}: there is no such revision at ${host}`);
+  if (code === "EntryNotFound") return new FetchError(`${what}: there is no such file at ${host}`);
   if (status === 401 && token && code !== "RepoNotFound")
-    return new HubError(`${what}: ${host} does not accept the token in HF_TOKEN (status 401)`);
+    return new FetchError(`${what}: ${host} does not accept the token in HF_TOKEN (status 401)`);
   // The Hub answers 401 for what does not exist too, so as not to tell which private names do.
   if (status === 401 || status === 404)
-    return new HubError(`${what}: there is no such repository at ${host} (status ${status}); ${way}`);
-  return new HubError(`${what}: ${host} answers with status ${status}; ${way}`);
+    return new FetchError(`${what}: there is no such repository at ${host} (status ${status}); ${way}`);
+  return new FetchError(`${what}: ${host} answers with status ${status}; ${way}`);
 }
 
 function hostOf(url: string): string {

@@ -1,7 +1,7 @@
 // Tries again what failed for a reason that may pass, with a pause that doubles.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { HubError } from "./hub-error.ts";
+import { FetchError } from "../errors.ts";
 
 /** Tries in a row that may fail without any progress. */
 const MAX_TRIES = 5;
@@ -15,7 +15,7 @@ export interface RetryOptions {
   readonly progress?: () => number;
 }
 
-/** The result of the first try that succeeds; throws at once what is no HubError with `canRetry`. */
+/** The result of the first try that succeeds; throws at once what is no FetchError with `canRetry`. */
 export async function withRetries<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { backoffMs, signal, progress = () => 0 } = options;
   for (let failed = 0; ; ) {
@@ -24,7 +24,7 @@ export async function withRetries<T>(attempt: () => Promise<T>, options: RetryOp
       signal?.throwIfAborted();
       return await attempt();
     } catch (error) {
-      if (!(error instanceof HubError && error.canRetry)) throw error;
+      if (!(error instanceof FetchError && error.canRetry)) throw error;
       failed = progress() > before ? 1 : failed + 1;
       if (failed >= MAX_TRIES) throw error;
       const pauseMs = Math.max(backoffMs * 2 ** (failed - 1), error.retryAfterMs);

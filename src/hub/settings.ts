@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { HubError } from "./hub-error.ts";
+import { FetchError } from "../errors.ts";
 
 export interface HubSettings {
   /** Address of the Hub or of a mirror, without a slash at its end. */
@@ -41,7 +41,7 @@ export async function readHubSettings(env: NodeJS.ProcessEnv = process.env): Pro
 function readEndpoint(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== "https:" && url?.protocol !== "http:")
-    throw new HubError(`Expected HF_ENDPOINT to be an address such as ${DEFAULT_ENDPOINT}, got ${text}`);
+    throw new FetchError(`Expected HF_ENDPOINT to be an address such as ${DEFAULT_ENDPOINT}, got ${text}`);
   return text.replace(/\/+$/, "");
 }
 

@@ -3,16 +3,19 @@
 
 import { basename } from "node:path";
 import sharp from "sharp";
+import { InputError } from "../errors.ts";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
-import { checkSize, ImageError, MAX_PIXELS, type Picture, pictureFromPixels } from "./picture.ts";
+import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels } from "./picture.ts";
 
 /** Larger than any honest JPEG, PNG or WebP within the pixel limit is likely to be. */
 export const MAX_FILE_BYTES = 100_000_000;
 
-/** Decodes a JPEG, PNG or WebP, turned as its EXIF says; the first frame of an animation. Throws an ImageError. */
+/** Decodes a JPEG, PNG or WebP, turned as its EXIF says; the first frame of an animation. Throws an InputError. */
 export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Picture> {
   if (!findFormat(bytes)) {
-    throw new ImageError(`${name}: is not a JPEG, PNG or WebP file, the only kinds that are read`);
+    throw new InputError(`${name}: is not a JPEG, PNG or WebP file, the only kinds that are read`, {
+      code: "invalid_image",
+    });
   }
   // The header is read without sharp's own limit, so that the refusal can say the size.
   const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata().catch(refuse(name));
@@ -37,7 +40,10 @@ export async function encodePng({ width, height, data }: Picture): Promise<Uint8
 export async function writePng(path: string, picture: Picture): Promise<void> {
   const bytes = await encodePng(picture);
   await replaceFile(path, (file) => writeAll(file, bytes)).catch((error: NodeJS.ErrnoException) => {
-    throw new ImageError(`${path}: cannot be written (${error.code ?? error.message})`, { cause: error });
+    throw new InputError(`${path}: cannot be written (${error.code ?? error.message})`, {
+      code: "output_refused",
+      cause: error,
+    });
   });
 }
 
@@ -54,7 +60,10 @@ export function findFormat(bytes: Uint8Array): "jpeg" | "png" | "webp" | undefin
 /** The decoder's own text may tell about the machine, so it is kept as the cause only. */
 function refuse(name: string): (error: unknown) => never {
   return (cause) => {
-    throw new ImageError(`${basename(name)}: cannot be decoded; the file is damaged or cut short`, { cause });
+    throw new InputError(`${basename(name)}: cannot be decoded; the file is damaged or cut short`, {
+      code: "invalid_image",
+      cause,
+    });
   };
 }
 

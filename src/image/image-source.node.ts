@@ -4,13 +4,9 @@
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import { FetchError, InputError } from "../errors.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
-import { ImageError, type ImageInput, type Picture, pictureFromPixels } from "./picture.ts";
-
-/** A download that failed on its way; trying again may help. */
-export class FetchError extends Error {
-  override readonly name = "FetchError";
-}
+import { type ImageInput, type Picture, pictureFromPixels } from "./picture.ts";
 
 export interface LoadImageOptions {
   readonly signal?: AbortSignal;
@@ -40,11 +36,11 @@ async function loadBlob(blob: Blob): Promise<Picture> {
 async function loadFile(path: string): Promise<Picture> {
   const name = basename(path);
   const file = await open(path, "r").catch((cause: NodeJS.ErrnoException) => {
-    throw new ImageError(`${path}: cannot be opened (${cause.code})`, { cause });
+    throw new InputError(`${path}: cannot be opened (${cause.code})`, { code: "invalid_image", cause });
   });
   try {
     const info = await file.stat();
-    if (!info.isFile()) throw new ImageError(`${path}: is not a file`);
+    if (!info.isFile()) throw new InputError(`${path}: is not a file`, { code: "invalid_image" });
     checkBytes(info.size, name);
     return await decodeImage(await file.readFile(), name);
   } finally {
@@ -56,12 +52,14 @@ function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
   if (url.protocol === "file:") return loadFile(fileURLToPath(url));
   if (url.protocol === "data:") return loadData(url);
   if (url.protocol === "http:" || url.protocol === "https:") return download(url, options);
-  throw new ImageError(`Expected an image URL with http, https, file or data, got ${url.protocol}`);
+  throw new InputError(`Expected an image URL with http, https, file or data, got ${url.protocol}`, {
+    code: "invalid_image",
+  });
 }
 
 async function loadData(url: URL): Promise<Picture> {
   const response = await fetch(url).catch((cause) => {
-    throw new ImageError("data URL: is not well formed", { cause });
+    throw new InputError("data URL: is not well formed", { code: "invalid_image", cause });
   });
   return decodeImage(new Uint8Array(await response.arrayBuffer()), "data URL");
 }
@@ -78,7 +76,7 @@ async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: Lo
     name,
   ).catch((cause) => {
     if (signal?.aborted) throw signal.reason;
-    if (cause instanceof ImageError || cause instanceof FetchError) throw cause;
+    if (cause instanceof InputError || cause instanceof FetchError) throw cause;
     const why = deadline.aborted ? `did not arrive within ${timeoutMs} ms` : "cannot be fetched";
     throw new FetchError(`${name}: ${why}`, { cause });
   });
@@ -103,12 +101,15 @@ async function receive(url: URL, signal: AbortSignal, get: typeof fetch, name: s
 }
 
 function parseUrl(text: string): URL {
-  if (!URL.canParse(text)) throw new ImageError(`Expected an image URL, got ${JSON.stringify(text.slice(0, 80))}`);
+  if (!URL.canParse(text))
+    throw new InputError(`Expected an image URL, got ${JSON.stringify(text.slice(0, 80))}`, { code: "invalid_image" });
   return new URL(text);
 }
 
 function checkBytes(size: number, name: string): void {
   if (size > MAX_FILE_BYTES) {
-    throw new ImageError(`${name}: has more than ${MAX_FILE_BYTES / 1e6} MB, the most that is read`);
+    throw new InputError(`${name}: has more than ${MAX_FILE_BYTES / 1e6} MB, the most that is read`, {
+      code: "invalid_image",
+    });
   }
 }

@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FetchError, InputError } from "../errors.ts";
 import { decodeImage, encodePng, writePng } from "./codec.node.ts";
-import { FetchError, loadImage } from "./image-source.node.ts";
-import { ImageError, type Picture } from "./picture.ts";
+import { loadImage } from "./image-source.node.ts";
+import type { Picture } from "./picture.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -101,7 +102,7 @@ describe("refusals", () => {
       const path = join(folder, name);
       await writeFile(path, bytes);
       const failure = loadImage(path);
-      await expect(failure).rejects.toThrow(ImageError);
+      await expect(failure).rejects.toThrow(InputError);
       await expect(failure).rejects.toThrow(message);
       await expect(failure).rejects.toThrow(name);
     }
@@ -111,7 +112,7 @@ describe("refusals", () => {
       /have 12 bytes as RGB or 16 as RGBA, got 3/,
     );
     await expect(loadImage({ width: 0, height: 2, data: [] })).rejects.toThrow(/at least 1 pixel, got 0 x 2/);
-    await expect(loadImage("data:image/png;base64,@@")).rejects.toThrow(ImageError);
+    await expect(loadImage("data:image/png;base64,@@")).rejects.toThrow(InputError);
     await expect(loadImage(new URL("ftp://example.org/a.png"))).rejects.toThrow(/got ftp:/);
   });
 
@@ -121,7 +122,7 @@ describe("refusals", () => {
     await expect(loadImage(url, { fetch: answer("", 404) })).rejects.toThrow(
       new FetchError("http://example.org/a.png: the server answered 404"),
     );
-    await expect(loadImage(url, { fetch: answer("hello", 200) })).rejects.toThrow(ImageError);
+    await expect(loadImage(url, { fetch: answer("hello", 200) })).rejects.toThrow(InputError);
     const hanging = (_: unknown, init?: RequestInit) =>
       new Promise<Response>((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
     await expect(loadImage(url, { fetch: hanging, timeoutMs: 5 })).rejects.toThrow(/did not arrive within 5 ms/);

@@ -1,7 +1,8 @@
 // Cuts a picture into the patches that the vision encoder reads: RGB u8 -> float32 in raster order.
 // The 2 x 2 merge groups neighbours later, in the projector; here it only fixes that the grid divides by it.
 
-import { ImageError, type Picture } from "./picture.ts";
+import { InputError } from "../errors.ts";
+import type { Picture } from "./picture.ts";
 import { resize } from "./resize.ts";
 import {
   DEFAULT_FACTOR,
@@ -29,12 +30,14 @@ export interface PatchOptions {
 
 const HALF = [0.5, 0.5, 0.5];
 
-/** Patches of a picture whose sides already divide by patchSize * mergeSize; throws an ImageError if they do not. */
+/** Patches of a picture whose sides already divide by patchSize * mergeSize; throws an InputError if they do not. */
 export function cutPatches(picture: Picture, { patchSize, mergeSize, mean = HALF, std = HALF }: PatchOptions): Patches {
   const { width, height, data } = picture;
   const factor = patchSize * mergeSize;
   if (width % factor !== 0 || height % factor !== 0 || width * height === 0) {
-    throw new ImageError(`Expected sides that are multiples of ${factor} pixels, got ${width} x ${height}`);
+    throw new InputError(`Expected sides that are multiples of ${factor} pixels, got ${width} x ${height}`, {
+      code: "invalid_image",
+    });
   }
   const [rows, columns] = [height / patchSize, width / patchSize];
   const levels = [0, 1, 2].map((channel) => normalizedLevels(mean[channel]!, std[channel]!));

@@ -1,5 +1,6 @@
 // A picture in memory: RGB, 8 bits a channel, rows from the top. The one form that the stages before and after the models use.
 
+import { InputError } from "../errors.ts";
 export interface Picture {
   readonly width: number;
   readonly height: number;
@@ -16,11 +17,6 @@ export interface RawImage {
   readonly data: ArrayLike<number>;
 }
 
-/** A picture that cannot be used; the message is one sentence that may be shown to whoever sent it. */
-export class ImageError extends Error {
-  override readonly name = "ImageError";
-}
-
 /** Enough for a 48-megapixel phone's 12-megapixel output and any screen; 120 MB of RGB. */
 export const MAX_PIXELS = 40_000_000;
 
@@ -30,16 +26,20 @@ export const MAX_ASPECT = 200;
 /** Refuses sizes that no later step should meet; `name` says whose they are. */
 export function checkSize(width: number, height: number, name: string): void {
   if (!(Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1)) {
-    throw new ImageError(`${name}: expected a width and height of at least 1 pixel, got ${width} x ${height}`);
+    throw new InputError(`${name}: expected a width and height of at least 1 pixel, got ${width} x ${height}`, {
+      code: "invalid_image",
+    });
   }
   if (width * height > MAX_PIXELS) {
-    throw new ImageError(
+    throw new InputError(
       `${name}: the picture has ${width} x ${height} pixels, at most ${MAX_PIXELS / 1e6} million are accepted`,
+      { code: "invalid_image" },
     );
   }
   if (Math.max(width, height) > MAX_ASPECT * Math.min(width, height)) {
-    throw new ImageError(
+    throw new InputError(
       `${name}: the picture is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,
+      { code: "invalid_image" },
     );
   }
 }
@@ -50,8 +50,9 @@ export function pictureFromPixels(width: number, height: number, data: ArrayLike
   const channels = data.length / (width * height);
   if (channels === 3) return { width, height, data: Uint8Array.from(data) };
   if (channels === 4) return { width, height, data: pasteOnWhite(data) };
-  throw new ImageError(
+  throw new InputError(
     `${name}: ${width} x ${height} pixels have ${width * height * 3} bytes as RGB or ${width * height * 4} as RGBA, got ${data.length}`,
+    { code: "invalid_image" },
   );
 }
 

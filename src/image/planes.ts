@@ -1,19 +1,21 @@
 // Pictures as the autoencoder reads and draws them: one plane a channel, values -1 .. 1.
 
+import { InputError } from "../errors.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
-import { ImageError, type Picture } from "./picture.ts";
+import type { Picture } from "./picture.ts";
 
 /** Pictures of one size -> [B, 3, h, w]: u8 / 255, then (v - 0.5) / 0.5. */
 export function planesOf(pictures: readonly Picture[]): HostTensor {
   const [first] = pictures;
-  if (!first) throw new ImageError("Expected at least one picture");
+  if (!first) throw new InputError("Expected at least one picture", { code: "invalid_image" });
   const { width, height } = first;
   const area = width * height;
   const data = new Float32Array(pictures.length * 3 * area);
   pictures.forEach((picture, n) => {
     if (picture.width !== width || picture.height !== height) {
-      throw new ImageError(
+      throw new InputError(
         `Pictures of one batch differ: ${width} x ${height} and ${picture.width} x ${picture.height}`,
+        { code: "invalid_image" },
       );
     }
     for (let i = 0; i < area; i++) {

@@ -8,7 +8,7 @@ import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, smartResizeProcessor } 
 
 /**
  * Patches of a picture within the model's limits. `maxPositions` is what a message may ask for beside them: merged positions
- * at most, heeded where the picture is fetched. Throws an ImageError for shapes longer than 200 to 1.
+ * at most, heeded where the picture is fetched. Throws an InputError for shapes longer than 200 to 1.
  */
 export function preparePicture(
   picture: Picture,

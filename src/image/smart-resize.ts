@@ -1,7 +1,8 @@
 // The size at which a picture enters the vision encoder: multiples of patch * merge, within a number of pixels.
 // Two variants run one after the other in the reference: A where a picture is fetched, B in the processor.
 
-import { ImageError, MAX_ASPECT } from "./picture.ts";
+import { InputError } from "../errors.ts";
+import { MAX_ASPECT } from "./picture.ts";
 import { roundHalfEven } from "./rounding.ts";
 
 export interface PixelLimits {
@@ -74,8 +75,9 @@ function fitPixels(
 
 function checkAspect(height: number, width: number): void {
   if (Math.max(height, width) / Math.min(height, width) > MAX_ASPECT) {
-    throw new ImageError(
+    throw new InputError(
       `The picture is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,
+      { code: "invalid_image" },
     );
   }
 }

@@ -1,6 +1,7 @@
 // Refuses kindly what cannot fit into memory, before it is loaded: a machine that begins to swap, or a system that kills the
 // process, says nothing.
 
+import { MemoryError } from "../errors.ts";
 import type { ModelFolder } from "../model-folder.ts";
 import type { Source } from "../model-parts.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
@@ -8,19 +9,6 @@ import { type MemoryState, readMemory } from "./machine.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
 import { answerTask, drawingTask } from "./workload.ts";
-
-/** There is not enough memory; the message says what is needed, what there is, and what would fit. */
-export class MemoryError extends Error {
-  override readonly name = "MemoryError";
-  readonly neededBytes: number;
-  readonly availableBytes: number;
-
-  constructor(message: string, neededBytes: number, availableBytes: number) {
-    super(message);
-    this.neededBytes = neededBytes;
-    this.availableBytes = availableBytes;
-  }
-}
 
 /** Weights become at most this much larger when they are loaded, from 4 bits to float32 with a copy while it is laid out. */
 const MOST_GROWTH = 12;

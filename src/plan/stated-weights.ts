@@ -2,9 +2,9 @@
 // files tell. A plan reads such a model, or one that `convert` would make, as it reads an opened one.
 
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
-import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
 import { type TensorShape, tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { withNullLength } from "../detokenizer/denoiser.ts";
+import { ModelError } from "../errors.ts";
 import { declareAutoencoder, declareAutoregressive, declareTransformer, outputMatrices } from "../model-check.ts";
 import type { ModelFolder } from "../model-folder.ts";
 import { type Precision, planPrecision, type StoredForm } from "../quantize/precision.ts";
@@ -90,7 +90,7 @@ function stateWeights(checkpoint: Checkpoint, stated: ReadonlyMap<string, Stored
     find: (name) => stated.get(name) ?? checkpoint.find(name),
     read: (name, rows) => {
       if (!stated.has(name)) return checkpoint.read(name, rows);
-      return Promise.reject(new CheckpointError(`${checkpoint.path}: ${name} is not here to be read`));
+      return Promise.reject(new ModelError(`${checkpoint.path}: ${name} is not here to be read`));
     },
     close: () => checkpoint.close(),
   };

@@ -3,10 +3,10 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
-import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
 import { type RowRange, readInto } from "../checkpoint/safetensors.ts";
 import type { TensorShape } from "../checkpoint/safetensors-layout.ts";
 import type { ShardedWriter } from "../checkpoint/sharded-writer.ts";
+import { ModelError } from "../errors.ts";
 import { countElements } from "../runtime/host-tensor.ts";
 import { isQuantized, scalesName } from "../runtime/weight-source.ts";
 import type { ConvertMemory, SquareSums } from "./convert-memory.ts";
@@ -37,7 +37,7 @@ export function storedTensors({ name, shape, form }: TensorPlan): [string, Tenso
   ];
 }
 
-/** Reads, converts and writes one tensor. Throws a CheckpointError when it holds NaN or infinity. */
+/** Reads, converts and writes one tensor. Throws a ModelError when it holds NaN or infinity. */
 export async function convertTensor(
   { name, shape, form, rows }: TensorPlan,
   source: Checkpoint,
@@ -56,7 +56,7 @@ export async function convertTensor(
       await reader.read([start, stop]);
       const { values, scales } = memory.encode(reader.dtype, (stop - start) * width, form);
       if (!Number.isFinite(memory.sums.energy))
-        throw new CheckpointError(`${name} holds NaN or infinity; is the file whole?`);
+        throw new ModelError(`${name} holds NaN or infinity; is the file whole?`);
       const pieces: [string, ArrayBufferView][] = [[name, values]];
       if (scales) pieces.push([scalesName(name), scales]);
       for (const [piece, bytes] of pieces) {

@@ -3,9 +3,9 @@
 
 import { copyFile, mkdir, open, readdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
 import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
+import { ModelError } from "../errors.ts";
 import type { FetchOptions } from "../hub/fetch-files.ts";
 import { checkModel } from "../model-check.ts";
 import { openModelFolder, type PartFolders } from "../model-folder.ts";
@@ -124,7 +124,7 @@ function refuseSecondRounding(parts: readonly PartPlan[], { weights }: Precision
     for (const name of checkpoint.names()) {
       const found = checkpoint.find(name)!;
       if (!isQuantized(found)) continue;
-      throw new CheckpointError(
+      throw new ModelError(
         `${checkpoint.path} is quantised already (${name} at ${found.bits} bits): convert the model that it was made from, or to bf16`,
       );
     }
@@ -133,7 +133,7 @@ function refuseSecondRounding(parts: readonly PartPlan[], { weights }: Precision
 
 async function refuseSame(source: string, target: string): Promise<void> {
   if ((await realpath(target).catch(() => "")) === (await realpath(source)))
-    throw new CheckpointError(`${target} is the model itself, which is never written over: name a new folder`);
+    throw new ModelError(`${target} is the model itself, which is never written over: name a new folder`);
 }
 
 /** Beside the weights there are configs, a tokenizer, perhaps pictures of a README. */
@@ -143,7 +143,7 @@ async function checkRoom(target: string, parts: readonly PartPlan[]): Promise<vo
   const { bavail, bsize } = await statfs(target);
   if (wanted <= bavail * bsize) return;
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
-  throw new CheckpointError(
+  throw new ModelError(
     `The converted model needs ${gigabytes(wanted)} of disk; ${dirname(target)} has ${gigabytes(bavail * bsize)}`,
   );
 }

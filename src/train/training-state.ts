@@ -3,8 +3,8 @@
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
 import { openSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
+import { ModelError } from "../errors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { ParameterStore, Region } from "./parameter-store.ts";
 
@@ -42,11 +42,11 @@ export async function writeTrainingState(run: string, step: number, store: Param
   return folder;
 }
 
-/** Fills the store from a checkpoint; returns the number of updates behind it. Throws a CheckpointError when it does not fit the config. */
+/** Fills the store from a checkpoint; returns the number of updates behind it. Throws a ModelError when it does not fit the config. */
 export async function readTrainingState(folder: string, store: ParameterStore, steps: number): Promise<number> {
   const { step } = JSON.parse(await readFile(join(folder, "state.json"), "utf8")) as { step: number };
   if (step > steps)
-    throw new CheckpointError(`${folder} is at step ${step}, the config ends at ${steps}: nothing is left to train`);
+    throw new ModelError(`${folder} is at step ${step}, the config ends at ${steps}: nothing is left to train`);
   for (const [region, name] of files) {
     if (region === "average" && !store.averages) continue;
     const file = await openSafetensors(join(folder, name));

@@ -76,7 +76,7 @@ export class PictureTokenizer {
   }
 
   /**
-   * Resizes as the reference's processor does, to at most `maxPositions` if given, and encodes. Throws an ImageError for
+   * Resizes as the reference's processor does, to at most `maxPositions` if given, and encodes. Throws an InputError for
    * extreme shapes.
    */
   async tokenize(picture: Picture, maxPositions?: number): Promise<ImageCodes> {
