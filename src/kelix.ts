@@ -38,6 +38,7 @@ import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
+import { checkTextIds } from "./text/check-text.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
 import { CodeCache } from "./vision/code-cache.ts";
 import { type ImageCodes, isImageCodes, PictureTokenizer } from "./vision/picture-tokenizer.ts";
@@ -113,6 +114,7 @@ export class Kelix {
       const widening = await chooseWidening(folder, options.ignoreMemory ?? false);
       await warnOfTwoOutputs(folder.weights, onWarning);
       const text = await loadText(folder.path);
+      checkTextIds(text.tokenizer, blockVocabulary(folder.ar.qwen_config));
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
       return new Kelix(folder, text, { ...options, widening });
@@ -246,7 +248,7 @@ export class Kelix {
   async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenPicture> {
     const [rows, columns] = this.#folder.generation.imagine.grid;
     const positions = rows * columns;
-    const opening = [this.#text.tokenizer.special("<|vision_start|>")];
+    const opening = [blockVocabulary(this.#folder.ar.qwen_config).visionStart];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
