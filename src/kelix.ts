@@ -15,7 +15,7 @@ import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
-import { type ModelFolder, openModelFolder } from "./model-folder.ts";
+import { describeUnknownFields, languageConfig, type ModelFolder, openModelFolder } from "./model-folder.ts";
 import { describeModel, type ModelInfo } from "./model-info.ts";
 import type { Source } from "./model-parts.ts";
 import {
@@ -67,7 +67,8 @@ interface Language {
 
 export class Kelix {
   readonly #folder: ModelFolder;
-  readonly #text: TextFiles;
+  /** Absent where there is no language model. */
+  readonly #text: TextFiles | undefined;
   readonly #options: SessionOptions;
   readonly #promptCacheBytes: number;
   readonly #ignoreMemory: boolean;
@@ -81,14 +82,18 @@ export class Kelix {
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions & Pick<SessionOptions, "widening">) {
+  private constructor(
+    folder: ModelFolder,
+    text: TextFiles | undefined,
+    options: LoadOptions & Pick<SessionOptions, "widening">,
+  ) {
     const { device, threads, widening, ignoreMemory = false } = options;
     const { promptCacheBytes, drawingBytes } = readMemoryLimits(options);
     this.#folder = folder;
     this.#text = text;
     this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
     this.#ignoreMemory = ignoreMemory;
-    this.#promptCacheBytes = promptCacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#promptCacheBytes = promptCacheBytes ?? (folder.ar ? usualCacheBytes(folder.ar.qwen_config) : 0);
     this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
     this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
   }
@@ -112,7 +117,8 @@ export class Kelix {
       checkModel(folder);
       const widening = await chooseWidening(folder, options.ignoreMemory ?? false);
       await warnOfTwoOutputs(folder.weights, onWarning);
-      const text = await loadText(folder.path);
+      if (folder.unknownFields.length > 0) onWarning?.(describeUnknownFields(folder));
+      const text = folder.ar && (await loadText(folder.path));
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
       return new Kelix(folder, text, { ...options, widening });
@@ -157,7 +163,7 @@ export class Kelix {
       lookupBlocks: readLookup(options),
       ...(options.signal && { signal: options.signal }),
     });
-    const { tokenizer } = this.#text;
+    const { tokenizer } = this.#words;
     const decoder = tokenizer.stream();
     try {
       for await (const { ids, kind, picture } of blocks) {
@@ -184,7 +190,8 @@ export class Kelix {
     const drawing = readDrawing(options, imagine);
     const sampling = this.#pictureSampling(options);
     const count = readCount(options);
-    chooseDetokenizer(this.#folder, "hidden", imagine.grid); // refuses before any work is done
+    languageConfig(this.#folder); // refuses before any work is done, as does this:
+    chooseDetokenizer(this.#folder, "hidden", imagine.grid);
     const pictures: DrawnPicture[] = [];
     for (let i = 0; i < count; i++) {
       const own = { ...drawing, seed: drawing.seed + i };
@@ -215,7 +222,13 @@ export class Kelix {
 
   /** Positions that the language model reads and writes at most. */
   get #room(): number {
-    return this.#folder.ar.qwen_config.max_seq_len;
+    return languageConfig(this.#folder).qwen_config.max_seq_len;
+  }
+
+  /** Tokenizer and chat template. Throws where the folder holds an image tokenizer alone. */
+  get #words(): TextFiles {
+    languageConfig(this.#folder);
+    return this.#text!; // loaded with every language model
   }
 
   /** How codes of pictures are drawn: as the model says where the options do not. */
@@ -233,8 +246,8 @@ export class Kelix {
 
   async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
     const reader = {
-      text: this.#text,
-      vocabulary: blockVocabulary(this.#folder.ar.qwen_config),
+      text: this.#words,
+      vocabulary: blockVocabulary(languageConfig(this.#folder).qwen_config),
       room: this.#room,
       tokenize: (image: ImageInput) => this.tokenize(image, options),
       check: async (codes: ImageCodes) => (await this.#openTokenizer()).check(codes),
@@ -246,7 +259,7 @@ export class Kelix {
   async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenPicture> {
     const [rows, columns] = this.#folder.generation.imagine.grid;
     const positions = rows * columns;
-    const opening = [this.#text.tokenizer.special("<|vision_start|>")];
+    const opening = [this.#words.tokenizer.special("<|vision_start|>")];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
@@ -274,7 +287,7 @@ export class Kelix {
   async #drawWritten({ ids, hidden }: WrittenPicture, drawing: Drawing, options: DrawOptions): Promise<DrawnPicture> {
     const { grid } = this.#folder.generation.imagine;
     const picture = await this.#draw("hidden", { condition: hidden, codeGrid: grid }, drawing, options);
-    const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(this.#folder.ar.qwen_config)));
+    const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(languageConfig(this.#folder).qwen_config)));
     const { width, height } = picture;
     return { ...picture, codes: { grid, codes, width, height }, seed: drawing.seed };
   }
@@ -311,19 +324,20 @@ export class Kelix {
 
   #openTokenizer(): Promise<PictureTokenizer> {
     this.#refuseDisposed();
-    const { ar, preprocessor, weights } = this.#folder;
+    const { tokenizer, preprocessor, weights } = this.#folder;
     const { patch_size, merge_size, image_mean, image_std, min_pixels, max_pixels } = preprocessor;
     const patches = { patchSize: patch_size, mergeSize: merge_size, mean: image_mean, std: image_std };
     const limits = { minPixels: min_pixels, maxPixels: max_pixels };
     this.#tokenizer ??= this.#source(weights).then((source) =>
-      PictureTokenizer.open(ar.tokenizer_config, source, patches, limits, this.#options),
+      PictureTokenizer.open(tokenizer, source, patches, limits, this.#options),
     );
     return this.#tokenizer;
   }
 
   #openLanguage(): Promise<Language> {
     this.#refuseDisposed();
-    const { ar, weights } = this.#folder;
+    const { weights } = this.#folder;
+    const ar = languageConfig(this.#folder);
     this.#language ??= this.#source(weights).then(async (source) => {
       const model = await LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions);
       return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
@@ -342,7 +356,8 @@ export class Kelix {
   }
 
   get #smallOptions(): SessionOptions {
-    const isSmall = this.#folder.ar.qwen_config.embed_dim <= SMALL_WIDTH;
+    const { ar, tokenizer } = this.#folder;
+    const isSmall = (ar?.qwen_config.embed_dim ?? tokenizer.llm_hidden_size) <= SMALL_WIDTH;
     return { ...(isSmall && { threads: 1 }), ...this.#options };
   }
 

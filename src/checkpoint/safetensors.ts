@@ -3,10 +3,10 @@
 
 import { type FileHandle, open, realpath } from "node:fs/promises";
 import { basename } from "node:path";
-import { ModelError } from "../errors.ts";
+import { ModelError, quote } from "../errors.ts";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { countElements, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
-
+import { statPlainFile } from "./plain-file.ts";
 import {
   headerLength,
   PREFIX_BYTES,
@@ -32,6 +32,7 @@ export interface SafetensorsFile extends SafetensorsHeader {
 /** Opens a file and checks its header; throws a ModelError that says what is wrong with it. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const name = basename(path);
+  await statPlainFile(path); // a pipe would be waited for
   const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
     throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
   });
@@ -49,7 +50,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       metadata,
       async read(tensor, rows) {
         const entry = tensors.get(tensor);
-        if (!entry) throw new ModelError(`${name}: has no tensor ${JSON.stringify(tensor)}`);
+        if (!entry) throw new ModelError(`${name}: has no tensor ${quote(tensor)}`);
         const { byteOffset, byteLength, shape } = rows ? rowsOf(entry, rows) : entry;
         return fromBuffer(entry.dtype, await readSpan(file, byteOffset, byteLength, name), shape);
       },
