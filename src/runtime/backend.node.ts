@@ -1,7 +1,6 @@
 // ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
 
-import type { Backend, OrtSession, OrtTensor } from "./backend.ts";
-import type { Device } from "./session.ts";
+import type { Backend, Device, OrtSession, OrtTensor } from "./backend.ts";
 
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
 
