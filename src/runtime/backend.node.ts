@@ -1,23 +1,30 @@
 // ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
 
+import { InputError, KelixError } from "../errors.ts";
 import type { Backend, OrtSession, OrtTensor } from "./backend.ts";
 import type { Device } from "./session.ts";
+import { silenceTelemetry } from "./telemetry.node.ts";
 
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
 
 type Ort = typeof import("onnxruntime-node");
 
-/** ONNX Runtime's log level "error": its warnings are about graph optimisations that do not matter here. */
-const LOG_ERRORS = 3;
+/** ONNX Runtime's log level "fatal": errors are thrown as well, and its own lines on stderr would only repeat them. */
+const LOG_FATAL = 4;
 
 let native: Promise<Ort | undefined> | undefined;
 let hasWarned = false;
 
 function loadNative(): Promise<Ort | undefined> {
-  native ??= import("onnxruntime-node").then(
-    (module) => ((module as { default?: Ort }).default ?? module) as Ort,
-    () => undefined,
-  );
+  native ??= silenceTelemetry()
+    .then(() => import("onnxruntime-node"))
+    .then(
+      (module) => ((module as { default?: Ort }).default ?? module) as Ort,
+      (error) => {
+        if (error instanceof KelixError) throw error;
+        return undefined;
+      },
+    );
   return native;
 }
 
@@ -27,19 +34,28 @@ export async function loadBackend(device: Device): Promise<Backend> {
   if (ort) {
     const present = ort.listSupportedBackends().map((backend) => backend.name);
     if (!present.includes(device))
-      throw new Error(`The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`);
+      throw new InputError(
+        `The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`,
+        {
+          code: "invalid_option",
+        },
+      );
     const backend = wrapOrt(ort, true, [device]);
     if (device === "cpu") return backend;
     // A device may be built in and yet lack its hardware or libraries, which shows with the first session.
     const refuse = (cause: unknown) => {
-      const why = cause instanceof Error ? cause.message.replace(/\s+/g, " ").slice(-200) : String(cause);
-      throw new Error(`The device ${device} does not work here (${why}); present are cpu, wasm`, { cause });
+      throw new InputError(
+        `The device ${device} does not work here: its hardware, driver or libraries are missing; present are cpu, wasm`,
+        { code: "invalid_option", cause },
+      );
     };
     return { ...backend, create: (model, options) => backend.create(model, options).catch(refuse) };
   }
   if (device !== "wasm") {
     if (device !== "cpu")
-      throw new Error(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`);
+      throw new InputError(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`, {
+        code: "invalid_option",
+      });
     if (!hasWarned) {
       hasWarned = true;
       console.error(
@@ -52,12 +68,13 @@ export async function loadBackend(device: Device): Promise<Backend> {
 }
 
 function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): Backend {
+  ort.env.logLevel = "fatal";
   return {
     readsFiles,
     async create(model, { folder, threads, profile, foldsConstants, runMemory }) {
-      const session = await ort.InferenceSession.create(model, {
+      const opening = ort.InferenceSession.create(model, {
         executionProviders,
-        logSeverityLevel: LOG_ERRORS,
+        logSeverityLevel: LOG_FATAL,
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
         enableMemPattern: runMemory === "planned",
@@ -71,8 +88,23 @@ function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): B
           },
         },
       });
-      return session as unknown as OrtSession;
+      const session = (await opening.catch(explain)) as unknown as OrtSession;
+      return {
+        run: (feeds, fetches) => session.run(feeds, fetches).catch(explain),
+        release: () => session.release(),
+        endProfiling: () => session.endProfiling(),
+      };
     },
     tensor: (type, data, shape) => new ort.Tensor(type as "float32", data as Float32Array, shape) as OrtTensor,
   };
+}
+
+/** ONNX Runtime's own words are for its developers; they stay in `cause`. */
+function explain(cause: unknown): never {
+  if (/alloc|memory/i.test(cause instanceof Error ? cause.message : "")) {
+    throw new KelixError("Memory ran out while a network was opened or run", { code: "out_of_memory", cause });
+  }
+  throw new KelixError("ONNX Runtime cannot run a network of this model: its configs or weights may be damaged", {
+    cause,
+  });
 }
