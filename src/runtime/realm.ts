@@ -7,9 +7,9 @@ export function kindOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }
 
-/** The same memory as an array of this realm's own class. */
-export function ownArray<T extends TypedArray>(array: T): T {
-  const Own = (globalThis as unknown as Record<string, new (...from: unknown[]) => T>)[kindOf(array)]!;
+/** The same memory as an array of the realm's class, of this realm's if none is said. */
+export function castArray<T extends TypedArray>(array: T, realm: typeof globalThis = globalThis): T {
+  const Own = (realm as unknown as Record<string, new (...from: unknown[]) => T>)[kindOf(array)]!;
   return array instanceof Own ? array : new Own(array.buffer, array.byteOffset, array.length);
 }
 
