@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatMessage, readConversation } from "../src/conversation.ts";
-import { type ImageCodes, type ImageInput, inspectModel, Kelix, planModel } from "../src/index.ts";
+import { type CodesInput, type ImageCodes, type ImageInput, inspectModel, Kelix, planModel } from "../src/index.ts";
 import { blockVocabulary, languageModelConfig } from "../src/llm/config.ts";
 import { generate } from "../src/llm/generate.ts";
 import { generateAsReference } from "../src/llm/generate-as-reference.ts";
@@ -77,7 +77,7 @@ describe("a checkpoint of the reference's writer", () => {
         vocabulary: blockVocabulary(ar.qwen_config),
         room: ar.qwen_config.max_seq_len,
         tokenize: codesOf,
-        check: async () => undefined,
+        readCodes: (codes: CodesInput) => codes as ImageCodes, // none is given
       };
       for (const { messages, then } of expected.conversations) {
         prompts.push(await readConversation(messages, reader, then));
