@@ -9,7 +9,7 @@ import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors
 import { Kelix, type LoadOptions, ModelError, type Picture } from "../src/index.ts";
 import { languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
-import { openModelFolder } from "../src/model-folder.ts";
+import { languageConfig, openModelFolder } from "../src/model-folder.ts";
 import { smallSizes } from "../src/rehearsal/configs.ts";
 import { writeModel } from "../src/rehearsal/write-model.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
@@ -86,7 +86,9 @@ describe("the released layout", () => {
   });
 
   test("gives the same codes and scores when its weights are widened at each run", async () => {
-    const { ar, preprocessor, weights, close } = await openModelFolder(released);
+    const folder = await openModelFolder(released);
+    const { preprocessor, weights, close } = folder;
+    const ar = languageConfig(folder);
     const patches = { patchSize: 14, mergeSize: 2, mean: preprocessor.image_mean, std: preprocessor.image_std };
     const limits = { minPixels: preprocessor.min_pixels, maxPixels: preprocessor.max_pixels };
     const compute = async (widening: "load" | "run") => {
@@ -139,7 +141,9 @@ describe("what may be absent or elsewhere", () => {
     await expect(Kelix.load(folder, { autoencoder: join(released, "Kelix-DiT") })).rejects.toThrow(
       /neither it nor a sub-folder has a config\.json of an autoencoder \(AutoencoderDC\)/,
     );
-    await expect(Kelix.load(join(released, "Kelix-DiT"))).rejects.toThrow(/describes a diffusion transformer alone/);
+    await expect(Kelix.load(join(released, "Kelix-DiT"))).rejects.toThrow(
+      /describes a diffusion transformer \(SanaConfig\) alone/,
+    );
   });
 
   test("a transformer without a connector draws from codes alone, beside one that draws from hidden states", async () => {

@@ -1,11 +1,9 @@
 // Files of a model come from strangers: only plain files are read, of a size that is known before, and nothing is waited for.
 
-import { constants, type Stats } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { stat } from "node:fs/promises";
 import { ModelError } from "../errors.ts";
-
-/** Without it, opening a pipe waits until someone writes into it. Windows has no such flag and no such pipes. */
-const NO_WAITING = constants.O_NONBLOCK ?? 0;
+import { OpenFile } from "../runtime/open-file.ts";
 
 /**
  * The bytes of a file, or undefined where there is none. Throws a ModelError, naming it, when it is no plain file, larger than
@@ -17,7 +15,7 @@ export async function readPlainFile(path: string, maxBytes: number): Promise<Uin
     throw error;
   });
   if (!isHere) return undefined;
-  const file = await open(path, constants.O_RDONLY | NO_WAITING).catch((error: NodeJS.ErrnoException) => {
+  const file = await OpenFile.open(path).catch((error: NodeJS.ErrnoException) => {
     throw cannotRead(path, error);
   });
   try {
@@ -61,7 +59,7 @@ function refuseUnlessPlain(path: string, info: Stats): void {
 }
 
 /** No more than its size said, even if the file grows meanwhile. */
-async function readUpTo(file: Awaited<ReturnType<typeof open>>, size: number): Promise<Uint8Array> {
+async function readUpTo(file: OpenFile, size: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(size);
   let done = 0;
   while (done < size) {
