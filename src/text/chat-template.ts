@@ -34,6 +34,8 @@ export interface TemplateSetting {
 }
 
 const IMAGE_PAD = "<|image_pad|>";
+/** The Basic Multilingual Plane's: one of them marks what a user wrote while a template runs. */
+const PRIVATE_USE = /[\ue000-\uf8ff]/;
 
 export class ChatTemplate {
   readonly #source: string;
@@ -43,6 +45,11 @@ export class ChatTemplate {
   constructor(source: string, setting: TemplateSetting) {
     this.#source = source;
     this.#setting = setting;
+    if (PRIVATE_USE.test(source)) {
+      throw new ModelError(
+        `${setting.file}: the chat template holds private-use characters, which mean nothing to a model`,
+      );
+    }
     this.#run({ source });
   }
 
@@ -58,7 +65,7 @@ export class ChatTemplate {
    */
   encode(messages: readonly Message[], tokenizer: TextTokenizer, options: RenderOptions = {}): number[] {
     const { file } = this.#setting;
-    const mark = this.#unusedCharacter(messages);
+    const mark = unusedCharacter(messages);
     const rendered = this.#renderAny(markSpecial(messages, tokenizer, mark), options);
     const ids = tokenizer.encodeTemplate(rendered, (piece) => piece.replaceAll(mark, ""));
     const images = picturesOf(messages).length;
@@ -93,18 +100,18 @@ export class ChatTemplate {
     const what = result.fault === "syntax" ? "is not a Jinja template" : "fails on this conversation";
     throw new ModelError(`${file}: the chat template ${what}`, { cause });
   }
+}
 
-  /** A private-use character that neither the conversation nor the template holds. */
-  #unusedCharacter(messages: readonly Message[]): string {
-    const texts = [this.#source, ...messages.map(({ content }) => textOf(content))];
-    for (let code = 0xe000; code <= 0xf8ff; code++) {
-      const character = String.fromCharCode(code);
-      if (!texts.some((text) => text.includes(character))) return character;
-    }
-    throw new InputError("Expected a conversation without every private-use character of Unicode", {
-      code: "invalid_messages",
-    });
+/** A private-use character that the conversation does not hold; the template holds none. */
+function unusedCharacter(messages: readonly Message[]): string {
+  const texts = messages.map(({ content }) => textOf(content));
+  for (let code = 0xe000; code <= 0xf8ff; code++) {
+    const character = String.fromCharCode(code);
+    if (!texts.some((text) => text.includes(character))) return character;
   }
+  throw new InputError("Expected a conversation without every private-use character of Unicode", {
+    code: "invalid_messages",
+  });
 }
 
 /** Every picture of a conversation, in the order of its pads. */
