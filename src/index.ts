@@ -22,6 +22,7 @@ export type {
   ImagineOptions,
   LoadOptions,
   Progress,
+  ReconstructOptions,
   SampleOptions,
   WorkOptions,
 } from "./options.ts";

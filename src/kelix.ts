@@ -9,6 +9,7 @@ import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.t
 import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
+import type { PictureFit } from "./image/processor.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
@@ -24,11 +25,14 @@ import {
   type DrawOptions,
   type ImagineOptions,
   type LoadOptions,
+  type ReconstructOptions,
   readCount,
   readDrawing,
   readLookup,
   readMemoryLimits,
   readNewTokens,
+  readPositions,
+  readReconstruct,
   readSampling,
   type SampleOptions,
   type WorkOptions,
@@ -127,13 +131,21 @@ export class Kelix {
     return this.#tokenize(image, options);
   }
 
-  /** Pixels from codes alone, without the language model. A picture given instead of codes is tokenized first. */
-  async reconstruct(input: ImageCodes | ImageInput, options: DrawOptions = {}): Promise<Picture> {
+  /**
+   * Pixels from codes alone, without the language model. A picture given instead of codes is tokenized first, at the size of the
+   * model's recipe.
+   */
+  async reconstruct(input: ImageCodes | ImageInput, options: ReconstructOptions = {}): Promise<Picture> {
     const { reconstruct } = this.#folder.generation;
     const drawing = readDrawing(options, reconstruct);
+    const { keepSize, fusion } = readReconstruct(options);
     chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
-    const codes = isImageCodes(input) ? input : await this.#tokenize(input, options, reconstruct.max_positions);
-    const condition = await (await this.#openTokenizer()).embed(codes);
+    const fit = {
+      maxPositions: reconstruct.max_positions,
+      ...(!keepSize && { imageSize: reconstruct.image_size }),
+    };
+    const codes = isImageCodes(input) ? input : await this.#tokenize(input, options, fit);
+    const condition = await (await this.#openTokenizer()).embed(codes, fusion ?? reconstruct.fusion);
     return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, options);
   }
 
@@ -181,10 +193,10 @@ export class Kelix {
   imagine(prompt: string, options?: ImagineOptions): Promise<DrawnPicture>;
   async imagine(prompt: string, options: ImagineOptions = {}): Promise<DrawnPicture | DrawnPicture[]> {
     const { imagine } = this.#folder.generation;
-    const drawing = readDrawing(options, imagine);
+    const drawing = { ...readDrawing(options, imagine), positions: readPositions(options) };
     const sampling = this.#pictureSampling(options);
     const count = readCount(options);
-    chooseDetokenizer(this.#folder, "hidden", imagine.grid); // refuses before any work is done
+    chooseDetokenizer(this.#folder, "hidden", imagine.grid, drawing.positions); // refuses before any work is done
     const pictures: DrawnPicture[] = [];
     for (let i = 0; i < count; i++) {
       const own = { ...drawing, seed: drawing.seed + i };
@@ -224,11 +236,11 @@ export class Kelix {
     return readSampling(options, { temperature, topK, topP });
   }
 
-  async #tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal">, maxPositions?: number) {
+  async #tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal">, fit: PictureFit = {}) {
     const picture = await loadImage(image, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
-    return this.#codes.codesOf(picture, `${maxPositions}`, () => tokenizer.tokenize(picture, maxPositions));
+    return this.#codes.codesOf(picture, JSON.stringify(fit), () => tokenizer.tokenize(picture, fit));
   }
 
   async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
@@ -282,18 +294,22 @@ export class Kelix {
   async #draw(
     source: Source,
     request: DetokenizeRequest,
-    drawing: Drawing,
+    { seed, steps, guidance, positions }: Drawing,
     { signal, onPreview, onProgress }: DrawOptions,
   ): Promise<Picture> {
     this.#refuseDisposed();
-    const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid, positions);
+    const { transformer, autoencoder, settings, solver } = choice;
     if (!this.#ignoreMemory) await this.#checkDrawing(source, request.codeGrid);
     const parts = {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
-      ...drawing,
+      seed,
+      steps,
+      guidance,
+      solver,
       signal,
       onPreview,
       onStep: (done, total) => onProgress?.({ task: "draw", done, total }),

@@ -1,11 +1,13 @@
 // What callers may set on the library's long work, and the checks of it. Names are those that users of transformers.js and
 // of the OpenAI API know; where both have one, both are read.
 
-import { InputError } from "./errors.ts";
+import type { ConditionPositions } from "./detokenizer-choice.ts";
+import { InputError, quote } from "./errors.ts";
 import type { Picture } from "./image/picture.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import type { PartFolders } from "./model-folder.ts";
 import type { Device } from "./runtime/session.ts";
+import type { Fusion } from "./vision/tokenizer.ts";
 
 /**
  * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
@@ -56,6 +58,16 @@ export interface DrawOptions extends WorkOptions {
   readonly onPreview?: (picture: Picture) => void | Promise<void>;
 }
 
+export interface ReconstructOptions extends DrawOptions {
+  /**
+   * A picture keeps its size and aspect as far as the model's limits let it; otherwise, and if absent, released models see it as a
+   * square, as in their recipe (`reconstruct.image_size` of generation_config.json). Not read for codes.
+   */
+  readonly keepSize?: boolean;
+  /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
+  readonly fusion?: Fusion;
+}
+
 /** How tokens and codes are drawn. */
 export interface SampleOptions {
   /** 0 takes the likeliest. */
@@ -83,6 +95,11 @@ export interface ChatOptions extends SampleOptions, DrawOptions {
 export interface ImagineOptions extends SampleOptions, DrawOptions {
   /** Pictures to draw, 1 to 64, with seeds one after the other; the result is then an array. */
   readonly n?: number;
+  /**
+   * Where the transformer is told that the codes lie: as in the model's training if absent, or, for models trained by the
+   * reference, as its released demo guesses (`demo`), to compare like with like.
+   */
+  readonly positions?: ConditionPositions;
 }
 
 const MAX_STEPS = 1000;
@@ -104,10 +121,12 @@ export interface Drawing {
   readonly seed: number;
   readonly steps: number;
   readonly guidance: number;
+  /** `training` if absent. */
+  readonly positions?: ConditionPositions;
 }
 
 /** The checked options of drawing. */
-export function readDrawing(options: DrawOptions, defaults: Omit<Drawing, "seed">): Drawing {
+export function readDrawing(options: DrawOptions, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
   return {
     seed: whole("seed", options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER),
     steps: whole("steps", options.steps ?? defaults.steps, 1, MAX_STEPS),
@@ -157,6 +176,31 @@ export interface MemoryLimits {
 /** How many pictures are wanted. */
 export function readCount({ n }: ImagineOptions): number {
   return whole("n", n ?? 1, 1, MAX_PICTURES);
+}
+
+/** The checked options of reconstructing; `fusion` is left to the model's configs where it is not given. */
+export function readReconstruct({ keepSize = false, fusion }: ReconstructOptions): {
+  readonly keepSize: boolean;
+  readonly fusion: Fusion | undefined;
+} {
+  if (typeof keepSize !== "boolean") {
+    throw new InputError(`Expected \`keepSize\` to be true or false, got ${quote(keepSize)}`, {
+      code: "invalid_option",
+    });
+  }
+  return { keepSize, fusion: fusion === undefined ? undefined : oneOf<Fusion>("fusion", fusion, ["sum", "mean"]) };
+}
+
+/** Where codes are said to lie. */
+export function readPositions({ positions = "training" }: ImagineOptions): ConditionPositions {
+  return oneOf<ConditionPositions>("positions", positions, ["training", "demo"]);
+}
+
+function oneOf<T extends string>(name: string, value: T, choices: readonly T[]): T {
+  if (choices.includes(value)) return value;
+  throw new InputError(`Expected \`${name}\` to be ${choices.join(" or ")}, got ${quote(value)}`, {
+    code: "invalid_option",
+  });
 }
 
 function whole(name: string, value: number, from: number, to: number): number {
