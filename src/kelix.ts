@@ -11,7 +11,7 @@ import { loadImage } from "./image/image-source.node.ts";
 import type { ImageInput, Picture } from "./image/picture.ts";
 import type { PictureFit } from "./image/processor.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
-import { generate, type WrittenPicture } from "./llm/generate.ts";
+import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
@@ -154,13 +154,13 @@ export class Kelix {
     const { imagine } = this.#folder.generation;
     const drawing = readDrawing(options, imagine);
     const sampling = readSampling(options, greedy);
-    const maxNewBlocks = readNewTokens(options);
+    const maxNewTokens = readNewTokens(options);
     const prompt = await this.#readConversation(messages, options);
     const { model, prefixes } = await this.#openLanguage();
-    const room = this.#room - blockCount(prompt, model.vocabulary);
     const sequence = prefixes.take(prompt);
     const blocks = generate(model, sequence, prompt, {
-      maxNewBlocks: Math.min(maxNewBlocks, room),
+      maxNewTokens,
+      room: this.#room,
       blocksPerPicture: imagine.grid[0] * imagine.grid[1],
       mayDraw: this.canImagine,
       seed: drawing.seed,
@@ -260,6 +260,8 @@ export class Kelix {
     const positions = rows * columns;
     const opening = [this.#text.tokenizer.special("<|vision_start|>")];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
+    // Before the model is opened, which takes long.
+    checkPictureFits(blockCount(request, blockVocabulary(this.#folder.ar.qwen_config)), positions, this.#room);
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
     const blocks = generate(model, sequence, request, {

@@ -81,7 +81,7 @@ export interface SampleOptions {
 }
 
 export interface ChatOptions extends SampleOptions, DrawOptions {
-  /** Blocks to write at most, 256 if absent: a token of text or a position of a picture each. */
+  /** Tokens of text to write at most, 256 if absent. Pictures do not count; the model's context bounds both. */
   readonly maxNewTokens?: number;
   readonly max_new_tokens?: number;
   /**
@@ -146,7 +146,7 @@ export function readSampling(options: SampleOptions, defaults: SamplingOptions):
   };
 }
 
-/** How many blocks a conversation may go on for. */
+/** How many tokens of text a conversation may go on for. */
 export function readNewTokens({ maxNewTokens, max_new_tokens }: ChatOptions): number {
   return whole("maxNewTokens", maxNewTokens ?? max_new_tokens ?? DEFAULT_NEW_TOKENS, 1, MAX_NEW_TOKENS);
 }
