@@ -51,9 +51,10 @@ export async function loadBackend(device: Device): Promise<Backend> {
   return wrapOrt(web.default ?? web, false, ["wasm"]);
 }
 
-function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): Backend {
+function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Backend {
   return {
-    readsFiles,
+    readsFiles: isNative,
+    isBlocking: !isNative,
     async create(model, { folder, threads, profile, foldsConstants, runMemory }) {
       const session = await ort.InferenceSession.create(model, {
         executionProviders,
