@@ -38,7 +38,7 @@ export async function createFolder<T>(path: string, write: (folder: string) => P
   } catch (error) {
     // On a disk that fails this may fail too; the first error is what matters.
     if (partial) await rm(partial, { recursive: true, force: true }).catch(() => undefined);
-    await removeEmpty(parent, made);
+    if (made !== undefined) await removeEmptyFolders(parent, made);
     throw await explain(error, path, partial);
   } finally {
     stop();
@@ -74,17 +74,14 @@ async function exists(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined)) !== undefined;
 }
 
-/** Removes `parent` and those above it up to `made`, all made here, as far as nobody has put anything into them. */
-async function removeEmpty(parent: string, made: string | undefined): Promise<void> {
-  if (made === undefined) return;
-  for (let folder = parent; isInside(folder, made); folder = dirname(folder)) {
-    if (
-      !(await rmdir(folder).then(
-        () => true,
-        () => false,
-      ))
-    )
-      return;
+/** Removes `folder` and those above it up to `top`, as far as they are empty. */
+export async function removeEmptyFolders(folder: string, top: string): Promise<void> {
+  for (let at = resolve(folder); isInside(at, top); at = dirname(at)) {
+    const isRemoved = await rmdir(at).then(
+      () => true,
+      () => false,
+    );
+    if (!isRemoved) return;
   }
 }
 

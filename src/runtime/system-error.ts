@@ -1,6 +1,8 @@
 // What the operating system refuses, in words: its own text (`ENOSPC: no space left on device, write`) names neither the file nor
 // the way out, and hidden temporary names in it mean nothing to a user.
 
+import { InputError } from "../errors.ts";
+
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "you have no permission",
   EBUSY: "it is in use",
@@ -28,8 +30,22 @@ export function systemReason(error: unknown): string {
   return code === undefined ? "unknown reason" : (reasons[code] ?? code);
 }
 
-/** The code of an error that the operating system gave, such as "ENOSPC"; undefined for every other error. */
+/** The code of an error that the operating system gave, or that one was the cause of: "ENOSPC". Undefined for every other error. */
 export function systemCode(error: unknown): string | undefined {
-  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
-  return error instanceof Error && typeof code === "string" && syscall !== undefined ? code : undefined;
+  if (!(error instanceof Error)) return undefined;
+  const { code, syscall, cause } = error as NodeJS.ErrnoException;
+  return typeof code === "string" && syscall !== undefined ? code : systemCode(cause);
+}
+
+/** Does what writes `path`; what the system refuses becomes one sentence about that name. */
+export async function whileWriting<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    throw new InputError(`${path}: cannot be written, ${systemReason(error)}`, {
+      code: "output_refused",
+      cause: error,
+    });
+  }
 }
