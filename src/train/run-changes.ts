@@ -29,18 +29,23 @@ export function compareSettings(before: RunConfig, after: RunConfig, acceptChang
       `${after.folder} was trained with ${breaking.slice(0, MAX_CHANGES).map(describe).join(", and with ")}${more}: it would not be the same run. Put the old value back, name another folder, or accept the change (--accept-changes)`,
     );
   }
-  return changes.map(({ field, before, after }) => `${field} was ${quote(before)} and is now ${quote(after)}`);
+  return changes.map(({ field, before, after }) => `${field} was ${show(before)} and is now ${show(after)}`);
 }
 
 const MAX_CHANGES = 3;
 
 function describe({ field, before, after }: Change): string {
-  return `${field} ${quote(before)}, the config says ${quote(after)}`;
+  return `${field} ${show(before)}, the config says ${show(after)}`;
+}
+
+function show(value: unknown): string {
+  return value === undefined ? "absent" : quote(value);
 }
 
 /** With or without a running average there are other files. */
 function isTuned({ field, before, after }: Change): boolean {
-  return isAmong(field, TUNED) && before !== undefined && after !== undefined;
+  const isAboutAverage = field === "ema" && (before === undefined || after === undefined);
+  return isAmong(field, TUNED) && !isAboutAverage;
 }
 
 function isAmong(field: string, names: readonly string[]): boolean {
