@@ -32,9 +32,10 @@ export function systemReason(error: unknown): string {
 
 /** The code of an error that the operating system gave, or that one was the cause of: "ENOSPC". Undefined for every other error. */
 export function systemCode(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const { code, syscall, cause } = error as NodeJS.ErrnoException;
-  return typeof code === "string" && syscall !== undefined ? code : systemCode(cause);
+  // Not by its class: Jest gives files errors of another realm.
+  const { code, syscall, cause } = (error ?? {}) as NodeJS.ErrnoException;
+  if (typeof code === "string" && syscall !== undefined) return code;
+  return cause === undefined ? undefined : systemCode(cause);
 }
 
 /** Does what writes `path`; what the system refuses becomes one sentence about that name. */
