@@ -65,7 +65,7 @@ interface Language {
   readonly prefixes: PrefixCache;
 }
 
-export class Kelix {
+export class Kelix implements AsyncDisposable {
   readonly #folder: ModelFolder;
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
@@ -100,7 +100,7 @@ export class Kelix {
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a ModelError that lists all that is missing or
    * misshapen, and a MemoryError where the model cannot fit into memory.
    */
-  static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
+  static async load(name = process.env.KELIX_MODEL || "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { signal, onProgress, onWarning } = options;
     readMemoryLimits(options); // refuses before any work is done
     signal?.throwIfAborted();
@@ -211,6 +211,11 @@ export class Kelix {
     const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
     await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
     await this.#folder.close();
+  }
+
+  /** For `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   /** Positions that the language model reads and writes at most. */

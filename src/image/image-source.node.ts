@@ -1,10 +1,10 @@
 // Finds the bytes of whatever a caller calls an image and decodes them.
 // It opens any path and any address it is given: a server must not pass on what a stranger names.
 
-import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { FetchError, InputError } from "../errors.ts";
+import { FetchError, InputError, quote } from "../errors.ts";
+import { readInput } from "../runtime/input.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
 import { type ImageInput, type Picture, pictureFromPixels } from "./picture.ts";
 
@@ -16,10 +16,10 @@ export interface LoadImageOptions {
   readonly timeoutMs?: number;
 }
 
-/** Loads a picture from a path, a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
+/** Loads a picture from a path (also of a pipe), a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
 export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
   if (typeof input === "string") {
-    return /^(https?|file|data):/i.test(input) ? loadUrl(parseUrl(input), options) : loadFile(input);
+    return /^(https?|file|data):/i.test(input) ? loadUrl(parseUrl(input), options) : loadFile(input, options);
   }
   if (input instanceof URL) return loadUrl(input, options);
   if (input instanceof Uint8Array) return decodeImage(input);
@@ -33,28 +33,26 @@ async function loadBlob(blob: Blob): Promise<Picture> {
   return decodeImage(new Uint8Array(await blob.arrayBuffer()), "blob");
 }
 
-async function loadFile(path: string): Promise<Picture> {
-  const name = basename(path);
-  const file = await open(path, "r").catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`${path}: cannot be opened (${cause.code})`, { code: "invalid_image", cause });
-  });
-  try {
-    const info = await file.stat();
-    if (!info.isFile()) throw new InputError(`${path}: is not a file`, { code: "invalid_image" });
-    checkBytes(info.size, name);
-    return await decodeImage(await file.readFile(), name);
-  } finally {
-    await file.close();
-  }
+async function loadFile(path: string, { signal }: LoadImageOptions): Promise<Picture> {
+  const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_image", ...(signal && { signal }) });
+  return decodeImage(bytes, path === "/dev/stdin" ? "standard input" : basename(path));
 }
 
 function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
-  if (url.protocol === "file:") return loadFile(fileURLToPath(url));
+  if (url.protocol === "file:") return loadFile(pathOf(url), options);
   if (url.protocol === "data:") return loadData(url);
   if (url.protocol === "http:" || url.protocol === "https:") return download(url, options);
   throw new InputError(`Expected an image URL with http, https, file or data, got ${url.protocol}`, {
     code: "invalid_image",
   });
+}
+
+function pathOf(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new InputError(`${quote(String(url))}: names no file on this machine`, { code: "invalid_image", cause });
+  }
 }
 
 async function loadData(url: URL): Promise<Picture> {
