@@ -1,8 +1,10 @@
 // ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
 
 import { InputError, KelixError } from "../errors.ts";
-import type { Backend, OrtSession, OrtTensor } from "./backend.ts";
-import type { Device } from "./session.ts";
+import type { Backend, Device, OrtSession, OrtTensor } from "./backend.ts";
+import type { TypedArray } from "./host-tensor.ts";
+import { isMainRealm, mainRealm } from "./main-realm.node.ts";
+import { castArray } from "./realm.ts";
 import { silenceTelemetry } from "./telemetry.node.ts";
 
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
@@ -17,7 +19,7 @@ let hasWarned = false;
 
 function loadNative(): Promise<Ort | undefined> {
   native ??= silenceTelemetry()
-    .then(() => import("onnxruntime-node"))
+    .then(importNative)
     .then(
       (module) => ((module as { default?: Ort }).default ?? module) as Ort,
       (error) => {
@@ -26,6 +28,13 @@ function loadNative(): Promise<Ort | undefined> {
       },
     );
   return native;
+}
+
+/** Its results are arrays of the main realm, and so have to be its classes. */
+async function importNative(): Promise<Ort> {
+  if (isMainRealm) return import("onnxruntime-node");
+  const { createRequire } = mainRealm.process.getBuiltinModule("node:module");
+  return createRequire(import.meta.url)("onnxruntime-node") as Ort;
 }
 
 /** The backend for a device; throws, naming the devices present, when it is not there. */
@@ -37,7 +46,7 @@ export async function loadBackend(device: Device): Promise<Backend> {
       throw new InputError(
         `The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`,
         {
-          code: "invalid_option",
+          code: "device_unavailable",
         },
       );
     const backend = wrapOrt(ort, true, [device]);
@@ -46,7 +55,7 @@ export async function loadBackend(device: Device): Promise<Backend> {
     const refuse = (cause: unknown) => {
       throw new InputError(
         `The device ${device} does not work here: its hardware, driver or libraries are missing; present are cpu, wasm`,
-        { code: "invalid_option", cause },
+        { code: "device_unavailable", cause },
       );
     };
     return { ...backend, create: (model, options) => backend.create(model, options).catch(refuse) };
@@ -54,7 +63,7 @@ export async function loadBackend(device: Device): Promise<Backend> {
   if (device !== "wasm") {
     if (device !== "cpu")
       throw new InputError(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`, {
-        code: "invalid_option",
+        code: "device_unavailable",
       });
     if (!hasWarned) {
       hasWarned = true;
@@ -67,12 +76,12 @@ export async function loadBackend(device: Device): Promise<Backend> {
   return wrapOrt(web.default ?? web, false, ["wasm"]);
 }
 
-function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): Backend {
+function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Backend {
   ort.env.logLevel = "fatal";
   return {
-    readsFiles,
+    readsFiles: isNative,
     async create(model, { folder, threads, profile, foldsConstants, runMemory }) {
-      const opening = ort.InferenceSession.create(model, {
+      const opening = ort.InferenceSession.create(isNative ? castArray(model, mainRealm) : model, {
         executionProviders,
         logSeverityLevel: LOG_FATAL,
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
@@ -90,13 +99,24 @@ function wrapOrt(ort: Ort, readsFiles: boolean, executionProviders: string[]): B
       });
       const session = (await opening.catch(explain)) as unknown as OrtSession;
       return {
-        run: (feeds, fetches) => session.run(feeds, fetches).catch(explain),
+        run: async (feeds, fetches) => {
+          const results = await session.run(feeds, fetches).catch(explain);
+          return isNative && !isMainRealm ? ownTensors(results) : results;
+        },
         release: () => session.release(),
         endProfiling: () => session.endProfiling(),
       };
     },
-    tensor: (type, data, shape) => new ort.Tensor(type as "float32", data as Float32Array, shape) as OrtTensor,
+    tensor: (type, data, shape) => {
+      const values = isNative ? castArray(data, mainRealm) : data;
+      return new ort.Tensor(type as "float32", values as Float32Array, shape) as OrtTensor;
+    },
   };
+}
+
+function ownTensors(tensors: Record<string, OrtTensor>): Record<string, OrtTensor> {
+  const own = ({ type, dims, data }: OrtTensor) => ({ type, dims, data: castArray(data as TypedArray) });
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, own(tensor)]));
 }
 
 /** ONNX Runtime's own words are for its developers; they stay in `cause`. */

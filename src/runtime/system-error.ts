@@ -31,5 +31,5 @@ export function systemReason(error: unknown): string {
 /** The code of an error that the operating system gave, such as "ENOSPC"; undefined for every other error. */
 export function systemCode(error: unknown): string | undefined {
   const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
-  return error instanceof Error && typeof code === "string" && syscall !== undefined ? code : undefined;
+  return typeof code === "string" && syscall !== undefined ? code : undefined;
 }

@@ -4,11 +4,12 @@
 
 import { isMainThread } from "node:worker_threads";
 import { KelixError } from "../errors.ts";
+import { mainRealm } from "./main-realm.node.ts";
 
 const NAME = "ORT_DISABLE_TELEMETRY";
 
 // When Kelix is imported, so that worker threads started later inherit it. Empty is absent.
-if (isMainThread) process.env[NAME] ||= "1";
+if (isMainThread) mainRealm.process.env[NAME] ||= "1";
 
 /** To be awaited before the native library is loaded. Throws in a worker thread where the reports cannot be switched off. */
 export async function silenceTelemetry(): Promise<void> {
