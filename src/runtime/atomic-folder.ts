@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { lstat, mkdir, open, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
-import { InputError, KelixError, ModelError } from "../errors.ts";
+import { InputError, KelixError, ModelError, quote } from "../errors.ts";
 import { heartbeat, removeStale, temporaryName } from "./stale.ts";
 import { systemCode, systemReason } from "./system-error.ts";
 
@@ -56,7 +56,10 @@ async function explain(error: unknown, path: string, partial = path): Promise<un
       `${path} was made by another process meanwhile, and is kept: name a new folder, or remove it`,
       error,
     );
-  return refusal(`${path}: cannot be written, ${systemReason(error)}`, error);
+  return new KelixError(`${quote(path)} could not be written: ${systemReason(error)}`, {
+    code: "output_failed",
+    cause: error,
+  });
 }
 
 /** Of a copy that fails the system names the source, whichever side it is about; these are about the side that is written. */

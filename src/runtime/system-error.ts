@@ -1,7 +1,7 @@
 // What the operating system refuses, in words: its own text (`ENOSPC: no space left on device, write`) names neither the file nor
 // the way out, and hidden temporary names in it mean nothing to a user.
 
-import { InputError } from "../errors.ts";
+import { KelixError, quote } from "../errors.ts";
 
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "you have no permission",
@@ -38,15 +38,15 @@ export function systemCode(error: unknown): string | undefined {
   return cause === undefined ? undefined : systemCode(cause);
 }
 
-/** Does what writes `path`; what the system refuses becomes one sentence about that name. */
-export async function whileWriting<T>(path: string, write: () => Promise<T>): Promise<T> {
+/** Does what writes `name`; what the system refuses becomes one sentence about that name. */
+export async function whileWriting<T>(name: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
-  } catch (error) {
-    if (systemCode(error) === undefined) throw error;
-    throw new InputError(`${path}: cannot be written, ${systemReason(error)}`, {
-      code: "output_refused",
-      cause: error,
+  } catch (cause) {
+    if (systemCode(cause) === undefined) throw cause;
+    throw new KelixError(`${quote(name)} could not be written: ${systemReason(cause)}`, {
+      code: "output_failed",
+      cause,
     });
   }
 }

@@ -120,5 +120,5 @@ test("says in a sentence what the system refuses", async () => {
   const file = join(root, "file");
   await writeFile(file, "");
   for (const folder of [file, join(file, "run"), join(root, "n".repeat(300))])
-    await expect(train(configure({ folder }), openToyStage(5))).rejects.toThrow(`${folder}: cannot be written, `);
+    await expect(train(configure({ folder }), openToyStage(5))).rejects.toThrow(/could not be written: /);
 });

@@ -1,11 +1,11 @@
 // The folder that a run lives in: one process at a time trains there, every file in it is of the same run, and each appears whole.
 //   config.json  log.jsonl  loss.svg  samples/  checkpoints/step-N/  train.lock
 
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { readJsonIfPresent } from "../checkpoint/json-file.ts";
 import { InputError } from "../errors.ts";
-import { replaceFile } from "../runtime/atomic-file.ts";
+import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { removeEmptyFolders } from "../runtime/atomic-folder.ts";
 import { type FileLock, tryLock } from "../runtime/file-lock.ts";
 import { isTemporaryName } from "../runtime/stale.ts";
@@ -128,7 +128,7 @@ export class RunFolder {
     }
     const path = join(folder, "config.json");
     const text = `${JSON.stringify(this.#config, null, 2)}\n`;
-    await whileWriting(path, () => replaceFile(path, (file) => writeFile(file, text)));
+    await whileWriting(path, () => replaceFile(path, (file) => writeAll(file, new TextEncoder().encode(text))));
   }
 
   get #logFile(): string {

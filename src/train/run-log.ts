@@ -1,10 +1,10 @@
 // The files of a run that have a line per step: log.jsonl and samples/numbers.jsonl. A process that is killed, or a disk that is
 // full, may cut the last line; what was written after the last checkpoint is cut off when the run goes on, since it comes again.
 
-import { appendFile, lstat, readFile, writeFile } from "node:fs/promises";
+import { appendFile, lstat, readFile } from "node:fs/promises";
 import { z } from "zod";
 import { ModelError } from "../errors.ts";
-import { replaceFile } from "../runtime/atomic-file.ts";
+import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { whileWriting } from "../runtime/system-error.ts";
 
 /** A number that is not finite is null in JSON. */
@@ -26,7 +26,8 @@ export async function cutRunLog(path: string, step: number): Promise<number> {
   const lines = await readLines(path);
   const kept = lines.filter(({ entry }) => entry && entry.step <= step);
   const text = kept.map((line) => `${line.text}\n`).join("");
-  if (kept.length < lines.length) await whileWriting(path, () => replaceFile(path, (file) => writeFile(file, text)));
+  if (kept.length < lines.length)
+    await whileWriting(path, () => replaceFile(path, (file) => writeAll(file, new TextEncoder().encode(text))));
   return lines.length - kept.length;
 }
 
