@@ -87,7 +87,7 @@ interface Language {
   readonly prefixes: PrefixCache;
 }
 
-export class Kelix {
+export class Kelix implements AsyncDisposable {
   readonly #folder: ModelFolder;
   /** Absent where there is no language model. */
   readonly #text: TextFiles | undefined;
@@ -272,6 +272,11 @@ export class Kelix {
     const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
     await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
     await this.#folder.close();
+  }
+
+  /** For `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   /** Positions that the language model reads and writes at most. */

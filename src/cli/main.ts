@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { InputError } from "../index.ts";
 import { addChat } from "./chat.ts";
+import { addCheck } from "./check.ts";
 import { collect, complain, deviceName, integer, interrupted } from "./context.ts";
 import { addConvert } from "./convert.ts";
 import { addDemo } from "./demo.ts";
@@ -58,6 +59,7 @@ export function createProgram(): Command {
     addPull,
     addInfo,
     addPlan,
+    addCheck,
   ])
     add(program);
   for (const command of [program, ...program.commands]) {
