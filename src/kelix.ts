@@ -100,13 +100,14 @@ export class Kelix {
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a ModelError that lists all that is missing or
    * misshapen, and a MemoryError where the model cannot fit into memory.
    */
-  static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
+  static async load(name = process.env.KELIX_MODEL || "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
     const { signal, onProgress, onWarning } = options;
     readMemoryLimits(options); // refuses before any work is done
     signal?.throwIfAborted();
     const folder = await openModelFolder(name, {
       ...options,
       onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
+      onWait: ({ message }) => onWarning?.(message),
     });
     try {
       checkModel(folder);

@@ -3,6 +3,7 @@
 import { InvalidArgumentError } from "commander";
 import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
 import { devices } from "../runtime/session.ts";
+import { withoutSecrets } from "../safe-url.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
@@ -90,7 +91,13 @@ export function note(text: string): void {
 /** What went wrong, on one line of stderr whatever that is. */
 export function complain(text: string): void {
   showProgress("");
-  process.stderr.write(`kelix: ${printable(text.trim().replace(/:?\s*\n\s*/g, "; "))}\n`);
+  process.stderr.write(
+    `kelix: ${printable(
+      withoutSecrets(text)
+        .trim()
+        .replace(/:?\s*\n\s*/g, "; "),
+    )}\n`,
+  );
 }
 
 /** Text in which names from files may stand: characters that would steer a terminal, or begin a line, are spelled out. */

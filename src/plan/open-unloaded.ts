@@ -2,7 +2,7 @@
 // not in the cache only the configs are fetched, and the sizes of the other files are taken from its list.
 
 import { dirname, join } from "node:path";
-import { findSnapshot, isModelComplete, sizeOf } from "../hub/cache.ts";
+import { findFault, findSnapshot, sizeOf } from "../hub/cache.ts";
 import type { FetchOptions } from "../hub/fetch-files.ts";
 import { parseHubName } from "../hub/hub-name.ts";
 import { pullModel } from "../hub/pull.ts";
@@ -64,7 +64,7 @@ async function locate(name: string, options: FetchOptions): Promise<Located> {
   if (!hubName) return { path: await resolveModel(name), missing: [] }; // throws, naming the choices
   const settings = await readHubSettings();
   const cached = await findSnapshot(settings.cacheFolder, hubName);
-  if (cached && (settings.isOffline || (await isModelComplete(cached)))) return { path: cached, missing: [] };
+  if (cached && (settings.isOffline || (await findFault(cached)) === undefined)) return { path: cached, missing: [] };
   const pull = () => pullModel(name, { ...options, settings, include: CONFIG_FILES });
   const { path, leftOut } = await askHub(name, pull);
   const weights = leftOut.filter((file) => file.path.endsWith(".safetensors"));

@@ -23,10 +23,12 @@ export async function replaceFile(path: string, write: (file: FileHandle) => Pro
   }
 }
 
-/** Writes all bytes at the handle's position; a single write call may stop early. */
-export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+/** Writes all bytes at `position`, or where the handle stands; a single write call may stop early. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
   for (let start = 0; start < bytes.length; ) {
-    start += (await file.write(bytes, start, Math.min(bytes.length - start, MAX_WRITE_BYTES))).bytesWritten;
+    const count = Math.min(bytes.length - start, MAX_WRITE_BYTES);
+    const at = position === undefined ? null : position + start;
+    start += (await file.write(bytes, start, count, at)).bytesWritten;
   }
 }
 
