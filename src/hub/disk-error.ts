@@ -30,9 +30,13 @@ export function diskReason({ code }: SystemError): string {
   return `${words[code] ?? "the system refuses"} (${code})`;
 }
 
+export function isDiskFull({ code }: SystemError): boolean {
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
 /** The way out of what a disk refused. */
-export function diskWay({ code }: SystemError): string {
-  return code === "ENOSPC" || code === "EDQUOT"
+export function diskWay(error: SystemError): string {
+  return isDiskFull(error)
     ? "Make room and fetch again, which goes on from here, or let HF_HOME name a folder elsewhere"
     : "Let HF_HOME name a folder that can be written";
 }

@@ -6,7 +6,7 @@ import { FetchError, InputError, quote } from "../errors.ts";
 import { formatBytes, formatSeconds } from "../runtime/format-bytes.ts";
 import { publicUrl } from "../safe-url.ts";
 import { type CachedFile, findFault, findSnapshot, listSnapshot, repoCache, writeRef } from "./cache.ts";
-import { diskError, diskReason, diskWay, isSystemError, type SystemError } from "./disk-error.ts";
+import { diskError, diskReason, diskWay, isDiskFull, isSystemError, type SystemError } from "./disk-error.ts";
 import { type FetchOptions, fetchFiles, takeInventory } from "./fetch-files.ts";
 
 import { formatHubName, type HubName, parseHubName } from "./hub-name.ts";
@@ -124,14 +124,16 @@ class Pull {
     const { cacheFolder } = this.#settings;
     const text = formatHubName(this.#name);
     const reason = `nothing can be written there: ${diskReason(refusal)}. ${diskWay(refusal)}`;
-    if (!(await stat(dirname(this.#cache.snapshot("any"))).catch(() => undefined)))
+    const isKnown = await stat(dirname(this.#cache.snapshot("any"))).catch(() => undefined);
+    // Where there is no room the Hub can tell how much is wanted.
+    if (!isKnown && !isDiskFull(refusal))
       throw new FetchError(`${text} is not in the cache at ${cacheFolder}, and ${reason}`, { cause: refusal });
     const listing = await this.#list(signal);
     const { unplaced, missingBytes } = await takeInventory(this.#cache, listing.commit, listing.wanted, signal);
     if (unplaced.length === 0) return this.#result(listing, 0);
     throw new FetchError(
       `${text} is not complete in the cache at ${cacheFolder}: ${unplaced[0]!.path} is missing or damaged, ` +
-        `${formatBytes(missingBytes)} have to be fetched, and ${reason}`,
+        `${formatBytes(missingBytes)} have to be fetched in all, and ${reason}`,
       { cause: refusal },
     );
   }

@@ -30,10 +30,10 @@ export interface UnloadedModel {
 
 /** Opens what is here of a model. Throws where not even its configs can be had. */
 export async function openUnloaded(name: string, folders: PartFolders & FetchOptions = {}): Promise<UnloadedModel> {
-  const { signal } = folders;
+  const { signal, onProgress, onWait } = folders;
   const missingBytes = new Map<string, number>();
   const place = async (part: string): Promise<string> => {
-    const { path, missing } = await locate(part, { signal });
+    const { path, missing } = await locate(part, { signal, onProgress, onWait });
     for (const file of missing) {
       const folder = dirname(join(path, file.path));
       missingBytes.set(folder, (missingBytes.get(folder) ?? 0) + file.sizeBytes);
