@@ -1,7 +1,7 @@
 // What every command shares: the model to load, the abort on Ctrl-C, progress on stderr, and numbers read from options.
 
 import { InvalidArgumentError } from "commander";
-import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
+import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress, type PullWait } from "../index.ts";
 import { devices } from "../runtime/session.ts";
 import { withoutSecrets } from "../safe-url.ts";
 import { Transfer } from "./transfer.ts";
@@ -80,6 +80,11 @@ export function showTransfer(): (progress: PullProgress) => void {
     shownMs = performance.now();
     showProgress(`fetching ${transfer.line(progress)}`);
   };
+}
+
+/** Why a fetch stands still; also without a terminal, where it would look like a hang. */
+export function showWait({ message }: PullWait): void {
+  complain(`waiting: ${message}`);
 }
 
 /** A line of news on a terminal's stderr. */
