@@ -16,17 +16,26 @@ export function publicUrl(input: string | URL): string {
 }
 
 const addressPattern =
-  /\b[a-z][a-z0-9+.-]*:[/\\]{2}[^\s"<>]+|\bdata:(?:[\w.+-]+\/[\w.+-]+)?(?:;[\w=.+-]+)*,[^\s"<>]*/gi;
-/** What stands after an address in a sentence. */
-const endPattern = /[?#][\s\S]*?([).,;:\]'`]*)$/;
+  /\b[a-z][a-z0-9+.-]{1,30}:[/\\]{2}[^\s"<>]+|\bdata:(?:[\w.+-]+\/[\w.+-]+)?(?:;[\w=.+-]+)*,[^\s"<>]*/gi;
+
 /** As the Hub makes tokens, and as headers carry them. */
 const tokenPattern = /\bhf_[A-Za-z0-9]{12,}|\b([Bb]earer|[Bb]asic) +[\w.~+/=-]{8,}/g;
 
 /** A text with the addresses in it cut as by `publicUrl`, and tokens taken out. */
 export function withoutSecrets(text: string): string {
   return text
-    .replace(addressPattern, (address) => publicUrl(address) + (endPattern.exec(address)?.[1] ?? ""))
+    .replace(addressPattern, (address) => {
+      const shown = publicUrl(address);
+      return shown.length < address.length ? shown + sentenceEnd(address) : address;
+    })
     .replace(tokenPattern, (_, scheme: string | undefined) => (scheme ? `${scheme} ***` : "hf_***"));
+}
+
+/** What follows on an address in a sentence, such as `',`. */
+function sentenceEnd(address: string): string {
+  let end = address.length;
+  while (end > 0 && ").,;:]'`".includes(address[end - 1]!)) end--;
+  return address.slice(end);
 }
 
 /** An address that fetch accepts, which refuses user names in it, and the header that says the same. */

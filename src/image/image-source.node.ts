@@ -6,7 +6,7 @@ import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FetchError, InputError, quote } from "../errors.ts";
 import { askedPauseMs } from "../hub/rate-limit.ts";
-import { explainConnection } from "../runtime/connection-error.ts";
+import { explainConnection, plainError } from "../runtime/connection-error.ts";
 import { publicUrl, splitCredentials } from "../safe-url.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
 import { type ImageInput, type Picture, pictureFromPixels } from "./picture.ts";
@@ -22,7 +22,7 @@ export interface LoadImageOptions {
 /** Loads a picture from a path, a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
 export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
   if (typeof input === "string") {
-    return /^(https?|file|data):/i.test(input) ? loadUrl(parseUrl(input), options) : loadFile(input);
+    return addressPattern.test(input) ? loadUrl(parseUrl(input), options) : loadFile(input);
   }
   if (input instanceof URL) return loadUrl(input, options);
   if (input instanceof Uint8Array) return decodeImage(input);
@@ -30,6 +30,9 @@ export async function loadImage(input: ImageInput, options: LoadImageOptions = {
   if (input instanceof Blob) return loadBlob(input);
   return pictureFromPixels(input.width, input.height, input.data);
 }
+
+/** A drive letter of Windows is none. */
+const addressPattern = /^\s*((https?|file|data):|[a-z][a-z0-9+.-]+:\/\/)/i;
 
 async function loadBlob(blob: Blob): Promise<Picture> {
   checkBytes(blob.size, "blob");
@@ -62,7 +65,7 @@ function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
 
 async function loadData(url: URL): Promise<Picture> {
   const response = await fetch(url).catch((cause) => {
-    throw new InputError("data URL: is not well formed", { code: "invalid_image", cause });
+    throw new InputError("data URL: is not well formed", { code: "invalid_image", cause: plainError(cause) });
   });
   return decodeImage(new Uint8Array(await response.arrayBuffer()), "data URL");
 }
