@@ -10,7 +10,7 @@ import { openModelFolder } from "../src/model-folder.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
 import { loadText } from "../src/text/load-text.node.ts";
 import { pixelError } from "../src/train/metrics.ts";
-import type { ImageCodes } from "../src/vision/picture-tokenizer.ts";
+import type { CodesInput, ImageCodes } from "../src/vision/image-codes.ts";
 
 const QUESTION = "What is this?";
 /** Drawing takes longest: so many pictures of them, in few steps. */
@@ -67,7 +67,8 @@ async function predict(name: string, codes: readonly ImageCodes[]) {
   const vocabulary = blockVocabulary(folder.ar.qwen_config);
   const slotsPerBlock = vocabulary.codesPerPatch + 1;
   const tokenize = () => Promise.reject(new Error("only codes are compared"));
-  const reader = { text, vocabulary, room: folder.ar.qwen_config.max_seq_len, tokenize, check: async () => undefined };
+  const readCodes = (known: CodesInput) => known as ImageCodes; // this script's own
+  const reader = { text, vocabulary, room: folder.ar.qwen_config.max_seq_len, tokenize, readCodes };
   const result = { text: [] as Float32Array[], losses: [] as number[], slots: [] as Float32Array[] };
   for (const [i, image] of codes.entries()) {
     const content = [

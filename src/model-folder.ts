@@ -13,11 +13,11 @@ import {
   parseAutoencoderConfig,
   parseDitConfig,
 } from "./detokenizer/config.ts";
-import { FetchError, ModelError } from "./errors.ts";
+import { excerpt, FetchError, ModelError, quote } from "./errors.ts";
 import type { FetchOptions } from "./hub/fetch-files.ts";
 
 import { parseHubName } from "./hub/hub-name.ts";
-import { openHubModel, type PullOptions } from "./hub/pull.ts";
+import { openHubModel } from "./hub/pull.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "./llm/config.ts";
 import {
   type GenerationConfig,
@@ -26,6 +26,7 @@ import {
   parsePreprocessorConfig,
 } from "./model-config.ts";
 import { assignTransformers, type FoundPart, findParts, type PartKind } from "./model-parts.ts";
+import type { PullOptions } from "./options.ts";
 
 /** Models that the package ships. */
 export const builtInModels = ["kelix-nano"] as const;
@@ -89,7 +90,7 @@ export async function resolveModel(name: string, options: PullOptions = {}): Pro
   if (!hubName) {
     const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
     const found = isFile ? "is a file, not a model's folder" : "there is no such model folder";
-    throw new ModelError(`${JSON.stringify(name)}: ${found}. Name ${choices}`);
+    throw new ModelError(`${quote(name)}: ${found}. Name ${choices}`, { code: "model_not_found" });
   }
   return askHub(name, () => openHubModel(hubName, options));
 }
@@ -101,7 +102,7 @@ export async function askHub<T>(name: string, ask: () => Promise<T>): Promise<T>
   } catch (error) {
     if (!(error instanceof FetchError)) throw error;
     const { message, canRetry, retryAfterMs, code } = error;
-    throw new FetchError(`${name}: there is no such folder here, and from the Hub: ${message}`, {
+    throw new FetchError(`${excerpt(name)}: there is no such folder here, and from the Hub: ${message}`, {
       cause: error,
       canRetry,
       retryAfterMs,

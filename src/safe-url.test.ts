@@ -25,7 +25,9 @@ test.each([
 });
 
 test("takes secrets out of a sentence and leaves the sentence", () => {
-  expect(withoutSecrets("From 'https://u:p@h/a.png?k=1', not (http://h/b?c=2).")).toBe("From 'https://h/a.png', not (http://h/b).");
+  expect(withoutSecrets("From 'https://u:p@h/a.png?k=1', not (http://h/b?c=2).")).toBe(
+    "From 'https://h/a.png', not (http://h/b).",
+  );
   expect(withoutSecrets('got "data:image/png;base64,AAAA", wanted')).toBe('got "data:image/png", wanted');
   expect(withoutSecrets("hf_abcdefghijklmnop and Bearer abcdefghijkl")).toBe("hf_*** and Bearer ***");
   const plain = "metadata: 1, HF_ENDPOINT, hf_tokenizer/a.json, https://h.example/a, a:b@c, what? #1";
@@ -35,7 +37,8 @@ test("takes secrets out of a sentence and leaves the sentence", () => {
 
 test("takes no longer for a hostile text than for another", () => {
   const start = performance.now();
-  for (const text of ["a.".repeat(100_000), "data:".repeat(50_000), `https://h/?${".".repeat(200_000)}x`]) withoutSecrets(text);
+  for (const text of ["a.".repeat(100_000), "data:".repeat(50_000), `https://h/?${".".repeat(200_000)}x`])
+    withoutSecrets(text);
   expect(performance.now() - start).toBeLessThan(1000);
 });
 

@@ -6,7 +6,6 @@ import { randomUUID } from "node:crypto";
 import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
-import { writeAll } from "../runtime/atomic-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import { sizeOf } from "./cache.ts";
 
@@ -116,8 +115,11 @@ async function openPart(blobPath: string, { sizeBytes: total }: RepoFile, option
     },
     async append(bytes) {
       // By its place: should two ever write the same content into one file, it stays whole.
-      await writeAll(file, bytes, sizeBytes);
-      sizeBytes += bytes.length;
+      for (let start = 0; start < bytes.length; ) {
+        const { bytesWritten } = await file.write(bytes, start, bytes.length - start, sizeBytes);
+        start += bytesWritten;
+        sizeBytes += bytesWritten;
+      }
       options.onSize?.(sizeBytes);
     },
     async clear() {

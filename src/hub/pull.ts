@@ -3,11 +3,13 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FetchError, InputError, quote } from "../errors.ts";
+import type { PullOptions } from "../options.ts";
+import { readOptions } from "../read-options.ts";
 import { formatBytes, formatSeconds } from "../runtime/format-bytes.ts";
 import { publicUrl } from "../safe-url.ts";
 import { type CachedFile, findFault, findSnapshot, listSnapshot, repoCache, writeRef } from "./cache.ts";
-import { diskError, diskReason, diskWay, isDiskFull, isSystemError, type SystemError } from "./disk-error.ts";
-import { type FetchOptions, fetchFiles, takeInventory } from "./fetch-files.ts";
+import { diskError, diskReason, diskWay, isDiskFull, isSystemError } from "./disk-error.ts";
+import { fetchFiles, takeInventory } from "./fetch-files.ts";
 
 import { formatHubName, type HubName, parseHubName } from "./hub-name.ts";
 import { type Listing, readListing } from "./listing.ts";
@@ -15,15 +17,6 @@ import { withLock } from "./lock.ts";
 import { fileFilter } from "./model-files.ts";
 import type { RetryOptions } from "./retry.ts";
 import { type HubSettings, readHubSettings } from "./settings.ts";
-
-export interface PullOptions extends FetchOptions {
-  /** A branch, a tag or a commit; "main" if absent. May stand in the name instead: "owner/name@revision". */
-  readonly revision?: string | undefined;
-  /** Patterns of files to fetch, such as "vae/*", in place of all that a model needs. */
-  readonly include?: readonly string[] | undefined;
-  /** As the environment says if absent. */
-  readonly settings?: HubSettings | undefined;
-}
 
 export interface PullResult extends HubName {
   readonly commit: string;
@@ -42,26 +35,31 @@ export interface PullResult extends HubName {
  * what the Hub refuses or the disk has no room for, and the signal's reason at its abort.
  */
 export async function pullModel(name: string, options: PullOptions = {}): Promise<PullResult> {
-  const hubName = parseHubName(name, options.revision);
+  return pull(name, readOptions("pullModel", options));
+}
+
+/** As `pullModel`, with options that are checked. */
+export async function pull(name: string, options: PullOptions): Promise<PullResult> {
+  const hubName = typeof name === "string" ? parseHubName(name, options.revision) : undefined;
   if (!hubName)
     throw new InputError(
-      `Expected a repository of the Hub as owner/name or owner/name@revision, got ${quote(publicUrl(name))}`,
+      `Expected a repository of the Hub as owner/name or owner/name@revision, got ${quote(typeof name === "string" ? publicUrl(name) : name)}`,
     );
   const settings = options.settings ?? (await readHubSettings());
   if (settings.isOffline) return readCached(settings, hubName);
-  const pull = new Pull(settings, hubName, options);
+  const work = new Pull(settings, hubName, options);
   const { signal } = options;
   const onWait = () => options.onWait?.({ message: `${hubName.repo} is being fetched by another process` });
   let isLocked = false;
   try {
     return await withLock(repoCache(settings.cacheFolder, hubName.repo).lock, { signal, onWait }, (lost) => {
       isLocked = true;
-      return pull.fetch(signal ? AbortSignal.any([lost, signal]) : lost);
+      return work.fetch(signal ? AbortSignal.any([lost, signal]) : lost);
     });
   } catch (error) {
     if (isLocked) throw diskError(error, hubName.repo, settings.cacheFolder, 0);
     if (!isSystemError(error)) throw error;
-    return pull.findWhole(error);
+    return work.findWhole(error);
   }
 }
 
@@ -70,7 +68,7 @@ export async function openHubModel(name: HubName, options: PullOptions = {}): Pr
   const settings = options.settings ?? (await readHubSettings());
   const cached = await findSnapshot(settings.cacheFolder, name);
   if (cached && (await findFault(cached)) === undefined) return cached;
-  return (await pullModel(name.repo, { ...options, settings, revision: name.revision })).path;
+  return (await pull(name.repo, { ...options, settings, revision: name.revision })).path;
 }
 
 async function readCached({ cacheFolder }: HubSettings, name: HubName): Promise<PullResult> {
@@ -119,7 +117,7 @@ class Pull {
   }
 
   /** The result of a pull for which nothing has to be written; else throws what keeps the cache from being written. */
-  async findWhole(refusal: SystemError): Promise<PullResult> {
+  async findWhole(refusal: NodeJS.ErrnoException): Promise<PullResult> {
     const { signal } = this.#options;
     const { cacheFolder } = this.#settings;
     const text = formatHubName(this.#name);

@@ -1,15 +1,16 @@
 // Finds the bytes of whatever a caller calls an image and decodes them.
 // It opens any path and any address it is given: a server must not pass on what a stranger names.
 
-import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { FetchError, InputError, quote } from "../errors.ts";
+import { excerpt, FetchError, InputError } from "../errors.ts";
 import { askedPauseMs } from "../hub/rate-limit.ts";
 import { explainConnection, plainError } from "../runtime/connection-error.ts";
+import { readInput } from "../runtime/input.ts";
 import { publicUrl, splitCredentials } from "../safe-url.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
-import { type ImageInput, type Picture, pictureFromPixels } from "./picture.ts";
+import { findImage, type ImageInput } from "./image-input.ts";
+import { type Picture, readPixels } from "./picture.ts";
 
 export interface LoadImageOptions {
   readonly signal?: AbortSignal;
@@ -19,48 +20,41 @@ export interface LoadImageOptions {
   readonly timeoutMs?: number;
 }
 
-/** Loads a picture from a path, a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
+/** Loads a picture from a path (also of a pipe), a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
 export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
-  if (typeof input === "string") {
-    return addressPattern.test(input) ? loadUrl(parseUrl(input), options) : loadFile(input);
-  }
-  if (input instanceof URL) return loadUrl(input, options);
-  if (input instanceof Uint8Array) return decodeImage(input);
-  if (input instanceof ArrayBuffer) return decodeImage(new Uint8Array(input));
-  if (input instanceof Blob) return loadBlob(input);
-  return pictureFromPixels(input.width, input.height, input.data);
+  const found = findImage(input);
+  if ("path" in found) return loadFile(found.path, options);
+  if ("url" in found) return loadUrl(found.url, options);
+  if ("bytes" in found) return decodeImage(found.bytes);
+  if ("blob" in found) return loadBlob(found.blob);
+  return readPixels(found.pixels);
 }
-
-/** A drive letter of Windows is none. */
-const addressPattern = /^\s*((https?|file|data):|[a-z][a-z0-9+.-]+:\/\/)/i;
 
 async function loadBlob(blob: Blob): Promise<Picture> {
   checkBytes(blob.size, "blob");
   return decodeImage(new Uint8Array(await blob.arrayBuffer()), "blob");
 }
 
-async function loadFile(path: string): Promise<Picture> {
-  const name = basename(path);
-  const file = await open(path, "r").catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`${path}: cannot be opened (${cause.code})`, { code: "invalid_image", cause });
-  });
-  try {
-    const info = await file.stat();
-    if (!info.isFile()) throw new InputError(`${path}: is not a file`, { code: "invalid_image" });
-    checkBytes(info.size, name);
-    return await decodeImage(await file.readFile(), name);
-  } finally {
-    await file.close();
-  }
+async function loadFile(path: string, { signal }: LoadImageOptions): Promise<Picture> {
+  const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_image", ...(signal && { signal }) });
+  return decodeImage(bytes, excerpt(path === "/dev/stdin" ? "standard input" : basename(path)));
 }
 
-function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
-  if (url.protocol === "file:") return loadFile(fileURLToPath(url));
-  if (url.protocol === "data:") return loadData(url);
-  if (url.protocol === "http:" || url.protocol === "https:") return download(url, options);
-  throw new InputError(`Expected an image URL with http, https, file or data, got ${url.protocol}`, {
-    code: "invalid_image",
-  });
+async function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
+  if (url.protocol === "file:") return loadFile(filePath(url), options);
+  return url.protocol === "data:" ? loadData(url) : download(url, options);
+}
+
+function filePath(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    // A host, or a slash that is spelled %2F.
+    throw new InputError(`${excerpt(url.href)}: names no file of this machine; write file:///FOLDER/NAME`, {
+      code: "invalid_image",
+      cause,
+    });
+  }
 }
 
 async function loadData(url: URL): Promise<Picture> {
@@ -110,12 +104,6 @@ async function receive(url: URL, signal: AbortSignal, get: typeof fetch, name: s
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function parseUrl(text: string): URL {
-  if (!URL.canParse(text))
-    throw new InputError(`Expected an image URL, got ${quote(publicUrl(text))}`, { code: "invalid_image" });
-  return new URL(text);
 }
 
 function checkBytes(size: number, name: string): void {

@@ -1,9 +1,10 @@
 // A model described without loading it: its parts, what is missing of them, and the memory that it will need.
 
+import { checkModelName } from "../arguments.ts";
 import { canDraw } from "../detokenizer-choice.ts";
-import type { FetchOptions } from "../hub/fetch-files.ts";
-import type { PartFolders } from "../model-folder.ts";
 import { describeModel, type ModelInfo } from "../model-info.ts";
+import type { InspectOptions } from "../options.ts";
+import { readOptions } from "../read-options.ts";
 import { memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
 import { pictureNeed } from "./plan.ts";
@@ -24,8 +25,9 @@ export interface InspectedModel extends ModelInfo {
 }
 
 /** Describes a model by its name. Throws where not even its configs can be had. */
-export async function inspectModel(name: string, folders: PartFolders & FetchOptions = {}): Promise<InspectedModel> {
-  const { model, missingBytes, faults } = await openUnloaded(name, folders);
+export async function inspectModel(name: string, options: InspectOptions = {}): Promise<InspectedModel> {
+  checkModelName(name, "inspectModel(name)");
+  const { model, missingBytes, faults } = await openUnloaded(name, readOptions("inspectModel", options));
   try {
     const whole = withMissingWeights(model, missingBytes);
     return {

@@ -1,11 +1,12 @@
 // What a model will need and how long it will take on this machine: read off its configs and the sizes of its files, before
 // anything is loaded.
 
+import { checkModelName } from "../arguments.ts";
 import { canDraw } from "../detokenizer-choice.ts";
-import type { FetchOptions } from "../hub/fetch-files.ts";
-import type { ModelFolder, PartFolders } from "../model-folder.ts";
+import type { ModelFolder } from "../model-folder.ts";
 import { describeModel } from "../model-info.ts";
-import { DEFAULT_DRAWING_BYTES } from "../options.ts";
+import { DEFAULT_DRAWING_BYTES, type InspectOptions, type MachineOptions } from "../options.ts";
+import { readOptions } from "../read-options.ts";
 import { coreCount, freeDisk, type MemoryState, readMemory } from "./machine.ts";
 import { measureSpeeds } from "./measure-speeds.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
@@ -58,20 +59,22 @@ export interface SmallerModel {
 }
 
 /** Measures the machine, in about a second. */
-export async function examineMachine(options: { readonly threads?: number } = {}): Promise<Machine> {
-  return { cores: coreCount(), memory: await readMemory(), speeds: await measureSpeeds(options) };
+export async function examineMachine(options: MachineOptions = {}): Promise<Machine> {
+  const { threads } = readOptions("examineMachine", options);
+  return {
+    cores: coreCount(),
+    memory: await readMemory(),
+    speeds: await measureSpeeds({ ...(threads && { threads }) }),
+  };
 }
 
 /**
  * The plan for a model by its name. Of a repository of the Hub that is not in the cache only the configs are fetched. Throws
  * where not even these can be had.
  */
-export async function planModel(
-  name: string,
-  machine: Machine,
-  folders: PartFolders & FetchOptions = {},
-): Promise<ModelPlan> {
-  const { model, missingBytes, faults } = await openUnloaded(name, folders);
+export async function planModel(name: string, machine: Machine, options: InspectOptions = {}): Promise<ModelPlan> {
+  checkModelName(name, "planModel(name, machine)");
+  const { model, missingBytes, faults } = await openUnloaded(name, readOptions("planModel", options));
   try {
     const missing = [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
     const plan = await planOpened(withMissingWeights(model, missingBytes), machine, missing);
