@@ -135,6 +135,7 @@ export class Kelix implements AsyncDisposable {
       folder = await openModelFolder(name, {
         ...settings,
         onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
+        onWait: ({ message }) => onWarning?.(message),
       });
       checkModel(folder);
       const widening = await chooseWidening(folder, ignoreMemory);

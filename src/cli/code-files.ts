@@ -17,6 +17,7 @@ import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { isStream, readInput } from "../runtime/input.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import type { Output } from "../runtime/output.ts";
+import { publicUrl } from "../safe-url.ts";
 
 export interface NamedCodes extends CodeFields {
   readonly image: string;
@@ -36,7 +37,7 @@ export function checkCodesOutput({ name, isFile }: Output): void {
 export async function writeCodes(output: Output, images: readonly NamedCodes[], model: string): Promise<void> {
   if (suffix(output.name) === "json") {
     const list = images.map(({ image, grid, codes, width, height }) => {
-      return { image: basename(image), grid, width, height, codes: [...codes] };
+      return { image: imageName(image), grid, width, height, codes: [...codes] };
     });
     const text = JSON.stringify({ format: "kelix-codes", model, images: list });
     return output.write((file) => writeAll(file, new TextEncoder().encode(`${text}\n`)));
@@ -47,11 +48,17 @@ export async function writeCodes(output: Output, images: readonly NamedCodes[], 
     return [`codes${end(i)}`, hostTensor("u16", codes, [positions, codes.length / positions])] as const;
   });
   const facts = images.flatMap(({ image, grid, width, height }, i) => [
-    [`image${end(i)}`, JSON.stringify(basename(image))],
+    [`image${end(i)}`, JSON.stringify(imageName(image))],
     [`grid${end(i)}`, JSON.stringify(grid)],
     [`size${end(i)}`, JSON.stringify([width, height])],
   ]);
   await writeSafetensors(output, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
+}
+
+/** The last part of a path or an address; a data URL has none. */
+function imageName(image: string): string {
+  const name = publicUrl(image);
+  return name.startsWith("data:") ? name : basename(name);
 }
 
 /** A million positions of eight codes as JSON; more than any model reads. */

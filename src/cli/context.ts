@@ -3,9 +3,9 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidArgumentError } from "commander";
-import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
+import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress, type PullWait } from "../index.ts";
 import type { Output } from "../runtime/output.ts";
-import { complain, interrupted, showProgress } from "./terminal.ts";
+import { complain, interrupted, printable, report, showProgress } from "./terminal.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
@@ -86,6 +86,11 @@ const taskNames: Readonly<Record<Progress["task"], string>> = {
   draw: "drawing",
   decode: "decoding",
 };
+
+/** Why a fetch stands still; also without a terminal, where it would look like a hang. */
+export function showWait({ message }: PullWait): void {
+  report(`kelix: waiting: ${printable(message)}`);
+}
 
 const REDRAW_MS = 100;
 

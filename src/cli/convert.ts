@@ -6,7 +6,7 @@ import { InputError } from "../errors.ts";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
 import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
-import { type GlobalOptions, partFolders, showTransfer } from "./context.ts";
+import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
 import { interrupted, printable, printJson, showProgress } from "./terminal.ts";
 import { formatBytes, Transfer } from "./transfer.ts";
 
@@ -39,6 +39,7 @@ export function define(command: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onFetch: showTransfer(),
+        onWait: showWait,
         onProgress: ({ tensor, ...bytes }) => showProgress(`${transfer.line(bytes)}: ${tensor}`),
       });
       showProgress("");

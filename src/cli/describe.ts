@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import type { Kelix } from "../index.ts";
+import { publicUrl } from "../safe-url.ts";
 import { type GlobalOptions, integer, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, readPrompt } from "./inputs.ts";
 import { interrupted, printable, printJson } from "./terminal.ts";
@@ -26,9 +27,9 @@ export function define(command: Command): void {
       const prompt = await readPrompt(options.prompt);
       await withModel(globals, async (kelix) => {
         const results = await forEachImage(images, async (image) => {
-          const name = images.length > 1 ? `${printable(image)}: ` : "";
+          const name = images.length > 1 ? `${printable(publicUrl(image))}: ` : "";
           const text = await describe(kelix, image, { ...options, prompt }, globals.json ? undefined : name);
-          return { image, text };
+          return { image: publicUrl(image), text };
         });
         if (globals.json) printJson(results);
       });

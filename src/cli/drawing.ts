@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { type DrawOptions, InputError, type KelixError, type Picture } from "../index.ts";
+import { withoutSecrets } from "../safe-url.ts";
 import { decimal, type GlobalOptions, integer, onProgress, parseSeed } from "./context.ts";
 import type { ImageOutputs } from "./outputs.ts";
 import { complainOf, interrupted, messageOf, note, printJson } from "./terminal.ts";
@@ -57,7 +58,7 @@ export class DrawnFiles {
     const file = this.#names[index]!;
     complainOf(error, this.#names.length > 1 && !messageOf(error).includes(file) ? file : undefined);
     const { code = "internal" } = error as Partial<KelixError>;
-    this.#files.push({ file, error: { code, message: messageOf(error) } });
+    this.#files.push({ file, error: { code, message: withoutSecrets(messageOf(error)) } });
   }
 
   end(): void {

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { type InspectedModel, inspectModel, type PartInfo } from "../index.ts";
-import { type GlobalOptions, partFolders, showTransfer } from "./context.ts";
+import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
 import { printTable } from "./table.ts";
 import { interrupted, printJson } from "./terminal.ts";
 import { formatBytes } from "./transfer.ts";
@@ -17,6 +17,7 @@ export function define(command: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onProgress: showTransfer(),
+        onWait: showWait,
       });
       if (globals.json) printJson(info);
       else printTable(describe(info));

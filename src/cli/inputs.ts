@@ -3,6 +3,7 @@
 import { InputError, type KelixError } from "../errors.ts";
 import { descriptorOf } from "../runtime/descriptor.ts";
 import { readInput } from "../runtime/input.ts";
+import { publicUrl, withoutSecrets } from "../safe-url.ts";
 import { complainOf, interrupted, messageOf, showProgress } from "./terminal.ts";
 
 const STDIN = "/dev/stdin";
@@ -53,7 +54,10 @@ export async function forEachImage<T extends object>(
     } catch (error) {
       interrupted.signal.throwIfAborted();
       if (error instanceof InputError && error.code === "invalid_option") throw error; // the same for all
-      complainOf(error, images.length > 1 && !messageOf(error).includes(image) ? image : undefined);
+      complainOf(
+        error,
+        images.length > 1 && !messageOf(error).includes(publicUrl(image)) ? publicUrl(image) : undefined,
+      );
       results.push(failure(image, error));
     }
   }
@@ -63,7 +67,7 @@ export async function forEachImage<T extends object>(
 
 export function failure(image: string, error: unknown): Failure {
   const code = (error as Partial<KelixError>)?.code ?? "internal";
-  return { image, error: { code, message: messageOf(error) } };
+  return { image: publicUrl(image), error: { code, message: withoutSecrets(messageOf(error)) } };
 }
 
 export function isFailure(result: object): result is Failure {

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { examineMachine, type ModelPlan, planModel, type TaskPlan } from "../index.ts";
-import { type GlobalOptions, partFolders, showTransfer } from "./context.ts";
+import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
 import { printTable } from "./table.ts";
 import { interrupted, printJson, showProgress } from "./terminal.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
@@ -24,6 +24,7 @@ export function define(command: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onProgress: showTransfer(),
+        onWait: showWait,
       });
       if (globals.json) printJson(plan);
       else printTable(describe(plan));

@@ -3,8 +3,8 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { parseHubName } from "../hub/hub-name.ts";
 import { InputError, type PullResult, pullModel } from "../index.ts";
-import { type GlobalOptions, showTransfer } from "./context.ts";
-import { interrupted, note, printJson } from "./terminal.ts";
+import { type GlobalOptions, showTransfer, showWait } from "./context.ts";
+import { interrupted, printJson } from "./terminal.ts";
 import { formatBytes } from "./transfer.ts";
 
 export function define(command: Command): void {
@@ -26,7 +26,7 @@ export function define(command: Command): void {
         ...options,
         signal: interrupted.signal,
         onProgress: showTransfer(),
-        onWait: () => note(`waiting: ${repo} is being fetched by another process`),
+        onWait: showWait,
       });
       if (command.optsWithGlobals<GlobalOptions>().json) printJson(result);
       else for (const line of report(result)) process.stdout.write(`${line}\n`);

@@ -3,6 +3,7 @@
 
 import { inspect } from "node:util";
 import { KelixError } from "../errors.ts";
+import { withoutSecrets } from "../safe-url.ts";
 
 /** Aborts at Ctrl-C; main.ts then ends with status 130. */
 export const interrupted = new AbortController();
@@ -43,14 +44,18 @@ const MAX_LINE = 1000;
 /** What went wrong, on one line of stderr whatever that is. */
 export function complain(text: string): void {
   showProgress("");
-  const line = printable(text.trim().replace(/:?\s*\n\s*/g, "; "));
+  const line = printable(
+    withoutSecrets(text)
+      .trim()
+      .replace(/:?\s*\n\s*/g, "; "),
+  );
   process.stderr.write(`kelix: ${line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1)}…` : line}\n`);
 }
 
 /** Complains of an error that does not end the command, whose exit status is then 1. */
 export function complainOf(error: unknown, about?: string): void {
   state.hasFailed = true;
-  if (state.isVerbose) process.stderr.write(`${inspect(error)}\n`);
+  if (state.isVerbose) process.stderr.write(`${withoutSecrets(inspect(error))}\n`);
   else complain(about === undefined ? messageOf(error) : `${about}: ${messageOf(error)}`);
 }
 

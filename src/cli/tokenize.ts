@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import type { Command } from "commander";
 import type { Kelix } from "../index.ts";
 import { openOutput } from "../runtime/output.ts";
+import { publicUrl } from "../safe-url.ts";
 import { checkCodesOutput, type NamedCodes, writeCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, isFailure, withoutFailures } from "./inputs.ts";
@@ -28,7 +29,7 @@ export function define(command: Command): void {
       const use = async (kelix: Kelix) => {
         const results = await forEachImage(images, async (image) => {
           const codes = await kelix.tokenize(inputPath(image), { signal: interrupted.signal });
-          return { image, ...codes };
+          return { image: publicUrl(image), ...codes };
         });
         const done = withoutFailures(results);
         if (done.length > 0) await writeCodes(output, done, basename(kelix.info().path));
