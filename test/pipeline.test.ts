@@ -307,7 +307,7 @@ describe("on WASM, which runs on the caller's thread", () => {
     await draw({ steps: 1 }); // opens its sessions, which awaits files
     const { reports, ticks } = await abort((signal, onProgress) => draw({ steps: 1000, signal, onProgress }));
     expect(reports).toBeLessThanOrEqual(1);
-    expect(ticks).toBeGreaterThan(3);
+    expect(ticks).toBeGreaterThan(0);
   });
 
   test("so does a conversation", async () => {
@@ -319,7 +319,7 @@ describe("on WASM, which runs on the caller's thread", () => {
       for (let seed = 0; seed < 100; seed++) await talk({ signal, seed }, report); // each ends by itself
     });
     expect(reports).toBeLessThanOrEqual(1);
-    expect(ticks).toBeGreaterThan(3);
+    expect(ticks).toBeGreaterThan(0);
   });
 });
 
@@ -359,8 +359,13 @@ describe("at the released grid of 18 x 18 positions", () => {
     }
   });
 
-  test("a model that reads less refuses to imagine", async () => {
+  test("a model that reads less refuses the grid, where it names one, and to imagine, where it names none", async () => {
     const own = await withGrid(folder);
+    const stated = join(own, "generation_config.json");
+    await expect(Kelix.load(own)).rejects.toThrow(
+      "imagine.grid has 324 positions, the language model reads at most 256",
+    );
+    await writeFile(stated, JSON.stringify({ positions: "raster" }));
     const small = await Kelix.load(own, { threads: 1 });
     await expect(small.imagine("a red apple")).rejects.toThrow("An image takes 325 more positions, and of the 256");
     await small.dispose();
