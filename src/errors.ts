@@ -10,6 +10,7 @@ export type ErrorCode =
   | "invalid_messages"
   | "too_long"
   | "output_refused"
+  | "output_failed"
   | "model_not_found"
   | "invalid_model"
   | "unsupported_model"

@@ -84,7 +84,7 @@ interface Language {
   readonly prefixes: PrefixCache;
 }
 
-export class Kelix {
+export class Kelix implements AsyncDisposable {
   readonly #folder: ModelFolder;
   readonly #text: TextFiles;
   readonly #options: SessionOptions;
@@ -257,6 +257,11 @@ export class Kelix {
     const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
     await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
     await this.#folder.close();
+  }
+
+  /** For `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   /** Positions that the language model reads and writes at most. */

@@ -1,10 +1,10 @@
 // Finds the bytes of whatever a caller calls an image and decodes them.
 // It opens any path and any address it is given: a server must not pass on what a stranger names.
 
-import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { excerpt, FetchError, InputError } from "../errors.ts";
+import { readInput } from "../runtime/input.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
 import { findImage, type ImageInput } from "./image-input.ts";
 import { type Picture, readPixels } from "./picture.ts";
@@ -17,10 +17,10 @@ export interface LoadImageOptions {
   readonly timeoutMs?: number;
 }
 
-/** Loads a picture from a path, a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
+/** Loads a picture from a path (also of a pipe), a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
 export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
   const found = findImage(input);
-  if ("path" in found) return loadFile(found.path);
+  if ("path" in found) return loadFile(found.path, options);
   if ("url" in found) return loadUrl(found.url, options);
   if ("bytes" in found) return decodeImage(found.bytes);
   if ("blob" in found) return loadBlob(found.blob);
@@ -32,23 +32,13 @@ async function loadBlob(blob: Blob): Promise<Picture> {
   return decodeImage(new Uint8Array(await blob.arrayBuffer()), "blob");
 }
 
-async function loadFile(path: string): Promise<Picture> {
-  const name = excerpt(basename(path));
-  const file = await open(path, "r").catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`${excerpt(path)}: cannot be opened (${cause.code})`, { code: "invalid_image", cause });
-  });
-  try {
-    const info = await file.stat();
-    if (!info.isFile()) throw new InputError(`${excerpt(path)}: is not a file`, { code: "invalid_image" });
-    checkBytes(info.size, name);
-    return await decodeImage(await file.readFile(), name);
-  } finally {
-    await file.close();
-  }
+async function loadFile(path: string, { signal }: LoadImageOptions): Promise<Picture> {
+  const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_image", ...(signal && { signal }) });
+  return decodeImage(bytes, excerpt(path === "/dev/stdin" ? "standard input" : basename(path)));
 }
 
 async function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
-  if (url.protocol === "file:") return loadFile(filePath(url));
+  if (url.protocol === "file:") return loadFile(filePath(url), options);
   return url.protocol === "data:" ? loadData(url) : download(url, options);
 }
 
