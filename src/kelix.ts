@@ -8,15 +8,16 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
+import { type ConditionPositions, canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { InputError, KelixError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { PatchOptions } from "./image/patches.ts";
 import type { Picture } from "./image/picture.ts";
+import type { PictureFit } from "./image/processor.ts";
 import type { PixelLimits } from "./image/smart-resize.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
-import { generate, type WrittenPicture } from "./llm/generate.ts";
+import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
@@ -70,6 +71,8 @@ interface Drawing {
   readonly seed: number;
   readonly steps: number;
   readonly guidance: number;
+  /** `training` if absent. */
+  readonly positions?: ConditionPositions;
 }
 
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
@@ -155,17 +158,25 @@ export class Kelix implements AsyncDisposable {
     return this.#call(settings, () => this.#tokenize(image, settings));
   }
 
-  /** Pixels from codes alone, without the language model. An image given instead of codes is tokenized first. */
+  /**
+   * Pixels from codes alone, without the language model. An image given instead of codes is tokenized first, at the size of the
+   * model's recipe.
+   */
   async reconstruct(input: CodesInput | ImageInput, options: ReconstructOptions = {}): Promise<Picture> {
     const { reconstruct } = this.#folder.generation;
     const settings = readOptions("reconstruct", options);
+    const { keepSize, fusion = reconstruct.fusion } = settings;
     const drawing = drawingOf(settings, reconstruct);
     return this.#call(settings, async () => {
       chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
+      const fit = {
+        maxPositions: reconstruct.max_positions,
+        ...(!keepSize && { imageSize: reconstruct.image_size }),
+      };
       const codes = isCodesInput(input)
         ? readCodes(input, this.#codeLimits)
-        : await this.#tokenize(input, settings, reconstruct.max_positions);
-      const condition = await (await this.#openTokenizer()).embed(codes);
+        : await this.#tokenize(input, settings, fit);
+      const condition = await (await this.#openTokenizer()).embed(codes, fusion);
       return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, settings);
     });
   }
@@ -183,10 +194,10 @@ export class Kelix implements AsyncDisposable {
       const drawing = drawingOf(settings, imagine);
       const prompt = await this.#readConversation(messages, settings);
       const { model, prefixes } = await this.#openLanguage();
-      const room = this.#room - blockCount(prompt, model.vocabulary);
       const sequence = prefixes.take(prompt);
       const blocks = generate(model, sequence, prompt, {
-        maxNewBlocks: Math.min(maxNewTokens, room),
+        maxNewTokens,
+        room: this.#room,
         blocksPerPicture: imagine.grid[0] * imagine.grid[1],
         mayDraw: this.canImagine,
         seed: drawing.seed,
@@ -224,11 +235,11 @@ export class Kelix implements AsyncDisposable {
     const { imagine } = this.#folder.generation;
     checkPrompt(prompt);
     const settings = readOptions("imagine", options);
-    const drawing = drawingOf(settings, imagine);
+    const drawing = { ...drawingOf(settings, imagine), positions: settings.positions };
     const { n = 1 } = settings;
     checkLastSeed(drawing.seed, n);
     return this.#call(settings, async () => {
-      chooseDetokenizer(this.#folder, "hidden", imagine.grid); // refuses before any work is done
+      chooseDetokenizer(this.#folder, "hidden", imagine.grid, drawing.positions); // refuses before any work is done
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
       for (let i = 0; i < n; i++) {
@@ -280,11 +291,11 @@ export class Kelix implements AsyncDisposable {
     return codeLimits(ar.tokenizer_config, patchOptions(preprocessor), pixelLimits(preprocessor));
   }
 
-  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, maxPositions?: number) {
+  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
     const picture = await loadImage(image, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
-    return this.#codes.codesOf(picture, `${maxPositions}`, () => tokenizer.tokenize(picture, maxPositions));
+    return this.#codes.codesOf(picture, JSON.stringify(fit), () => tokenizer.tokenize(picture, fit));
   }
 
   async #readConversation(
@@ -308,6 +319,8 @@ export class Kelix implements AsyncDisposable {
     const positions = rows * columns;
     const opening = [this.#text.tokenizer.special("<|vision_start|>")];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
+    // Before the model is opened, which takes long.
+    checkPictureFits(blockCount(request, blockVocabulary(this.#folder.ar.qwen_config)), positions, this.#room);
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
     const blocks = generate(model, sequence, request, {
@@ -344,18 +357,22 @@ export class Kelix implements AsyncDisposable {
   async #draw(
     source: Source,
     request: DetokenizeRequest,
-    drawing: Drawing,
+    { seed, steps, guidance, positions }: Drawing,
     { signal, onPreview, onProgress }: DrawOptions,
   ): Promise<Picture> {
     this.#refuseDisposed();
-    const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid, positions);
+    const { transformer, autoencoder, settings, solver } = choice;
     if (!this.#ignoreMemory) await this.#checkDrawing(source, request.codeGrid);
     const parts = {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
-      ...drawing,
+      seed,
+      steps,
+      guidance,
+      solver,
       signal,
       onPreview,
       onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
@@ -433,7 +450,7 @@ export class Kelix implements AsyncDisposable {
 
 type DrawSettings = DrawOptions & { readonly seed: number };
 
-function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Omit<Drawing, "seed">): Drawing {
+function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
   return { seed, steps: steps ?? defaults.steps, guidance: guidance ?? defaults.guidance };
 }
 

@@ -46,8 +46,15 @@ const generationSchema = z.object({
     .object({
       steps: steps.default(20),
       guidance: guidance.default(4.5),
-      /** A picture to be drawn again is first made so small that it has at most so many positions. */
+      /**
+       * A picture to be drawn again is first brought to so many pixels a side, its aspect not kept; it keeps its size and aspect
+       * if absent and positions are `raster`. The reference's scripts have 1024, whatever the transformer's size.
+       */
+      image_size: z.int().min(1).max(4096).optional(),
+      /** Then it is made so small that it has at most so many positions. */
       max_positions: z.int().min(1).max(65_536).default(324),
+      /** How the embeddings of a position's codes are fused; the tokenizer's `fusion_type` if absent. */
+      fusion: z.enum(["sum", "mean"]).optional(),
     })
     .prefault({}),
   imagine: z
@@ -64,7 +71,12 @@ const generationSchema = z.object({
 });
 export type GenerationConfig = z.infer<typeof generationSchema>;
 
+/** Side of the picture that the reference's scripts reconstruct. */
+const REFERENCE_IMAGE_SIZE = 1024;
+
 /** Reads generation_config.json; `undefined` stands for an absent file. Fields of other libraries are passed over. */
 export function parseGenerationConfig(json: unknown): GenerationConfig {
-  return generationSchema.parse(json ?? {});
+  const config = generationSchema.parse(json ?? {});
+  if (config.positions === "raster") return config;
+  return { ...config, reconstruct: { image_size: REFERENCE_IMAGE_SIZE, ...config.reconstruct } };
 }

@@ -149,19 +149,39 @@ const tokenize = {
   signal,
 };
 
-const reconstruct = drawing;
+const reconstruct = {
+  ...drawing,
+  /**
+   * An image keeps its size and aspect as far as the model's limits let it; otherwise, and if absent, released models see it as a
+   * square, as in their recipe (`reconstruct.image_size` of generation_config.json). Not read for codes.
+   */
+  keepSize: flag.default(false).describe("keep the image's size and aspect, where the model's recipe makes it a square"),
+  /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
+  fusion: z
+    .enum(["sum", "mean"], { error: "sum or mean" })
+    .optional()
+    .describe("how the embeddings of a position's codes are fused"),
+};
 
 const imagine = {
   ...sampling,
   ...drawing,
   /** Images to draw, with seeds one after the other; the result is then an array. */
   n: integer(1, 1000).optional().describe("how many, with seeds one after the other"),
+  /**
+   * Where the transformer is told that the codes lie: as in the model's training if absent, or, for models trained by the
+   * reference, as its released demo guesses (`demo`), to compare like with like.
+   */
+  positions: z
+    .enum(["training", "demo"], { error: "training or demo" })
+    .default("training")
+    .describe("where the codes are said to lie: as in training, or as the released demo guesses"),
 };
 
 const chat = {
   ...sampling,
   ...drawing,
-  /** Blocks to write at most, 256 if absent: a token of text or a position of an image each. */
+  /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
   maxNewTokens: integer(1, 1_000_000).default(256).describe("length of an answer at most"),
   /**
    * Tokens that one step may guess from the conversation, where the answer repeats it; 0 if absent. The answer is the same,

@@ -2,10 +2,12 @@
 // before any decoder sees them, and the size from the header before any pixel is decoded.
 
 import { basename } from "node:path";
+import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../runtime/atomic-file.ts";
 import { openOutput } from "../runtime/output.ts";
 import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels } from "./picture.ts";
+import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { loadSharp } from "./sharp.node.ts";
 
 /** Larger than any honest JPEG, PNG or WebP within the pixel limit is likely to be. */
@@ -20,13 +22,27 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Pi
   }
   const sharp = await loadSharp();
   // The header is read without sharp's own limit, so that the refusal can say the size.
-  const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata().catch(refuse(name));
+  const { width, height, space } = await sharp(bytes, { limitInputPixels: false }).metadata().catch(refuse(name));
   checkSize(width, height, name);
   // Embedded colour profiles are ignored, as Pillow does in the reference.
-  const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, pages: 1, failOn: "error", ignoreIcc: true });
-  const pixels = image.autoOrient().toColourspace("srgb").raw({ depth: "uchar" });
-  const { data, info } = await pixels.toBuffer({ resolveWithObject: true }).catch(refuse(name));
+  const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, pages: 1, failOn: "error", ignoreIcc: true }).autoOrient();
+  const read = (pixels: Sharp) => pixels.toBuffer({ resolveWithObject: true }).catch(refuse(name));
+  if (space === "cmyk") {
+    const { data, info } = await read(image.pipelineColourspace("cmyk").toColourspace("cmyk").raw());
+    return pictureFromPixels(info.width, info.height, cmykToRgb(data), name);
+  }
+  if (isGrey16(bytes)) {
+    const { data, info } = await read(image.toColourspace("grey16").raw({ depth: "ushort" }));
+    const grey = clipGrey16(new Uint16Array(Uint8Array.from(data).buffer), info.channels);
+    return pictureFromPixels(info.width, info.height, spreadGrey(grey, info.channels), name);
+  }
+  const { data, info } = await read(image.toColourspace("srgb").raw({ depth: "uchar" }));
   return pictureFromPixels(info.width, info.height, info.channels < 3 ? spreadGrey(data, info.channels) : data, name);
+}
+
+/** Whether a PNG's header says 16 bits of grey alone, which Pillow reads as a kind of its own. */
+function isGrey16(bytes: Uint8Array): boolean {
+  return findFormat(bytes) === "png" && bytes[24] === 16 && bytes[25] === 0;
 }
 
 /** What an image is encoded as: PNG without loss, JPEG, or WebP. */
@@ -99,14 +115,4 @@ function refuse(name: string): (error: unknown) => never {
       cause,
     });
   };
-}
-
-/** Grey (and alpha) -> RGB (and alpha). */
-function spreadGrey(grey: Uint8Array, channels: number): Uint8Array {
-  const rgb = new Uint8Array((grey.length / channels) * (channels + 2));
-  for (let from = 0, to = 0; from < grey.length; from += channels) {
-    for (let channel = 0; channel < 3; channel++) rgb[to++] = grey[from]!;
-    if (channels === 2) rgb[to++] = grey[from + 1]!;
-  }
-  return rgb;
 }

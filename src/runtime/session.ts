@@ -10,6 +10,7 @@ import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Device } from "./backend.ts";
+import { turnEventLoop } from "./event-loop.ts";
 import { type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
 import { hasShape, isQuantized, scalesName, type TensorLocation, type WeightSource } from "./weight-source.ts";
 
@@ -49,7 +50,8 @@ export type Targets = Readonly<Record<string, HostTensor | null>>;
 export interface Session {
   /**
    * Runs the graph. `fetch` names the outputs wanted (all if absent), or gives tensors to write them into.
-   * Throws when an input is missing or has another shape than declared.
+   * Throws when an input is missing or has another shape than declared. Where runs hold up the caller's thread (WASM) the event
+   * loop turns before each.
    */
   run(feeds: Values, fetch?: readonly string[] | Targets): Promise<Record<string, HostTensor>>;
   release(): Promise<void>;
@@ -78,10 +80,12 @@ async function open(
   const bytes = encodeModel(model);
   const { threads, profile, widening = "load", runMemory = "planned" } = options;
   const foldsConstants = widening === "load";
+  if (backend.isBlocking) await turnEventLoop();
   const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, runMemory });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
     async run(feeds, fetch) {
+      if (backend.isBlocking) await turnEventLoop();
       const given: Record<string, OrtTensor> = {};
       for (const [name, input] of inputs) {
         const value = feeds[name];

@@ -34,12 +34,15 @@ export function imageTokenizer(
   return { features, projected, ze, quantized: quantize(p, ze, config) };
 }
 
+/** How the embeddings of a position's codes become one: their sum, or their mean, which is N times smaller. */
+export type Fusion = TokenizerConfig["fusion_type"];
+
 /** codes i32 [M, N] -> one embedding for each position [M, output_dim]: what is drawn from when no language model is used. */
 export function embedCodes(
   p: Params,
   codes: Tensor,
   config: TokenizerConfig,
-  fusion: "sum" | "mean" = config.fusion_type,
+  fusion: Fusion = config.fusion_type,
 ): Tensor {
   const parts = lookUpCodes(p, codes, config);
   return fuse(p.at("up_projectors"), parts, config.output_dim, fusion);
@@ -60,7 +63,7 @@ export function poolCodes(p: Params, zq: readonly Tensor[], D: number, options: 
   return options.amplifier === 1 ? fused : fused.mul(options.amplifier);
 }
 
-function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: "sum" | "mean"): Tensor {
+function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: Fusion): Tensor {
   const sum = parts.map((part, i) => linear(p.at(i), part, width, false)).reduce((a, b) => a.add(b));
   return fusion === "mean" ? sum.div(parts.length) : sum;
 }
