@@ -155,7 +155,9 @@ const reconstruct = {
    * An image keeps its size and aspect as far as the model's limits let it; otherwise, and if absent, released models see it as a
    * square, as in their recipe (`reconstruct.image_size` of generation_config.json). Not read for codes.
    */
-  keepSize: flag.default(false).describe("keep the image's size and aspect, where the model's recipe makes it a square"),
+  keepSize: flag
+    .default(false)
+    .describe("keep the image's size and aspect, where the model's recipe makes it a square"),
   /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
   fusion: z
     .enum(["sum", "mean"], { error: "sum or mean" })

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   type ChatMessage,
   type ChatOptions,
-  type DrawOptions,
   type CodesInput,
+  type DrawOptions,
   InputError,
   Kelix,
   ModelError,
