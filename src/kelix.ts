@@ -8,7 +8,7 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
+import { type ConditionPositions, canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { InputError, KelixError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
@@ -72,7 +72,8 @@ interface Drawing {
   readonly seed: number;
   readonly steps: number;
   readonly guidance: number;
-  readonly positions?: ImagineOptions["positions"];
+  /** `training` if absent. */
+  readonly positions?: ConditionPositions;
 }
 
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
@@ -464,7 +465,7 @@ export class Kelix implements AsyncDisposable {
 
 type DrawSettings = DrawOptions & { readonly seed: number };
 
-function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Omit<Drawing, "seed">): Drawing {
+function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
   return { seed, steps: steps ?? defaults.steps, guidance: guidance ?? defaults.guidance };
 }
 

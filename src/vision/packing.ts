@@ -1,6 +1,8 @@
 // Where each patch of one or several packed pictures stands: its row and column, the corners of the position table it
 // is interpolated from, and which four patches become one merged position. Plain arrays; layout.ts makes tensors of them.
 
+import { ModelError } from "../errors.ts";
+
 /** The patch grid of one picture: frames, rows, columns; rows and columns are even. */
 export interface Grid {
   readonly frames: number;
@@ -33,7 +35,7 @@ const MAX_PATCHES = 1_048_576;
 export function packPictures(grids: readonly Grid[], tableSide: number): Packing {
   const sizes = grids.map(countPatches);
   const P = sizes.reduce((a, b) => a + b, 0);
-  if (P > MAX_PATCHES) throw new Error(`${P} patches are more than the ${MAX_PATCHES} that one run may hold`);
+  if (P > MAX_PATCHES) throw new ModelError(`${P} patches are more than the ${MAX_PATCHES} that one run may hold`);
   const packing = {
     patches: P,
     merged: P / 4,
