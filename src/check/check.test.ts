@@ -1,10 +1,11 @@
 // The report of a check: what works, what is missing, what fails, and nothing about who made it.
 
-import { cp, mkdtemp, rm, truncate } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeTinyModel } from "../../test/tiny-model.ts";
+import { readSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
 import { type CheckReport, checkModel } from "./check.ts";
 import { printOfCodes, printOfPixels } from "./fingerprint.ts";
 import { withoutPrivate } from "./private.ts";
@@ -49,6 +50,11 @@ test("a part that is missing is no failure, and a part that fails does not keep 
     imagine: "missing",
   });
   expect(missing.hasFailed).toBe(false);
+  const mute = join(root, "mute");
+  await cp(tiny, mute, { recursive: true });
+  await writeFile(join(mute, "chat_template.jinja"), "{{ raise_exception('I do not speak') }}");
+  const broken = await checkModel(mute, { skip: ["imagine"] });
+  expect(outcome(broken)).toMatchObject({ tokenize: "ok", reconstruct: "ok", answer: "failed", imagine: "skipped" });
   const damaged = join(root, "damaged");
   await cp(tiny, damaged, { recursive: true });
   await truncate(join(damaged, "model.safetensors"), 1000);
@@ -58,6 +64,33 @@ test("a part that is missing is no failure, and a part that fails does not keep 
   expect(reportText(failed)).toMatch(/^load +FAILED after .*model\.safetensors/m);
   expect(failed.environment.engine).toMatch(/^onnxruntime-(node|web) \d+\.\d+/);
 }, 60_000);
+
+test("an image tokenizer alone has no other parts, and a field that is not known is told of", async () => {
+  const alone = join(root, "alone");
+  await mkdir(alone);
+  const { tokenizer_config } = JSON.parse(await readFile(join(tiny, "config.json"), "utf8"));
+  const config = { ...tokenizer_config, field_of_tomorrow: 1, __class__: "KeyeTokenizerConfig" };
+  await writeFile(join(alone, "config.json"), JSON.stringify(config));
+  await copyFile(join(tiny, "preprocessor_config.json"), join(alone, "preprocessor_config.json"));
+  const weights = await readSafetensors(join(tiny, "model.safetensors"));
+  await writeSafetensors(
+    join(alone, "model.safetensors"),
+    [...weights].flatMap(([name, weight]) => {
+      const [, own] = /^visual_tokenizer\.(.*)/.exec(name) ?? [];
+      return own === undefined ? [] : [[own, weight] as const];
+    }),
+  );
+  const report = await checkModel(alone);
+  expect(outcome(report)).toEqual({
+    load: "ok",
+    tokenize: "ok",
+    reconstruct: "missing",
+    answer: "missing",
+    imagine: "missing",
+  });
+  expect(report.hasFailed).toBe(false);
+  expect(reportText(report)).toMatch(/^warning .*field_of_tomorrow/m);
+});
 
 test("parts are skipped on demand", async () => {
   const report = await checkModel(tiny, { skip: ["reconstruct", "imagine"] });
