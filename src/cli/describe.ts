@@ -9,7 +9,7 @@ export function addDescribe(program: Command): void {
     .description("say what pictures show, or answer a question about them")
     .argument("<image...>", "paths or URLs")
     .option("--prompt <text>", "what to ask", "What is this?")
-    .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 128)
+    .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 256)
     .addHelpText(
       "after",
       '\nExamples:\n  kelix describe cat.png\n  kelix describe shapes.png --prompt "How many shapes are there?"',
