@@ -14,6 +14,7 @@ export type ErrorCode =
   | "invalid_model"
   | "unsupported_model"
   | "missing_part"
+  | "device_unavailable"
   | "fetch_failed"
   | "out_of_memory"
   | "disposed"
@@ -88,22 +89,46 @@ export class MemoryError extends KelixError {
   }
 }
 
-/** Input is repeated in a message up to so many characters. */
+/** A message repeats at most so many characters of its input. */
 const MAX_QUOTE = 200;
+/** Entries of a list or an object that a message shows. */
+const MAX_ENTRIES = 8;
+/** Levels of lists and objects that a message shows. */
+const MAX_DEPTH = 3;
 
-/** A value from outside as it may stand in a message: JSON, cut to 200 characters. */
-export function quote(value: unknown): string {
-  const text = typeof value === "string" ? value : describe(value);
-  const cut = text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE - 1)}…` : text;
-  return typeof value === "string" ? JSON.stringify(cut) : cut;
+/** Text from outside as it may stand in a message: its first 200 characters. */
+export function excerpt(text: string): string {
+  return text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE - 1)}…` : text;
 }
 
-function describe(value: unknown): string {
-  if (typeof value === "function") return "a function";
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${value.byteLength} bytes`;
+/** A value from outside as it may stand in a message: like JSON where it can be, else its kind; cut to 200 characters. */
+export function quote(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(excerpt(value)) : excerpt(describe(value, 0));
+}
+
+function describe(value: unknown, depth: number): string {
+  if (typeof value === "string") return JSON.stringify(excerpt(value));
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
+  if (typeof value !== "object" || value === null) return String(value);
   try {
-    return JSON.stringify(value, (_, inner) => (typeof inner === "bigint" ? `${inner}n` : inner)) ?? String(value);
+    if (ArrayBuffer.isView(value)) return `${withArticle(value.constructor.name)} of ${value.byteLength} bytes`;
+    if (Array.isArray(value)) return `[${entries(value, depth, (item) => describe(item, depth + 1))}]`;
+    const name = value.constructor?.name ?? "Object";
+    if (name !== "Object") return withArticle(name);
+    const property = ([key, item]: [string, unknown]) => `${JSON.stringify(excerpt(key))}:${describe(item, depth + 1)}`;
+    return `{${entries(Object.entries(value), depth, property)}}`;
   } catch {
-    return Object.prototype.toString.call(value);
+    return "an object"; // a getter or a proxy that throws
   }
+}
+
+function entries<T>(list: readonly T[], depth: number, show: (item: T) => string): string {
+  if (depth >= MAX_DEPTH && list.length > 0) return "…";
+  return [...list.slice(0, MAX_ENTRIES).map(show), ...(list.length > MAX_ENTRIES ? ["…"] : [])].join(",");
+}
+
+/** "an AbortController", "a Promise" */
+function withArticle(name: string): string {
+  return `${/^[AEIOU]/i.test(name) && !/^U[iR]/.test(name) ? "an" : "a"} ${name}`;
 }

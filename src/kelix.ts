@@ -2,49 +2,58 @@
 // diffusion transformer turns codes, or what the language model thought while it wrote them, into pictures.
 // The best place to start reading.
 
+import { loadBackend } from "#backend";
+import { checkLastSeed, checkModelName, checkPrompt } from "./arguments.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
-import { type ChatMessage, readConversation } from "./conversation.ts";
+import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
 import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
+import { InputError, KelixError, ModelError } from "./errors.ts";
+import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
-import type { ImageInput, Picture } from "./image/picture.ts";
+import type { PatchOptions } from "./image/patches.ts";
+import type { Picture } from "./image/picture.ts";
 import type { PictureFit } from "./image/processor.ts";
+import type { PixelLimits } from "./image/smart-resize.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
-import { type ModelFolder, openModelFolder } from "./model-folder.ts";
+import type { PreprocessorConfig } from "./model-config.ts";
+import { describeUnknownFields, languageConfig, type ModelFolder, openModelFolder } from "./model-folder.ts";
 import { describeModel, type ModelInfo } from "./model-info.ts";
 import type { Source } from "./model-parts.ts";
-import {
-  type ChatOptions,
-  type Drawing,
-  type DrawOptions,
-  type ImagineOptions,
-  type LoadOptions,
-  type ReconstructOptions,
-  readCount,
-  readDrawing,
-  readLookup,
-  readMemoryLimits,
-  readNewTokens,
-  readPositions,
-  readReconstruct,
-  readSampling,
-  type SampleOptions,
-  type WorkOptions,
+import type {
+  ChatOptions,
+  ConditionPositions,
+  DrawOptions,
+  ImagineOptions,
+  LoadOptions,
+  ReconstructOptions,
+  SampleOptions,
+  TokenizeOptions,
+  WorkOptions,
 } from "./options.ts";
 import { checkDrawingFits, chooseWidening } from "./plan/memory-check.ts";
+import { type LoadSettings, readOptions } from "./read-options.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
 import { CodeCache } from "./vision/code-cache.ts";
-import { type ImageCodes, isImageCodes, PictureTokenizer } from "./vision/picture-tokenizer.ts";
+import {
+  type CodeLimits,
+  type CodesInput,
+  codeLimits,
+  ImageCodes,
+  isCodesInput,
+  readCodes,
+} from "./vision/image-codes.ts";
+import { PictureTokenizer } from "./vision/picture-tokenizer.ts";
 
 /** A picture that the model drew, with the codes that it wrote for it and the seed it was drawn from. */
 export interface DrawnPicture extends Picture {
@@ -57,6 +66,16 @@ export type ChatPiece = string | { readonly type: "image"; readonly image: Drawn
 
 /** Without options a conversation takes the likeliest tokens of text; codes of pictures are drawn as the model says. */
 const greedy = { temperature: 0, topK: 0, topP: 1 };
+
+/** What one drawing is made with. */
+interface Drawing {
+  readonly seed: number;
+  readonly steps: number;
+  readonly guidance: number;
+  /** `training` if absent. */
+  readonly positions?: ConditionPositions;
+}
+
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
 const SMALL_WIDTH = 512;
 
@@ -71,7 +90,8 @@ interface Language {
 
 export class Kelix {
   readonly #folder: ModelFolder;
-  readonly #text: TextFiles;
+  /** Absent where there is no language model. */
+  readonly #text: TextFiles | undefined;
   readonly #options: SessionOptions;
   readonly #promptCacheBytes: number;
   readonly #ignoreMemory: boolean;
@@ -85,14 +105,18 @@ export class Kelix {
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(folder: ModelFolder, text: TextFiles, options: LoadOptions & Pick<SessionOptions, "widening">) {
-    const { device, threads, widening, ignoreMemory = false } = options;
-    const { promptCacheBytes, drawingBytes } = readMemoryLimits(options);
+  private constructor(
+    folder: ModelFolder,
+    text: TextFiles | undefined,
+    settings: LoadSettings,
+    widening: SessionOptions["widening"],
+  ) {
+    const { device, threads, ignoreMemory, promptCacheBytes, drawingBytes } = settings;
     this.#folder = folder;
     this.#text = text;
     this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
     this.#ignoreMemory = ignoreMemory;
-    this.#promptCacheBytes = promptCacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#promptCacheBytes = promptCacheBytes ?? (folder.ar ? usualCacheBytes(folder.ar.qwen_config) : 0);
     this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
     this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
   }
@@ -102,107 +126,129 @@ export class Kelix {
    * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
    * checked against the config before any is read; parts are loaded when they are first used. What pictures are drawn with may
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a ModelError that lists all that is missing or
-   * misshapen, and a MemoryError where the model cannot fit into memory.
+   * misshapen, a MemoryError where the model cannot fit into memory, a FetchError where it cannot be fetched, and an InputError
+   * for options that cannot be used.
    */
-  static async load(name = process.env.KELIX_MODEL ?? "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
-    const { signal, onProgress, onWarning } = options;
-    readMemoryLimits(options); // refuses before any work is done
+  static async load(name = process.env.KELIX_MODEL || "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
+    checkModelName(name, "Kelix.load(name, options)");
+    const settings = readOptions("load", options);
+    const { device, signal, onProgress, onWarning, ignoreMemory } = settings;
     signal?.throwIfAborted();
-    const folder = await openModelFolder(name, {
-      ...options,
-      onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
-    });
+    if (device && device !== "cpu") await loadBackend(device); // refuses one that is not there
+    let folder: ModelFolder | undefined;
     try {
+      folder = await openModelFolder(name, {
+        ...settings,
+        onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
+      });
       checkModel(folder);
-      const widening = await chooseWidening(folder, options.ignoreMemory ?? false);
+      const widening = await chooseWidening(folder, ignoreMemory);
       await warnOfTwoOutputs(folder.weights, onWarning);
-      const text = await loadText(folder.path);
+      if (folder.unknownFields.length > 0) onWarning?.(describeUnknownFields(folder));
+      const text = folder.ar && (await loadText(folder.path));
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, { ...options, widening });
+      return new Kelix(folder, text, settings, widening);
     } catch (error) {
-      await folder.close();
-      throw error;
+      await folder?.close();
+      throw signal?.aborted ? signal.reason : error;
     }
   }
 
-  /** A picture as codes: N for each position of its grid. */
-  tokenize(image: ImageInput, options: Pick<WorkOptions, "signal"> = {}): Promise<ImageCodes> {
-    return this.#tokenize(image, options);
+  /** An image as codes: N for each position of its grid. */
+  async tokenize(image: ImageInput, options: TokenizeOptions = {}): Promise<ImageCodes> {
+    const settings = readOptions("tokenize", options);
+    return this.#call(settings, () => this.#tokenize(image, settings));
   }
 
   /**
-   * Pixels from codes alone, without the language model. A picture given instead of codes is tokenized first, at the size of the
+   * Pixels from codes alone, without the language model. An image given instead of codes is tokenized first, at the size of the
    * model's recipe.
    */
-  async reconstruct(input: ImageCodes | ImageInput, options: ReconstructOptions = {}): Promise<Picture> {
+  async reconstruct(input: CodesInput | ImageInput, options: ReconstructOptions = {}): Promise<Picture> {
     const { reconstruct } = this.#folder.generation;
-    const drawing = readDrawing(options, reconstruct);
-    const { keepSize, fusion } = readReconstruct(options);
-    chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
-    const fit = {
-      maxPositions: reconstruct.max_positions,
-      ...(!keepSize && { imageSize: reconstruct.image_size }),
-    };
-    const codes = isImageCodes(input) ? input : await this.#tokenize(input, options, fit);
-    const condition = await (await this.#openTokenizer()).embed(codes, fusion ?? reconstruct.fusion);
-    return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, options);
+    const settings = readOptions("reconstruct", options);
+    const drawing = drawingOf(settings, reconstruct);
+    const { keepSize, fusion = reconstruct.fusion } = settings;
+    return this.#call(settings, async () => {
+      chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
+      const { max_positions: maxPositions, image_size: imageSize } = reconstruct;
+      const codes = isCodesInput(input)
+        ? readCodes(input, this.#codeLimits)
+        : await this.#tokenize(input, settings, { maxPositions, ...(!keepSize && { imageSize }) });
+      const condition = await (await this.#openTokenizer()).embed(codes, fusion);
+      return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, settings);
+    });
   }
 
-  /** Answers a conversation, piece by piece. Pictures may stand anywhere in it. */
-  async *chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<ChatPiece, void, void> {
-    const { imagine } = this.#folder.generation;
-    const drawing = readDrawing(options, imagine);
-    const sampling = readSampling(options, greedy);
-    const maxNewTokens = readNewTokens(options);
-    const prompt = await this.#readConversation(messages, options);
-    const { model, prefixes } = await this.#openLanguage();
-    const sequence = prefixes.take(prompt);
-    const blocks = generate(model, sequence, prompt, {
-      maxNewTokens,
-      room: this.#room,
-      blocksPerPicture: imagine.grid[0] * imagine.grid[1],
-      mayDraw: this.canImagine,
-      seed: drawing.seed,
-      ...sampling,
-      pictures: this.#pictureSampling(options),
-      lookupBlocks: readLookup(options),
-      ...(options.signal && { signal: options.signal }),
-    });
-    const { tokenizer } = this.#text;
-    const decoder = tokenizer.stream();
+  /** Answers a conversation, piece by piece. Images may stand anywhere in it. */
+  async *chat(
+    messages: readonly (ChatMessage | WidenedMessage)[],
+    options: ChatOptions = {},
+  ): AsyncGenerator<ChatPiece, void, void> {
+    const settings = readOptions("chat", options);
+    const { signal, maxNewTokens, promptLookupNumTokens } = settings;
+    this.#refuseDisposed();
     try {
-      for await (const { ids, kind, picture } of blocks) {
-        if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, options) };
-        if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
-        const piece = decoder.push(ids[0]!);
-        if (piece !== "") yield piece;
+      const { imagine } = this.#folder.generation;
+      const drawing = drawingOf(settings, imagine);
+      const prompt = await this.#readConversation(messages, settings);
+      const { model, prefixes } = await this.#openLanguage();
+      const sequence = prefixes.take(prompt);
+      const blocks = generate(model, sequence, prompt, {
+        maxNewTokens,
+        room: this.#room,
+        blocksPerPicture: imagine.grid[0] * imagine.grid[1],
+        mayDraw: this.canImagine,
+        seed: drawing.seed,
+        ...samplingOf(settings, greedy),
+        pictures: this.#pictureSampling(settings),
+        lookupBlocks: promptLookupNumTokens,
+        ...(signal && { signal }),
+      });
+      const { tokenizer } = this.#words;
+      const decoder = tokenizer.stream();
+      try {
+        for await (const { ids, kind, picture } of blocks) {
+          if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, settings) };
+          if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
+          const piece = decoder.push(ids[0]!);
+          if (piece !== "") yield piece;
+        }
+      } finally {
+        prefixes.keep(sequence);
       }
-    } finally {
-      prefixes.keep(sequence);
+      const rest = decoder.end();
+      if (rest !== "") yield rest;
+    } catch (error) {
+      throw this.#explain(error, signal);
     }
-    const rest = decoder.end();
-    if (rest !== "") yield rest;
   }
 
   /**
-   * A picture for a prompt: the language model writes its codes, the diffusion transformer draws what it thought of.
-   * With `n` an array of pictures, of seeds one after the other.
+   * An image for a prompt: the language model writes its codes, the diffusion transformer draws from its hidden states.
+   * With `n` an array of images, of seeds one after the other.
    */
   imagine(prompt: string, options: ImagineOptions & { readonly n: number }): Promise<DrawnPicture[]>;
   imagine(prompt: string, options?: ImagineOptions): Promise<DrawnPicture>;
   async imagine(prompt: string, options: ImagineOptions = {}): Promise<DrawnPicture | DrawnPicture[]> {
     const { imagine } = this.#folder.generation;
-    const drawing = { ...readDrawing(options, imagine), positions: readPositions(options) };
-    const sampling = this.#pictureSampling(options);
-    const count = readCount(options);
-    chooseDetokenizer(this.#folder, "hidden", imagine.grid, drawing.positions); // refuses before any work is done
-    const pictures: DrawnPicture[] = [];
-    for (let i = 0; i < count; i++) {
-      const own = { ...drawing, seed: drawing.seed + i };
-      pictures.push(await this.#drawWritten(await this.#write(prompt, own.seed, sampling, options), own, options));
-    }
-    return options.n === undefined ? pictures[0]! : pictures;
+    checkPrompt(prompt);
+    const settings = readOptions("imagine", options);
+    const { n = 1, positions } = settings;
+    const drawing = { ...drawingOf(settings, imagine), positions };
+    checkLastSeed(drawing.seed, n);
+    return this.#call(settings, async () => {
+      languageConfig(this.#folder); // refuses before any work is done, as does this:
+      chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
+      const sampling = this.#pictureSampling(settings);
+      const pictures: DrawnPicture[] = [];
+      for (let i = 0; i < n; i++) {
+        const own = { ...drawing, seed: drawing.seed + i };
+        pictures.push(await this.#drawWritten(await this.#write(prompt, own.seed, sampling, settings), own, settings));
+      }
+      return settings.n === undefined ? pictures[0]! : pictures;
+    });
   }
 
   /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
@@ -227,29 +273,44 @@ export class Kelix {
 
   /** Positions that the language model reads and writes at most. */
   get #room(): number {
-    return this.#folder.ar.qwen_config.max_seq_len;
+    return languageConfig(this.#folder).qwen_config.max_seq_len;
+  }
+
+  /** Tokenizer and chat template. Throws where the folder holds an image tokenizer alone. */
+  get #words(): TextFiles {
+    languageConfig(this.#folder);
+    return this.#text!; // loaded with every language model
   }
 
   /** How codes of pictures are drawn: as the model says where the options do not. */
-  #pictureSampling(options: SampleOptions): SamplingOptions {
+  #pictureSampling(settings: SampleOptions): SamplingOptions {
     const { temperature, top_k: topK, top_p: topP } = this.#folder.generation.imagine;
-    return readSampling(options, { temperature, topK, topP });
+    return samplingOf(settings, { temperature, topK, topP });
   }
 
-  async #tokenize(image: ImageInput, { signal }: Pick<WorkOptions, "signal">, fit: PictureFit = {}) {
+  get #codeLimits(): CodeLimits {
+    const { tokenizer, preprocessor } = this.#folder;
+    return codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor));
+  }
+
+  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
     const picture = await loadImage(image, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
     return this.#codes.codesOf(picture, JSON.stringify(fit), () => tokenizer.tokenize(picture, fit));
   }
 
-  async #readConversation(messages: readonly ChatMessage[], options: WorkOptions, then: readonly number[] = []) {
+  async #readConversation(
+    messages: readonly (ChatMessage | WidenedMessage)[],
+    options: WorkOptions,
+    then: readonly number[] = [],
+  ) {
     const reader = {
-      text: this.#text,
-      vocabulary: blockVocabulary(this.#folder.ar.qwen_config),
+      text: this.#words,
+      vocabulary: blockVocabulary(languageConfig(this.#folder).qwen_config),
       room: this.#room,
-      tokenize: (image: ImageInput) => this.tokenize(image, options),
-      check: async (codes: ImageCodes) => (await this.#openTokenizer()).check(codes),
+      tokenize: (image: ImageInput) => this.#tokenize(image, options),
+      readCodes: (codes: CodesInput) => readCodes(codes, this.#codeLimits),
     };
     return readConversation(messages, reader, then);
   }
@@ -258,10 +319,14 @@ export class Kelix {
   async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenPicture> {
     const [rows, columns] = this.#folder.generation.imagine.grid;
     const positions = rows * columns;
-    const opening = [this.#text.tokenizer.special("<|vision_start|>")];
+    const opening = [this.#words.tokenizer.special("<|vision_start|>")];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
     // Before the model is opened, which takes long.
-    checkPictureFits(blockCount(request, blockVocabulary(this.#folder.ar.qwen_config)), positions, this.#room);
+    checkPictureFits(
+      blockCount(request, blockVocabulary(languageConfig(this.#folder).qwen_config)),
+      positions,
+      this.#room,
+    );
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
     const blocks = generate(model, sequence, request, {
@@ -282,21 +347,23 @@ export class Kelix {
       sequence.truncate(blockCount(request, model.vocabulary));
       prefixes.keep(sequence);
     }
-    throw new Error("the language model ended before its picture was complete");
+    throw new ModelError(
+      "the language model ended before its image was complete: its weights are not those of its config",
+    );
   }
 
   async #drawWritten({ ids, hidden }: WrittenPicture, drawing: Drawing, options: DrawOptions): Promise<DrawnPicture> {
     const { grid } = this.#folder.generation.imagine;
     const picture = await this.#draw("hidden", { condition: hidden, codeGrid: grid }, drawing, options);
-    const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(this.#folder.ar.qwen_config)));
+    const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(languageConfig(this.#folder).qwen_config)));
     const { width, height } = picture;
-    return { ...picture, codes: { grid, codes, width, height }, seed: drawing.seed };
+    return { ...picture, codes: new ImageCodes({ grid, codes, width, height }), seed: drawing.seed };
   }
 
   async #draw(
     source: Source,
     request: DetokenizeRequest,
-    { seed, steps, guidance, positions }: Drawing,
+    { positions, ...drawing }: Drawing,
     { signal, onPreview, onProgress }: DrawOptions,
   ): Promise<Picture> {
     this.#refuseDisposed();
@@ -308,9 +375,7 @@ export class Kelix {
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
-      seed,
-      steps,
-      guidance,
+      ...drawing,
       solver,
       signal,
       onPreview,
@@ -329,19 +394,18 @@ export class Kelix {
 
   #openTokenizer(): Promise<PictureTokenizer> {
     this.#refuseDisposed();
-    const { ar, preprocessor, weights } = this.#folder;
-    const { patch_size, merge_size, image_mean, image_std, min_pixels, max_pixels } = preprocessor;
-    const patches = { patchSize: patch_size, mergeSize: merge_size, mean: image_mean, std: image_std };
-    const limits = { minPixels: min_pixels, maxPixels: max_pixels };
+    const { tokenizer, preprocessor, weights } = this.#folder;
+    const [patches, limits] = [patchOptions(preprocessor), pixelLimits(preprocessor)];
     this.#tokenizer ??= this.#source(weights).then((source) =>
-      PictureTokenizer.open(ar.tokenizer_config, source, patches, limits, this.#options),
+      PictureTokenizer.open(tokenizer, source, patches, limits, this.#options),
     );
     return this.#tokenizer;
   }
 
   #openLanguage(): Promise<Language> {
     this.#refuseDisposed();
-    const { ar, weights } = this.#folder;
+    const { weights } = this.#folder;
+    const ar = languageConfig(this.#folder);
     this.#language ??= this.#source(weights).then(async (source) => {
       const model = await LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions);
       return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
@@ -360,11 +424,54 @@ export class Kelix {
   }
 
   get #smallOptions(): SessionOptions {
-    const isSmall = this.#folder.ar.qwen_config.embed_dim <= SMALL_WIDTH;
+    const { ar, tokenizer } = this.#folder;
+    const isSmall = (ar?.qwen_config.embed_dim ?? tokenizer.llm_hidden_size) <= SMALL_WIDTH;
     return { ...(isSmall && { threads: 1 }), ...this.#options };
   }
 
-  #refuseDisposed(): void {
-    if (this.#isDisposed) throw new Error("This model has been disposed of; load it again");
+  /** Runs the work of one call. */
+  async #call<T>({ signal }: TokenizeOptions, work: () => Promise<T>): Promise<T> {
+    this.#refuseDisposed();
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#explain(error, signal);
+    }
   }
+
+  /** Why work failed: by the signal, whose reason is given, or because the model was disposed of while it went on. */
+  #explain(error: unknown, signal: AbortSignal | undefined): unknown {
+    if (signal?.aborted) return signal.reason;
+    if (!this.#isDisposed || error instanceof InputError) return error;
+    return new KelixError("The model was disposed of during this call; load it again", {
+      code: "disposed",
+      cause: error,
+    });
+  }
+
+  #refuseDisposed(): void {
+    if (this.#isDisposed) throw new KelixError("The model has been disposed of; load it again", { code: "disposed" });
+  }
+}
+
+type DrawSettings = DrawOptions & { readonly seed: number };
+
+function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
+  return { seed, steps: steps ?? defaults.steps, guidance: guidance ?? defaults.guidance };
+}
+
+function samplingOf({ temperature, topK, topP }: SampleOptions, defaults: SamplingOptions): SamplingOptions {
+  return {
+    temperature: temperature ?? defaults.temperature,
+    topK: topK ?? defaults.topK,
+    topP: topP ?? defaults.topP,
+  };
+}
+
+function patchOptions({ patch_size, merge_size, image_mean, image_std }: PreprocessorConfig): PatchOptions {
+  return { patchSize: patch_size, mergeSize: merge_size, mean: image_mean, std: image_std };
+}
+
+function pixelLimits({ min_pixels, max_pixels }: PreprocessorConfig): PixelLimits {
+  return { minPixels: min_pixels, maxPixels: max_pixels };
 }

@@ -1,13 +1,12 @@
-// What callers may set on the library's long work, and the checks of it. Names are those that users of transformers.js and
-// of the OpenAI API know; where both have one, both are read.
+// Every option that a caller may set: its range, default, type and description, said once. The types below, the checks
+// (read-options.ts), the command line's flags (cli/option-flags.ts) and the config of a model are read off these schemas.
 
-import type { ConditionPositions } from "./detokenizer-choice.ts";
-import { InputError, quote } from "./errors.ts";
+import { z } from "zod";
+import type { PullProgress } from "./hub/fetch-files.ts";
+import type { HubSettings } from "./hub/settings.ts";
 import type { Picture } from "./image/picture.ts";
-import type { SamplingOptions } from "./llm/sampling.ts";
-import type { PartFolders } from "./model-folder.ts";
-import type { Device } from "./runtime/session.ts";
-import type { Fusion } from "./vision/tokenizer.ts";
+import { devices } from "./runtime/backend.ts";
+import { fusions } from "./vision/config.ts";
 
 /**
  * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
@@ -19,200 +18,230 @@ export interface Progress {
   readonly total: number;
 }
 
-export interface LoadOptions extends PartFolders {
-  readonly device?: Device;
-  /** Threads of one operation. */
-  readonly threads?: number;
-  /**
-   * Memory for what was read before: the next turn of a conversation, or another question to the same picture, then pays
-   * only for what is new. 512 MiB, or less for small models, if absent; with 0 nothing is kept.
-   */
-  readonly promptCacheBytes?: number;
-  /**
-   * Memory that the networks which draw pictures may hold together, 9 GiB if absent. A large model's networks take turns in it, and
-   * with less than 8.8 GB (the released transformer while it is opened) weights in bf16 are widened at each step, which takes longer.
-   */
-  readonly drawingBytes?: number;
-  readonly onProgress?: (progress: Progress) => void;
-  /** Loads even what does not fit into the memory that is available. */
-  readonly ignoreMemory?: boolean;
-  /** Told in a sentence what is odd about the model but does not keep it from running. */
-  readonly onWarning?: (message: string) => void;
-  readonly signal?: AbortSignal;
+/** The message of each check says what is wanted, in words that follow "Expected `name` to be". */
+function integer(from: number, to: number) {
+  const error = `an integer from ${from} to ${to}`;
+  return z.int({ error }).min(from, { error }).max(to, { error });
 }
 
-/** Options of long work. */
-export interface WorkOptions {
-  /** The same seed gives the same result. Whole, from 0 to 2^53 - 1; 0 if absent. */
-  readonly seed?: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
+function number(from: number, to: number) {
+  const error = `a number from ${from} to ${to}`;
+  return z.number({ error }).min(from, { error }).max(to, { error });
 }
 
-export interface DrawOptions extends WorkOptions {
-  /** Steps of the sampler, 1 to 1000; as the model's generation_config.json says if absent, like `guidance`. */
-  readonly steps?: number;
-  /** Classifier-free guidance, 0 to 100; 1 is none and costs half. */
-  readonly guidance?: number;
-  /** Called with the picture as it looks after each step but the last; each costs a run of the decoder. */
-  readonly onPreview?: (picture: Picture) => void | Promise<void>;
+function above(from: number, to: number) {
+  const error = `a number above ${from} and at most ${to}`;
+  return z.number({ error }).gt(from, { error }).max(to, { error });
 }
 
-export interface ReconstructOptions extends DrawOptions {
-  /**
-   * A picture keeps its size and aspect as far as the model's limits let it; otherwise, and if absent, released models see it as a
-   * square, as in their recipe (`reconstruct.image_size` of generation_config.json). Not read for codes.
-   */
-  readonly keepSize?: boolean;
-  /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
-  readonly fusion?: Fusion;
+function callback<F extends (...args: never[]) => unknown>() {
+  return z.custom<F>((value) => typeof value === "function", { error: "a function" });
 }
 
-/** How tokens and codes are drawn. */
-export interface SampleOptions {
+const text = z.string({ error: "a text" }).min(1, { error: "a text that is not empty" });
+const flag = z.boolean({ error: "true or false" });
+const bytes = integer(0, Number.MAX_SAFE_INTEGER);
+const texts = z.array(text, { error: "a list of texts" }).readonly();
+
+/** By what it does: a signal may come from another realm. */
+const signal = z
+  .custom<AbortSignal>(
+    (value) => {
+      const { aborted, throwIfAborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
+      return (
+        typeof aborted === "boolean" && typeof throwIfAborted === "function" && typeof addEventListener === "function"
+      );
+    },
+    { error: "an AbortSignal, such as the `signal` of an AbortController" },
+  )
+  .optional();
+
+/** The ranges that a model's generation_config.json shares with the options. */
+export const ranges = {
+  steps: integer(1, 1000),
+  guidance: number(0, 100),
+  temperature: number(0, 100),
+  topK: integer(0, 4_194_304),
+  topP: above(0, 1),
+};
+
+const seeded = {
+  /** The same seed gives the same result. 0 if absent. */
+  seed: integer(0, Number.MAX_SAFE_INTEGER).default(0).describe("the same seed gives the same result"),
+};
+
+const watched = {
+  /** Ends the work at its next step, which then throws the signal's reason. */
+  signal,
+  onProgress: callback<(progress: Progress) => void>().optional(),
+};
+
+const drawing = {
+  ...seeded,
+  ...watched,
+  /** Steps of the sampler; as the model's generation_config.json says if absent, like `guidance`. */
+  steps: ranges.steps.optional().describe("steps of the sampler"),
+  /** Classifier-free guidance; 1 is none and costs half. */
+  guidance: ranges.guidance.optional().describe("classifier-free guidance; 1 is none"),
+  /** Called with the image as it looks after a step: after each but the last, or more seldom where decoding is slow. */
+  onPreview: callback<(picture: Picture) => void | Promise<void>>().optional(),
+};
+
+const sampling = {
   /** 0 takes the likeliest. */
-  readonly temperature?: number;
+  temperature: ranges.temperature.optional().describe("0 takes the likeliest"),
   /** Only so many of the likeliest; 0 for all. */
-  readonly topK?: number;
-  /** Only the likeliest that together reach this probability, above 0 and at most 1. */
-  readonly topP?: number;
-  readonly top_k?: number;
-  readonly top_p?: number;
-}
+  topK: ranges.topK.optional().describe("only the k likeliest; 0 for all"),
+  /** Only the likeliest that together reach this probability. */
+  topP: ranges.topP.optional().describe("only the likeliest that reach this probability together"),
+};
 
-export interface ChatOptions extends SampleOptions, DrawOptions {
-  /** Tokens of text to write at most, 256 if absent. Pictures do not count; the model's context bounds both. */
-  readonly maxNewTokens?: number;
-  readonly max_new_tokens?: number;
+const parts = {
+  /** Folders of diffusion transformers, in place of those in sub-folders. */
+  detokenizer: z.union([text, texts], { error: "a folder's name, or a list of them" }).optional(),
+  /** The folder of the autoencoder, in place of one in a sub-folder. */
+  autoencoder: text.optional().describe("folder of the autoencoder, if it lies elsewhere"),
+};
+
+const fetching = {
+  signal,
+  onProgress: callback<(progress: PullProgress) => void>().optional(),
+};
+
+const machine = {
+  /** Threads of one operation; as many as there are cores if absent. */
+  threads: integer(1, 256).optional().describe("threads of one operation"),
+};
+
+export const DEFAULT_DRAWING_BYTES = 9 * 2 ** 30;
+
+export const loadOptions = z.strictObject({
+  ...parts,
+  ...watched,
+  ...machine,
+  /** What computes; `cpu` if absent. */
+  device: z
+    .enum(devices, { error: `one of ${devices.join(", ")}` })
+    .optional()
+    .describe("what computes"),
+  /**
+   * Memory for the KV cache of earlier calls: the next turn of a conversation, or another question about the same image, then
+   * pays only for what is new. 512 MiB, or less for small models, if absent; with 0 nothing is kept.
+   */
+  promptCacheBytes: bytes.optional(),
+  /**
+   * Memory that the networks which draw images may hold together, 9 GiB if absent: the released transformer takes 8.8 GB while
+   * it is opened as float32, which fits beside a language model of 8 billion weights in 4 bits into 24 GB. A large model's
+   * networks take turns in it, and with less than 8.8 GB weights in bf16 are widened at each step, which takes longer.
+   */
+  drawingBytes: bytes.default(DEFAULT_DRAWING_BYTES),
+  /** Loads even what does not fit into the memory that is available. */
+  ignoreMemory: flag.default(false).describe("load even what does not fit into memory"),
+  /** Told in a sentence what is odd about the model but does not keep it from running. */
+  onWarning: callback<(message: string) => void>().optional(),
+});
+
+export const tokenizeOptions = z.strictObject({ signal });
+
+export const reconstructOptions = z.strictObject({
+  ...drawing,
+  /**
+   * An image keeps its size and aspect as far as the model's limits let it; otherwise released models see it as a square, as in
+   * their recipe (`reconstruct.image_size` of generation_config.json). Codes have their size already.
+   */
+  keepSize: flag.default(false).describe("keep the image's size and aspect where the model's recipe takes a square"),
+  /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
+  fusion: z
+    .enum(fusions, { error: fusions.join(" or ") })
+    .optional()
+    .describe("how embeddings of codes are fused; as the model says if absent"),
+});
+
+export const imagineOptions = z.strictObject({
+  ...sampling,
+  ...drawing,
+  /** Images to draw, with seeds one after the other; the result is then an array. */
+  n: integer(1, 1000).optional().describe("how many, with seeds one after the other"),
+  /**
+   * Where the transformer is told that the codes lie: as in the model's training, or, for models trained by the reference, as its
+   * released demo guesses (`demo`), to compare like with like.
+   */
+  positions: z
+    .enum(["training", "demo"], { error: "training or demo" })
+    .default("training")
+    .describe("where codes are said to lie: as in training, or as the released demo guesses"),
+});
+
+export const chatOptions = z.strictObject({
+  ...sampling,
+  ...drawing,
+  /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
+  maxNewTokens: integer(1, 1_000_000).default(256).describe("tokens of text of an answer at most"),
   /**
    * Tokens that one step may guess from the conversation, where the answer repeats it; 0 if absent. The answer is the same,
-   * only sooner or, where guesses fail, later. Only the likeliest tokens (temperature 0) are guessed.
+   * only sooner or, where guesses fail, later: more than 64 would be wrong nearly always, and each guess costs. Only the likeliest
+   * tokens (temperature 0) are guessed.
    */
-  readonly promptLookupNumTokens?: number;
-  readonly prompt_lookup_num_tokens?: number;
-}
+  promptLookupNumTokens: integer(0, 64).default(0),
+});
 
-export interface ImagineOptions extends SampleOptions, DrawOptions {
-  /** Pictures to draw, 1 to 64, with seeds one after the other; the result is then an array. */
-  readonly n?: number;
-  /**
-   * Where the transformer is told that the codes lie: as in the model's training if absent, or, for models trained by the
-   * reference, as its released demo guesses (`demo`), to compare like with like.
-   */
-  readonly positions?: ConditionPositions;
-}
+export const pullOptions = z.strictObject({
+  ...fetching,
+  /** A branch, a tag or a commit; "main" if absent. May stand in the name instead: "owner/name@revision". */
+  revision: text.optional().describe("a branch, tag or commit; main if absent"),
+  /** Patterns of files to fetch, such as "vae/*", in place of all that a model needs. */
+  include: texts.optional().describe('files to fetch, such as "vae/*", in place of all that a model needs'),
+  /** Called once if the repository is being fetched already; the pull goes on when that is done. */
+  onWait: callback<() => void>().optional(),
+  /** As the environment says if absent. */
+  settings: z
+    .custom<HubSettings>((value) => typeof value === "object" && value !== null, {
+      error: "the settings that `readHubSettings` gives",
+    })
+    .optional(),
+});
 
-const MAX_STEPS = 1000;
-const MAX_GUIDANCE = 100;
-const MAX_TEMPERATURE = 100;
-const MAX_PICTURES = 64;
-const MAX_NEW_TOKENS = 1_000_000;
-const MAX_TOP_K = 4_194_304;
-const DEFAULT_NEW_TOKENS = 256;
-/**
- * The released transformer takes 8.8 GB while it is opened as float32, and 6.1 then. That fits beside a language model of 8 billion
- * weights in 4 bits into 24 GB.
- */
-export const DEFAULT_DRAWING_BYTES = 9 * 2 ** 30;
-/** More would be wrong nearly always, and each guess costs. */
-const MAX_LOOKUP = 64;
+export const inspectOptions = z.strictObject({ ...parts, ...fetching });
 
-export interface Drawing {
-  readonly seed: number;
-  readonly steps: number;
-  readonly guidance: number;
-  /** `training` if absent. */
-  readonly positions?: ConditionPositions;
-}
+export const machineOptions = z.strictObject(machine);
 
-/** The checked options of drawing. */
-export function readDrawing(options: DrawOptions, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
-  return {
-    seed: whole("seed", options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER),
-    steps: whole("steps", options.steps ?? defaults.steps, 1, MAX_STEPS),
-    guidance: within("guidance", options.guidance ?? defaults.guidance, 0, MAX_GUIDANCE),
-  };
-}
+export const evalOptions = z.strictObject({
+  /** Divides the number of images of each part; for a quick look. */
+  every: integer(1, 100).default(1).describe("only every n-th image, for a quick look"),
+  /** Images imagined for each prompt: one is drawn at random, so more of them tell two models apart better. */
+  seeds: integer(1, 1000)
+    .default(1)
+    .describe("images imagined for each prompt: more of them tell two models apart better"),
+});
 
-/** The checked options of sampling. */
-export function readSampling(options: SampleOptions, defaults: SamplingOptions): SamplingOptions {
-  const topP = options.topP ?? options.top_p ?? defaults.topP;
-  if (!(topP > 0 && topP <= 1))
-    throw new InputError(`Expected \`topP\` to be above 0 and at most 1, got ${topP}`, { code: "invalid_option" });
-  return {
-    temperature: within("temperature", options.temperature ?? defaults.temperature, 0, MAX_TEMPERATURE),
-    topK: whole("topK", options.topK ?? options.top_k ?? defaults.topK, 0, MAX_TOP_K),
-    topP,
-  };
-}
+export type LoadOptions = z.input<typeof loadOptions>;
+export type TokenizeOptions = z.input<typeof tokenizeOptions>;
+export type ReconstructOptions = z.input<typeof reconstructOptions>;
+export type ImagineOptions = z.input<typeof imagineOptions>;
+export type ChatOptions = z.input<typeof chatOptions>;
+export type PullOptions = z.input<typeof pullOptions>;
+export type InspectOptions = z.input<typeof inspectOptions>;
+export type MachineOptions = z.input<typeof machineOptions>;
+export type EvalOptions = z.input<typeof evalOptions>;
+/** Whose positions a condition is given. */
+export type ConditionPositions = z.output<typeof imagineOptions>["positions"];
+/** Options of all that draws. */
+export type DrawOptions = Pick<ChatOptions, keyof typeof drawing>;
+/** Options of long work. */
+export type WorkOptions = Pick<DrawOptions, keyof typeof seeded | keyof typeof watched>;
+/** How tokens and codes are drawn. */
+export type SampleOptions = Pick<ChatOptions, keyof typeof sampling>;
 
-/** How many tokens of text a conversation may go on for. */
-export function readNewTokens({ maxNewTokens, max_new_tokens }: ChatOptions): number {
-  return whole("maxNewTokens", maxNewTokens ?? max_new_tokens ?? DEFAULT_NEW_TOKENS, 1, MAX_NEW_TOKENS);
-}
-
-/** How many tokens one step of a conversation may guess. */
-export function readLookup({ promptLookupNumTokens, prompt_lookup_num_tokens }: ChatOptions): number {
-  return whole("promptLookupNumTokens", promptLookupNumTokens ?? prompt_lookup_num_tokens ?? 0, 0, MAX_LOOKUP);
-}
-
-/** The checked limits on what stays in memory; the prompt cache's is left to the model where it is not given. */
-export function readMemoryLimits({
-  promptCacheBytes,
-  drawingBytes = DEFAULT_DRAWING_BYTES,
-}: LoadOptions): MemoryLimits {
-  const bytes = (name: string, value: number) => whole(name, value, 0, Number.MAX_SAFE_INTEGER);
-  return {
-    promptCacheBytes: promptCacheBytes === undefined ? undefined : bytes("promptCacheBytes", promptCacheBytes),
-    drawingBytes: bytes("drawingBytes", drawingBytes),
-  };
-}
-
-export interface MemoryLimits {
-  readonly promptCacheBytes: number | undefined;
-  readonly drawingBytes: number;
-}
-
-/** How many pictures are wanted. */
-export function readCount({ n }: ImagineOptions): number {
-  return whole("n", n ?? 1, 1, MAX_PICTURES);
-}
-
-/** The checked options of reconstructing; `fusion` is left to the model's configs where it is not given. */
-export function readReconstruct({ keepSize = false, fusion }: ReconstructOptions): {
-  readonly keepSize: boolean;
-  readonly fusion: Fusion | undefined;
-} {
-  if (typeof keepSize !== "boolean") {
-    throw new InputError(`Expected \`keepSize\` to be true or false, got ${quote(keepSize)}`, {
-      code: "invalid_option",
-    });
-  }
-  return { keepSize, fusion: fusion === undefined ? undefined : oneOf<Fusion>("fusion", fusion, ["sum", "mean"]) };
-}
-
-/** Where codes are said to lie. */
-export function readPositions({ positions = "training" }: ImagineOptions): ConditionPositions {
-  return oneOf<ConditionPositions>("positions", positions, ["training", "demo"]);
-}
-
-function oneOf<T extends string>(name: string, value: T, choices: readonly T[]): T {
-  if (choices.includes(value)) return value;
-  throw new InputError(`Expected \`${name}\` to be ${choices.join(" or ")}, got ${quote(value)}`, {
-    code: "invalid_option",
-  });
-}
-
-function whole(name: string, value: number, from: number, to: number): number {
-  if (Number.isInteger(value) && value >= from && value <= to) return value;
-  throw new InputError(`Expected \`${name}\` to be an integer from ${from} to ${to}, got ${value}`, {
-    code: "invalid_option",
-  });
-}
-
-function within(name: string, value: number, from: number, to: number): number {
-  if (typeof value === "number" && value >= from && value <= to) return value;
-  throw new InputError(`Expected \`${name}\` to be a number from ${from} to ${to}, got ${value}`, {
-    code: "invalid_option",
-  });
-}
+/** The options of each public call, by its name. */
+export const optionsOf = {
+  load: loadOptions,
+  tokenize: tokenizeOptions,
+  reconstruct: reconstructOptions,
+  imagine: imagineOptions,
+  chat: chatOptions,
+  pullModel: pullOptions,
+  inspectModel: inspectOptions,
+  planModel: inspectOptions,
+  examineMachine: machineOptions,
+};
+export type Call = keyof typeof optionsOf;

@@ -1,9 +1,10 @@
 // Weights where a device can get at them: native backends read them from the files by themselves, WASM is handed the bytes.
 
 import { loadBackend } from "#backend";
+import type { Device } from "../runtime/backend.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
-import type { Device, WeightSource } from "../runtime/session.ts";
+import type { WeightSource } from "../runtime/session.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
 /**

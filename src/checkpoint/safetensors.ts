@@ -1,12 +1,13 @@
 // safetensors files: opening one reads and checks its header alone; tensors are read when asked for,
 // or by ONNX Runtime straight from the file by their offsets. Writing is atomic and gives the same bytes for the same tensors.
 
-import { type FileHandle, open, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { basename } from "node:path";
-import { ModelError } from "../errors.ts";
+import { ModelError, quote } from "../errors.ts";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { countElements, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
-
+import { OpenFile } from "../runtime/open-file.ts";
+import { statPlainFile } from "./plain-file.ts";
 import {
   headerLength,
   PREFIX_BYTES,
@@ -32,7 +33,8 @@ export interface SafetensorsFile extends SafetensorsHeader {
 /** Opens a file and checks its header; throws a ModelError that says what is wrong with it. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const name = basename(path);
-  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+  await statPlainFile(path); // a pipe would be waited for
+  const file = await OpenFile.open(path).catch((error: NodeJS.ErrnoException) => {
     throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
   });
   try {
@@ -49,7 +51,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       metadata,
       async read(tensor, rows) {
         const entry = tensors.get(tensor);
-        if (!entry) throw new ModelError(`${name}: has no tensor ${JSON.stringify(tensor)}`);
+        if (!entry) throw new ModelError(`${name}: has no tensor ${quote(tensor)}`);
         const { byteOffset, byteLength, shape } = rows ? rowsOf(entry, rows) : entry;
         return fromBuffer(entry.dtype, await readSpan(file, byteOffset, byteLength, name), shape);
       },
@@ -110,14 +112,14 @@ function rowsOf({ dtype, shape, byteOffset, byteLength }: TensorEntry, [start, e
 }
 
 /** Reads exactly `length` bytes. The length was checked against the file's size, so it bounds the allocation. */
-async function readSpan(file: FileHandle, position: number, length: number, name: string): Promise<ArrayBuffer> {
+async function readSpan(file: OpenFile, position: number, length: number, name: string): Promise<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   await readInto(file, position, bytes, name);
   return bytes.buffer;
 }
 
 /** Fills `bytes` from a place in a file; throws a ModelError that calls the file `name` when it ends before that. */
-export async function readInto(file: FileHandle, position: number, bytes: Uint8Array, name: string): Promise<void> {
+export async function readInto(file: OpenFile, position: number, bytes: Uint8Array, name: string): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const wanted = Math.min(bytes.length - done, MAX_READ_BYTES);
     const { bytesRead } = await file.read(bytes, done, wanted, position + done);

@@ -1,6 +1,6 @@
 // Whether two tensors of gigabytes hold the same, judged by samples: a few hundred kilobytes are read.
 
-import { type FileHandle, open } from "node:fs/promises";
+import { OpenFile } from "../runtime/open-file.ts";
 import type { FileLocation } from "./checkpoint.ts";
 
 const SAMPLES = 64;
@@ -9,7 +9,7 @@ const SAMPLE_BYTES = 4096;
 /** Compares evenly spread samples of two tensors. Tensors of another dtype or shape are never the same. */
 export async function haveSameBytes(a: FileLocation, b: FileLocation): Promise<boolean> {
   if (a.dtype !== b.dtype || `${a.shape}` !== `${b.shape}`) return false;
-  const files = [await open(a.file), await open(b.file)] as const;
+  const files = [await OpenFile.open(a.file), await OpenFile.open(b.file)] as const;
   try {
     const length = Math.min(SAMPLE_BYTES, a.byteLength);
     for (let i = 0; i < SAMPLES; i++) {
@@ -23,7 +23,7 @@ export async function haveSameBytes(a: FileLocation, b: FileLocation): Promise<b
   }
 }
 
-async function read(file: FileHandle, position: number, length: number): Promise<Buffer> {
+async function read(file: OpenFile, position: number, length: number): Promise<Buffer> {
   const buffer = Buffer.alloc(length);
   await file.read(buffer, 0, length, position);
   return buffer;

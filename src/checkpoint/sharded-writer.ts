@@ -1,8 +1,9 @@
 // Writes a checkpoint piece by piece, for those that do not fit into memory: all shapes are said first, then bytes come in any
 // order. A big one becomes several files with an index, named as the reference names them.
 
-import { type FileHandle, open, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { OpenFile } from "../runtime/open-file.ts";
 import { layOut, type SafetensorsLayout, type TensorShape, tensorBytes } from "./safetensors-layout.ts";
 
 /** Of one file, as the reference writes them. */
@@ -11,7 +12,7 @@ export const MAX_SHARD_BYTES = 5 * 2 ** 30;
 interface Shard {
   readonly name: string;
   readonly layout: SafetensorsLayout;
-  readonly file: FileHandle;
+  readonly file: OpenFile;
 }
 
 export class ShardedWriter {
@@ -41,7 +42,7 @@ export class ShardedWriter {
       for (const [i, group] of groups.entries()) {
         const name = `${stem}${groups.length === 1 ? "" : `-${number(i + 1)}-of-${number(groups.length)}`}.safetensors`;
         const layout = layOut(group, metadata, name);
-        const file = await open(join(folder, name), "wx");
+        const file = await OpenFile.open(join(folder, name), "wx");
         shards.push({ name, layout, file });
         await file.truncate(layout.fileBytes);
         await file.write(layout.header, 0, layout.header.length, 0);

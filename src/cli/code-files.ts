@@ -4,10 +4,10 @@
 import { basename } from "node:path";
 import { openSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
 import { ModelError } from "../errors.ts";
-import type { ImageCodes } from "../index.ts";
+import type { CodeFields } from "../index.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
-export interface NamedCodes extends ImageCodes {
+export interface NamedCodes extends CodeFields {
   readonly image: string;
 }
 
@@ -27,7 +27,7 @@ export async function writeCodes(path: string, pictures: readonly NamedCodes[], 
 }
 
 /** Reads what writeCodes wrote; throws a ModelError for anything else. The model checks the ranges of its books. */
-export async function readCodes(path: string): Promise<ImageCodes[]> {
+export async function readCodes(path: string): Promise<CodeFields[]> {
   const file = await openSafetensors(path);
   try {
     const number = (name: string) => Number(name.slice("codes.".length));
@@ -35,7 +35,7 @@ export async function readCodes(path: string): Promise<ImageCodes[]> {
     if (names.length === 0) {
       throw new ModelError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`);
     }
-    const pictures: ImageCodes[] = [];
+    const pictures: CodeFields[] = [];
     for (const name of names.sort((a, b) => number(a) - number(b))) {
       const tensor = await file.read(name);
       const [P, N] = tensor.shape;

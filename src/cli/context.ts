@@ -2,7 +2,7 @@
 
 import { InvalidArgumentError } from "commander";
 import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
-import { devices } from "../runtime/session.ts";
+import { devices } from "../runtime/backend.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {

@@ -13,9 +13,10 @@ import {
 } from "../../test/hub-repository.ts";
 import { sha256 } from "../../test/hub-server.ts";
 import { FetchError } from "../errors.ts";
+import type { PullOptions } from "../options.ts";
 import { listSnapshot } from "./cache.ts";
 
-import { openHubModel, type PullOptions, pullModel } from "./pull.ts";
+import { openHubModel, pullModel } from "./pull.ts";
 
 const hub = useHub();
 const pull = (options: PullOptions = {}) => pullModel(repo, { settings: hub.settings, ...options });

@@ -1,26 +1,17 @@
 // Brings a model's repository from the Hub into the cache, or finds that it is there.
 
 import { basename } from "node:path";
-import { FetchError } from "../errors.ts";
+import { FetchError, InputError, quote } from "../errors.ts";
+import type { PullOptions } from "../options.ts";
+import { readOptions } from "../read-options.ts";
 import { type CachedFile, findSnapshot, isModelComplete, listSnapshot, repoCache, writeRef } from "./cache.ts";
-import { type FetchOptions, fetchFiles } from "./fetch-files.ts";
+import { fetchFiles } from "./fetch-files.ts";
 
 import { formatHubName, type HubName, parseHubName } from "./hub-name.ts";
 import { readListing } from "./listing.ts";
 import { withLock } from "./lock.ts";
 import { selectFiles } from "./model-files.ts";
 import { type HubSettings, readHubSettings } from "./settings.ts";
-
-export interface PullOptions extends FetchOptions {
-  /** A branch, a tag or a commit; "main" if absent. May stand in the name instead: "owner/name@revision". */
-  readonly revision?: string | undefined;
-  /** Patterns of files to fetch, such as "vae/*", in place of all that a model needs. */
-  readonly include?: readonly string[] | undefined;
-  /** Called once if the repository is being fetched already; the pull goes on when that is done. */
-  readonly onWait?: (() => void) | undefined;
-  /** As the environment says if absent. */
-  readonly settings?: HubSettings | undefined;
-}
 
 export interface PullResult extends HubName {
   readonly commit: string;
@@ -39,9 +30,14 @@ export interface PullResult extends HubName {
  * what the Hub refuses or the disk has no room for, and the signal's reason at its abort.
  */
 export async function pullModel(name: string, options: PullOptions = {}): Promise<PullResult> {
-  const hubName = parseHubName(name, options.revision);
+  return pull(name, readOptions("pullModel", options));
+}
+
+/** As `pullModel`, with options that are checked. */
+export async function pull(name: string, options: PullOptions): Promise<PullResult> {
+  const hubName = typeof name === "string" ? parseHubName(name, options.revision) : undefined;
   if (!hubName)
-    throw new FetchError(`Expected a repository of the Hub as owner/name or owner/name@revision, got ${name}`);
+    throw new InputError(`Expected a repository of the Hub as owner/name or owner/name@revision, got ${quote(name)}`);
   const settings = options.settings ?? (await readHubSettings());
   if (settings.isOffline) return readCached(settings, hubName);
   const { lock } = repoCache(settings.cacheFolder, hubName.repo);
@@ -53,7 +49,7 @@ export async function openHubModel(name: HubName, options: PullOptions = {}): Pr
   const settings = options.settings ?? (await readHubSettings());
   const cached = await findSnapshot(settings.cacheFolder, name);
   if (cached && (await isModelComplete(cached))) return cached;
-  return (await pullModel(name.repo, { ...options, settings, revision: name.revision })).path;
+  return (await pull(name.repo, { ...options, settings, revision: name.revision })).path;
 }
 
 async function readCached({ cacheFolder }: HubSettings, name: HubName): Promise<PullResult> {

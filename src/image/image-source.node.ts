@@ -4,9 +4,10 @@
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { FetchError, InputError } from "../errors.ts";
+import { excerpt, FetchError, InputError } from "../errors.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
-import { type ImageInput, type Picture, pictureFromPixels } from "./picture.ts";
+import { findImage, type ImageInput } from "./image-input.ts";
+import { type Picture, readPixels } from "./picture.ts";
 
 export interface LoadImageOptions {
   readonly signal?: AbortSignal;
@@ -18,14 +19,12 @@ export interface LoadImageOptions {
 
 /** Loads a picture from a path, a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
 export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
-  if (typeof input === "string") {
-    return /^(https?|file|data):/i.test(input) ? loadUrl(parseUrl(input), options) : loadFile(input);
-  }
-  if (input instanceof URL) return loadUrl(input, options);
-  if (input instanceof Uint8Array) return decodeImage(input);
-  if (input instanceof ArrayBuffer) return decodeImage(new Uint8Array(input));
-  if (input instanceof Blob) return loadBlob(input);
-  return pictureFromPixels(input.width, input.height, input.data);
+  const found = findImage(input);
+  if ("path" in found) return loadFile(found.path);
+  if ("url" in found) return loadUrl(found.url, options);
+  if ("bytes" in found) return decodeImage(found.bytes);
+  if ("blob" in found) return loadBlob(found.blob);
+  return readPixels(found.pixels);
 }
 
 async function loadBlob(blob: Blob): Promise<Picture> {
@@ -34,13 +33,13 @@ async function loadBlob(blob: Blob): Promise<Picture> {
 }
 
 async function loadFile(path: string): Promise<Picture> {
-  const name = basename(path);
+  const name = excerpt(basename(path));
   const file = await open(path, "r").catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`${path}: cannot be opened (${cause.code})`, { code: "invalid_image", cause });
+    throw new InputError(`${excerpt(path)}: cannot be opened (${cause.code})`, { code: "invalid_image", cause });
   });
   try {
     const info = await file.stat();
-    if (!info.isFile()) throw new InputError(`${path}: is not a file`, { code: "invalid_image" });
+    if (!info.isFile()) throw new InputError(`${excerpt(path)}: is not a file`, { code: "invalid_image" });
     checkBytes(info.size, name);
     return await decodeImage(await file.readFile(), name);
   } finally {
@@ -48,13 +47,21 @@ async function loadFile(path: string): Promise<Picture> {
   }
 }
 
-function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
-  if (url.protocol === "file:") return loadFile(fileURLToPath(url));
-  if (url.protocol === "data:") return loadData(url);
-  if (url.protocol === "http:" || url.protocol === "https:") return download(url, options);
-  throw new InputError(`Expected an image URL with http, https, file or data, got ${url.protocol}`, {
-    code: "invalid_image",
-  });
+async function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
+  if (url.protocol === "file:") return loadFile(filePath(url));
+  return url.protocol === "data:" ? loadData(url) : download(url, options);
+}
+
+function filePath(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    // A host, or a slash that is spelled %2F.
+    throw new InputError(`${excerpt(url.href)}: names no file of this machine; write file:///FOLDER/NAME`, {
+      code: "invalid_image",
+      cause,
+    });
+  }
 }
 
 async function loadData(url: URL): Promise<Picture> {
@@ -98,12 +105,6 @@ async function receive(url: URL, signal: AbortSignal, get: typeof fetch, name: s
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function parseUrl(text: string): URL {
-  if (!URL.canParse(text))
-    throw new InputError(`Expected an image URL, got ${JSON.stringify(text.slice(0, 80))}`, { code: "invalid_image" });
-  return new URL(text);
 }
 
 function checkBytes(size: number, name: string): void {

@@ -1,6 +1,8 @@
 // A picture in memory: RGB, 8 bits a channel, rows from the top. The one form that the stages before and after the models use.
 
-import { InputError } from "../errors.ts";
+import { InputError, quote } from "../errors.ts";
+import { bytesOf, kindOf } from "../runtime/realm.ts";
+
 export interface Picture {
   readonly width: number;
   readonly height: number;
@@ -8,13 +10,11 @@ export interface Picture {
   readonly data: Uint8Array;
 }
 
-/** What a caller may hand in: a path or URL, an encoded file's bytes, or pixels as RGB or RGBA (such as ImageData). */
-export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | RawImage;
-
+/** Pixels of a caller: 3 bytes each (RGB) or 4 (RGBA), rows from the top. */
 export interface RawImage {
   readonly width: number;
   readonly height: number;
-  readonly data: ArrayLike<number>;
+  readonly data: ArrayLike<number> | ArrayBufferLike;
 }
 
 /** Enough for a 48-megapixel phone's 12-megapixel output and any screen; 120 MB of RGB. */
@@ -26,38 +26,82 @@ export const MAX_ASPECT = 200;
 /** Refuses sizes that no later step should meet; `name` says whose they are. */
 export function checkSize(width: number, height: number, name: string): void {
   if (!(Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1)) {
-    throw new InputError(`${name}: expected a width and height of at least 1 pixel, got ${width} x ${height}`, {
-      code: "invalid_image",
-    });
+    throw new InputError(
+      `${name}: expected a width and height of at least 1 pixel, got ${quote(width)} x ${quote(height)}`,
+      {
+        code: "invalid_image",
+      },
+    );
   }
   if (width * height > MAX_PIXELS) {
     throw new InputError(
-      `${name}: the picture has ${width} x ${height} pixels, at most ${MAX_PIXELS / 1e6} million are accepted`,
+      `${name}: the image has ${width} x ${height} pixels, at most ${MAX_PIXELS / 1e6} million are accepted`,
       { code: "invalid_image" },
     );
   }
   if (Math.max(width, height) > MAX_ASPECT * Math.min(width, height)) {
     throw new InputError(
-      `${name}: the picture is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,
+      `${name}: the image is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,
       { code: "invalid_image" },
     );
   }
 }
 
 /** Makes a picture of RGB or RGBA bytes, told apart by their number; transparent parts become white. */
-export function pictureFromPixels(width: number, height: number, data: ArrayLike<number>, name = "image"): Picture {
+export function pictureFromPixels(width: number, height: number, data: Uint8Array, name = "image"): Picture {
   checkSize(width, height, name);
-  const channels = data.length / (width * height);
-  if (channels === 3) return { width, height, data: Uint8Array.from(data) };
-  if (channels === 4) return { width, height, data: pasteOnWhite(data) };
-  throw new InputError(
-    `${name}: ${width} x ${height} pixels have ${width * height * 3} bytes as RGB or ${width * height * 4} as RGBA, got ${data.length}`,
-    { code: "invalid_image" },
-  );
+  if (channelsOf(width, height, data.length, name) === 4) return { width, height, data: pasteOnWhite(data) };
+  return { width, height, data: new Uint8Array(data) };
+}
+
+/** Pixels of a caller as a picture of its own. Throws an InputError for what is not bytes. */
+export function readPixels({ width, height, data }: RawImage, name = "image"): Picture {
+  checkSize(width, height, name);
+  const bytes = bytesOf(data);
+  // Numbers below 0 are no bytes, though they are as long.
+  if (bytes && kindOf(data) !== "Int8Array") return pictureFromPixels(width, height, bytes, name);
+  if (!Array.isArray(data) && !ArrayBuffer.isView(data)) {
+    throw new InputError(`${name}: expected pixels in a Uint8Array, got ${quote(data)}`, { code: "invalid_image" });
+  }
+  const values = data as ArrayLike<number>;
+  channelsOf(width, height, values.length, name);
+  return pictureFromPixels(width, height, toBytes(values, name), name);
+}
+
+function channelsOf(width: number, height: number, length: number, name: string): 3 | 4 {
+  const channels = length / (width * height);
+  if (channels === 3 || channels === 4) return channels;
+  const wanted = `${width * height * 3} bytes as RGB or ${width * height * 4} as RGBA`;
+  const advice = channels === 1 ? "; repeat the one channel of a grey image three times" : "";
+  throw new InputError(`${name}: ${width} x ${height} pixels have ${wanted}, got ${length}${advice}`, {
+    code: "invalid_image",
+  });
+}
+
+/** Values that are integers from 0 to 255, in whatever array. */
+function toBytes(values: ArrayLike<unknown>, name: string): Uint8Array {
+  const refuse = (got: string, advice: string) =>
+    new InputError(`${name}: expected pixels as bytes, integers from 0 to 255, got ${got}${advice}`, {
+      code: "invalid_image",
+    });
+  const bytes = new Uint8Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (!(typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255)) {
+      const isLevel = typeof value === "number" && value > 0 && value < 1;
+      throw refuse(`${quote(value)} at ${i}`, isLevel ? "; multiply by 255 and round" : "");
+    }
+    bytes[i] = value;
+  }
+  // Floats in which nothing is above 1 are a mask, or levels from 0 to 1.
+  if (kindOf(values).startsWith("Float") && bytes.includes(1) && bytes.every((value) => value <= 1)) {
+    throw refuse(`a ${kindOf(values)} of 0 and 1`, "; multiply by 255");
+  }
+  return bytes;
 }
 
 /** RGBA -> RGB over white, with Pillow's rounding: (t + 128 + ((t + 128) >> 8)) >> 8 for t / 255. */
-function pasteOnWhite(rgba: ArrayLike<number>): Uint8Array {
+function pasteOnWhite(rgba: Uint8Array): Uint8Array {
   const rgb = new Uint8Array((rgba.length / 4) * 3);
   for (let from = 0, to = 0; from < rgba.length; from += 4) {
     const alpha = rgba[from + 3]!;

@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 import { counterRandom } from "../random/counter.ts";
+import type { Device } from "../runtime/backend.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
-import { type Device, openSession, type SessionOptions } from "../runtime/session.ts";
+import { openSession, type SessionOptions } from "../runtime/session.ts";
 import { gradients } from "../tensor/gradients.ts";
 import { Graph } from "../tensor/graph.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";

@@ -1,14 +1,15 @@
 // A model described without loading it: its parts, what is missing of them, and the memory that it will need.
 
+import { checkModelName } from "../arguments.ts";
 import { canDraw } from "../detokenizer-choice.ts";
-import type { FetchOptions } from "../hub/fetch-files.ts";
-import type { PartFolders } from "../model-folder.ts";
 import { describeModel, type ModelInfo } from "../model-info.ts";
+import type { InspectOptions } from "../options.ts";
+import { readOptions } from "../read-options.ts";
 import { memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
 import { pictureNeed } from "./plan.ts";
-import { withMissingWeights } from "./stated-weights.ts";
-import { answerTask } from "./workload.ts";
+import { missingWeightBytes, withMissingWeights } from "./stated-weights.ts";
+import { answerTask, tokenizeTask } from "./workload.ts";
 
 export interface InspectedModel extends ModelInfo {
   /** What is missing or does not fit, in sentences. Empty for a model that can be loaded. */
@@ -16,24 +17,28 @@ export interface InspectedModel extends ModelInfo {
   /** Bytes of weights that are not here, as far as is known. */
   readonly missingBytes: number;
   readonly memory: {
-    /** Of a process that answers a question about a picture. */
-    readonly answerBytes: number;
+    /** Of a process that turns pictures into codes. */
+    readonly tokenizeBytes: number;
+    /** Of a process that answers a question about a picture; absent where there is no language model. */
+    readonly answerBytes?: number;
     /** Of a process that draws a picture; absent where the model cannot. */
     readonly pictureBytes?: number;
   };
 }
 
 /** Describes a model by its name. Throws where not even its configs can be had. */
-export async function inspectModel(name: string, folders: PartFolders & FetchOptions = {}): Promise<InspectedModel> {
-  const { model, missingBytes, faults } = await openUnloaded(name, folders);
+export async function inspectModel(name: string, options: InspectOptions = {}): Promise<InspectedModel> {
+  checkModelName(name, "inspectModel(name)");
+  const { model, missingBytes, faults } = await openUnloaded(name, readOptions("inspectModel", options));
   try {
     const whole = withMissingWeights(model, missingBytes);
     return {
       ...describeModel(whole),
       faults,
-      missingBytes: [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0),
+      missingBytes: missingWeightBytes(model, whole, missingBytes),
       memory: {
-        answerBytes: memoryNeed(answerTask(whole)),
+        tokenizeBytes: memoryNeed(tokenizeTask(whole)),
+        ...(whole.ar && { answerBytes: memoryNeed(answerTask(whole)) }),
         ...(canDraw(whole, "hidden") && { pictureBytes: pictureNeed(whole) }),
       },
     };

@@ -8,7 +8,7 @@ import type { SessionCache } from "../runtime/session-cache.ts";
 import { type MemoryState, readMemory } from "./machine.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
-import { answerTask, drawingTask } from "./workload.ts";
+import { answerTask, drawingTask, tokenizeTask } from "./workload.ts";
 
 /** Weights become at most this much larger when they are loaded, from 4 bits to float32 with a copy while it is laid out. */
 const MOST_GROWTH = 12;
@@ -22,7 +22,8 @@ const MOST_RESULT_BYTES = 3e9;
 export async function checkAnswerFits(model: ModelFolder, memory?: MemoryState): Promise<void> {
   const { availableBytes } = memory ?? (await readMemory());
   if (weightBytes(model.weights) * MOST_GROWTH < availableBytes) return; // no need to trace a small model
-  refuseUnlessFits(model, "answer a question", (own) => memoryNeed(answerTask(own)), availableBytes);
+  if (model.ar) refuseUnlessFits(model, "answer a question", (own) => memoryNeed(answerTask(own)), availableBytes);
+  else refuseUnlessFits(model, "tokenize a picture", (own) => memoryNeed(tokenizeTask(own)), availableBytes);
 }
 
 /**
@@ -74,7 +75,7 @@ function refuseUnlessFits(
 ): void {
   const needed = needOf(model);
   if (needed <= availableBytes) return;
-  const smaller = (["int8", "int4"] as const)
+  const smaller = (model.ar ? (["int8", "int4"] as const) : [])
     .map((weights) => ({ weights, bytes: needOf(convertedModel(model, { weights })) }))
     .filter(({ bytes }) => bytes < needed);
   const option = smaller.find(({ bytes }) => bytes <= availableBytes);

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { findSnapshot, isModelComplete, sizeOf } from "../hub/cache.ts";
 import type { FetchOptions } from "../hub/fetch-files.ts";
 import { parseHubName } from "../hub/hub-name.ts";
-import { pullModel } from "../hub/pull.ts";
+import { pull } from "../hub/pull.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { compareModel } from "../model-check.ts";
 import {
@@ -65,8 +65,8 @@ async function locate(name: string, options: FetchOptions): Promise<Located> {
   const settings = await readHubSettings();
   const cached = await findSnapshot(settings.cacheFolder, hubName);
   if (cached && (settings.isOffline || (await isModelComplete(cached)))) return { path: cached, missing: [] };
-  const pull = () => pullModel(name, { ...options, settings, include: CONFIG_FILES });
-  const { path, leftOut } = await askHub(name, pull);
+  const pullConfigs = () => pull(name, { ...options, settings, include: CONFIG_FILES });
+  const { path, leftOut } = await askHub(name, pullConfigs);
   const weights = leftOut.filter((file) => file.path.endsWith(".safetensors"));
   const isHere = await Promise.all(
     weights.map(async (file) => (await sizeOf(join(path, file.path))) === file.sizeBytes),

@@ -1,17 +1,18 @@
 // What a model will need and how long it will take on this machine: read off its configs and the sizes of its files, before
 // anything is loaded.
 
+import { checkModelName } from "../arguments.ts";
 import { canDraw } from "../detokenizer-choice.ts";
-import type { FetchOptions } from "../hub/fetch-files.ts";
-import type { ModelFolder, PartFolders } from "../model-folder.ts";
+import { languageConfig, type ModelFolder } from "../model-folder.ts";
 import { describeModel } from "../model-info.ts";
-import { DEFAULT_DRAWING_BYTES } from "../options.ts";
+import { DEFAULT_DRAWING_BYTES, type InspectOptions, type MachineOptions } from "../options.ts";
+import { readOptions } from "../read-options.ts";
 import { coreCount, freeDisk, type MemoryState, readMemory } from "./machine.ts";
 import { measureSpeeds } from "./measure-speeds.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
 import { type Speeds, type TaskSeconds, worksSeconds } from "./seconds.ts";
-import { convertedModel, withMissingWeights } from "./stated-weights.ts";
+import { convertedModel, missingWeightBytes, withMissingWeights } from "./stated-weights.ts";
 import { answerTask, drawingTask, type Work, writingTask } from "./workload.ts";
 
 /** A machine as a plan sees it. */
@@ -34,6 +35,8 @@ export interface ModelPlan {
   readonly path: string;
   /** Why a model whose files are all here cannot be loaded, in sentences. */
   readonly faults: readonly string[];
+  /** Fields of its configs that are not known here and were skipped. */
+  readonly unknownFields: readonly string[];
   readonly machine: Machine;
   readonly disk: {
     /** Bytes of the model's weights. */
@@ -58,25 +61,28 @@ export interface SmallerModel {
 }
 
 /** Measures the machine, in about a second. */
-export async function examineMachine(options: { readonly threads?: number } = {}): Promise<Machine> {
-  return { cores: coreCount(), memory: await readMemory(), speeds: await measureSpeeds(options) };
+export async function examineMachine(options: MachineOptions = {}): Promise<Machine> {
+  const { threads } = readOptions("examineMachine", options);
+  return {
+    cores: coreCount(),
+    memory: await readMemory(),
+    speeds: await measureSpeeds({ ...(threads && { threads }) }),
+  };
 }
 
 /**
  * The plan for a model by its name. Of a repository of the Hub that is not in the cache only the configs are fetched. Throws
  * where not even these can be had.
  */
-export async function planModel(
-  name: string,
-  machine: Machine,
-  folders: PartFolders & FetchOptions = {},
-): Promise<ModelPlan> {
-  const { model, missingBytes, faults } = await openUnloaded(name, folders);
+export async function planModel(name: string, machine: Machine, options: InspectOptions = {}): Promise<ModelPlan> {
+  checkModelName(name, "planModel(name, machine)");
+  const { model, missingBytes, faults } = await openUnloaded(name, readOptions("planModel", options));
   try {
-    const missing = [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const plan = await planOpened(withMissingWeights(model, missingBytes), machine, missing);
+    languageConfig(model); // an image tokenizer alone has no answer to plan
+    const whole = withMissingWeights(model, missingBytes);
+    const plan = await planOpened(whole, machine, missingWeightBytes(model, whole, missingBytes));
     // What is yet to be fetched is no fault.
-    return { ...plan, name, faults: missing > 0 ? [] : faults };
+    return { ...plan, name, faults: missingBytes.size > 0 ? [] : faults };
   } finally {
     await model.close();
   }
@@ -94,6 +100,7 @@ export async function planOpened(model: ModelFolder, machine: Machine, missingBy
     name: model.path,
     path: model.path,
     faults: [],
+    unknownFields: model.unknownFields,
     machine,
     disk: { modelBytes: hereBytes + missingBytes, missingBytes, freeBytes: await freeDisk(model.path) },
     answer: plan(memoryNeed(answer), answer.works),

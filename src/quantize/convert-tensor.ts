@@ -1,6 +1,5 @@
 // One tensor from a checkpoint into another form, a few rows at a time, with the error that this makes.
 
-import { type FileHandle, open } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
 import { type RowRange, readInto } from "../checkpoint/safetensors.ts";
@@ -8,6 +7,7 @@ import type { TensorShape } from "../checkpoint/safetensors-layout.ts";
 import type { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { ModelError } from "../errors.ts";
 import { countElements } from "../runtime/host-tensor.ts";
+import { OpenFile } from "../runtime/open-file.ts";
 import { isQuantized, scalesName } from "../runtime/weight-source.ts";
 import type { ConvertMemory, SquareSums } from "./convert-memory.ts";
 import type { TensorPlan } from "./precision.ts";
@@ -87,7 +87,7 @@ async function openRows(
 ): Promise<RowReader> {
   const found = source.find(name);
   if (found && !isQuantized(found) && (found.dtype === "bf16" || found.dtype === "f32"))
-    return readDirectly(found, found.dtype, await open(found.file, "r"), shape, memory);
+    return readDirectly(found, found.dtype, await OpenFile.open(found.file), shape, memory);
   return {
     dtype: "f32",
     async read(rows) {
@@ -102,7 +102,7 @@ async function openRows(
 function readDirectly(
   { file: path, byteOffset, byteLength }: FileLocation,
   dtype: "bf16" | "f32",
-  file: FileHandle,
+  file: OpenFile,
   shape: readonly number[],
   memory: ConvertMemory,
 ): RowReader {

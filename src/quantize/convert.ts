@@ -1,7 +1,7 @@
 // A model's folder into another one at lower precision. Tensors pass one by one, a few rows at a time, so the memory needed does
 // not grow with the model. The new folder gets its name when it is whole; until then nothing in it can be loaded.
 
-import { copyFile, mkdir, open, readdir, realpath, stat, statfs } from "node:fs/promises";
+import { copyFile, mkdir, readdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
@@ -10,6 +10,7 @@ import type { FetchOptions } from "../hub/fetch-files.ts";
 import { checkModel } from "../model-check.ts";
 import { openModelFolder, type PartFolders } from "../model-folder.ts";
 import { createFolder } from "../runtime/atomic-folder.ts";
+import { OpenFile } from "../runtime/open-file.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
 import { ConvertMemory, type SquareSums } from "./convert-memory.ts";
 import { convertTensor, storedTensors } from "./convert-tensor.ts";
@@ -154,9 +155,8 @@ async function copyOtherFiles(parts: readonly PartPlan[], target: string): Promi
   const files = all.filter(({ to }) => to !== "config.json");
   for (const { from, to } of [...files, ...all.filter((file) => !files.includes(file))]) {
     await copyFile(from, join(target, to));
-    const copy = await open(join(target, to), "r");
-    await copy.sync();
-    await copy.close();
+    const copy = await OpenFile.open(join(target, to));
+    await copy.sync().finally(() => copy.close());
   }
 }
 

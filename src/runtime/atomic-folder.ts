@@ -1,30 +1,113 @@
 // Makes a folder so that it has its name only when it is whole: everything is written into one beside it, which is then renamed.
+// Whatever happens to the process, what it wrote is removed: by itself if it fails, by a helper process if it is killed, and if both
+// die at once by the next call in the same place.
 
-import { randomUUID } from "node:crypto";
-import { lstat, mkdir, open, rename, rm } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { spawn } from "node:child_process";
+import { lstat, mkdir, open, rename, rm, rmdir } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { InputError, KelixError, ModelError } from "../errors.ts";
+import { heartbeat, removeStale, temporaryName } from "./stale.ts";
+import { systemCode, systemReason } from "./system-error.ts";
 
 /**
- * The new folder `path` with what `write` puts into the folder that it is given. Throws when `path` exists. If anything
- * fails nothing is left; a process that is killed leaves a hidden folder beside it whose name ends in ".partial".
+ * The new folder `path` with what `write` puts into the folder that it is given. Throws an InputError when `path` exists, be it
+ * before or after the work, and when the system refuses to write. If anything fails nothing is left.
  */
 export async function createFolder<T>(path: string, write: (folder: string) => Promise<T>): Promise<T> {
-  if (await lstat(path).catch(() => undefined))
-    throw new Error(`${path} exists already and is not written over: name a new folder, or remove it`);
+  if (await exists(path))
+    throw refusal(`${path} exists already and is not written over: name a new folder, or remove it`);
   const parent = dirname(resolve(path));
-  await mkdir(parent, { recursive: true });
-  const partial = join(parent, `.${basename(resolve(path))}.${randomUUID()}.partial`);
-  await mkdir(partial);
+  let made: string | undefined;
+  let partial: string | undefined;
+  let stop = () => {};
   try {
+    made = await mkdir(parent, { recursive: true });
+    await removeStale(parent);
+    partial = join(parent, temporaryName("partial"));
+    const [stopHelper, stopHeartbeat] = [removeIfKilled(partial), heartbeat(partial)];
+    stop = () => {
+      stopHelper();
+      stopHeartbeat();
+    };
+    await mkdir(partial);
     const result = await write(partial);
     await flush(partial);
     await rename(partial, path);
     await flush(parent);
     return result;
   } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
+    // On a disk that fails this may fail too; the first error is what matters.
+    if (partial) await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    await removeEmpty(parent, made);
+    throw await explain(error, path, partial);
+  } finally {
+    stop();
   }
+}
+
+async function explain(error: unknown, path: string, partial = path): Promise<unknown> {
+  if (error instanceof KelixError || systemCode(error) === undefined) return error;
+  const { code, path: about } = error as NodeJS.ErrnoException;
+  if (about !== undefined && !isInside(about, partial) && !isInside(path, about) && !WRITING_CODES.has(code ?? ""))
+    return new ModelError(`${about}: cannot be read, ${systemReason(error)}`, { cause: error });
+  // The name was free when the work began.
+  if (await exists(path))
+    return refusal(
+      `${path} was made by another process meanwhile, and is kept: name a new folder, or remove it`,
+      error,
+    );
+  return refusal(`${path}: cannot be written, ${systemReason(error)}`, error);
+}
+
+/** Of a copy that fails the system names the source, whichever side it is about; these are about the side that is written. */
+const WRITING_CODES: ReadonlySet<string> = new Set(["EDQUOT", "EFBIG", "ENOSPC", "EROFS"]);
+
+function isInside(path: string, folder: string): boolean {
+  return !relative(resolve(folder), resolve(path)).startsWith("..");
+}
+
+function refusal(message: string, cause?: unknown): InputError {
+  return new InputError(message, { code: "output_refused", cause });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
+}
+
+/** Removes `parent` and those above it up to `made`, all made here, as far as nobody has put anything into them. */
+async function removeEmpty(parent: string, made: string | undefined): Promise<void> {
+  if (made === undefined) return;
+  for (let folder = parent; isInside(folder, made); folder = dirname(folder)) {
+    if (
+      !(await rmdir(folder).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return;
+  }
+}
+
+/**
+ * Starts a process that removes `folder` when this one ends before it called the returned function. It holds this process's
+ * stderr, so that who waits for the end of the output waits for the removal too. Where it cannot be started, or is killed
+ * as well, `removeStale` does the work later.
+ */
+function removeIfKilled(folder: string): () => void {
+  const program =
+    "process.stdin.on('end', () => require('node:fs').rmSync(process.argv[1], { recursive: true, force: true })).resume()";
+  const helper = spawn(process.execPath, ["-e", program, folder], {
+    stdio: ["pipe", "ignore", "inherit"],
+    detached: true, // Ctrl-C and a closed terminal reach the whole group
+    windowsHide: true,
+    env: { ...process.env, NODE_OPTIONS: "", ELECTRON_RUN_AS_NODE: "1" },
+  });
+  helper.on("error", () => undefined);
+  helper.stdin?.on("error", () => undefined);
+  helper.unref();
+  return () => {
+    helper.kill();
+  };
 }
 
 /** Makes the names inside a folder last; not every system can. */

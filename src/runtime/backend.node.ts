@@ -1,24 +1,40 @@
 // ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
 
-import type { Backend, OrtSession, OrtTensor } from "./backend.ts";
-import type { Device } from "./session.ts";
+import { InputError, KelixError } from "../errors.ts";
+import type { Backend, Device, OrtSession, OrtTensor } from "./backend.ts";
+import type { TypedArray } from "./host-tensor.ts";
+import { isMainRealm, mainRealm } from "./main-realm.node.ts";
+import { castArray } from "./realm.ts";
+import { silenceTelemetry } from "./telemetry.node.ts";
 
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
 
 type Ort = typeof import("onnxruntime-node");
 
-/** ONNX Runtime's log level "error": its warnings are about graph optimisations that do not matter here. */
-const LOG_ERRORS = 3;
+/** ONNX Runtime's log level "fatal": errors are thrown as well, and its own lines on stderr would only repeat them. */
+const LOG_FATAL = 4;
 
 let native: Promise<Ort | undefined> | undefined;
 let hasWarned = false;
 
 function loadNative(): Promise<Ort | undefined> {
-  native ??= import("onnxruntime-node").then(
-    (module) => ((module as { default?: Ort }).default ?? module) as Ort,
-    () => undefined,
-  );
+  native ??= silenceTelemetry()
+    .then(importNative)
+    .then(
+      (module) => ((module as { default?: Ort }).default ?? module) as Ort,
+      (error) => {
+        if (error instanceof KelixError) throw error;
+        return undefined;
+      },
+    );
   return native;
+}
+
+/** Its results are arrays of the main realm, and so have to be its classes. */
+async function importNative(): Promise<Ort> {
+  if (isMainRealm) return import("onnxruntime-node");
+  const { createRequire } = mainRealm.process.getBuiltinModule("node:module");
+  return createRequire(import.meta.url)("onnxruntime-node") as Ort;
 }
 
 /** The backend for a device; throws, naming the devices present, when it is not there. */
@@ -27,19 +43,28 @@ export async function loadBackend(device: Device): Promise<Backend> {
   if (ort) {
     const present = ort.listSupportedBackends().map((backend) => backend.name);
     if (!present.includes(device))
-      throw new Error(`The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`);
+      throw new InputError(
+        `The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`,
+        {
+          code: "device_unavailable",
+        },
+      );
     const backend = wrapOrt(ort, true, [device]);
     if (device === "cpu") return backend;
     // A device may be built in and yet lack its hardware or libraries, which shows with the first session.
     const refuse = (cause: unknown) => {
-      const why = cause instanceof Error ? cause.message.replace(/\s+/g, " ").slice(-200) : String(cause);
-      throw new Error(`The device ${device} does not work here (${why}); present are cpu, wasm`, { cause });
+      throw new InputError(
+        `The device ${device} does not work here: its hardware, driver or libraries are missing; present are cpu, wasm`,
+        { code: "device_unavailable", cause },
+      );
     };
     return { ...backend, create: (model, options) => backend.create(model, options).catch(refuse) };
   }
   if (device !== "wasm") {
     if (device !== "cpu")
-      throw new Error(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`);
+      throw new InputError(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`, {
+        code: "device_unavailable",
+      });
     if (!hasWarned) {
       hasWarned = true;
       console.error(
@@ -52,13 +77,14 @@ export async function loadBackend(device: Device): Promise<Backend> {
 }
 
 function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Backend {
+  ort.env.logLevel = "fatal";
   return {
     readsFiles: isNative,
     isBlocking: !isNative,
     async create(model, { folder, threads, profile, foldsConstants, runMemory }) {
-      const session = await ort.InferenceSession.create(model, {
+      const opening = ort.InferenceSession.create(isNative ? castArray(model, mainRealm) : model, {
         executionProviders,
-        logSeverityLevel: LOG_ERRORS,
+        logSeverityLevel: LOG_FATAL,
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
         enableMemPattern: runMemory === "planned",
@@ -72,8 +98,34 @@ function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Bac
           },
         },
       });
-      return session as unknown as OrtSession;
+      const session = (await opening.catch(explain)) as unknown as OrtSession;
+      return {
+        run: async (feeds, fetches) => {
+          const results = await session.run(feeds, fetches).catch(explain);
+          return isNative && !isMainRealm ? ownTensors(results) : results;
+        },
+        release: () => session.release(),
+        endProfiling: () => session.endProfiling(),
+      };
     },
-    tensor: (type, data, shape) => new ort.Tensor(type as "float32", data as Float32Array, shape) as OrtTensor,
+    tensor: (type, data, shape) => {
+      const values = isNative ? castArray(data, mainRealm) : data;
+      return new ort.Tensor(type as "float32", values as Float32Array, shape) as OrtTensor;
+    },
   };
+}
+
+function ownTensors(tensors: Record<string, OrtTensor>): Record<string, OrtTensor> {
+  const own = ({ type, dims, data }: OrtTensor) => ({ type, dims, data: castArray(data as TypedArray) });
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, own(tensor)]));
+}
+
+/** ONNX Runtime's own words are for its developers; they stay in `cause`. */
+function explain(cause: unknown): never {
+  if (/alloc|memory/i.test(cause instanceof Error ? cause.message : "")) {
+    throw new KelixError("Memory ran out while a network was opened or run", { code: "out_of_memory", cause });
+  }
+  throw new KelixError("ONNX Runtime cannot run a network of this model: its configs or weights may be damaged", {
+    cause,
+  });
 }

@@ -3,6 +3,9 @@
 import type { TypedArray } from "./host-tensor.ts";
 import type { RunMemory } from "./session.ts";
 
+export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
+export type Device = (typeof devices)[number];
+
 export interface OrtTensor {
   readonly type: string;
   readonly dims: readonly number[];

@@ -1,7 +1,6 @@
 // ONNX Runtime in the browser: WASM, or WebGPU where it is asked for.
 
-import type { Backend, OrtSession, OrtTensor } from "./backend.ts";
-import type { Device } from "./session.ts";
+import type { Backend, Device, OrtSession, OrtTensor } from "./backend.ts";
 
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
 

@@ -8,11 +8,12 @@ import type { Weight } from "../onnx/weight.ts";
 import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { Device } from "./backend.ts";
 import { turnEventLoop } from "./event-loop.ts";
 import { type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
 import { hasShape, isQuantized, scalesName, type TensorLocation, type WeightSource } from "./weight-source.ts";
 
-export type { WeightSource };
+export type { Device, WeightSource };
 
 export interface SessionOptions {
   /** Threads inside one operation; ONNX Runtime's own choice (the cores) if absent. */
@@ -31,9 +32,6 @@ export interface SessionOptions {
   readonly widening?: "load" | "run";
   readonly runMemory?: RunMemory;
 }
-
-export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
-export type Device = (typeof devices)[number];
 
 /**
  * Where the results of a run lie. `planned` (if none is said): in one piece that is laid out from the second run on, the fastest.

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { CodeCache } from "./code-cache.ts";
-import type { ImageCodes } from "./picture-tokenizer.ts";
+import { ImageCodes } from "./image-codes.ts";
 
 const picture = (value: number, width = 2) => ({ width, height: 12 / width, data: new Uint8Array(36).fill(value) });
-const codes = (value: number): ImageCodes => ({ grid: [1, 1], codes: Uint16Array.of(value, value) });
+const codes = (value: number) => new ImageCodes({ grid: [1, 1], codes: Uint16Array.of(value, value) });
 
 /** Asks for a picture's codes and counts the calls of `encode`. */
 function counting(cache: CodeCache) {

@@ -1,7 +1,7 @@
 // Remembers the codes of the pictures tokenized last, by their pixels: the next question to a picture does not encode it again.
 
 import type { Picture } from "../image/picture.ts";
-import type { ImageCodes } from "./picture-tokenizer.ts";
+import { ImageCodes } from "./image-codes.ts";
 
 export class CodeCache {
   readonly #limit: number;
@@ -27,7 +27,7 @@ export class CodeCache {
     if (this.#codes.size > this.#limit) this.#codes.delete(oldest!);
     try {
       const found = await known;
-      return { ...found, codes: found.codes.slice() };
+      return new ImageCodes({ ...found, codes: found.codes.slice() });
     } catch (error) {
       if (this.#codes.get(key) === known) this.#codes.delete(key);
       throw error;

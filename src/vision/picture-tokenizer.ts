@@ -9,31 +9,10 @@ import { f32, i32 } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
 import { mulDims } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
-import { bookSize, type TokenizerConfig } from "./config.ts";
+import type { Fusion, TokenizerConfig } from "./config.ts";
+import { ImageCodes } from "./image-codes.ts";
 import { inputLayout, layoutFeeds } from "./layout.ts";
-import { embedCodes, type Fusion, imageTokenizer } from "./tokenizer.ts";
-
-/** A picture as codes. */
-export interface ImageCodes {
-  /** Rows and columns of positions. */
-  readonly grid: readonly [rows: number, columns: number];
-  /** [P, N]: N codes for each position, in raster order; code i is an entry of codebook i. */
-  readonly codes: Uint16Array;
-  /** Size of the picture that the codes were made from, in pixels. */
-  readonly width?: number;
-  readonly height?: number;
-}
-
-/** Whether an input is codes rather than a picture. */
-export function isImageCodes(input: unknown): input is ImageCodes {
-  return typeof input === "object" && input !== null && "codes" in input && "grid" in input;
-}
-
-/**
- * Grids may have so many times the positions of the largest square picture: long strips have twice as many, and codes
- * come from strangers too.
- */
-const STRIP_FACTOR = 4;
+import { embedCodes, imageTokenizer } from "./tokenizer.ts";
 
 export class PictureTokenizer {
   readonly #config: TokenizerConfig;
@@ -87,43 +66,21 @@ export class PictureTokenizer {
       ...layoutFeeds({ frames: 1, rows, columns }, this.#config.vision_config),
     };
     const { codes } = await this.#encode.run(feeds);
-    return {
+    return new ImageCodes({
       grid: [rows / 2, columns / 2],
       codes: Uint16Array.from(codes!.data as Int32Array),
       width: picture.width,
       height: picture.height,
-    };
+    });
   }
 
-  /** Fused embeddings [P, output_dim] of codes, which are checked first; by the config's fusion unless another is named. */
+  /** Fused embeddings [P, output_dim] of codes; by the config's fusion unless another is named. */
   async embed(codes: ImageCodes, fusion: Fusion = this.#config.fusion_type): Promise<Float32Array> {
-    this.check(codes);
     const N = this.#config.n_q_tokens;
     const session = this.#embeddings.get(fusion) ?? this.#openEmbedding(fusion);
     this.#embeddings.set(fusion, session);
     const { embeddings } = await (await session).run({ codes: i32(codes.codes, [codes.codes.length / N, N]) });
     return embeddings!.data as Float32Array;
-  }
-
-  /** Throws one sentence unless the codes fill their grid and lie inside their books. */
-  check({ grid, codes }: ImageCodes): void {
-    const [rows, columns] = grid;
-    const N = this.#config.n_q_tokens;
-    const { patchSize, mergeSize } = this.#patches;
-    const limit = STRIP_FACTOR * Math.ceil(this.#limits.maxPixels / (patchSize * mergeSize) ** 2);
-    const isSize = (n: number) => Number.isInteger(n) && n >= 1;
-    if (!isSize(rows) || !isSize(columns) || rows * columns > limit) {
-      throw new Error(`Expected a grid of at most ${limit} positions, got ${rows} x ${columns}`);
-    }
-    if (codes.length !== rows * columns * N) {
-      throw new Error(`Expected ${rows} x ${columns} positions of ${N} codes, got ${codes.length} codes`);
-    }
-    const size = bookSize(this.#config);
-    const bad = codes.findIndex((code) => code >= size);
-    if (bad >= 0)
-      throw new Error(
-        `Expected codes from 0 to ${size - 1}, got ${codes[bad]} at position ${Math.floor(bad / N)}, book ${bad % N}`,
-      );
   }
 
   async dispose(): Promise<void> {

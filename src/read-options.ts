@@ -1,0 +1,50 @@
+// Checks what a caller gives as options against their schema, before any work is done: one sentence names the option, what was
+// wanted and what was given, and an unknown name is refused with the name that was probably meant.
+
+import type { z } from "zod";
+import { excerpt, InputError, quote } from "./errors.ts";
+import { findMeaning } from "./option-names.ts";
+import { type Call, optionsOf } from "./options.ts";
+
+/** Checked options, with their defaults. */
+export type Settings<C extends Call> = z.output<(typeof optionsOf)[C]>;
+export type LoadSettings = Settings<"load">;
+
+/** The options of a call, checked, with their defaults. What is `undefined` counts as absent. */
+export function readOptions<C extends Call>(call: C, given: unknown): Settings<C> {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    throw new InputError(`Expected the options of \`${call}\` as an object, got ${quote(given)}`, CODE);
+  }
+  const schema = optionsOf[call];
+  const options: Record<string, unknown> = {};
+  // With `in`: a caller may derive options from others.
+  for (const name in given) {
+    const value = (given as Record<string, unknown>)[name];
+    if (value === undefined) continue;
+    if (!Object.hasOwn(schema.shape, name)) throw new InputError(unknownOption(call, name), CODE);
+    options[name] = value;
+  }
+  const { data, error } = schema.safeParse(options);
+  if (error) {
+    const [{ path, message }] = error.issues as [z.core.$ZodIssue];
+    const name = String(path[0]);
+    throw new InputError(`Expected \`${name}\` to be ${message}, got ${quote(options[name])}`, CODE);
+  }
+  return data as Settings<C>;
+}
+
+const CODE = { code: "invalid_option" } as const;
+
+/** What an option has to be, in the words of its messages: "an integer from 1 to 1000". */
+export function expectation(option: z.ZodType): string {
+  // No option is a symbol, and the first complaint is about the kind.
+  return option.safeParse(Symbol()).error!.issues[0]!.message;
+}
+
+function unknownOption(call: Call, name: string): string {
+  const names = Object.keys(optionsOf[call].shape);
+  const unknown = `Unknown option \`${excerpt(name)}\` of \`${call}\``;
+  const other = (Object.keys(optionsOf) as Call[]).find((other) => Object.hasOwn(optionsOf[other].shape, name));
+  if (other) return `${unknown}; it is one of \`${other}\``;
+  return `${unknown}; ${findMeaning(name, names) ?? `there are ${names.join(", ")}`}`;
+}
