@@ -8,7 +8,7 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { type ConditionPositions, canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
+import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { InputError, KelixError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
@@ -28,6 +28,7 @@ import { describeModel, type ModelInfo } from "./model-info.ts";
 import type { Source } from "./model-parts.ts";
 import type {
   ChatOptions,
+  ConditionPositions,
   DrawOptions,
   ImagineOptions,
   LoadOptions,
@@ -174,13 +175,10 @@ export class Kelix implements AsyncDisposable {
     const drawing = drawingOf(settings, reconstruct);
     return this.#call(settings, async () => {
       chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
-      const fit = {
-        maxPositions: reconstruct.max_positions,
-        ...(!keepSize && { imageSize: reconstruct.image_size }),
-      };
+      const { max_positions: maxPositions, image_size: imageSize } = reconstruct;
       const codes = isCodesInput(input)
         ? readCodes(input, this.#codeLimits)
-        : await this.#tokenize(input, settings, fit);
+        : await this.#tokenize(input, settings, { maxPositions, ...(!keepSize && { imageSize }) });
       const condition = await (await this.#openTokenizer()).embed(codes, fusion);
       return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, settings);
     });
@@ -240,12 +238,12 @@ export class Kelix implements AsyncDisposable {
     const { imagine } = this.#folder.generation;
     checkPrompt(prompt);
     const settings = readOptions("imagine", options);
-    const drawing = { ...drawingOf(settings, imagine), positions: settings.positions };
-    const { n = 1 } = settings;
+    const { n = 1, positions } = settings;
+    const drawing = { ...drawingOf(settings, imagine), positions };
     checkLastSeed(drawing.seed, n);
     return this.#call(settings, async () => {
       languageConfig(this.#folder); // refuses before any work is done, as does this:
-      chooseDetokenizer(this.#folder, "hidden", imagine.grid, drawing.positions);
+      chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
       for (let i = 0; i < n; i++) {
@@ -370,7 +368,7 @@ export class Kelix implements AsyncDisposable {
   async #draw(
     source: Source,
     request: DetokenizeRequest,
-    { seed, steps, guidance, positions }: Drawing,
+    { positions, ...drawing }: Drawing,
     { signal, onPreview, onProgress }: DrawOptions,
   ): Promise<Picture> {
     this.#refuseDisposed();
@@ -382,9 +380,7 @@ export class Kelix implements AsyncDisposable {
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
-      seed,
-      steps,
-      guidance,
+      ...drawing,
       solver,
       signal,
       onPreview,

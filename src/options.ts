@@ -7,6 +7,7 @@ import type { HubSettings } from "./hub/settings.ts";
 import type { Picture } from "./image/picture.ts";
 import type { ConvertProgress } from "./quantize/convert.ts";
 import { devices } from "./runtime/backend.ts";
+import { fusions } from "./vision/config.ts";
 
 /**
  * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
@@ -162,7 +163,7 @@ const reconstruct = {
     .describe("keep the image's size and aspect, where the model's recipe makes it a square"),
   /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
   fusion: z
-    .enum(["sum", "mean"], { error: "sum or mean" })
+    .enum(fusions, { error: fusions.join(" or ") })
     .optional()
     .describe("how the embeddings of a position's codes are fused"),
 };
@@ -272,6 +273,8 @@ export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}
 export interface EvalOptions extends Options<typeof evaluate> {}
+/** Whose positions a condition is given. */
+export type ConditionPositions = z.output<typeof imagine.positions>;
 /** Options of all that draws. */
 export interface DrawOptions extends Options<typeof drawing> {}
 /** Options of long work. */
