@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { InputError } from "../errors.ts";
+import { preload } from "./few-descriptors.ts";
 import { complain, complainOf, hasFailed, interrupted, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
@@ -67,6 +68,7 @@ function createProgram(): Command {
   for (const [name, [about]] of Object.entries(commands)) sayUsage(program.command(name).description(about));
   program.hook("preSubcommand", async (_, command) => {
     setVoice(program.opts());
+    preload(command.name());
     const [, load] = commands[command.name()]!;
     (await load()).define(command);
   });
@@ -77,7 +79,13 @@ function createProgram(): Command {
 function sayUsage(command: Command): void {
   const help = command.parent ? `kelix ${command.name()} --help` : "kelix --help";
   command.configureOutput({
-    outputError: (text) => complain(`${text.replace(/^error: /, "").trim()} (try ${help})`),
+    outputError: (text) =>
+      complain(
+        `${text
+          .replace(/^error: /, "")
+          .trim()
+          .replace(/\s*\n\s*/g, " ")} (try ${help})`,
+      ),
   });
 }
 
