@@ -1,6 +1,6 @@
 // Facts in two columns on stdout.
 
-import { printable } from "./context.ts";
+import { printable } from "./terminal.ts";
 
 const FIRST_COLUMN = 34;
 
