@@ -37,37 +37,37 @@ const decoderSchema = z.record(z.string().regex(/^\d{1,7}$/), addedTokenSchema.o
 /** What is wrong with a file, as its error. */
 export type Complain = (what: string) => ModelError;
 
-/** The tokens of tokenizer.json and those that only `added_tokens_decoder` has, as transformers merges them; each id and name once. */
+/**
+ * The tokens of tokenizer.json and those that only `added_tokens_decoder` has, each id and name once. Of a token that both have the
+ * latter can only make a special one, as in transformers.
+ */
 export function mergeAddedTokens(
   listed: readonly AddedToken[],
   decoder: unknown,
   decoderFile: string,
   complain: Complain,
 ): AddedToken[] {
-  const names = new Map<string, number>();
+  const added = new Map<string, AddedToken>();
   const ids = new Set<number>();
-  const added: AddedToken[] = [];
   const add = (token: AddedToken) => {
-    if (names.has(token.content)) throw complain(`the added token ${quote(token.content)} stands twice`);
+    if (added.has(token.content)) throw complain(`the added token ${quote(token.content)} stands twice`);
     if (ids.has(token.id))
       throw complain(`the added token ${quote(token.content)} has the id ${token.id} of another added token`);
-    names.set(token.content, token.id);
+    added.set(token.content, token);
     ids.add(token.id);
-    added.push(token);
   };
   for (const token of listed) add(token);
-  if (decoder != null) {
-    const more = parseConfig(decoderSchema, decoder, `${decoderFile}: added_tokens_decoder`);
-    for (const [key, token] of Object.entries(more)) {
-      const known = names.get(token.content);
-      if (known === undefined) add({ ...token, id: Number(key) });
-      else if (known !== Number(key))
-        throw complain(`the added token ${quote(token.content)} has the id ${known}, but ${key} in ${decoderFile}`);
-    }
+  const more = decoder == null ? {} : parseConfig(decoderSchema, decoder, `${decoderFile}: added_tokens_decoder`);
+  for (const [key, token] of Object.entries(more)) {
+    const known = added.get(token.content);
+    if (!known) add({ ...token, id: Number(key) });
+    else if (known.id !== Number(key))
+      throw complain(`the added token ${quote(token.content)} has the id ${known.id}, but ${key} in ${decoderFile}`);
+    else if (token.special) added.set(token.content, { ...known, special: true });
   }
-  if (added.length > MAX_ADDED_TOKENS)
-    throw complain(`has ${added.length} added tokens, at most ${MAX_ADDED_TOKENS} are read`);
-  return added;
+  if (added.size > MAX_ADDED_TOKENS)
+    throw complain(`has ${added.size} added tokens, at most ${MAX_ADDED_TOKENS} are read`);
+  return [...added.values()];
 }
 
 /** Whether a place in a text, where the name of a special token stands, was written by a user and means no token. */

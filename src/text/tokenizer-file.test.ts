@@ -58,6 +58,19 @@ test("tokens of tokenizer_config.json are added where tokenizer.json lacks them"
   );
 });
 
+test("tokenizer_config.json can make an added token special, and not the other way round", () => {
+  const json = JSON.parse(text) as Json;
+  json.added_tokens.find(({ content }) => content === "<|q_eos|>")!.content = "<x>";
+  Object.assign(json.added_tokens.find(({ content }) => content === "<|endoftext|>")!, {
+    content: "<y>",
+    special: false,
+  });
+  const named = (content: string, special: boolean) => ({ content, special });
+  const tokenizer = new TextTokenizer(json, "t", { 1529: named("<y>", true), 1535: named("<x>", false) });
+  expect([1529, 1535].map((id) => tokenizer.isSpecial(id))).toEqual([true, true]);
+  expect(tokenizer.decode([1529, 1535])).toBe("");
+});
+
 test.each<[string, (json: Json) => void, string]>([
   [
     "a pattern that nobody knows",
