@@ -14,7 +14,7 @@ import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { PatchOptions } from "./image/patches.ts";
 import type { Picture } from "./image/picture.ts";
-import type { PictureFit } from "./image/processor.ts";
+import { type PictureFit, preparedSizes } from "./image/processor.ts";
 import type { PixelLimits } from "./image/smart-resize.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.ts";
@@ -37,7 +37,8 @@ import type {
   TokenizeOptions,
   WorkOptions,
 } from "./options.ts";
-import { checkDrawingFits, chooseWidening } from "./plan/memory-check.ts";
+import { checkDrawingFits, checkPositionsFit, chooseWidening } from "./plan/memory-check.ts";
+import { usualPositions } from "./plan/workload.ts";
 import { type LoadSettings, readOptions } from "./read-options.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
@@ -101,6 +102,8 @@ export class Kelix {
   readonly #drawing: SessionCache;
   /** What was found to fit into memory: sources and grids. */
   readonly #checkedSizes = new Set<string>();
+  /** Positions of the largest picture that was found to fit into memory. */
+  #mostPositions: number | undefined;
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
@@ -297,7 +300,20 @@ export class Kelix {
     const picture = await loadImage(image, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
+    await this.#checkPositions(picture, fit);
     return this.#codes.codesOf(picture, JSON.stringify(fit), () => tokenizer.tokenize(picture, fit));
+  }
+
+  /** Refuses, before it is resized, a picture of more positions than fit into memory. */
+  async #checkPositions(picture: Picture, fit: PictureFit): Promise<void> {
+    const { preprocessor } = this.#folder;
+    const options = patchOptions(preprocessor);
+    const { prepared } = preparedSizes(picture, options, pixelLimits(preprocessor), fit);
+    const positions = (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2;
+    this.#mostPositions ??= usualPositions(this.#folder); // loading made sure of these
+    if (this.#ignoreMemory || positions <= this.#mostPositions) return;
+    await checkPositionsFit(this.#folder, positions, this.#options.widening);
+    this.#mostPositions = positions;
   }
 
   async #readConversation(
