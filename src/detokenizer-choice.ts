@@ -84,5 +84,6 @@ function lacks(folder: ModelFolder, what: string, [place, flag, option]: (typeof
   return new ModelError(
     `${folder.path} has no ${what}. ${place}: put it into a sub-folder, or name its folder with ${flag} FOLDER ` +
       `(\`${option}\` of Kelix.load)`,
+    { code: "missing_part" },
   );
 }

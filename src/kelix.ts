@@ -44,6 +44,7 @@ import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
+import { checkTextIds } from "./text/check-text.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
 import { CodeCache } from "./vision/code-cache.ts";
 import {
@@ -89,7 +90,7 @@ interface Language {
   readonly prefixes: PrefixCache;
 }
 
-export class Kelix {
+export class Kelix implements AsyncDisposable {
   readonly #folder: ModelFolder;
   /** Absent where there is no language model. */
   readonly #text: TextFiles | undefined;
@@ -143,12 +144,14 @@ export class Kelix {
       folder = await openModelFolder(name, {
         ...settings,
         onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
+        onWait: ({ message }) => onWarning?.(message),
       });
       checkModel(folder);
       const widening = await chooseWidening(folder, ignoreMemory);
       await warnOfTwoOutputs(folder.weights, onWarning);
       if (folder.unknownFields.length > 0) onWarning?.(describeUnknownFields(folder));
       const text = folder.ar && (await loadText(folder.path));
+      if (text && folder.ar) checkTextIds(text.tokenizer, blockVocabulary(folder.ar.qwen_config));
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
       return new Kelix(folder, text, settings, widening);
@@ -274,6 +277,11 @@ export class Kelix {
     await this.#folder.close();
   }
 
+  /** For `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
   /** Positions that the language model reads and writes at most. */
   get #room(): number {
     return languageConfig(this.#folder).qwen_config.max_seq_len;
@@ -335,14 +343,11 @@ export class Kelix {
   async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenPicture> {
     const [rows, columns] = this.#folder.generation.imagine.grid;
     const positions = rows * columns;
-    const opening = [this.#words.tokenizer.special("<|vision_start|>")];
+    const vocabulary = blockVocabulary(languageConfig(this.#folder).qwen_config);
+    const opening = [vocabulary.visionStart];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
     // Before the model is opened, which takes long.
-    checkPictureFits(
-      blockCount(request, blockVocabulary(languageConfig(this.#folder).qwen_config)),
-      positions,
-      this.#room,
-    );
+    checkPictureFits(blockCount(request, vocabulary), positions, this.#room);
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
     const blocks = generate(model, sequence, request, {

@@ -159,7 +159,7 @@ const generationSchema = z.strictObject({
 });
 export type GenerationConfig = z.infer<z.ZodObject<typeof generationFields>>;
 
-/** Side of the picture that the reference's scripts reconstruct. */
+/** Side of the image that the reference's scripts reconstruct. */
 const REFERENCE_IMAGE_SIZE = 1024;
 
 /** vision_start before a picture, and a token of the prompt at the least. */

@@ -114,10 +114,12 @@ export async function askHub<T>(name: string, ask: () => Promise<T>): Promise<T>
     return await ask();
   } catch (error) {
     if (!(error instanceof FetchError)) throw error;
-    const { message, canRetry } = error;
+    const { message, canRetry, retryAfterMs, code } = error;
     throw new FetchError(`${excerpt(name)}: there is no such folder here, and from the Hub: ${message}`, {
       cause: error,
       canRetry,
+      retryAfterMs,
+      code,
     });
   }
 }

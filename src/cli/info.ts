@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { type InspectedModel, inspectModel, type PartInfo } from "../index.ts";
-import { type GlobalOptions, interrupted, partFolders, printJson, showTransfer } from "./context.ts";
+import { type GlobalOptions, interrupted, partFolders, printJson, showTransfer, showWait } from "./context.ts";
 import { printTable, skippedFields } from "./table.ts";
 import { formatBytes } from "./transfer.ts";
 
@@ -18,6 +18,7 @@ export function addInfo(program: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onProgress: showTransfer(),
+        onWait: showWait,
       });
       if (globals.json) printJson(info);
       else printTable(describe(info));

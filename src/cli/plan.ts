@@ -2,7 +2,15 @@
 
 import type { Command } from "commander";
 import { examineMachine, type ModelPlan, planModel, type TaskPlan } from "../index.ts";
-import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
+import {
+  type GlobalOptions,
+  interrupted,
+  partFolders,
+  printJson,
+  showProgress,
+  showTransfer,
+  showWait,
+} from "./context.ts";
 import { printTable, skippedFields } from "./table.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
 
@@ -25,6 +33,7 @@ export function addPlan(program: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onProgress: showTransfer(),
+        onWait: showWait,
       });
       if (globals.json) printJson(plan);
       else printTable(describe(plan));

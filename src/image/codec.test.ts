@@ -1,58 +1,43 @@
-// Decoding against Pillow's pixels: test/images/make.py.
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { decodeImage, findFormat, writeImage, writePng } from "./codec.node.ts";
 
-import { readFile } from "node:fs/promises";
-import sharp from "sharp";
-import { expect, test } from "vitest";
-import { readSafetensors } from "../checkpoint/safetensors.ts";
-import { decodeImage } from "./codec.node.ts";
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kelix-codec-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
 
-const folder = "test/images";
-const pixels = await readSafetensors(`${folder}/pixels.safetensors`);
+const side = 32;
+const ramp = Uint8Array.from(
+  { length: side * side * 3 },
+  (_, i) => (5 * (Math.floor(i / 3) % side) + 60 * (i % 3)) % 256,
+);
+const picture = { width: side, height: side, data: ramp };
 
-test.each([...pixels.keys()])("decodes as Pillow does: %s", async (name) => {
-  const { shape, data } = pixels.get(name)!;
-  const picture = await decodeImage(await readFile(`${folder}/${name.split(" ").at(-1)}`), name);
-  expect([picture.height, picture.width, 3]).toEqual(shape);
-  expect(picture.data).toEqual(data);
+test.each([
+  ["a.png", "png", 0],
+  ["A.PNG", "png", 0],
+  ["a.jpg", "jpeg", 12],
+  ["a.JPEG", "jpeg", 12],
+  ["a.webp", "webp", 12],
+] as const)("writes %s in the format that its suffix names", async (name, format, tolerance) => {
+  await writeImage(join(folder, name), picture);
+  const bytes = await readFile(join(folder, name));
+  expect(findFormat(bytes)).toBe(format);
+  const { data } = await decodeImage(bytes);
+  const mean = data.reduce((sum, value, i) => sum + Math.abs(value - ramp[i]!), 0) / data.length;
+  expect(mean).toBeLessThanOrEqual(tolerance);
 });
 
-test("turns CMYK and 16-bit grey as EXIF says, like other images", async () => {
-  for (const name of ["cmyk.jpg", "grey16.png"]) {
-    const { shape, data } = pixels.get(name)!;
-    const file = await readFile(`${folder}/${name}`);
-    const turned = await decodeImage(withOrientation(file), name);
-    expect([turned.width, turned.height]).toEqual([shape[0], shape[1]]);
-    const upright = await sharp(turned.data, { raw: { width: turned.width, height: turned.height, channels: 3 } })
-      .rotate(-90)
-      .raw()
-      .toBuffer();
-    expect(new Uint8Array(upright)).toEqual(data);
-  }
+test("writes nothing under a name whose suffix is none of these", async () => {
+  const before = await readdir(folder);
+  for (const name of ["b", "b.gif", "b.safetensors", ".png/b", "b.png.txt"])
+    await expect(writeImage(join(folder, name), picture), name).rejects.toThrow(
+      /expected \.png, \.jpg, \.jpeg or \.webp/,
+    );
+  await expect(writePng(join(folder, "b.jpg"), picture)).rejects.toThrow(/names that end in \.png/);
+  expect(await readdir(folder)).toEqual(before);
 });
-
-/** The file with an EXIF orientation of 6, a quarter turn: in a JPEG's first segment, or in a PNG's eXIf chunk. */
-function withOrientation(file: Buffer): Buffer {
-  const tiff = Buffer.from("4d4d002a000000080001011200030000000100060000" + "00000000", "hex");
-  const isJpeg = file[0] === 0xff;
-  if (isJpeg) {
-    const segment = Buffer.concat([Buffer.from("Exif\0\0", "latin1"), tiff]);
-    const head = Buffer.from([0xff, 0xe1, 0, segment.length + 2]);
-    return Buffer.concat([file.subarray(0, 2), head, segment, file.subarray(2)]);
-  }
-  const chunk = Buffer.alloc(12 + tiff.length);
-  chunk.writeUInt32BE(tiff.length, 0);
-  chunk.write("eXIf", 4, "latin1");
-  tiff.copy(chunk, 8);
-  chunk.writeUInt32BE(crc32(chunk.subarray(4, 8 + tiff.length)), 8 + tiff.length);
-  const afterHeader = 8 + 25;
-  return Buffer.concat([file.subarray(0, afterHeader), chunk, file.subarray(afterHeader)]);
-}
-
-function crc32(bytes: Uint8Array): number {
-  let crc = -1;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
-}
