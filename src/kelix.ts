@@ -14,7 +14,7 @@ import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { PatchOptions } from "./image/patches.ts";
 import type { Picture } from "./image/picture.ts";
-import type { PictureFit } from "./image/processor.ts";
+import { type PictureFit, preparedSizes } from "./image/processor.ts";
 import type { PixelLimits } from "./image/smart-resize.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
 import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.ts";
@@ -28,6 +28,7 @@ import { describeModel, type ModelInfo } from "./model-info.ts";
 import type { Source } from "./model-parts.ts";
 import type {
   ChatOptions,
+  ConditionPositions,
   DrawOptions,
   ImagineOptions,
   LoadOptions,
@@ -36,7 +37,8 @@ import type {
   TokenizeOptions,
   WorkOptions,
 } from "./options.ts";
-import { checkDrawingFits, chooseWidening } from "./plan/memory-check.ts";
+import { checkDrawingFits, checkPositionsFit, chooseWidening } from "./plan/memory-check.ts";
+import { usualPositions } from "./plan/workload.ts";
 import { type LoadSettings, readOptions } from "./read-options.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
@@ -72,7 +74,8 @@ interface Drawing {
   readonly seed: number;
   readonly steps: number;
   readonly guidance: number;
-  readonly positions?: ImagineOptions["positions"];
+  /** `training` if absent. */
+  readonly positions?: ConditionPositions;
 }
 
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
@@ -100,6 +103,8 @@ export class Kelix implements AsyncDisposable {
   readonly #drawing: SessionCache;
   /** What was found to fit into memory: sources and grids. */
   readonly #checkedSizes = new Set<string>();
+  /** Positions of the largest picture that was found to fit into memory. */
+  #mostPositions: number | undefined;
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
@@ -173,13 +178,10 @@ export class Kelix implements AsyncDisposable {
     const drawing = drawingOf(settings, reconstruct);
     return this.#call(settings, async () => {
       chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
-      const fit = {
-        maxPositions: reconstruct.max_positions,
-        ...(!keepSize && { imageSize: reconstruct.image_size }),
-      };
+      const { max_positions: maxPositions, image_size: imageSize } = reconstruct;
       const codes = isCodesInput(input)
         ? readCodes(input, this.#codeLimits)
-        : await this.#tokenize(input, settings, fit);
+        : await this.#tokenize(input, settings, { maxPositions, ...(!keepSize && { imageSize }) });
       const condition = await (await this.#openTokenizer()).embed(codes, fusion);
       return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, settings);
     });
@@ -239,12 +241,12 @@ export class Kelix implements AsyncDisposable {
     const { imagine } = this.#folder.generation;
     checkPrompt(prompt);
     const settings = readOptions("imagine", options);
-    const drawing = { ...drawingOf(settings, imagine), positions: settings.positions };
-    const { n = 1 } = settings;
+    const { n = 1, positions } = settings;
+    const drawing = { ...drawingOf(settings, imagine), positions };
     checkLastSeed(drawing.seed, n);
     return this.#call(settings, async () => {
       languageConfig(this.#folder); // refuses before any work is done, as does this:
-      chooseDetokenizer(this.#folder, "hidden", imagine.grid, drawing.positions);
+      chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
       for (let i = 0; i < n; i++) {
@@ -306,7 +308,20 @@ export class Kelix implements AsyncDisposable {
     const picture = await loadImage(image, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
+    await this.#checkPositions(picture, fit);
     return this.#codes.codesOf(picture, JSON.stringify(fit), () => tokenizer.tokenize(picture, fit));
+  }
+
+  /** Refuses, before it is resized, a picture of more positions than fit into memory. */
+  async #checkPositions(picture: Picture, fit: PictureFit): Promise<void> {
+    const { preprocessor } = this.#folder;
+    const options = patchOptions(preprocessor);
+    const { prepared } = preparedSizes(picture, options, pixelLimits(preprocessor), fit);
+    const positions = (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2;
+    this.#mostPositions ??= usualPositions(this.#folder); // loading made sure of these
+    if (this.#ignoreMemory || positions <= this.#mostPositions) return;
+    await checkPositionsFit(this.#folder, positions, this.#options.widening);
+    this.#mostPositions = positions;
   }
 
   async #readConversation(
@@ -369,7 +384,7 @@ export class Kelix implements AsyncDisposable {
   async #draw(
     source: Source,
     request: DetokenizeRequest,
-    { seed, steps, guidance, positions }: Drawing,
+    { positions, ...drawing }: Drawing,
     { signal, onPreview, onProgress }: DrawOptions,
   ): Promise<Picture> {
     this.#refuseDisposed();
@@ -381,9 +396,7 @@ export class Kelix implements AsyncDisposable {
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
-      seed,
-      steps,
-      guidance,
+      ...drawing,
       solver,
       signal,
       onPreview,
@@ -464,7 +477,7 @@ export class Kelix implements AsyncDisposable {
 
 type DrawSettings = DrawOptions & { readonly seed: number };
 
-function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Omit<Drawing, "seed">): Drawing {
+function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
   return { seed, steps: steps ?? defaults.steps, guidance: guidance ?? defaults.guidance };
 }
 

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { ignored, type OnUnknown, only, parseConfig, unsupported } from "./checkpoint/parse-config.ts";
 import { DEFAULT_FACTOR, PROCESSOR_LIMITS } from "./image/smart-resize.ts";
-import type { VisionConfig } from "./vision/config.ts";
+import { fusions, type VisionConfig } from "./vision/config.ts";
 
 /** Merged 2 x 2, as the projector is. */
 const MERGE = 2;
@@ -99,7 +99,7 @@ const generationFields = {
       /** Then it is made so small that it has at most so many positions. */
       max_positions: z.int().min(1).max(MAX_POSITIONS).default(324),
       /** How the embeddings of a position's codes are fused; the tokenizer's `fusion_type` if absent. */
-      fusion: z.enum(["sum", "mean"]).optional(),
+      fusion: z.enum(fusions).optional(),
     })
     .prefault({}),
   imagine: z

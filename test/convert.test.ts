@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { type ImageCodes, Kelix, type Picture } from "../src/index.ts";
 import { openModelFolder } from "../src/model-folder.ts";
-import { type ConvertOptions, convertModel } from "../src/quantize/convert.ts";
+import type { ConvertOptions } from "../src/options.ts";
+import { convertModel } from "../src/quantize/convert.ts";
 import type { Device } from "../src/runtime/session.ts";
 import { isQuantized } from "../src/runtime/weight-source.ts";
 import { writeTinyModel } from "./tiny-model.ts";
@@ -18,7 +19,7 @@ const picture = "data/heldout/demo/rocket.png";
 const formats = [
   { weights: "int4", block: 32 },
   { weights: "int8", block: 32 },
-  { weights: "bf16", block: 32 },
+  { weights: "bf16" },
 ] as const;
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
@@ -135,7 +136,7 @@ describe("a converted model", () => {
   });
 
   test("can be widened again, but not rounded a second time", async () => {
-    await convertModel(target("int4"), target("widened"), { weights: "bf16", block: 32 });
+    await convertModel(target("int4"), target("widened"), { weights: "bf16" });
     const wanted = await run(target("int4"));
     expect(psnr((await run(target("widened"), wanted.codes)).reconstruction, wanted.reconstruction)).toBeGreaterThan(
       35,

@@ -158,12 +158,7 @@ describe("a picture reconstructed by the reference's recipe", () => {
     const folder = await openModelFolder(released, { detokenizer: join(aedit, "Kelix-DiT") });
     const codes = await kelix.tokenize(picture);
     const { transformer, autoencoder, settings } = chooseDetokenizer(folder, "codes", codes.grid);
-    const tokenizer = await PictureTokenizer.open(
-      languageConfig(folder).tokenizer_config,
-      folder.weights,
-      patches,
-      limits,
-    );
+    const tokenizer = await PictureTokenizer.open(folder.tokenizer, folder.weights, patches, limits);
     const sessions = new SessionCache(2 ** 30, { threads: 1 });
     const detokenizer = new Detokenizer({ transformer, autoencoder }, settings, sessions);
     const request = { condition: await tokenizer.embed(codes), isConnected: true, codeGrid: codes.grid };

@@ -11,8 +11,9 @@ import { encodePng, type Kelix, type Picture, writePng } from "../index.ts";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { pixelError } from "../train/metrics.ts";
 import { drawCodes } from "./code-picture.ts";
-import { type GlobalOptions, interrupted, note, printJson, withModel } from "./context.ts";
+import { type GlobalOptions, withModel } from "./context.ts";
 import { demoPage, type ImaginedResult, type PictureResult } from "./demo-page.ts";
+import { interrupted, note, printJson } from "./terminal.ts";
 
 const prompts = [
   "a red circle",
@@ -25,10 +26,8 @@ const prompts = [
   "a panda",
 ];
 
-export function addDemo(program: Command): void {
-  program
-    .command("demo")
-    .description("tokenize, reconstruct, describe and imagine; writes kelix-demo/index.html")
+export function define(command: Command): void {
+  command
     .option("-o, --output <folder>", "where to write", "kelix-demo")
     .addHelpText("after", "\nExample:\n  kelix demo && open kelix-demo/index.html")
     .action(async ({ output }: { output: string }, command: Command) => {

@@ -6,7 +6,7 @@ import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../runtime/atomic-file.ts";
 import { openOutput } from "../runtime/output.ts";
-import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels } from "./picture.ts";
+import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels, type RawImage, readPixels } from "./picture.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { loadSharp } from "./sharp.node.ts";
 
@@ -52,6 +52,8 @@ const suffixes: Readonly<Record<string, ImageFormat>> = { png: "png", jpg: "jpeg
 
 /** The format that a file's suffix names, in any case; throws an InputError for another suffix. */
 export function formatOfName(name: string): ImageFormat {
+  if (typeof name !== "string")
+    throw new InputError(`Expected the name of a file to write, got ${quote(name)}`, { code: "output_refused" });
   const format = suffixes[/\.(\w+)$/.exec(name)?.[1]?.toLowerCase() ?? ""];
   if (format) return format;
   throw new InputError(`${quote(name)}: the suffix decides the format: expected .png, .jpg, .jpeg or .webp`, {
@@ -63,8 +65,8 @@ export function formatOfName(name: string): ImageFormat {
 const QUALITY = 92;
 
 /** Encodes a picture. */
-export async function encodeImage(picture: Picture, format: ImageFormat): Promise<Uint8Array> {
-  const { width, height, data } = picture;
+export async function encodeImage(picture: RawImage, format: ImageFormat): Promise<Uint8Array> {
+  const { width, height, data } = readPixels(picture);
   const sharp = await loadSharp();
   const image = sharp(data, { raw: { width, height, channels: 3 } });
   const encoded = {
@@ -76,12 +78,12 @@ export async function encodeImage(picture: Picture, format: ImageFormat): Promis
 }
 
 /** Encodes a picture without loss. */
-export function encodePng(picture: Picture): Promise<Uint8Array> {
+export function encodePng(picture: RawImage): Promise<Uint8Array> {
   return encodeImage(picture, "png");
 }
 
 /** Writes a picture in the format that the suffix names: .png, .jpg, .jpeg or .webp. See openOutput for what a path may lead to. */
-export async function writeImage(path: string, picture: Picture): Promise<void> {
+export async function writeImage(path: string, picture: RawImage): Promise<void> {
   const format = formatOfName(path);
   const output = await openOutput(path);
   const bytes = await encodeImage(picture, format);
@@ -89,7 +91,7 @@ export async function writeImage(path: string, picture: Picture): Promise<void> 
 }
 
 /** As writeImage, of names that end in .png only. */
-export async function writePng(path: string, picture: Picture): Promise<void> {
+export async function writePng(path: string, picture: RawImage): Promise<void> {
   if (formatOfName(path) !== "png")
     throw new InputError(`${quote(path)}: writePng writes names that end in .png; writeImage writes the others`, {
       code: "output_refused",

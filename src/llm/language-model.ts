@@ -1,6 +1,7 @@
 // The language model ready to run: the trunk with its cache as one session (prefill and single steps are the same graph),
 // what scores the next block as others. Sequence reads blocks, keeps their hidden states and scores what may follow.
 
+import { ModelError } from "../errors.ts";
 import { rotary1d } from "../nn/rotary.ts";
 import { f32, type HostTensor, i32, joinFloats } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
@@ -202,7 +203,7 @@ export class Sequence {
         .subarray((S - 1) * D)
         .every(Number.isFinite)
     )
-      throw new Error("the language model's hidden states are not finite: its weights are damaged, or the input is");
+      throw new ModelError("the language model's hidden states are not finite: its weights are damaged");
     this.#record(blocks);
     this.#cache.append(values(added), S);
     for (let t = 0; t < S; t++) this.#hidden.push(values(hidden).subarray(t * D, (t + 1) * D));

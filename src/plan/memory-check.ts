@@ -4,7 +4,10 @@
 import { MemoryError } from "../errors.ts";
 import type { ModelFolder } from "../model-folder.ts";
 import type { Source } from "../model-parts.ts";
+import type { SessionOptions } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
+import { sessionMemory } from "../runtime/session-memory.ts";
+import { encodingGraph } from "../vision/picture-tokenizer.ts";
 import { type MemoryState, readMemory } from "./machine.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
@@ -64,6 +67,28 @@ export async function checkDrawingFits(
       ? `With \`drawingBytes: ${less}\` its networks take turns in what there is, which takes longer. `
       : "";
   refuseUnlessFits(model, "draw a picture, beside what is loaded", need, availableBytes, turns);
+}
+
+/**
+ * Throws a MemoryError unless the encoder, which is open already, can read a picture of so many merged positions: its memory
+ * grows with their square.
+ */
+export async function checkPositionsFit(
+  { preprocessor, tokenizer, weights }: ModelFolder,
+  positions: number,
+  widening: SessionOptions["widening"],
+  memory?: MemoryState,
+): Promise<void> {
+  const { availableBytes } = memory ?? (await readMemory());
+  const needed = sessionMemory(encodingGraph(tokenizer), weights, widening, { M: positions }).runBytes;
+  if (needed <= availableBytes) return;
+  throw new MemoryError(
+    `A picture of ${positions} positions needs about ${gigabytes(needed)} of memory to be read; ${gigabytes(availableBytes)} are available. ` +
+      `The model's limit is max_pixels ${preprocessor.max_pixels} of its preprocessor_config.json: make the picture smaller, or the limit. ` +
+      "To read it all the same: `ignoreMemory` (--ignore-memory)",
+    needed,
+    availableBytes,
+  );
 }
 
 function refuseUnlessFits(

@@ -57,7 +57,8 @@ export function tokenizeTask(model: ModelFolder, M = usualPositions(model)): Tas
   return { works: [tokenizeWork(model, M)], cacheBytes: 0 };
 }
 
-function usualPositions({ preprocessor }: ModelFolder): number {
+/** Of a picture in a question; a small model's has fewer. */
+export function usualPositions({ preprocessor }: ModelFolder): number {
   const side = preprocessor.patch_size * preprocessor.merge_size;
   return Math.min(QUESTION.picture, Math.max(1, Math.floor(preprocessor.max_pixels / side ** 2)));
 }

@@ -2,6 +2,7 @@
 // Runtime as external data by file, offset and length, and only backends without files (WASM) get their bytes.
 
 import { type Backend, loadBackend, type OrtTensor } from "#backend";
+import { ModelError } from "../errors.ts";
 import { encodeModel, type OnnxInitializer } from "../onnx/encode.ts";
 import { lower, type ParameterSource } from "../onnx/lower.ts";
 import type { Weight } from "../onnx/weight.ts";
@@ -130,9 +131,11 @@ function selectOutputs(graph: Graph, names: readonly string[] | undefined): Map<
 function weight(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): Weight {
   const declared = graph.parameters.get(path)!;
   const found = weights.find(path);
-  if (!found) throw new Error(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);
+  if (!found) throw new ModelError(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);
   if (!hasShape(found, declared.shape)) {
-    throw new Error(`${path} has shape ${formatShape(found.shape)}, the model wants ${formatShape(declared.shape)}`);
+    throw new ModelError(
+      `${path} has shape ${formatShape(found.shape)}, the model wants ${formatShape(declared.shape)}`,
+    );
   }
   if (!isQuantized(found)) return initializer(path, { ...found, shape: declared.shape }, folder);
   const { shape, bits, block } = found;
