@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { InputError } from "../errors.ts";
 import { preload } from "./few-descriptors.ts";
-import { complain, complainOf, hasFailed, interrupted, setVoice } from "./terminal.ts";
+import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
@@ -116,6 +116,7 @@ async function run(args: readonly string[]): Promise<number> {
   process.stderr.on("error", () => undefined);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // Whoever reads the results may have had enough of them, as `head` does.
+    if (error.code === "EPIPE" && outlivesReader()) return;
     if (error.code === "EPIPE") process.exit(0);
     complain(
       `the results cannot be printed: ${error.code === "ENOSPC" ? "the disk is full" : (error.code ?? error.name)}`,
