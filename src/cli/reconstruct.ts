@@ -29,7 +29,7 @@ export function define(command: Command): void {
         const files = new DrawnFiles(outputs, names, globals);
         for (const [i, source] of sources.entries()) {
           try {
-            const codes = isCodes(source) ? source : await kelix.tokenize(source, watched);
+            const codes = isCodes(source) ? source : await kelix.tokenize(source, { signal: interrupted.signal });
             await files.write(i, await kelix.reconstruct(codes, { ...options, ...watched }));
           } catch (error) {
             files.fail(i, error);
