@@ -18,11 +18,13 @@ export interface RunOptions {
   readonly input?: string | Uint8Array;
   /** A shell's line in which "$@" stands for the program and its arguments. */
   readonly shell?: string;
+  /** In place of the build of this checkout. */
+  readonly program?: string;
 }
 
 export function runCli(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const { env = {}, cwd, input = "", shell } = options;
-  const command = [process.execPath, program, ...args];
+  const command = [process.execPath, options.program ?? program, ...args];
   const [file, ...rest] = shell === undefined ? command : ["bash", "-c", shell, "bash", ...command];
   const child = spawn(file!, rest, { cwd, env: { ...process.env, KELIX_MODEL: "kelix-nano", ...env } });
   const [out, err]: [Buffer[], Buffer[]] = [[], []];
