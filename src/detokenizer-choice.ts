@@ -8,6 +8,7 @@ import { InputError, ModelError } from "./errors.ts";
 import { hasUpProjectors } from "./model-check.ts";
 import type { ModelFolder, ModelPart } from "./model-folder.ts";
 import { type Source, sourceNames } from "./model-parts.ts";
+import type { ConditionPositions } from "./options.ts";
 
 export interface DetokenizerChoice {
   readonly transformer: ModelPart<DitConfig>;
@@ -15,9 +16,6 @@ export interface DetokenizerChoice {
   readonly settings: DetokenizerSettings & { readonly latentGrid: readonly [number, number] };
   readonly solver: Solver;
 }
-
-/** Where the condition's codes are said to lie: as in the model's training, or as the released demo guesses. */
-export type ConditionPositions = "training" | "demo";
 
 /** Whether a model has all that draws from `source`. */
 export function canDraw({ detokenizer, weights }: ModelFolder, source: Source): boolean {
@@ -86,5 +84,6 @@ function lacks(folder: ModelFolder, what: string, [place, flag, option]: (typeof
   return new ModelError(
     `${folder.path} has no ${what}. ${place}: put it into a sub-folder, or name its folder with ${flag} FOLDER ` +
       `(\`${option}\` of Kelix.load)`,
+    { code: "missing_part" },
   );
 }

@@ -9,7 +9,7 @@ export {
   MemoryError,
   ModelError,
 } from "./errors.ts";
-export type { PullProgress } from "./hub/fetch-files.ts";
+export type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 export { type PullResult, pullModel } from "./hub/pull.ts";
 export { type HubSettings, readHubSettings } from "./hub/settings.ts";
 export { encodeImage, encodePng, type ImageFormat, writeImage, writePng } from "./image/codec.node.ts";

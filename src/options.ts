@@ -2,11 +2,12 @@
 // (read-options.ts), the command line's flags (cli/option-flags.ts) and the config of a model are read off these schemas.
 
 import { z } from "zod";
-import type { PullProgress } from "./hub/fetch-files.ts";
+import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
 import type { Picture } from "./image/picture.ts";
 import type { ConvertProgress } from "./quantize/convert.ts";
 import { devices } from "./runtime/backend.ts";
+import { fusions } from "./vision/config.ts";
 
 /**
  * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
@@ -106,6 +107,8 @@ const parts = {
 const fetching = {
   signal,
   onProgress: callback<(progress: PullProgress) => void>().optional(),
+  /** Called when another process is fetching the repository, and when the server asks to be left alone for a while. */
+  onWait: callback<(wait: PullWait) => void>().optional(),
 };
 
 const machine = {
@@ -152,17 +155,15 @@ const tokenize = {
 const reconstruct = {
   ...drawing,
   /**
-   * An image keeps its size and aspect as far as the model's limits let it; otherwise, and if absent, released models see it as a
-   * square, as in their recipe (`reconstruct.image_size` of generation_config.json). Not read for codes.
+   * An image keeps its size and aspect as far as the model's limits let it; otherwise released models see it as a square, as in
+   * their recipe (`reconstruct.image_size` of generation_config.json). Codes have their size already.
    */
-  keepSize: flag
-    .default(false)
-    .describe("keep the image's size and aspect, where the model's recipe makes it a square"),
+  keepSize: flag.default(false).describe("keep the image's size and aspect where the model's recipe takes a square"),
   /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
   fusion: z
-    .enum(["sum", "mean"], { error: "sum or mean" })
+    .enum(fusions, { error: fusions.join(" or ") })
     .optional()
-    .describe("how the embeddings of a position's codes are fused"),
+    .describe("how embeddings of codes are fused; as the model says if absent"),
 };
 
 const imagine = {
@@ -171,20 +172,20 @@ const imagine = {
   /** Images to draw, with seeds one after the other; the result is then an array. */
   n: integer(1, 1000).optional().describe("how many, with seeds one after the other"),
   /**
-   * Where the transformer is told that the codes lie: as in the model's training if absent, or, for models trained by the
-   * reference, as its released demo guesses (`demo`), to compare like with like.
+   * Where the transformer is told that the codes lie: as in the model's training, or, for models trained by the reference, as its
+   * released demo guesses (`demo`), to compare like with like.
    */
   positions: z
     .enum(["training", "demo"], { error: "training or demo" })
     .default("training")
-    .describe("where the codes are said to lie: as in training, or as the released demo guesses"),
+    .describe("where codes are said to lie: as in training, or as the released demo guesses"),
 };
 
 const chat = {
   ...sampling,
   ...drawing,
   /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
-  maxNewTokens: integer(1, 1_000_000).default(256).describe("length of an answer at most"),
+  maxNewTokens: integer(1, 1_000_000).default(256).describe("tokens of text of an answer at most"),
   /**
    * Tokens that one step may guess from the conversation, where the answer repeats it; 0 if absent. The answer is the same,
    * only sooner or, where guesses fail, later: more than 64 would be wrong nearly always, and each guess costs. Only the likeliest
@@ -199,8 +200,6 @@ const pull = {
   revision: text.optional().describe("a branch, tag or commit; main if absent"),
   /** Patterns of files to fetch, such as "vae/*", in place of all that a model needs. */
   include: texts.optional().describe('files to fetch, such as "vae/*", in place of all that a model needs'),
-  /** Called once if the repository is being fetched already; the pull goes on when that is done. */
-  onWait: callback<() => void>().optional(),
   /** As the environment says if absent. */
   settings: z
     .custom<HubSettings>((value) => typeof value === "object" && value !== null, {
@@ -225,6 +224,7 @@ const convert = {
   onProgress: callback<(progress: ConvertProgress) => void>().optional(),
   /** Called while a model of the Hub that is not in the cache is fetched. */
   onFetch: fetching.onProgress,
+  onWait: fetching.onWait,
   /** Size of one file; 5 GiB if absent. */
   maxShardBytes: integer(1, Number.MAX_SAFE_INTEGER).optional(),
 };
@@ -277,3 +277,6 @@ export interface DrawOptions extends Options<typeof drawing> {}
 export interface WorkOptions extends Options<typeof seeded & typeof watched> {}
 /** How tokens and codes are drawn. */
 export interface SampleOptions extends Options<typeof sampling> {}
+
+/** Whose positions a condition is given. */
+export type ConditionPositions = z.output<typeof imagine.positions>;

@@ -13,7 +13,7 @@ import { PROCESSOR_LIMITS } from "../src/image/smart-resize.ts";
 import { Kelix, type LoadOptions, ModelError, type Picture } from "../src/index.ts";
 import { languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
-import { openModelFolder } from "../src/model-folder.ts";
+import { languageConfig, openModelFolder } from "../src/model-folder.ts";
 import { smallSizes } from "../src/rehearsal/configs.ts";
 import { writeModel } from "../src/rehearsal/write-model.ts";
 import { SessionCache } from "../src/runtime/session-cache.ts";
@@ -94,7 +94,9 @@ describe("the released layout", () => {
   });
 
   test("gives the same codes and scores when its weights are widened at each run", async () => {
-    const { ar, weights, close } = await openModelFolder(released);
+    const folder = await openModelFolder(released);
+    const { weights, close } = folder;
+    const ar = languageConfig(folder);
     const compute = async (widening: "load" | "run") => {
       const options = { threads: 1, widening };
       const tokenizer = await PictureTokenizer.open(ar.tokenizer_config, weights, patches, limits, options);
@@ -156,7 +158,7 @@ describe("a picture reconstructed by the reference's recipe", () => {
     const folder = await openModelFolder(released, { detokenizer: join(aedit, "Kelix-DiT") });
     const codes = await kelix.tokenize(picture);
     const { transformer, autoencoder, settings } = chooseDetokenizer(folder, "codes", codes.grid);
-    const tokenizer = await PictureTokenizer.open(folder.ar.tokenizer_config, folder.weights, patches, limits);
+    const tokenizer = await PictureTokenizer.open(folder.tokenizer, folder.weights, patches, limits);
     const sessions = new SessionCache(2 ** 30, { threads: 1 });
     const detokenizer = new Detokenizer({ transformer, autoencoder }, settings, sessions);
     const request = { condition: await tokenizer.embed(codes), isConnected: true, codeGrid: codes.grid };
@@ -207,7 +209,9 @@ describe("what may be absent or elsewhere", () => {
     await expect(Kelix.load(folder, { autoencoder: join(released, "Kelix-DiT") })).rejects.toThrow(
       /neither it nor a sub-folder has a config\.json of an autoencoder \(AutoencoderDC\)/,
     );
-    await expect(Kelix.load(join(released, "Kelix-DiT"))).rejects.toThrow(/describes a diffusion transformer alone/);
+    await expect(Kelix.load(join(released, "Kelix-DiT"))).rejects.toThrow(
+      /describes a diffusion transformer \(SanaConfig\) alone/,
+    );
   });
 
   test("a transformer without a connector draws from codes alone, beside one that draws from hidden states", async () => {

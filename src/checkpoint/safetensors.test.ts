@@ -194,7 +194,7 @@ describe("writing and reading", () => {
 
   test("says which file cannot be opened, and closes a broken one", async () => {
     await expect(openSafetensors(join(folder, "absent.safetensors"))).rejects.toThrow(
-      /absent.safetensors: cannot be opened \(ENOENT\)/,
+      /absent.safetensors: cannot be read \(ENOENT\)/,
     );
     await writeFile(join(folder, "bad.safetensors"), file("{}", 0, 2n ** 64n - 1n));
     await expect(readSafetensors(join(folder, "bad.safetensors"))).rejects.toThrow(

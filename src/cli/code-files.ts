@@ -6,6 +6,7 @@ import { openSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts"
 import { ModelError } from "../errors.ts";
 import type { CodeFields } from "../index.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { publicUrl } from "../safe-url.ts";
 
 export interface NamedCodes extends CodeFields {
   readonly image: string;
@@ -19,11 +20,17 @@ export async function writeCodes(path: string, pictures: readonly NamedCodes[], 
     return [`codes${suffix(i)}`, hostTensor("u16", codes, [positions, codes.length / positions])] as const;
   });
   const facts = pictures.flatMap(({ image, grid, width, height }, i) => [
-    [`image${suffix(i)}`, JSON.stringify(basename(image))],
+    [`image${suffix(i)}`, JSON.stringify(imageName(image))],
     [`grid${suffix(i)}`, JSON.stringify(grid)],
     [`size${suffix(i)}`, JSON.stringify([width, height])],
   ]);
   await writeSafetensors(path, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
+}
+
+/** The last part of a path or an address; a data URL has none. */
+function imageName(image: string): string {
+  const name = publicUrl(image);
+  return name.startsWith("data:") ? name : basename(name);
 }
 
 /** Reads what writeCodes wrote; throws a ModelError for anything else. The model checks the ranges of its books. */

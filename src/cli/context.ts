@@ -1,8 +1,9 @@
 // What every command shares: the model to load, the abort on Ctrl-C, progress on stderr, and numbers read from options.
 
 import { InvalidArgumentError } from "commander";
-import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
+import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress, type PullWait } from "../index.ts";
 import { devices } from "../runtime/backend.ts";
+import { withoutSecrets } from "../safe-url.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
@@ -81,6 +82,11 @@ export function showTransfer(): (progress: PullProgress) => void {
   };
 }
 
+/** Why a fetch stands still; also without a terminal, where it would look like a hang. */
+export function showWait({ message }: PullWait): void {
+  complain(`waiting: ${message}`);
+}
+
 /** A line of news on a terminal's stderr. */
 export function note(text: string): void {
   showProgress(text);
@@ -90,7 +96,13 @@ export function note(text: string): void {
 /** What went wrong, on one line of stderr whatever that is. */
 export function complain(text: string): void {
   showProgress("");
-  process.stderr.write(`kelix: ${printable(text.trim().replace(/:?\s*\n\s*/g, "; "))}\n`);
+  process.stderr.write(
+    `kelix: ${printable(
+      withoutSecrets(text)
+        .trim()
+        .replace(/:?\s*\n\s*/g, "; "),
+    )}\n`,
+  );
 }
 
 /** Text in which names from files may stand: characters that would steer a terminal, or begin a line, are spelled out. */

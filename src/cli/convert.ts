@@ -14,6 +14,7 @@ import {
   printJson,
   showProgress,
   showTransfer,
+  showWait,
 } from "./context.ts";
 import { formatBytes, Transfer } from "./transfer.ts";
 
@@ -48,6 +49,7 @@ export function addConvert(program: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onFetch: showTransfer(),
+        onWait: showWait,
         onProgress: ({ tensor, ...bytes }) => showProgress(`${transfer.line(bytes)}: ${tensor}`),
       });
       showProgress("");

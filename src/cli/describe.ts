@@ -1,6 +1,7 @@
 // kelix describe IMAGE..: text for each picture, streamed as it is made.
 
 import type { Command } from "commander";
+import { publicUrl } from "../safe-url.ts";
 import { type GlobalOptions, integer, interrupted, printJson, withModel } from "./context.ts";
 
 export function addDescribe(program: Command): void {
@@ -9,7 +10,7 @@ export function addDescribe(program: Command): void {
     .description("say what pictures show, or answer a question about them")
     .argument("<image...>", "paths or URLs")
     .option("--prompt <text>", "what to ask", "What is this?")
-    .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 128)
+    .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 256)
     .addHelpText(
       "after",
       '\nExamples:\n  kelix describe cat.png\n  kelix describe shapes.png --prompt "How many shapes are there?"',
@@ -24,7 +25,7 @@ export function addDescribe(program: Command): void {
             { type: "text", text: options.prompt },
           ] as const;
           let text = "";
-          if (!globals.json && images.length > 1) process.stdout.write(`${image}: `);
+          if (!globals.json && images.length > 1) process.stdout.write(`${publicUrl(image)}: `);
           for await (const piece of kelix.chat([{ role: "user", content }], {
             maxNewTokens: options.maxNewTokens,
             signal: interrupted.signal,
@@ -34,7 +35,7 @@ export function addDescribe(program: Command): void {
             text += piece;
           }
           if (!globals.json) process.stdout.write(text.endsWith("\n") ? "" : "\n");
-          results.push({ image, text: text.trim() });
+          results.push({ image: publicUrl(image), text: text.trim() });
         }
         if (globals.json) printJson(results);
       });

@@ -5,7 +5,9 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { InputError } from "../index.ts";
+import { withoutSecrets } from "../safe-url.ts";
 import { addChat } from "./chat.ts";
+import { addCheck } from "./check.ts";
 import { collect, complain, deviceName, integer, interrupted } from "./context.ts";
 import { addConvert } from "./convert.ts";
 import { addDemo } from "./demo.ts";
@@ -30,7 +32,7 @@ export function createProgram(): Command {
     .option(
       "--model <name>",
       "a folder, a repository of the Hub, or a built-in name",
-      process.env.KELIX_MODEL ?? "kelix-nano",
+      process.env.KELIX_MODEL || "kelix-nano",
     )
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
@@ -58,6 +60,7 @@ export function createProgram(): Command {
     addPull,
     addInfo,
     addPlan,
+    addCheck,
   ])
     add(program);
   for (const command of [program, ...program.commands]) {
@@ -93,7 +96,7 @@ async function run(args: readonly string[]): Promise<number> {
       return INTERRUPTED;
     }
     const { message, stack } = error as Error;
-    if (program.opts().verbose) console.error(stack);
+    if (program.opts().verbose) console.error(withoutSecrets(stack ?? message));
     else complain(message);
     return error instanceof InputError && error.code === "invalid_option" ? USED_WRONGLY : FAILED;
   }

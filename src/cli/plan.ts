@@ -2,8 +2,16 @@
 
 import type { Command } from "commander";
 import { examineMachine, type ModelPlan, planModel, type TaskPlan } from "../index.ts";
-import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
-import { printTable } from "./table.ts";
+import {
+  type GlobalOptions,
+  interrupted,
+  partFolders,
+  printJson,
+  showProgress,
+  showTransfer,
+  showWait,
+} from "./context.ts";
+import { printTable, skippedFields } from "./table.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
 
 export function addPlan(program: Command): void {
@@ -25,18 +33,30 @@ export function addPlan(program: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onProgress: showTransfer(),
+        onWait: showWait,
       });
       if (globals.json) printJson(plan);
       else printTable(describe(plan));
     });
 }
 
-function describe({ name, path, faults, machine, disk, answer, picture, smaller }: ModelPlan): [string, string][] {
+function describe({
+  name,
+  path,
+  faults,
+  unknownFields,
+  machine,
+  disk,
+  answer,
+  picture,
+  smaller,
+}: ModelPlan): [string, string][] {
   const { cores, memory, speeds } = machine;
   const perSecond = (bytes: number) => `${formatBytes(bytes)}/s`;
   const rate = (flopPerS: number) => `${(flopPerS / 1e9).toFixed(0)} GFLOP/s`;
   return [
     ["model", name === path ? name : `${name}, in ${path}`],
+    ...skippedFields(unknownFields),
     ...faults.map((fault, i): [string, string] => [i === 0 ? "does not load" : "", fault]),
     [
       "machine",

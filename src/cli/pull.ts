@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { parseHubName } from "../hub/hub-name.ts";
 import { InputError, type PullResult, pullModel } from "../index.ts";
-import { type GlobalOptions, interrupted, note, printJson, showTransfer } from "./context.ts";
+import { type GlobalOptions, interrupted, printJson, showTransfer, showWait } from "./context.ts";
 import { formatBytes } from "./transfer.ts";
 
 export function addPull(program: Command): void {
@@ -27,7 +27,7 @@ export function addPull(program: Command): void {
         ...options,
         signal: interrupted.signal,
         onProgress: showTransfer(),
-        onWait: () => note(`waiting: ${repo} is being fetched by another process`),
+        onWait: showWait,
       });
       if (command.optsWithGlobals<GlobalOptions>().json) printJson(result);
       else for (const line of report(result)) process.stdout.write(`${line}\n`);

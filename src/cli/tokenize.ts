@@ -1,6 +1,7 @@
 // kelix tokenize IMAGE.. -o FILE.safetensors: pictures as codes.
 
 import type { Command } from "commander";
+import { publicUrl } from "../safe-url.ts";
 import { writeCodes } from "./code-files.ts";
 import { type GlobalOptions, interrupted, note, printJson, showProgress, withModel } from "./context.ts";
 
@@ -21,7 +22,7 @@ export function addTokenize(program: Command): void {
         for (const [i, image] of images.entries()) {
           interrupted.signal.throwIfAborted();
           showProgress(`picture ${i + 1}/${images.length}`);
-          pictures.push({ image, ...(await kelix.tokenize(image, { signal: interrupted.signal })) });
+          pictures.push({ image: publicUrl(image), ...(await kelix.tokenize(image, { signal: interrupted.signal })) });
         }
         await writeCodes(output, pictures, kelix.info().path.split("/").at(-1) ?? "");
         const facts = pictures.map(({ image, grid, codes }) => ({

@@ -4,7 +4,10 @@
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { excerpt, FetchError, InputError } from "../errors.ts";
+import { askedPauseMs } from "../hub/rate-limit.ts";
+import { explainConnection, plainError } from "../runtime/connection-error.ts";
 import { readInput } from "../runtime/input.ts";
+import { publicUrl, splitCredentials } from "../safe-url.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
 import { findImage, type ImageInput } from "./image-input.ts";
 import { type Picture, readPixels } from "./picture.ts";
@@ -56,15 +59,14 @@ function filePath(url: URL): string {
 
 async function loadData(url: URL): Promise<Picture> {
   const response = await fetch(url).catch((cause) => {
-    throw new InputError("data URL: is not well formed", { code: "invalid_image", cause });
+    throw new InputError("data URL: is not well formed", { code: "invalid_image", cause: plainError(cause) });
   });
   return decodeImage(new Uint8Array(await response.arrayBuffer()), "data URL");
 }
 
 async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: LoadImageOptions): Promise<Picture> {
   signal?.throwIfAborted();
-  // User names, passwords and queries may be secrets.
-  const name = url.origin + url.pathname;
+  const name = publicUrl(url);
   const deadline = AbortSignal.timeout(timeoutMs);
   const bytes = await receive(
     url,
@@ -74,17 +76,24 @@ async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: Lo
   ).catch((cause) => {
     if (signal?.aborted) throw signal.reason;
     if (cause instanceof InputError || cause instanceof FetchError) throw cause;
-    const why = deadline.aborted ? `did not arrive within ${timeoutMs} ms` : "cannot be fetched";
-    throw new FetchError(`${name}: ${why}`, { cause });
+    if (deadline.aborted) throw new FetchError(`${name}: did not arrive within ${timeoutMs} ms`, { canRetry: true });
+    const { reason, ...rest } = explainConnection(cause);
+    throw new FetchError(`${name}: cannot be fetched: ${reason}`, rest);
   });
   return decodeImage(bytes, name);
 }
 
 async function receive(url: URL, signal: AbortSignal, get: typeof fetch, name: string): Promise<Uint8Array> {
-  const response = await get(url, { signal });
+  const { url: address, headers } = splitCredentials(url);
+  const response = await get(address, { signal, headers });
   if (!response.ok) {
     await response.body?.cancel();
-    throw new FetchError(`${name}: the server answered ${response.status}`);
+    const { status } = response;
+    const canRetry = status >= 500 || status === 429;
+    throw new FetchError(`${name}: the server answered ${status}`, {
+      canRetry,
+      retryAfterMs: canRetry ? askedPauseMs(response.headers) : 0,
+    });
   }
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -15,7 +15,7 @@ import { openSession } from "../runtime/session.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { GoldenFolder, ParityCase } from "./case.ts";
+import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
 import { input } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
 
@@ -48,7 +48,7 @@ export const ditCase: ParityCase = {
   matches: (config) => config.model_class === "SanaModel" || config.__class__ === "SanaConfig",
 
   async run(folder) {
-    const config = withNullLength(parseDitConfig(folder.config), folder.weights);
+    const config = withNullLength(parseDitConfig(folder.config, undefined, skipUnknown), folder.weights);
     const run = runSchema.parse(folder.config.run ?? {});
     const latents = input(folder, "latents");
     const cond = flattenTo3(input(folder, "cond"));

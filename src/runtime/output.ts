@@ -10,11 +10,11 @@ import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { InputError, KelixError, quote } from "../errors.ts";
+import { InputError, quote } from "../errors.ts";
 import { replaceFile, type WritableFile } from "./atomic-file.ts";
 import { descriptorOf } from "./descriptor.ts";
 import { NO_WAITING, OpenFile } from "./open-file.ts";
-import { systemCode, systemReason } from "./system-error.ts";
+import { systemCode, systemReason, whileWriting } from "./system-error.ts";
 
 export interface OutputOptions {
   /** What is read to make the output: paths, `file:` URLs and standard input count, other addresses do not. */
@@ -199,17 +199,4 @@ async function statInput(input: string | URL): Promise<BigIntStats | undefined> 
 
 function refusal(name: string, why: string, cause?: unknown): InputError {
   return new InputError(`${quote(name)} cannot be written: ${why}`, { code: "output_refused", cause });
-}
-
-/** What the system refuses now could not be known before. */
-async function whileWriting(name: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (cause) {
-    if (systemCode(cause) === undefined) throw cause;
-    throw new KelixError(`${quote(name)} could not be written: ${systemReason(cause)}`, {
-      code: "output_failed",
-      cause,
-    });
-  }
 }

@@ -10,10 +10,10 @@ import { f32, i32 } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
 import { mulDims } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
-import type { TokenizerConfig } from "./config.ts";
+import type { Fusion, TokenizerConfig } from "./config.ts";
 import { ImageCodes } from "./image-codes.ts";
 import { inputLayout, layoutFeeds } from "./layout.ts";
-import { embedCodes, type Fusion, imageTokenizer } from "./tokenizer.ts";
+import { embedCodes, imageTokenizer } from "./tokenizer.ts";
 
 export class PictureTokenizer {
   readonly #config: TokenizerConfig;

@@ -5,7 +5,7 @@ import { linear } from "../nn/linear.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { codeWidth, type TokenizerConfig } from "./config.ts";
+import { codeWidth, type Fusion, type TokenizerConfig } from "./config.ts";
 import { visionEncoder } from "./encoder.ts";
 import { constantLayout, type VisionLayout } from "./layout.ts";
 import { projector } from "./projector.ts";
@@ -33,9 +33,6 @@ export function imageTokenizer(
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
   return { features, projected, ze, quantized: quantize(p, ze, config) };
 }
-
-/** How the embeddings of a position's codes become one: their sum, or their mean, which is N times smaller. */
-export type Fusion = TokenizerConfig["fusion_type"];
 
 /** codes i32 [M, N] -> one embedding for each position [M, output_dim]: what is drawn from when no language model is used. */
 export function embedCodes(
