@@ -8,7 +8,7 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
+import { canDraw, chooseDetokenizer, conditionFault } from "./detokenizer-choice.ts";
 import { disposedError, InputError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
@@ -174,8 +174,8 @@ export class Kelix implements AsyncDisposable {
   async reconstruct(input: CodesInput | ImageInput, options: ReconstructOptions = {}): Promise<Picture> {
     const { reconstruct } = this.#folder.generation;
     const settings = readOptions("reconstruct", options);
-    const drawing = drawingOf(settings, reconstruct);
     const { keepSize, fusion = reconstruct.fusion } = settings;
+    const drawing = drawingOf(settings, reconstruct);
     return this.#call(settings, async () => {
       chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
       const { max_positions: maxPositions, image_size: imageSize } = reconstruct;
@@ -248,6 +248,8 @@ export class Kelix implements AsyncDisposable {
     return this.#call(settings, async () => {
       languageConfig(this.#folder); // refuses before any work is done, as does this:
       chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
+      const fault = conditionFault(this.#folder);
+      if (fault) throw new ModelError(fault);
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
       for (let i = 0; i < n; i++) {
@@ -260,7 +262,7 @@ export class Kelix implements AsyncDisposable {
 
   /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
   get canImagine(): boolean {
-    return canDraw(this.#folder, "hidden");
+    return canDraw(this.#folder, "hidden") && conditionFault(this.#folder) === undefined;
   }
 
   /** Sizes of the model's parts. */

@@ -271,12 +271,11 @@ export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}
 export interface EvalOptions extends Options<typeof evaluate> {}
+/** Whose positions a condition is given. */
+export type ConditionPositions = z.output<typeof imagine.positions>;
 /** Options of all that draws. */
 export interface DrawOptions extends Options<typeof drawing> {}
 /** Options of long work. */
 export interface WorkOptions extends Options<typeof seeded & typeof watched> {}
 /** How tokens and codes are drawn. */
 export interface SampleOptions extends Options<typeof sampling> {}
-
-/** Whose positions a condition is given. */
-export type ConditionPositions = z.output<typeof imagine.positions>;

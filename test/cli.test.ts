@@ -80,7 +80,6 @@ describe("kelix", () => {
     [["describe", "x.png", "--device", "abacus"], /cpu, webgpu, cuda, wasm/],
     [["eval", "nothing"], /Expected one of nano/],
     [["chat", "--json"], /chat has no --json/],
-    [["reconstruct", "codes.safetensors", "-o", "./codes.safetensors"], /written over what it is drawn from/],
     [["pull", "a/b@c", "--revision", "d"], /Two revisions are asked for: a\/b@c, and --revision d/],
   ])("ends with status 2 when used wrongly: %j", async (args, message) => {
     const { status, err } = await kelix(...args);
@@ -175,7 +174,7 @@ describe("kelix", () => {
     await writeFile(file("text.png"), "hello");
     const strip = { width: 10_000, height: 1, data: new Uint8Array(30_000) };
     await writeFile(file("strip.png"), await encodePng({ ...strip, data: strip.data.fill(255) }));
-    await expectFailure(["describe", file("nowhere.png")], /nowhere\.png.*ENOENT/);
+    await expectFailure(["describe", file("nowhere.png")], /nowhere\.png.*no such file/);
     await expectFailure(["describe", file("text.png")], /text\.png/);
     await expectFailure(["tokenize", file("cut.png"), "-o", file("never.safetensors")], /cut\.png/);
     await expectFailure(["reconstruct", file("strip.png"), "-o", file("never.png")], /10000 x 1/);

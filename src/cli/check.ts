@@ -5,26 +5,15 @@ import { type CheckPart, checkModel, checkParts } from "../check/check.ts";
 import { estimateCheck } from "../check/estimate.ts";
 import { reportText } from "../check/report-text.ts";
 import { KelixError } from "../index.ts";
-import {
-  complain,
-  type GlobalOptions,
-  interrupted,
-  note,
-  partFolders,
-  printable,
-  printJson,
-  showProgress,
-  showTransfer,
-} from "./context.ts";
+import { type GlobalOptions, partFolders, showTransfer } from "./context.ts";
+import { interrupted, note, printable, printJson, report, showProgress } from "./terminal.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
 
 /** Whoever waits longer than this wants to know before. */
 const LONG_S = 20;
 
-export function addCheck(program: Command): void {
-  program
-    .command("check")
-    .description("try each part of a model on bundled images; prints one report to paste into an issue")
+export function define(command: Command): void {
+  command
     .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
     .addOption(new Option("--skip <part...>", "parts that are not tried").choices(checkParts).default([]))
     .addHelpText(
@@ -75,5 +64,5 @@ async function sayHowLong(name: string, skip: readonly CheckPart[], globals: Glo
   const longest = checkParts.filter((part) => !skip.includes(part)).sort((a, b) => parts[b] - parts[a])[0];
   const text = `this takes at least ${formatSeconds(seconds)} and about ${formatBytes(memoryBytes)} of memory`;
   if (seconds < LONG_S || longest === undefined) note(text);
-  else complain(`${text}; without the longest part (--skip ${longest}) ${formatSeconds(seconds - parts[longest])}`);
+  else report(`${text}; without the longest part (--skip ${longest}) ${formatSeconds(seconds - parts[longest])}`);
 }

@@ -19,6 +19,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   ENOTEMPTY: "the folder is not empty",
   ENOTDIR: "a part of the path is a file, not a folder",
+  EPIPE: "nobody reads from it any more",
   EPERM: "the system does not allow it",
   EROFS: "the file system is read-only",
   EXDEV: "it lies on another file system",
