@@ -230,6 +230,9 @@ const convert = {
 };
 
 const evaluate = {
+  signal,
+  /** Called before each image with the part of the suite that it belongs to. */
+  onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
   /** Divides the number of images of each part; for a quick look. */
   every: integer(1, 100).default(1).describe("only every n-th image, for a quick look"),
   /** Images imagined for each prompt: one is drawn at random, so more of them tell two models apart better. */
