@@ -4,7 +4,8 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { InputError } from "../errors.ts";
+import { excerpt, InputError } from "../errors.ts";
+import { devices } from "../runtime/backend.ts";
 import { preload } from "./few-descriptors.ts";
 import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
 
@@ -51,7 +52,7 @@ function createProgram(): Command {
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
     .option("--ignore-memory", "load even what does not fit into memory")
-    .option("--device <name>", "cpu, webgpu, cuda or wasm")
+    .option("--device <name>", `one of ${devices.join(", ")}`)
     .option("--threads <n>", "threads of one operation", numberIfAny)
     .option("--json", "print one JSON value on stdout")
     .option("-q, --quiet", "nothing on stderr but what went wrong")
@@ -84,7 +85,8 @@ function sayUsage(command: Command): void {
         `${text
           .replace(/^error: /, "")
           .trim()
-          .replace(/\s*\n\s*/g, " ")} (try ${help})`,
+          .replace(/\s*\n\s*/g, " ")
+          .replace(/'[^']{200,}'/g, (text) => `'${excerpt(text.slice(1, -1))}'`)} (try ${help})`,
       ),
   });
 }
