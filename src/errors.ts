@@ -1,6 +1,8 @@
 // The classes of error that a caller treats differently. Every message is one sentence that may be shown to whoever caused it;
 // another library's own words stay in `cause`.
 
+import { withoutSecrets } from "./safe-url.ts";
+
 /** What an error is about, stable between versions: for programs to compare. */
 export type ErrorCode =
   | "invalid_input"
@@ -10,6 +12,7 @@ export type ErrorCode =
   | "invalid_messages"
   | "too_long"
   | "output_refused"
+  | "output_failed"
   | "model_not_found"
   | "invalid_model"
   | "unsupported_model"
@@ -30,7 +33,7 @@ export class KelixError extends Error {
   readonly code: ErrorCode;
 
   constructor(message: string, { code = "internal", ...options }: KelixErrorOptions = {}) {
-    super(message, options);
+    super(withoutSecrets(message), options);
     this.code = code;
   }
 }

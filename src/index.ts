@@ -9,10 +9,10 @@ export {
   MemoryError,
   ModelError,
 } from "./errors.ts";
-export type { PullProgress } from "./hub/fetch-files.ts";
+export type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 export { type PullResult, pullModel } from "./hub/pull.ts";
 export { type HubSettings, readHubSettings } from "./hub/settings.ts";
-export { encodePng, writePng } from "./image/codec.node.ts";
+export { encodeImage, encodePng, type ImageFormat, writeImage, writePng } from "./image/codec.node.ts";
 export type { ImageInput } from "./image/image-input.ts";
 export type { Picture, RawImage } from "./image/picture.ts";
 export { type ChatPiece, type DrawnPicture, Kelix } from "./kelix.ts";

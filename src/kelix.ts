@@ -86,7 +86,7 @@ interface Language {
   readonly prefixes: PrefixCache;
 }
 
-export class Kelix {
+export class Kelix implements AsyncDisposable {
   readonly #folder: ModelFolder;
   /** Absent where there is no language model. */
   readonly #text: TextFiles | undefined;
@@ -140,6 +140,7 @@ export class Kelix {
       folder = await openModelFolder(name, {
         ...settings,
         onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
+        onWait: ({ message }) => onWarning?.(message),
       });
       checkModel(folder);
       const widening = await chooseWidening(folder, ignoreMemory);
@@ -238,6 +239,7 @@ export class Kelix {
       chooseDetokenizer(this.#folder, "hidden", imagine.grid);
       const fault = conditionFault(this.#folder);
       if (fault) throw new ModelError(fault);
+      if (!this.#ignoreMemory) await this.#checkDrawing("hidden", imagine.grid);
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
       for (let i = 0; i < n; i++) {
@@ -266,6 +268,11 @@ export class Kelix {
     const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
     await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
     await this.#folder.close();
+  }
+
+  /** For `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   /** Positions that the language model reads and writes at most. */

@@ -95,6 +95,7 @@ export async function findLocalModel(name: string): Promise<string | undefined> 
 export async function resolveModel(name: string, options: PullOptions = {}): Promise<string> {
   const local = await findLocalModel(name);
   if (local !== undefined) return local;
+  if ((builtInModels as readonly string[]).includes(name)) throw strayed(name);
   const isFile = await stat(name).then(
     () => true,
     () => false,
@@ -108,16 +109,27 @@ export async function resolveModel(name: string, options: PullOptions = {}): Pro
   return askHub(name, () => openHubModel(hubName, options));
 }
 
+/** A bundler takes the code along, and not the models, libraries and other files that lie beside it. */
+function strayed(name: string): ModelError {
+  return new ModelError(
+    `${quote(name)} comes with the package, and is not at ${modelsFolder}: if this program is a bundle, keep kelix external ` +
+      '(esbuild --external:kelix; webpack, Rollup and Vite external: ["kelix"]; Next.js serverExternalPackages: ["kelix"])',
+    { code: "model_not_found" },
+  );
+}
+
 /** Asks the Hub, and says of what it cannot give that there is no such folder here either. */
 export async function askHub<T>(name: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
     if (!(error instanceof FetchError)) throw error;
-    const { message, canRetry } = error;
+    const { message, canRetry, retryAfterMs, code } = error;
     throw new FetchError(`${excerpt(name)}: there is no such folder here, and from the Hub: ${message}`, {
       cause: error,
       canRetry,
+      retryAfterMs,
+      code,
     });
   }
 }

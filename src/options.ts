@@ -2,7 +2,7 @@
 // (read-options.ts), the command line's flags (cli/option-flags.ts) and the config of a model are read off these schemas.
 
 import { z } from "zod";
-import type { PullProgress } from "./hub/fetch-files.ts";
+import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
 import type { Picture } from "./image/picture.ts";
 import { devices } from "./runtime/backend.ts";
@@ -105,6 +105,8 @@ const parts = {
 const fetching = {
   signal,
   onProgress: callback<(progress: PullProgress) => void>().optional(),
+  /** Called when another process is fetching the repository, and when the server asks to be left alone for a while. */
+  onWait: callback<(wait: PullWait) => void>().optional(),
 };
 
 const machine = {
@@ -170,8 +172,6 @@ export const pullOptions = z.strictObject({
   revision: text.optional().describe("a branch, tag or commit; main if absent"),
   /** Patterns of files to fetch, such as "vae/*", in place of all that a model needs. */
   include: texts.optional().describe('files to fetch, such as "vae/*", in place of all that a model needs'),
-  /** Called once if the repository is being fetched already; the pull goes on when that is done. */
-  onWait: callback<() => void>().optional(),
   /** As the environment says if absent. */
   settings: z
     .custom<HubSettings>((value) => typeof value === "object" && value !== null, {

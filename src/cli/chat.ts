@@ -1,93 +1,146 @@
-// kelix chat [IMAGE..]: a conversation in the terminal. Pictures go in by path ("/image FILE") and come back as files.
+// kelix chat [IMAGE..]: a conversation in the terminal, or with lines from a pipe. Images go in by path ("/image FILE") and come back
+// as files in the working folder.
 
-import { existsSync } from "node:fs";
-import { createInterface } from "node:readline/promises";
+import { on } from "node:events";
+import { lstat } from "node:fs/promises";
+import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import {
   type ChatMessage,
   type ContentPart,
+  type DrawnPicture,
   type ImageCodes,
   type ImageInput,
   InputError,
   type Kelix,
-  writePng,
+  writeImage,
 } from "../index.ts";
-import { complain, type GlobalOptions, interrupted, note, parseSeed, withModel } from "./context.ts";
+import { descriptorOf } from "../runtime/descriptor.ts";
+import { type GlobalOptions, parseSeed, withModel } from "./context.ts";
+import { inputPath } from "./inputs.ts";
+import { complain, complainOf, interrupted, note } from "./terminal.ts";
 
-const HELP = "/image FILE adds a picture to your next message, /new starts over, /quit ends.";
+const HELP = "/image FILE adds an image to your next message, /new starts over, /quit ends.";
 
-export function addChat(program: Command): void {
-  program
-    .command("chat")
-    .description("talk with the model about pictures, and have it draw some")
-    .argument("[image...]", "pictures of the first message")
+export function define(command: Command): void {
+  command
+    .argument("[image...]", "images of the first message")
     .option("--seed <n>", "the same seed gives the same answers", parseSeed, 0)
-    .addHelpText("after", `\nIn the conversation: ${HELP}\n\nExample:\n  kelix chat cat.png`)
+    .addHelpText(
+      "after",
+      `\nIn the conversation: ${HELP}\nImages that the model draws are written into the working folder.\n\nExamples:\n  kelix chat cat.png\n  kelix chat cat.png < questions.txt`,
+    )
     .action(async (images: string[], { seed }: { seed: number }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       if (globals.json)
         throw new InputError("A conversation is not one value: chat has no --json", { code: "invalid_option" });
+      if (images.some((image) => descriptorOf(inputPath(image)) === 0))
+        throw new InputError("Standard input holds the conversation: name the image's file", {
+          code: "invalid_option",
+        });
       await withModel(globals, (kelix) => converse(kelix, images, seed));
     });
 }
 
-function pictureFile(count: number): string {
-  return `kelix-${count}.png`;
-}
+type Parts<T> = ContentPart<T>[];
 
 async function converse(kelix: Kelix, images: readonly string[], seed: number): Promise<void> {
-  const terminal = createInterface({
-    input: process.stdin,
-    ...(process.stdin.isTTY && { output: process.stderr }),
-    signal: interrupted.signal,
-  });
+  const { signal } = interrupted;
+  const given: Parts<ImageInput> = images.map((image) => ({ type: "image", image }));
+  let messages: ChatMessage[] = [];
+  let pending = given;
+  note(HELP);
+  for await (const line of readLines()) {
+    const text = line.trim();
+    const image = /^\/image\s+(\S.*)$/.exec(text)?.[1];
+    if (text === "/quit") break;
+    if (text === "/new") {
+      messages = [];
+      pending = [];
+    } else if (image !== undefined) pending.push({ type: "image", image: unquote(image) });
+    else if (/^\/\w*$/.test(text)) complain(`There is no ${text}. ${HELP}`);
+    else if (text !== "") {
+      const asked: ChatMessage[] = [...messages, { role: "user", content: [...pending, { type: "text", text }] }];
+      pending = [];
+      try {
+        messages = [...asked, { role: "assistant", content: await answer(kelix, asked, seed) }];
+      } catch (error) {
+        signal.throwIfAborted();
+        complainOf(error);
+      }
+    }
+  }
+  signal.throwIfAborted();
+}
+
+/** Prints the answer as it comes. */
+async function answer(
+  kelix: Kelix,
+  asked: readonly ChatMessage[],
+  seed: number,
+): Promise<Parts<ImageInput | ImageCodes>> {
+  const parts: Parts<ImageInput | ImageCodes> = [];
+  try {
+    for await (const piece of kelix.chat(asked, { seed, signal: interrupted.signal })) {
+      if (typeof piece === "string") {
+        process.stdout.write(piece);
+        parts.push({ type: "text", text: piece });
+      } else {
+        process.stdout.write(`[${await save(piece.image)}]`);
+        parts.push({ type: "image", image: piece.image.codes });
+      }
+    }
+  } catch (error) {
+    if (parts.length > 0) process.stdout.write("\n");
+    throw error;
+  }
+  process.stdout.write("\n");
+  return parts;
+}
+
+/** The name of the file that a drawn image was written to. The conversation goes on where it cannot be written. */
+async function save(image: DrawnPicture): Promise<string> {
+  let file: string;
+  let i = 1;
+  do file = `kelix-${i++}.png`;
+  while (await lstat(file).catch(() => undefined)); // of an earlier conversation
+  try {
+    await writeImage(file, image);
+    return file;
+  } catch (error) {
+    complainOf(error);
+    return "image";
+  }
+}
+
+/** As a shell reads it, and as a terminal writes the name of a file that is dropped on it. */
+function unquote(name: string): string {
+  const [, , quoted] = /^(["'])(.*)\1$/.exec(name) ?? [];
+  return quoted ?? name.replace(/\\(?=[\s"'()[\]&;$!\\])/g, "");
+}
+
+/** Lines of standard input, each asked for when the one before has been dealt with; the last may come after the end of input. */
+async function* readLines(): AsyncGenerator<string, void, void> {
+  const { signal } = interrupted;
+  const terminal = createInterface({ input: process.stdin, ...(process.stdin.isTTY && { output: process.stderr }) });
   // In a terminal the line editor takes Ctrl-C for itself.
   terminal.on("SIGINT", () => interrupted.abort());
-  let messages: ChatMessage[] = [];
-  let pending: ContentPart<ImageInput>[] = images.map((image) => ({ type: "image", image }));
-  let drawn = 0;
   terminal.setPrompt("> ");
-  note(HELP);
+  let isOpen = true;
+  terminal.on("close", () => {
+    isOpen = false;
+  });
+  const prompt = () => isOpen && terminal.prompt(); // which throws after the end, from Node 24 on
   try {
-    terminal.prompt();
-    for await (const line of terminal) {
-      const text = line.trim();
-      if (text === "/quit") break;
-      if (text === "/new") {
-        messages = [];
-        pending = [];
-      } else if (text.startsWith("/image "))
-        pending.push({ type: "image", image: text.slice("/image ".length).trim() });
-      else if (/^\/\w*$/.test(text)) complain(`There is no ${text}. ${HELP}`);
-      else if (text !== "") {
-        const asked: ChatMessage[] = [...messages, { role: "user", content: [...pending, { type: "text", text }] }];
-        const answer: ContentPart<ImageInput | ImageCodes>[] = [];
-        try {
-          for await (const piece of kelix.chat(asked, { seed, signal: interrupted.signal })) {
-            if (typeof piece === "string") {
-              process.stdout.write(piece);
-              answer.push({ type: "text", text: piece });
-            } else {
-              do drawn++;
-              while (existsSync(pictureFile(drawn))); // of an earlier conversation
-              const file = pictureFile(drawn);
-              await writePng(file, piece.image);
-              process.stdout.write(`[${file}]`);
-              answer.push({ type: "image", image: piece.image.codes });
-            }
-          }
-          process.stdout.write("\n");
-          messages = [...asked, { role: "assistant", content: answer }];
-          pending = [];
-        } catch (error) {
-          interrupted.signal.throwIfAborted();
-          complain((error as Error).message);
-          pending = [];
-        }
-      }
-      terminal.prompt();
+    const lines = on(terminal, "line", { close: ["close"], signal });
+    prompt();
+    for await (const [line] of lines) {
+      yield line;
+      prompt();
     }
-    interrupted.signal.throwIfAborted();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   } finally {
     terminal.close();
   }

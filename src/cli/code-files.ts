@@ -1,84 +1,201 @@
-// Pictures as codes in a safetensors file: u16 tensors [P, N] named `codes`, or `codes.0`, `codes.1`, .. for several.
-// The metadata tells under the like names (`grid` or `grid.0`) each grid and the picture's size and name, as JSON.
+// Codes of images as files, in two forms. safetensors: u16 tensors [P, N] named `codes`, or `codes.0`, `codes.1`, .. for several;
+// the metadata tells under the like names (`grid` or `grid.0`) each grid and the image's size and name, as JSON. JSON: what
+// JSON.stringify makes of the library's codes, in a list with names.
 
 import { basename } from "node:path";
-import { openSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
-import { ModelError } from "../errors.ts";
+import { z } from "zod";
+import {
+  openSafetensors,
+  parseSafetensors,
+  type SafetensorsTensors,
+  writeSafetensors,
+} from "../checkpoint/safetensors.ts";
+import { type ErrorCode, InputError, quote } from "../errors.ts";
 import type { CodeFields } from "../index.ts";
+import { writeAll } from "../runtime/atomic-file.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { isStream, readInput } from "../runtime/input.ts";
+import { OpenFile } from "../runtime/open-file.ts";
+import type { Output } from "../runtime/output.ts";
+import { publicUrl } from "../safe-url.ts";
 
 export interface NamedCodes extends CodeFields {
   readonly image: string;
 }
 
-/** Writes the codes of one or more pictures; the file appears whole or not at all. */
-export async function writeCodes(path: string, pictures: readonly NamedCodes[], model: string): Promise<void> {
-  const suffix = (i: number) => (pictures.length === 1 ? "" : `.${i}`);
-  const tensors = pictures.map(({ grid, codes }, i) => {
-    const positions = grid[0] * grid[1];
-    return [`codes${suffix(i)}`, hostTensor("u16", codes, [positions, codes.length / positions])] as const;
+const suffix = (path: string) => /\.(safetensors|json)$/i.exec(path)?.[1]?.toLowerCase();
+
+/** Throws an InputError for an output whose suffix is of neither form; what has no suffix and is no file gets safetensors. */
+export function checkCodesOutput({ name, isFile }: Output): void {
+  if (suffix(name) !== undefined || (!isFile && !/\.\w+$/.test(name))) return;
+  throw new InputError(`${quote(name)}: the suffix decides the format: expected .safetensors or .json`, {
+    code: "output_refused",
   });
-  const facts = pictures.flatMap(({ image, grid, width, height }, i) => [
-    [`image${suffix(i)}`, JSON.stringify(basename(image))],
-    [`grid${suffix(i)}`, JSON.stringify(grid)],
-    [`size${suffix(i)}`, JSON.stringify([width, height])],
-  ]);
-  await writeSafetensors(path, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
 }
 
-/** Reads what writeCodes wrote; throws a ModelError for anything else. The model checks the ranges of its books. */
-export async function readCodes(path: string): Promise<CodeFields[]> {
+/** Writes the codes of one or more images. */
+export async function writeCodes(output: Output, images: readonly NamedCodes[], model: string): Promise<void> {
+  if (suffix(output.name) === "json") {
+    const list = images.map(({ image, grid, codes, width, height }) => {
+      return { image: imageName(image), grid, width, height, codes: [...codes] };
+    });
+    const text = JSON.stringify({ format: "kelix-codes", model, images: list });
+    return output.write((file) => writeAll(file, new TextEncoder().encode(`${text}\n`)));
+  }
+  const end = (i: number) => (images.length === 1 ? "" : `.${i}`);
+  const tensors = images.map(({ grid, codes }, i) => {
+    const positions = grid[0] * grid[1];
+    return [`codes${end(i)}`, hostTensor("u16", codes, [positions, codes.length / positions])] as const;
+  });
+  const facts = images.flatMap(({ image, grid, width, height }, i) => [
+    [`image${end(i)}`, JSON.stringify(imageName(image))],
+    [`grid${end(i)}`, JSON.stringify(grid)],
+    [`size${end(i)}`, JSON.stringify([width, height])],
+  ]);
+  await writeSafetensors(output, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
+}
+
+/** The last part of a path or an address; a data URL has none. */
+function imageName(image: string): string {
+  const name = publicUrl(image);
+  return name.startsWith("data:") ? name : basename(name);
+}
+
+/** A million positions of eight codes as JSON; more than any model reads. */
+const MAX_TEXT_BYTES = 64_000_000;
+/** No model has more: bounds what is read of a file from a stranger before the model says what it takes. */
+const MAX_POSITIONS = 65_536;
+const MAX_BOOKS = 64;
+const MAX_CODE = 65_535;
+const WRONG = { code: "invalid_codes" } as const satisfies { code: ErrorCode };
+
+/** Reads what writeCodes wrote, from a file or a pipe; throws for anything else. The model checks the ranges of its books. */
+export async function readCodes(path: string, signal?: AbortSignal): Promise<CodeFields[]> {
+  if ((await isStream(path)) || isJson(await readHead(path)))
+    return parseCodes(await readInput(path, { maxBytes: MAX_TEXT_BYTES, ...WRONG, ...(signal && { signal }) }), path);
   const file = await openSafetensors(path);
   try {
-    const number = (name: string) => Number(name.slice("codes.".length));
-    const names = [...file.tensors.keys()].filter((name) => /^codes(\.\d+)?$/.test(name));
-    if (names.length === 0) {
-      throw new ModelError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`);
-    }
-    const pictures: CodeFields[] = [];
-    for (const name of names.sort((a, b) => number(a) - number(b))) {
-      const tensor = await file.read(name);
-      const [P, N] = tensor.shape;
-      if (tensor.shape.length !== 2 || !P || !N) {
-        throw new ModelError(`${path}: ${name} has the shape [${tensor.shape}], expected [P, N]`);
-      }
-      const grid = parseGrid(path, name, P, file.metadata[name.replace("codes", "grid")]);
-      pictures.push({ grid, codes: toCodes(`${path}: ${name}`, tensor) });
-    }
-    return pictures;
+    return await readTensors(file, path);
   } finally {
     await file.close();
   }
 }
 
-const MAX_CODE = 65_535;
+/** Codes of a file that has been read; its form is told by its first byte. */
+export async function parseCodes(bytes: Uint8Array<ArrayBuffer>, name: string): Promise<CodeFields[]> {
+  return isJson(bytes) ? parseList(bytes, name) : readTensors(await parseSafetensors(bytes, name), name);
+}
+
+/** Whether a plain file is one of codes, by its name or how it begins. */
+export async function holdsCodes(path: string): Promise<boolean> {
+  return suffix(path) !== undefined || areCodes(await readHead(path));
+}
+
+const HEAD_BYTES = 64;
+
+/** The first bytes of a file; none where it cannot be read, of which its reader will say more. */
+async function readHead(path: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(HEAD_BYTES);
+  const file = await OpenFile.open(path).catch(() => undefined);
+  const read = await file?.read(bytes, 0, HEAD_BYTES, 0).catch(() => undefined);
+  await file?.close();
+  return bytes.subarray(0, read?.bytesRead ?? 0);
+}
+
+/** Whether bytes begin as a file of codes does, in either form: JSON, or a header's length and the header. */
+export function areCodes(bytes: Uint8Array): boolean {
+  return isJson(bytes) || (bytes[8] === OPENING[0] && bytes[7] === 0 && bytes[6] === 0);
+}
+
+const OPENING = new TextEncoder().encode("{[");
+
+function isJson(bytes: Uint8Array): boolean {
+  const first = bytes.find((byte) => byte > 32);
+  // A safetensors file whose header has 123 bytes begins with { too, and goes on with zeros.
+  return first !== undefined && OPENING.includes(first) && bytes[7] !== 0;
+}
+
+async function readTensors(file: SafetensorsTensors, path: string): Promise<CodeFields[]> {
+  const number = (name: string) => Number(name.slice("codes.".length));
+  const names = [...file.tensors.keys()].filter((name) => /^codes(\.\d+)?$/.test(name));
+  if (names.length === 0)
+    throw new InputError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`, WRONG);
+  const images: CodeFields[] = [];
+  for (const name of names.sort((a, b) => number(a) - number(b))) {
+    const { shape, dtype } = file.tensors.get(name)!;
+    const [P, N] = shape;
+    if (shape.length !== 2 || !P || !N)
+      throw new InputError(`${path}: ${name} has the shape [${shape.slice(0, 9)}], expected [P, N]`, WRONG);
+    checkSize(P, N, `${path}: ${name}`);
+    const grid = parseGrid(path, name, P, file.metadata[name.replace("codes", "grid")]);
+    if (!/^[iu]\d+$/.test(dtype)) throw new InputError(`${path}: ${name} is ${dtype}, expected integers`, WRONG);
+    images.push({ grid, codes: toCodes(`${path}: ${name}`, await file.read(name)) });
+  }
+  return images;
+}
+
+function checkSize(P: number, N: number, name: string): void {
+  if (P <= MAX_POSITIONS && N <= MAX_BOOKS) return;
+  throw new InputError(
+    `${name} has ${P} positions of ${N} codes; at most ${MAX_POSITIONS} of ${MAX_BOOKS} are read`,
+    WRONG,
+  );
+}
 
 /** Integers of any width as codes. */
-function toCodes(name: string, { dtype, data }: HostTensor): Uint16Array {
-  if (!/^[iu]\d+$/.test(dtype)) throw new ModelError(`${name} is ${dtype}, expected integers`);
+function toCodes(name: string, { data }: HostTensor): Uint16Array {
   const codes = Array.from(data as Iterable<number | bigint>, Number);
   const bad = codes.find((code) => code < 0 || code > MAX_CODE);
-  if (bad !== undefined) throw new ModelError(`${name} holds ${bad}, expected codes from 0 to ${MAX_CODE}`);
+  if (bad !== undefined) throw new InputError(`${name} holds ${bad}, expected codes from 0 to ${MAX_CODE}`, WRONG);
   return Uint16Array.from(codes);
 }
 
 function parseGrid(path: string, name: string, positions: number, text: string | undefined): readonly [number, number] {
-  const grid = parseList(text);
+  const { data: grid } = gridSchema.safeParse(parseJson(text ?? ""));
+  if (!grid)
+    throw new InputError(`${path}: its metadata does not give the grid of ${name}, such as "grid": "[6,6]"`, WRONG);
   const [rows, columns] = grid;
-  if (grid.length !== 2 || !Number.isInteger(rows) || !Number.isInteger(columns) || rows! < 1 || columns! < 1) {
-    throw new ModelError(`${path}: its metadata does not give the grid of ${name}, such as "grid": "[6,6]"`);
-  }
-  if (rows! * columns! !== positions) {
-    throw new ModelError(`${path}: ${name} has ${positions} positions, its grid is ${rows} x ${columns}`);
-  }
-  return [rows!, columns!];
+  if (rows * columns !== positions)
+    throw new InputError(`${path}: ${name} has ${positions} positions, its grid is ${rows} x ${columns}`, WRONG);
+  return grid;
 }
 
-function parseList(text = ""): number[] {
+const side = z.int().min(1).max(MAX_POSITIONS);
+const gridSchema = z.tuple([side, side]);
+const fieldsSchema = z.object({
+  grid: gridSchema,
+  codes: z.array(z.int().min(0).max(MAX_CODE)).transform((list) => Uint16Array.from(list)),
+  width: side.optional().catch(undefined),
+  height: side.optional().catch(undefined),
+});
+/** Also codes alone, or a list of them, as a program may have written them. */
+const listSchema = z.union([
+  z.object({ images: z.array(fieldsSchema).min(1) }).transform(({ images }) => images),
+  z.array(fieldsSchema).min(1),
+  fieldsSchema.transform((fields) => [fields]),
+]);
+
+function parseList(bytes: Uint8Array, name: string): CodeFields[] {
+  const value = parseJson(new TextDecoder().decode(bytes));
+  const { data } = listSchema.safeParse(value);
+  if (!data)
+    throw new InputError(
+      `${name}: holds no codes as kelix tokenize writes them: {"images": [{"grid": [6, 6], "codes": [..]}]}`,
+      WRONG,
+    );
+  for (const [i, { grid, codes }] of data.entries()) {
+    const [P, N] = [grid[0] * grid[1], codes.length / (grid[0] * grid[1])];
+    if (!Number.isInteger(N) || N < 1)
+      throw new InputError(`${name}: image ${i} has ${codes.length} codes, which do not fill ${P} positions`, WRONG);
+    checkSize(P, N, `${name}: image ${i}`);
+  }
+  return data;
+}
+
+function parseJson(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    return Array.isArray(value) ? value : [];
+    return JSON.parse(text);
   } catch {
-    return [];
+    return undefined;
   }
 }

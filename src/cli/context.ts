@@ -1,8 +1,11 @@
-// What every command shares: the model to load, the abort on Ctrl-C, progress on stderr, and numbers read from options.
+// What the commands share that work with a model: how it is loaded, progress, and numbers read from options.
 
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { InvalidArgumentError } from "commander";
-import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress } from "../index.ts";
-import { devices } from "../runtime/backend.ts";
+import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress, type PullWait } from "../index.ts";
+import type { Output } from "../runtime/output.ts";
+import { complain, interrupted, printable, report, showProgress } from "./terminal.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
@@ -13,20 +16,23 @@ export interface GlobalOptions {
   readonly device?: Device;
   readonly threads?: number;
   readonly json?: boolean;
-  readonly verbose?: boolean;
 }
 
-/** Aborts at Ctrl-C; main.ts then ends with status 130. */
-export const interrupted = new AbortController();
-
-/** Loads the model that the options name, hands it to `use`, and frees it whatever happens. */
-export async function withModel<T>(globals: GlobalOptions, use: (kelix: Kelix) => Promise<T>): Promise<T> {
+/**
+ * Loads the model that the options name, hands it to `use`, and frees it whatever happens. Throws before any work when one of the
+ * `outputs` is a file of the model.
+ */
+export async function withModel<T>(
+  globals: GlobalOptions,
+  use: (kelix: Kelix) => Promise<T>,
+  outputs: readonly Output[] = [],
+): Promise<T> {
   const { model, device, threads, ignoreMemory } = globals;
   const onTransfer = showTransfer();
   const kelix = await Kelix.load(model, {
     ...partFolders(globals),
-    ...(device && { device }),
-    ...(threads && { threads }),
+    ...(device !== undefined && { device }),
+    ...(threads !== undefined && { threads }),
     ...(ignoreMemory && { ignoreMemory }),
     signal: interrupted.signal,
     onWarning: (message) => complain(`warning: ${message}`),
@@ -35,20 +41,37 @@ export async function withModel<T>(globals: GlobalOptions, use: (kelix: Kelix) =
     },
   });
   try {
+    if (outputs.length > 0) {
+      const files = await modelFiles([
+        kelix.info().path,
+        ...(globals.dit ?? []),
+        ...(globals.vae ? [globals.vae] : []),
+      ]);
+      for (const output of outputs) await output.refuseToReplace(files);
+    }
     return await use(kelix);
   } finally {
     await kelix.dispose();
   }
 }
 
+/** Files in these folders and their sub-folders. */
+async function modelFiles(folders: readonly string[]): Promise<string[]> {
+  const files: string[] = [];
+  const list = async (folder: string, depth: number): Promise<void> => {
+    for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+      const path = join(folder, entry.name);
+      if (!entry.isDirectory()) files.push(path);
+      else if (depth > 0) await list(path, depth - 1);
+    }
+  };
+  for (const folder of folders) await list(folder, 1);
+  return files;
+}
+
 /** Where --dit and --vae say that parts of the model lie. */
 export function partFolders({ dit, vae }: GlobalOptions): Pick<LoadOptions, "detokenizer" | "autoencoder"> {
   return { ...(dit && { detokenizer: dit }), ...(vae && { autoencoder: vae }) };
-}
-
-/** Overwrites one line of a terminal's stderr; prints nothing elsewhere. */
-export function showProgress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
 /** Progress of drawing as a line. */
@@ -63,6 +86,11 @@ const taskNames: Readonly<Record<Progress["task"], string>> = {
   draw: "drawing",
   decode: "decoding",
 };
+
+/** Why a fetch stands still; also without a terminal, where it would look like a hang. */
+export function showWait({ message }: PullWait): void {
+  report(`kelix: waiting: ${printable(message)}`);
+}
 
 const REDRAW_MS = 100;
 
@@ -79,34 +107,6 @@ export function showTransfer(): (progress: PullProgress) => void {
     shownMs = performance.now();
     showProgress(`fetching ${transfer.line(progress)}`);
   };
-}
-
-/** A line of news on a terminal's stderr. */
-export function note(text: string): void {
-  showProgress(text);
-  if (process.stderr.isTTY) process.stderr.write("\n");
-}
-
-/** What went wrong, on one line of stderr whatever that is. */
-export function complain(text: string): void {
-  showProgress("");
-  process.stderr.write(`kelix: ${printable(text.trim().replace(/:?\s*\n\s*/g, "; "))}\n`);
-}
-
-/** Text in which names from files may stand: characters that would steer a terminal, or begin a line, are spelled out. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
-/** "a.png", 2 -> "a-2.png" */
-export function numbered(file: string, i: number): string {
-  return file.replace(/(\.\w+)?$/, `-${i}$1`);
-}
-
-/** The one value that --json prints. */
-export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
 /** Parser of a whole number between two limits. */
@@ -127,18 +127,6 @@ export function decimal(from: number, to: number): (text: string) => number {
       throw new InvalidArgumentError(`Expected a number from ${from} to ${to}, got ${text}`);
     return value;
   };
-}
-
-/** Parser of an option that may be given several times. */
-export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
-  return [...earlier, value];
-}
-
-/** Parser of --device. */
-export function deviceName(text: string): Device {
-  const device = devices.find((name) => name === text);
-  if (!device) throw new InvalidArgumentError(`Expected one of ${devices.join(", ")}, got ${text}`);
-  return device;
 }
 
 export const parseSeed = integer(0, Number.MAX_SAFE_INTEGER);

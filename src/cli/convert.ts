@@ -6,15 +6,8 @@ import { InputError } from "../errors.ts";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
 import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
-import {
-  type GlobalOptions,
-  interrupted,
-  partFolders,
-  printable,
-  printJson,
-  showProgress,
-  showTransfer,
-} from "./context.ts";
+import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
+import { interrupted, printable, printJson, showProgress } from "./terminal.ts";
 import { formatBytes, Transfer } from "./transfer.ts";
 
 interface ConvertCommandOptions {
@@ -22,10 +15,8 @@ interface ConvertCommandOptions {
   readonly block?: BlockFormat["block"];
 }
 
-export function addConvert(program: Command): void {
-  program
-    .command("convert")
-    .description("store a model at lower precision, as a new folder")
+export function define(command: Command): void {
+  command
     .argument("<source>", "a folder, a repository of the Hub or a built-in name")
     .argument("<target>", "the new folder")
     .addOption(new Option("--weights <format>", "of linear maps").choices(weightFormats).makeOptionMandatory())
@@ -48,6 +39,7 @@ export function addConvert(program: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onFetch: showTransfer(),
+        onWait: showWait,
         onProgress: ({ tensor, ...bytes }) => showProgress(`${transfer.line(bytes)}: ${tensor}`),
       });
       showProgress("");

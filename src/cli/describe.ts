@@ -1,42 +1,68 @@
-// kelix describe IMAGE..: text for each picture, streamed as it is made.
+// kelix describe IMAGE..: text for each image, streamed as it is made.
 
 import type { Command } from "commander";
-import { type GlobalOptions, integer, interrupted, printJson, withModel } from "./context.ts";
+import type { Kelix } from "../index.ts";
+import { publicUrl } from "../safe-url.ts";
+import { type GlobalOptions, integer, withModel } from "./context.ts";
+import { checkInputs, forEachImage, inputPath, readPrompt } from "./inputs.ts";
+import { interrupted, printable, printJson } from "./terminal.ts";
 
-export function addDescribe(program: Command): void {
-  program
-    .command("describe")
-    .description("say what pictures show, or answer a question about them")
-    .argument("<image...>", "paths or URLs")
-    .option("--prompt <text>", "what to ask", "What is this?")
+interface Options {
+  readonly prompt: string;
+  readonly maxNewTokens: number;
+}
+
+export function define(command: Command): void {
+  command
+    .argument("<image...>", "paths or URLs; - reads standard input")
+    .option("--prompt <text>", "what to ask; - reads it from standard input", "What is this?")
     .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 128)
     .addHelpText(
       "after",
-      '\nExamples:\n  kelix describe cat.png\n  kelix describe shapes.png --prompt "How many shapes are there?"',
+      '\nExamples:\n  kelix describe cat.png\n  kelix describe shapes.png --prompt "How many shapes are there?"\n  curl -s https://example.org/cat.jpg | kelix describe -',
     )
-    .action(async (images: string[], options: { prompt: string; maxNewTokens: number }, command: Command) => {
+    .action(async (images: string[], options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
+      checkInputs([...images, options.prompt]);
+      const prompt = await readPrompt(options.prompt);
       await withModel(globals, async (kelix) => {
-        const results: { image: string; text: string }[] = [];
-        for (const image of images) {
-          const content = [
-            { type: "image", image },
-            { type: "text", text: options.prompt },
-          ] as const;
-          let text = "";
-          if (!globals.json && images.length > 1) process.stdout.write(`${image}: `);
-          for await (const piece of kelix.chat([{ role: "user", content }], {
-            maxNewTokens: options.maxNewTokens,
-            signal: interrupted.signal,
-          })) {
-            if (typeof piece !== "string") continue;
-            if (!globals.json) process.stdout.write(piece);
-            text += piece;
-          }
-          if (!globals.json) process.stdout.write(text.endsWith("\n") ? "" : "\n");
-          results.push({ image, text: text.trim() });
-        }
+        const results = await forEachImage(images, async (image) => {
+          const name = images.length > 1 ? `${printable(publicUrl(image))}: ` : "";
+          const text = await describe(kelix, image, { ...options, prompt }, globals.json ? undefined : name);
+          return { image: publicUrl(image), text };
+        });
         if (globals.json) printJson(results);
       });
     });
+}
+
+/** Prints the answer behind `name` as it comes; without one it prints nothing. */
+async function describe(
+  kelix: Kelix,
+  image: string,
+  { prompt, maxNewTokens }: Options,
+  name: string | undefined,
+): Promise<string> {
+  const content = [
+    { type: "image", image: inputPath(image) },
+    { type: "text", text: prompt },
+  ] as const;
+  let text = "";
+  let isBegun = false;
+  const print = (piece: string) => {
+    if (name === undefined) return;
+    process.stdout.write(isBegun ? piece : `${name}${piece}`);
+    isBegun = true;
+  };
+  try {
+    for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens, signal: interrupted.signal })) {
+      if (typeof piece !== "string") continue;
+      print(piece);
+      text += piece;
+    }
+    if (!isBegun) print("");
+  } finally {
+    if (isBegun && !text.endsWith("\n")) process.stdout.write("\n");
+  }
+  return text.trim();
 }

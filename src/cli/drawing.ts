@@ -1,17 +1,11 @@
 // What the commands that draw share: their options, and the finished pictures as files and facts.
 
 import type { Command } from "commander";
-import { type DrawOptions, type Picture, writePng } from "../index.ts";
-import {
-  decimal,
-  type GlobalOptions,
-  integer,
-  interrupted,
-  note,
-  onProgress,
-  parseSeed,
-  printJson,
-} from "./context.ts";
+import { type DrawOptions, InputError, type KelixError, type Picture } from "../index.ts";
+import { withoutSecrets } from "../safe-url.ts";
+import { decimal, type GlobalOptions, integer, onProgress, parseSeed } from "./context.ts";
+import type { ImageOutputs } from "./outputs.ts";
+import { complainOf, interrupted, messageOf, note, printJson } from "./terminal.ts";
 
 /** Options of drawing as the command line gives them. */
 export interface DrawingOptions {
@@ -24,7 +18,7 @@ export interface DrawingOptions {
 /** Declares the options; `several` says how a second picture's file is named. */
 export function addDrawingOptions(command: Command, several: string): Command {
   return command
-    .requiredOption("-o, --output <file>", `PNG file; ${several}`)
+    .requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output; ${several}`)
     .option("--seed <n>", "the same seed gives the same picture", parseSeed, 0)
     .option("--steps <n>", "steps of the sampler", integer(1, 1000))
     .option("--guidance <x>", "classifier-free guidance; 1 is none", decimal(0, 100));
@@ -33,22 +27,38 @@ export function addDrawingOptions(command: Command, several: string): Command {
 /** What every drawing is given: progress on the terminal, and Ctrl-C. */
 export const watched: Pick<DrawOptions, "signal" | "onProgress"> = { signal: interrupted.signal, onProgress };
 
-/** Writes pictures as they come and tells of each; with --json of all at the end. */
+/** Writes images as they come and tells of each; with --json of all at the end. */
 export class DrawnFiles {
+  readonly #outputs: ImageOutputs;
+  readonly #names: readonly string[];
   readonly #json: boolean;
   readonly #files: object[] = [];
 
-  constructor({ json }: GlobalOptions) {
+  /** Image i goes to the i-th of `outputs`, which the user calls by the i-th of `names`. */
+  constructor(outputs: ImageOutputs, names: readonly string[], { json }: GlobalOptions) {
+    this.#outputs = outputs;
+    this.#names = names;
     this.#json = json ?? false;
   }
 
   /** `facts` are told beside the file's name and size. */
-  async write(file: string, picture: Picture, facts: Readonly<Record<string, number>> = {}): Promise<void> {
-    await writePng(file, picture);
+  async write(index: number, picture: Picture, facts: Readonly<Record<string, number>> = {}): Promise<void> {
+    const file = this.#names[index]!;
+    await this.#outputs.write(index, picture);
     const { width, height } = picture;
     this.#files.push({ file, ...facts, width, height });
     const more = Object.entries(facts).map(([name, value]) => `, ${name} ${value}`);
     if (!this.#json) note(`${file}: ${width} x ${height}${more.join("")}`);
+  }
+
+  /** Tells of an image that could not be drawn or written. */
+  fail(index: number, error: unknown): void {
+    interrupted.signal.throwIfAborted();
+    if (error instanceof InputError && error.code === "invalid_option") throw error; // the same for all
+    const file = this.#names[index]!;
+    complainOf(error, this.#names.length > 1 && !messageOf(error).includes(file) ? file : undefined);
+    const { code = "internal" } = error as Partial<KelixError>;
+    this.#files.push({ file, error: { code, message: withoutSecrets(messageOf(error)) } });
   }
 
   end(): void {

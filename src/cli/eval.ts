@@ -2,14 +2,13 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { evaluateNano } from "../eval/nano.ts";
-import { type GlobalOptions, integer, interrupted, printJson, showProgress, withModel } from "./context.ts";
+import { type GlobalOptions, integer, withModel } from "./context.ts";
+import { interrupted, printJson, showProgress } from "./terminal.ts";
 
 const suites = ["nano"] as const;
 
-export function addEval(program: Command): void {
-  program
-    .command("eval")
-    .description("measure a model on held-out pictures")
+export function define(command: Command): void {
+  command
     .argument("<suite>", `one of: ${suites.join(", ")}`, (text) => {
       if (!(suites as readonly string[]).includes(text))
         throw new InvalidArgumentError(`Expected one of ${suites.join(", ")}, got ${text}`);

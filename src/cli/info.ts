@@ -2,14 +2,13 @@
 
 import type { Command } from "commander";
 import { type InspectedModel, inspectModel, type PartInfo } from "../index.ts";
-import { type GlobalOptions, interrupted, partFolders, printJson, showTransfer } from "./context.ts";
+import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
 import { printTable, skippedFields } from "./table.ts";
+import { interrupted, printJson } from "./terminal.ts";
 import { formatBytes } from "./transfer.ts";
 
-export function addInfo(program: Command): void {
-  program
-    .command("info")
-    .description("describe a model: its parts, sizes and precision, and the memory that it needs")
+export function define(command: Command): void {
+  command
     .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
     .addHelpText("after", "\nExample:\n  kelix info kelix-nano")
     .action(async (model: string | undefined, _: object, command: Command) => {
@@ -18,6 +17,7 @@ export function addInfo(program: Command): void {
         ...partFolders(globals),
         signal: interrupted.signal,
         onProgress: showTransfer(),
+        onWait: showWait,
       });
       if (globals.json) printJson(info);
       else printTable(describe(info));

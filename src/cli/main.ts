@@ -1,71 +1,97 @@
 #!/usr/bin/env node
-// kelix COMMAND: the command line. Results on stdout, everything else on stderr.
-// Exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
+// kelix COMMAND: the command line. Results on stdout, everything else on stderr. A command's module is imported when it is called.
+// Exit status: 0 done, 1 failed (also when one of many images failed), 2 used wrongly, 130 interrupted.
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { InputError } from "../index.ts";
-import { addChat } from "./chat.ts";
-import { collect, complain, deviceName, integer, interrupted } from "./context.ts";
-import { addConvert } from "./convert.ts";
-import { addDemo } from "./demo.ts";
-import { addDescribe } from "./describe.ts";
-import { addEval } from "./eval.ts";
-import { addImagine } from "./imagine.ts";
-import { addInfo } from "./info.ts";
-import { addPlan } from "./plan.ts";
-import { addPull } from "./pull.ts";
-import { addReconstruct } from "./reconstruct.ts";
-import { addTokenize } from "./tokenize.ts";
-import { addTrain } from "./train.ts";
+import { InputError } from "../errors.ts";
+import { preload } from "./few-descriptors.ts";
+import { complain, complainOf, hasFailed, interrupted, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
 const INTERRUPTED = 130;
 
-/** All commands. */
-export function createProgram(): Command {
+interface CommandModule {
+  /** Declares the command's arguments and options, and what it does. */
+  define(command: Command): void;
+}
+
+/** Every command: what it is for, and where it is. */
+const commands: Readonly<Record<string, readonly [about: string, load: () => Promise<CommandModule>]>> = {
+  demo: ["tokenize, reconstruct, describe and imagine; writes kelix-demo/index.html", () => import("./demo.ts")],
+  describe: ["say what images show, or answer a question about them", () => import("./describe.ts")],
+  chat: ["talk with the model about images, and have it draw some", () => import("./chat.ts")],
+  imagine: ["draw an image for a prompt", () => import("./imagine.ts")],
+  tokenize: ["turn images into codes", () => import("./tokenize.ts")],
+  reconstruct: ["draw an image from its codes alone", () => import("./reconstruct.ts")],
+  train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
+  eval: ["measure a model on held-out images", () => import("./eval.ts")],
+  convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
+  pull: ["fetch a model from the Hugging Face Hub, or go on with a fetch that was cut", () => import("./pull.ts")],
+  info: ["describe a model: its parts, sizes and precision, and the memory that it needs", () => import("./info.ts")],
+  plan: [
+    "tell what a model needs of this machine: disk, memory, and seconds for an answer and for an image",
+    () => import("./plan.ts"),
+  ],
+};
+
+function createProgram(): Command {
   const program = new Command("kelix")
-    .description("Pictures as discrete codes that a language model reads and writes.")
+    .description("Images as discrete codes that a language model reads and writes.")
     .option(
       "--model <name>",
       "a folder, a repository of the Hub, or a built-in name",
-      process.env.KELIX_MODEL ?? "kelix-nano",
+      process.env.KELIX_MODEL || "kelix-nano",
     )
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
     .option("--ignore-memory", "load even what does not fit into memory")
-    .option("--device <name>", "cpu, webgpu, cuda or wasm", deviceName)
-    .option("--threads <n>", "threads of one operation", integer(1, 256))
+    .option("--device <name>", "cpu, webgpu, cuda or wasm")
+    .option("--threads <n>", "threads of one operation", numberIfAny)
     .option("--json", "print one JSON value on stdout")
-    .option("--verbose", "print the stack of an error")
-    .version(packageVersion())
+    .option("-q, --quiet", "nothing on stderr but what went wrong")
+    .option("--verbose", "print an error in full")
+    .version(packageVersion(), "-v, --version")
+    .helpOption("-h, --help")
     .configureHelp({ showGlobalOptions: true })
+    .exitOverride()
     .addHelpText(
       "after",
-      '\nExamples:\n  kelix describe cat.png\n  kelix imagine "two red circles" -o circles.png\n  kelix demo',
+      '\nExamples:\n  kelix describe cat.png\n  kelix imagine "two red circles" -o circles.png\n  kelix imagine --help\n  kelix demo',
     );
-  for (const add of [
-    addDemo,
-    addDescribe,
-    addChat,
-    addImagine,
-    addTokenize,
-    addReconstruct,
-    addTrain,
-    addEval,
-    addConvert,
-    addPull,
-    addInfo,
-    addPlan,
-  ])
-    add(program);
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({
-      outputError: (text) => complain(`${text.replace(/^error: /, "").trim()} (try kelix --help)`),
-    });
-  }
+  sayUsage(program);
+  for (const [name, [about]] of Object.entries(commands)) sayUsage(program.command(name).description(about));
+  program.hook("preSubcommand", async (_, command) => {
+    setVoice(program.opts());
+    preload(command.name());
+    const [, load] = commands[command.name()]!;
+    (await load()).define(command);
+  });
   return program;
+}
+
+/** A usage error is one line, which ends with where to read more. */
+function sayUsage(command: Command): void {
+  const help = command.parent ? `kelix ${command.name()} --help` : "kelix --help";
+  command.configureOutput({
+    outputError: (text) =>
+      complain(
+        `${text
+          .replace(/^error: /, "")
+          .trim()
+          .replace(/\s*\n\s*/g, " ")} (try ${help})`,
+      ),
+  });
+}
+
+/** What it has to be is checked with the other options of loading a model. */
+function numberIfAny(text: string): number | string {
+  return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
 }
 
 function packageVersion(): string {
@@ -73,30 +99,38 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+/** `help COMMAND` needs the command's module too; -V is an older name of -v. */
+function translate(args: readonly string[]): string[] {
+  const [first, second, ...rest] = args;
+  if (first === "help" && second !== undefined) return [second, "--help", ...rest];
+  return first === "-V" ? ["--version"] : [...args];
+}
+
 async function run(args: readonly string[]): Promise<number> {
-  const program = createProgram();
-  process.once("SIGINT", () => interrupted.abort());
-  process.once("SIGTERM", () => interrupted.abort());
-  process.once("SIGHUP", () => interrupted.abort());
-  // Whoever reads the results may have had enough of them, as `head` does.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => interrupted.abort());
+  // What cannot be said cannot be helped; what was asked for may still be done.
+  process.stderr.on("error", () => undefined);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // Whoever reads the results may have had enough of them, as `head` does.
     if (error.code === "EPIPE") process.exit(0);
-    throw error;
+    complain(
+      `the results cannot be printed: ${error.code === "ENOSPC" ? "the disk is full" : (error.code ?? error.name)}`,
+    );
+    process.exit(FAILED);
   });
   try {
-    await program.parseAsync(args);
-    return 0;
+    await createProgram().parseAsync(translate(args), { from: "user" });
+    return hasFailed() ? FAILED : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USED_WRONGLY;
     if (interrupted.signal.aborted) {
       complain("interrupted");
       return INTERRUPTED;
     }
-    const { message, stack } = error as Error;
-    if (program.opts().verbose) console.error(stack);
-    else complain(message);
-    return error instanceof InputError && error.code === "invalid_option" ? USED_WRONGLY : FAILED;
+    complainOf(error);
+    const isUsage = error instanceof InputError && ["invalid_option", "output_refused"].includes(error.code);
+    return isUsage ? USED_WRONGLY : FAILED;
   }
 }
 
-process.exitCode = await run(process.argv);
+process.exitCode = await run(process.argv.slice(2));

@@ -2,14 +2,13 @@
 
 import type { Command } from "commander";
 import { examineMachine, type ModelPlan, planModel, type TaskPlan } from "../index.ts";
-import { type GlobalOptions, interrupted, partFolders, printJson, showProgress, showTransfer } from "./context.ts";
+import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
 import { printTable, skippedFields } from "./table.ts";
+import { interrupted, printJson, showProgress } from "./terminal.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
 
-export function addPlan(program: Command): void {
-  program
-    .command("plan")
-    .description("tell what a model needs of this machine: disk, memory, and seconds for an answer and for a picture")
+export function define(command: Command): void {
+  command
     .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
     .addHelpText(
       "after",
@@ -19,12 +18,13 @@ export function addPlan(program: Command): void {
     .action(async (model: string | undefined, _: object, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions & { model: string }>();
       showProgress("measuring the machine");
-      const machine = await examineMachine(globals.threads ? { threads: globals.threads } : {});
+      const machine = await examineMachine(globals.threads === undefined ? {} : { threads: globals.threads });
       showProgress("");
       const plan = await planModel(model ?? globals.model, machine, {
         ...partFolders(globals),
         signal: interrupted.signal,
         onProgress: showTransfer(),
+        onWait: showWait,
       });
       if (globals.json) printJson(plan);
       else printTable(describe(plan));

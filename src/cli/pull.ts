@@ -3,13 +3,12 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { parseHubName } from "../hub/hub-name.ts";
 import { InputError, type PullResult, pullModel } from "../index.ts";
-import { type GlobalOptions, interrupted, note, printJson, showTransfer } from "./context.ts";
+import { type GlobalOptions, showTransfer, showWait } from "./context.ts";
+import { interrupted, printJson } from "./terminal.ts";
 import { formatBytes } from "./transfer.ts";
 
-export function addPull(program: Command): void {
-  program
-    .command("pull")
-    .description("fetch a model from the Hugging Face Hub, or go on with a fetch that was cut")
+export function define(command: Command): void {
+  command
     .argument("<repo>", "owner/name, or owner/name@revision", repoName)
     .option("--revision <name>", "a branch, tag or commit; main if absent")
     .option("--include <pattern...>", 'files to fetch, such as "vae/*", in place of all that a model needs')
@@ -27,7 +26,7 @@ export function addPull(program: Command): void {
         ...options,
         signal: interrupted.signal,
         onProgress: showTransfer(),
-        onWait: () => note(`waiting: ${repo} is being fetched by another process`),
+        onWait: showWait,
       });
       if (command.optsWithGlobals<GlobalOptions>().json) printJson(result);
       else for (const line of report(result)) process.stdout.write(`${line}\n`);

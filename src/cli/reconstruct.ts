@@ -1,38 +1,58 @@
-// kelix reconstruct IMAGE|CODES -o FILE.png: pixels from codes alone.
+// kelix reconstruct IMAGE|CODES -o FILE: pixels from codes alone.
 
-import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { InputError } from "../index.ts";
-import { readCodes } from "./code-files.ts";
-import { type GlobalOptions, numbered, withModel } from "./context.ts";
+import { MAX_FILE_BYTES } from "../image/codec.node.ts";
+import type { CodeFields, ImageInput, Kelix } from "../index.ts";
+import { isStream, readInput } from "../runtime/input.ts";
+import { areCodes, holdsCodes, parseCodes, readCodes } from "./code-files.ts";
+import { type GlobalOptions, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
+import { inputPath } from "./inputs.ts";
+import { checkStandardOutput, ImageOutputs, numbered } from "./outputs.ts";
+import { interrupted } from "./terminal.ts";
 
-export function addReconstruct(program: Command): void {
-  const command = program
-    .command("reconstruct")
-    .description("draw a picture from its codes alone")
-    .argument("<input>", "a picture, or a file written by kelix tokenize");
-  addDrawingOptions(command, "a number is added for each further picture of a file of codes")
+export function define(command: Command): void {
+  command.argument("<input>", "an image, or codes as kelix tokenize writes them; - reads either from standard input");
+  addDrawingOptions(command, "a number is added for each further image of a file of codes")
     .addHelpText(
       "after",
       "\nExamples:\n  kelix reconstruct cat.png -o back.png\n  kelix reconstruct cat.safetensors -o back.png --steps 20",
     )
     .action(async (input: string, { output, ...options }: DrawingOptions, command: Command) => {
-      if (resolve(input) === resolve(output))
-        throw new InputError(`${output} would be written over what it is drawn from: name another file with -o`, {
-          code: "invalid_option",
-        });
       const globals = command.optsWithGlobals<GlobalOptions>();
-      await withModel(globals, async (kelix) => {
-        const sources = input.endsWith(".safetensors")
-          ? await readCodes(input)
-          : [await kelix.tokenize(input, watched)];
-        const files = new DrawnFiles(globals);
-        for (const [i, codes] of sources.entries()) {
-          const picture = await kelix.reconstruct(codes, { ...options, ...watched });
-          await files.write(i === 0 ? output : numbered(output, i + 1), picture);
+      checkStandardOutput(output, globals);
+      const sources = await readSources(input);
+      const names = sources.map((_, i) => (i === 0 ? output : numbered(output, i + 1)));
+      const outputs = await ImageOutputs.open(output, names, [inputPath(input)]);
+      const draw = async (kelix: Kelix) => {
+        const files = new DrawnFiles(outputs, names, globals);
+        for (const [i, source] of sources.entries()) {
+          try {
+            const codes = isCodes(source) ? source : await kelix.tokenize(source, { signal: interrupted.signal });
+            await files.write(i, await kelix.reconstruct(codes, { ...options, ...watched }));
+          } catch (error) {
+            files.fail(i, error);
+          }
         }
         files.end();
-      });
+      };
+      await withModel(globals, draw, outputs.outputs).finally(() => outputs.close());
     });
+}
+
+type Source = CodeFields | ImageInput;
+
+function isCodes(source: Source): source is CodeFields {
+  return typeof source === "object" && "codes" in source;
+}
+
+/** Everything that the input holds: the codes of a file, or one image. */
+async function readSources(input: string): Promise<Source[]> {
+  if (/^(https?|data):/i.test(input)) return [input];
+  const path = /^file:\/\/\//i.test(input) ? fileURLToPath(input) : inputPath(input);
+  if (!(await isStream(path))) return (await holdsCodes(path)) ? readCodes(path) : [path];
+  const { signal } = interrupted;
+  const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_input", signal });
+  return areCodes(bytes) ? parseCodes(bytes, input === "-" ? "standard input" : path) : [bytes];
 }

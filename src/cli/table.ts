@@ -1,7 +1,7 @@
 // Facts in two columns on stdout.
 
 import { shorten } from "../checkpoint/shorten.ts";
-import { printable } from "./context.ts";
+import { printable } from "./terminal.ts";
 
 const FIRST_COLUMN = 34;
 

@@ -1,38 +1,50 @@
-// kelix tokenize IMAGE.. -o FILE.safetensors: pictures as codes.
+// kelix tokenize IMAGE.. -o FILE: images as codes.
 
+import { basename } from "node:path";
 import type { Command } from "commander";
-import { writeCodes } from "./code-files.ts";
-import { type GlobalOptions, interrupted, note, printJson, showProgress, withModel } from "./context.ts";
+import type { Kelix } from "../index.ts";
+import { openOutput } from "../runtime/output.ts";
+import { publicUrl } from "../safe-url.ts";
+import { checkCodesOutput, type NamedCodes, writeCodes } from "./code-files.ts";
+import { type GlobalOptions, withModel } from "./context.ts";
+import { checkInputs, forEachImage, inputPath, isFailure, withoutFailures } from "./inputs.ts";
+import { checkStandardOutput, outputPath } from "./outputs.ts";
+import { interrupted, note, printJson } from "./terminal.ts";
 
-export function addTokenize(program: Command): void {
-  program
-    .command("tokenize")
-    .description("turn pictures into codes")
-    .argument("<image...>", "paths or URLs")
-    .requiredOption("-o, --output <file>", "safetensors file")
+export function define(command: Command): void {
+  command
+    .argument("<image...>", "paths or URLs; - reads standard input")
+    .requiredOption("-o, --output <file>", ".safetensors or .json; - writes to standard output")
     .addHelpText(
       "after",
       "\nExample:\n  kelix tokenize cat.png -o cat.safetensors && kelix reconstruct cat.safetensors -o back.png",
     )
-    .action(async (images: string[], { output }: { output: string }, command: Command) => {
+    .action(async (images: string[], options: { output: string }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
-      await withModel(globals, async (kelix) => {
-        const pictures = [];
-        for (const [i, image] of images.entries()) {
-          interrupted.signal.throwIfAborted();
-          showProgress(`picture ${i + 1}/${images.length}`);
-          pictures.push({ image, ...(await kelix.tokenize(image, { signal: interrupted.signal })) });
+      checkInputs(images);
+      checkStandardOutput(options.output, globals);
+      const inputs = images.map(inputPath);
+      const output = await openOutput(outputPath(options.output), { inputs, signal: interrupted.signal });
+      checkCodesOutput(output);
+      const use = async (kelix: Kelix) => {
+        const results = await forEachImage(images, async (image) => {
+          const codes = await kelix.tokenize(inputPath(image), { signal: interrupted.signal });
+          return { image: publicUrl(image), ...codes };
+        });
+        const done = withoutFailures(results);
+        if (done.length > 0) await writeCodes(output, done, basename(kelix.info().path));
+        if (globals.json) {
+          const file = done.length > 0 ? options.output : null;
+          printJson({ file, pictures: results.map((result) => (isFailure(result) ? result : facts(result))) });
+        } else {
+          for (const { image, grid, codesPerPosition } of done.map(facts))
+            note(`${image}: ${grid[0]} x ${grid[1]} positions of ${codesPerPosition} codes -> ${options.output}`);
         }
-        await writeCodes(output, pictures, kelix.info().path.split("/").at(-1) ?? "");
-        const facts = pictures.map(({ image, grid, codes }) => ({
-          image,
-          grid,
-          codesPerPosition: codes.length / (grid[0] * grid[1]),
-        }));
-        if (globals.json) printJson({ file: output, pictures: facts });
-        else
-          for (const { image, grid, codesPerPosition } of facts)
-            note(`${image}: ${grid[0]} x ${grid[1]} positions of ${codesPerPosition} codes -> ${output}`);
-      });
+      };
+      await withModel(globals, use, [output]).finally(() => output.close());
     });
+}
+
+function facts({ image, grid, codes }: NamedCodes) {
+  return { image, grid, codesPerPosition: codes.length / (grid[0] * grid[1]) };
 }

@@ -2,25 +2,32 @@
 
 import type { Command } from "commander";
 import { startTraining } from "../train/start.ts";
-import { type GlobalOptions, interrupted, note, printJson } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
+import { interrupted, printable, printJson, report } from "./terminal.ts";
 
-export function addTrain(program: Command): void {
-  program
-    .command("train")
-    .description("train one stage: tokenizer, language-model, autoencoder or diffusion")
+interface Options {
+  readonly config: string;
+  readonly resume?: boolean;
+  readonly acceptChanges?: boolean;
+}
+
+export function define(command: Command): void {
+  command
     .argument("<stage>")
     .requiredOption("--config <file>", "the run's settings, such as configs/nano/tokenizer.json")
     .option("--resume", "go on from the run's last checkpoint")
+    .option("--accept-changes", "with --resume: even if the settings now say that something else is trained")
     .addHelpText(
       "after",
-      "\nExample:\n  kelix train tokenizer --config configs/nano/tokenizer.json\nNeeds the corpus: npm run data. Ctrl-C saves a checkpoint.",
+      "\nExample, in a clone of the repository, which can make the training data:\n  npm run data\n  kelix train tokenizer --config configs/nano/tokenizer.json\nA line every `logEvery` steps goes to stderr, unless --quiet is given. Ctrl-C saves a checkpoint.",
     )
-    .action(async (stage: string, { config, resume }: { config: string; resume?: boolean }, command: Command) => {
+    .action(async (stage: string, options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
-      const entries = await startTraining(stage, config, {
-        resume: resume ?? false,
+      const entries = await startTraining(stage, options.config, {
+        resume: options.resume ?? false,
+        acceptChanges: options.acceptChanges ?? false,
         signal: interrupted.signal,
-        log: note,
+        log: (line) => report(printable(line)),
       });
       if (globals.json) printJson(entries.at(-1) ?? null);
       interrupted.signal.throwIfAborted();

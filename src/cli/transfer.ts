@@ -1,6 +1,9 @@
 // Bytes on their way, as a line of a terminal: "1.2 of 24.6 GB, 5 %, 85.1 MB/s, 4 min 35 s left".
 
 import type { PullProgress } from "../index.ts";
+import { formatBytes, formatSeconds } from "../runtime/format-bytes.ts";
+
+export { formatBytes, formatSeconds };
 
 /** The rate is that of the last so many seconds: an old one tells nothing of a network now. */
 const WINDOW_MS = 10_000;
@@ -30,21 +33,4 @@ export class Transfer {
     }
     return parts.join(", ");
   }
-}
-
-/** 1234567 -> "1.2 MB"; in steps of 1000, as disks and networks are sold. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
-  let value = bytes;
-  let unit = 0;
-  for (; value >= 999.95 && unit < units.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
-}
-
-/** 275 -> "4 min 35 s" */
-export function formatSeconds(seconds: number): string {
-  const whole = Math.ceil(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }

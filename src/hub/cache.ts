@@ -1,16 +1,17 @@
 // The Hugging Face cache on the disk, as the Python library lays it out, so that each finds what the other fetched:
 //
-//   models--owner--name/blobs/HASH                 the contents, named by their hash; HASH.incomplete while they come
+//   models--owner--name/blobs/HASH                 the contents, named by their hash; HASH.UUID.incomplete while they come
 //   models--owner--name/snapshots/COMMIT/PATH      the repository's files: links to blobs
 //   models--owner--name/refs/REVISION              the commit that a branch or tag stood for when it was last asked
+//   models--owner--name/kelix/COMMIT.json          which files of a snapshot were compared with their hash (verified.ts)
 //
 // Whatever has a final name is whole. Refs are written after all files.
 
-import { link, mkdir, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
-import { dirname, join, relative, sep } from "node:path";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { type HubName, isCommit } from "./hub-name.ts";
-import type { RepoFile } from "./listing.ts";
+import { readRecord } from "./verified.ts";
 
 export interface CachedFile {
   /** In the repository, with "/" between its parts. */
@@ -23,6 +24,7 @@ export interface RepoCache {
   readonly blob: (hash: string) => string;
   readonly snapshot: (commit: string) => string;
   readonly ref: (revision: string) => string;
+  readonly record: (commit: string) => string;
   readonly lock: string;
 }
 
@@ -33,6 +35,7 @@ export function repoCache(cacheFolder: string, repo: string): RepoCache {
     blob: (hash) => join(folder, "blobs", hash),
     snapshot: (commit) => join(folder, "snapshots", commit),
     ref: (revision) => join(folder, "refs", revision),
+    record: (commit) => join(folder, "kelix", `${commit}.json`),
     lock: join(cacheFolder, ".locks", name, "kelix.lock"),
   };
 }
@@ -56,20 +59,35 @@ export async function listSnapshot(snapshot: string): Promise<CachedFile[]> {
   return (await Promise.all(found)).flat();
 }
 
-/** Whether a snapshot has a config, weights beside it and beside the config of each part, and every file that its indices of weights name. */
-export async function isModelComplete(snapshot: string): Promise<boolean> {
-  const paths = new Set((await listSnapshot(snapshot)).map(({ path }) => path));
-  const hasWeights = (folder: string) =>
-    [...paths].some((path) => path.startsWith(folder) && path.endsWith(".safetensors"));
-  if (!paths.has("config.json") || !hasWeights("")) return false;
+/**
+ * What keeps a snapshot from being loaded: no config, no weights beside it or beside the config of a part, a file missing that an index
+ * of weights names, or one of another size than it had when it was verified. Undefined if nothing does.
+ */
+export async function findFault(snapshot: string): Promise<string | undefined> {
+  const files = await listSnapshot(snapshot).catch(({ code }: NodeJS.ErrnoException) => `it cannot be read (${code})`);
+  if (typeof files === "string") return files;
+  const sizes = new Map(files.map(({ path, sizeBytes }) => [path, sizeBytes]));
+  // The record of commit C lies beside the folder of snapshots.
+  const record = await readRecord(join(snapshot, "..", "..", "kelix", `${basename(snapshot)}.json`));
+  for (const [path, { sizeBytes }] of record) {
+    const found = sizes.get(path);
+    if (found !== sizeBytes)
+      return `${path} ${found === undefined ? "is missing" : `has ${found} of ${sizeBytes} bytes`}`;
+  }
+  const paths = [...sizes.keys()];
+  const hasWeights = (folder: string) => paths.some((path) => path.startsWith(folder) && path.endsWith(".safetensors"));
+  if (!sizes.has("config.json")) return "config.json is missing";
+  if (!hasWeights("")) return "it has no weights";
   for (const path of paths) {
     const folder = path.slice(0, path.lastIndexOf("/") + 1);
-    if (path.endsWith("/config.json") && !hasWeights(folder) && (await isNetwork(join(snapshot, path)))) return false;
+    if (path.endsWith("/config.json") && !hasWeights(folder) && (await isNetwork(join(snapshot, path))))
+      return `${folder} has no weights`;
     if (!path.endsWith(".safetensors.index.json")) continue;
     const shards = await readShards(join(snapshot, path));
-    if (!shards?.every((shard) => paths.has(folder + shard))) return false;
+    const missing = shards?.find((shard) => !sizes.has(folder + shard));
+    if (!shards || missing !== undefined) return shards ? `${folder}${missing} is missing` : `${path} cannot be read`;
   }
-  return true;
+  return undefined;
 }
 
 /** Whether a config is that of a part with weights, as the reference and diffusers write them: schedulers have others. */
@@ -87,35 +105,17 @@ async function readShards(indexPath: string): Promise<string[] | undefined> {
   }
 }
 
-/** Whether the snapshot shows this file, whole. */
-export async function hasFile(cache: RepoCache, commit: string, { path, sizeBytes }: RepoFile): Promise<boolean> {
-  return (await sizeOf(join(cache.snapshot(commit), path))) === sizeBytes;
-}
-
 /** Size of a file, or of what a link leads to; undefined if there is none. */
 export async function sizeOf(path: string): Promise<number | undefined> {
   const info = await stat(path).catch(() => undefined);
   return info?.isFile() ? info.size : undefined;
 }
 
-/** Makes a blob appear in a snapshot under its path. Where symbolic links are not allowed, as on most Windows, by a hard link. */
-export async function linkFile(cache: RepoCache, commit: string, file: RepoFile): Promise<void> {
-  const path = join(cache.snapshot(commit), file.path);
-  const blob = cache.blob(file.hash);
-  await mkdir(dirname(path), { recursive: true });
-  await rm(path, { force: true });
-  try {
-    await symlink(relative(dirname(path), blob), path, "file");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
-    await link(blob, path);
-  }
-}
-
 /** Writes down what a branch or tag stands for. */
 export async function writeRef(cache: RepoCache, revision: string, commit: string): Promise<void> {
   if (isCommit(revision)) return;
   const path = cache.ref(revision);
+  if ((await readFile(path, "utf8").catch(() => "")).trim() === commit) return;
   await mkdir(dirname(path), { recursive: true });
   await replaceFile(path, (file) => writeAll(file, Buffer.from(commit)));
 }

@@ -1,27 +1,40 @@
 // Fetches one blob. @huggingface/hub can do it too, but begins anew after a cut, leaves a file that it never compares with its hash,
-// and takes no signal; so only its listing is used, and this is ours: the bytes are appended to HASH.incomplete, which a later
-// try goes on with by a Range request, and the file gets its final name when its hash is right.
+// and takes no signal; so only its listing is used, and this is ours: the bytes go into a file of this download's own, which a later
+// one takes over and goes on with by a Range request. It gets its final name when what is on the disk has the right hash.
 
-import { createHash, type Hash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { type FileHandle, open, rename } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
-import { writeAll } from "../runtime/atomic-file.ts";
+import { hashFile } from "./blob-hash.ts";
+import { sizeOf } from "./cache.ts";
 
 import type { RepoFile } from "./listing.ts";
-import { type Answer, request } from "./request.ts";
-import { withRetries } from "./retry.ts";
+import { type Answer, hostOf, request } from "./request.ts";
+import { type RetryOptions, withRetries } from "./retry.ts";
 import type { HubSettings } from "./settings.ts";
+import type { VerifiedFile } from "./verified.ts";
 
 export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with the bytes that are there, on the disk, whenever that changes; it sinks when a damaged part is thrown away. */
   readonly onSize?: (sizeBytes: number) => void;
+  readonly onPause?: RetryOptions["onPause"];
 }
 
-/** Name of a blob's bytes before all of them are there; the Python library's too. */
-export function incompletePath(blobPath: string): string {
-  return `${blobPath}.incomplete`;
+/** What earlier downloads of a blob left, the longest first: BLOB.UUID.incomplete, or BLOB.incomplete of the Python library. */
+export async function findParts(blobPath: string): Promise<{ path: string; sizeBytes: number }[]> {
+  const folder = dirname(blobPath);
+  const names = await readdir(folder).catch(() => []);
+  const parts = names
+    .filter((name) => name.startsWith(`${basename(blobPath)}.`) && name.endsWith(".incomplete"))
+    .map(async (name) => ({ path: join(folder, name), sizeBytes: (await sizeOf(join(folder, name))) ?? 0 }));
+  return (await Promise.all(parts)).sort((a, b) => b.sizeBytes - a.sizeBytes);
+}
+
+/** A name that no other download has. */
+export function newPartPath(blobPath: string): string {
+  return `${blobPath}.${randomUUID()}.incomplete`;
 }
 
 /**
@@ -33,92 +46,92 @@ export async function downloadBlob(
   url: string,
   file: RepoFile,
   blobPath: string,
-  { signal, onSize }: DownloadOptions = {},
-): Promise<void> {
-  const part = await openPart(incompletePath(blobPath), file, { signal, onSize });
-  let isRight = false;
+  options: DownloadOptions = {},
+): Promise<VerifiedFile> {
+  const { signal, onPause } = options;
+  const part = await openPart(blobPath, file, options);
+  let mtimeMs = 0;
   try {
-    for (let tries = 0; !isRight; tries++) {
+    for (let tries = 1; ; tries++) {
       await withRetries(() => fetchRest(settings, url, file, part, signal), {
         backoffMs: settings.backoffMs,
         signal,
         progress: () => part.sizeBytes,
+        onPause,
       });
-      const digest = part.digest();
-      isRight = digest === file.hash;
-      if (isRight) continue;
+      // Not what came but what is on the disk counts.
+      await part.file.sync();
+      const { size } = await part.file.stat();
+      const digest = await hashFile(part.file, file.hash, signal);
+      if (size === file.sizeBytes && digest === file.hash) break;
       await part.clear();
-      if (tries > 0) {
-        throw new FetchError(
-          `${file.path}: its hash is ${digest}, wanted ${file.hash}, twice. Something on the way changes it, or the file at ${new URL(url).host} is damaged`,
-        );
-      }
+      if (tries < 2) continue;
+      throw new FetchError(
+        `${file.path}: its hash is ${digest}, wanted ${file.hash}, twice. Something on the way changes it, or the file at ${hostOf(url)} is damaged`,
+      );
     }
-    await part.file.sync();
+    mtimeMs = (await part.file.stat()).mtimeMs;
   } finally {
     await part.file.close();
   }
-  await rename(incompletePath(blobPath), blobPath);
+  await rename(part.path, blobPath);
+  return { hash: file.hash, sizeBytes: file.sizeBytes, mtimeMs };
 }
 
-/** The bytes that have come, with their hash so far. */
+/** The bytes that have come. */
 interface Part {
+  readonly path: string;
   readonly file: FileHandle;
   readonly sizeBytes: number;
+  /** Whether the rest may be asked for alone: not of a server that answers this with nonsense. */
+  mayResume: boolean;
+  refusals: number;
   append(bytes: Uint8Array): Promise<void>;
   clear(): Promise<void>;
-  digest(): string;
 }
 
-async function openPart(
-  path: string,
-  { hash: wanted, sizeBytes: total }: RepoFile,
-  { signal, onSize }: DownloadOptions,
-): Promise<Part> {
-  let hash = startHash(wanted, total);
-  let sizeBytes = 0;
-  const file = await open(path, "a");
-  const part: Part = {
+async function openPart(blobPath: string, { sizeBytes: total }: RepoFile, options: DownloadOptions): Promise<Part> {
+  const path = newPartPath(blobPath);
+  let isTaken = false;
+  for (const earlier of await findParts(blobPath)) {
+    if (!isTaken && earlier.sizeBytes <= total) {
+      // One alone can rename it.
+      isTaken = await rename(earlier.path, path).then(
+        () => true,
+        () => false,
+      );
+    } else await rm(earlier.path, { force: true });
+  }
+  const file = await open(path, isTaken ? "r+" : "wx+");
+  let sizeBytes = isTaken ? (await file.stat()).size : 0;
+  options.onSize?.(sizeBytes);
+  return {
+    path,
     file,
+    mayResume: true,
+    refusals: 0,
     get sizeBytes() {
       return sizeBytes;
     },
     async append(bytes) {
-      await writeAll(file, bytes);
-      hash.update(bytes);
-      sizeBytes += bytes.length;
-      onSize?.(sizeBytes);
+      // By its place: should two ever write the same content into one file, it stays whole.
+      for (let start = 0; start < bytes.length; ) {
+        const { bytesWritten } = await file.write(bytes, start, bytes.length - start, sizeBytes);
+        start += bytesWritten;
+        sizeBytes += bytesWritten;
+      }
+      options.onSize?.(sizeBytes);
     },
     async clear() {
       await file.truncate(0);
-      hash = startHash(wanted, total);
       sizeBytes = 0;
-      onSize?.(0);
+      options.onSize?.(0);
     },
-    digest: () => hash.copy().digest("hex"),
   };
-  try {
-    if ((await file.stat()).size > total) await part.clear();
-    else {
-      for await (const bytes of createReadStream(path, { highWaterMark: READ_BYTES, signal })) {
-        hash.update(bytes);
-        sizeBytes += bytes.length;
-      }
-      onSize?.(sizeBytes);
-    }
-    return part;
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
 }
 
-const READ_BYTES = 1 << 20;
-
-/** SHA-256 for the names of large files; for those of small ones git's SHA-1, which begins with a line about the size. */
-function startHash(name: string, sizeBytes: number): Hash {
-  return name.length === 64 ? createHash("sha256") : createHash("sha1").update(`blob ${sizeBytes}\0`);
-}
+/** What servers, or what stands before them, answer that do not like a Range request. */
+const REFUSED_RANGE = [400, 403, 416, 501];
 
 async function fetchRest(
   settings: HubSettings,
@@ -128,10 +141,13 @@ async function fetchRest(
   signal?: AbortSignal,
 ): Promise<void> {
   if (part.sizeBytes === file.sizeBytes) return;
-  const headers: Record<string, string> = part.sizeBytes > 0 ? { Range: `bytes=${part.sizeBytes}-` } : {};
-  await request(settings, url, { what: file.path, headers, signal }, async (answer) => {
+  const resumes = part.mayResume && part.sizeBytes > 0;
+  const headers: Record<string, string> = resumes ? { Range: `bytes=${part.sizeBytes}-` } : {};
+  const options = { what: file.path, headers, signal, handled: resumes ? REFUSED_RANGE : [] };
+  await request(settings, url, options, async (answer) => {
+    const start = resumes ? checkRange(answer, file, part, url) : checkWhole(answer, file, url);
     // A server that ignores the range sends everything: what is there already is passed over.
-    let known = part.sizeBytes - checkRange(answer, file, part.sizeBytes, url);
+    let known = part.sizeBytes - start;
     for await (const bytes of answer.body) {
       const fresh = bytes.subarray(Math.min(known, bytes.length));
       known -= bytes.length - fresh.length;
@@ -140,29 +156,37 @@ async function fetchRest(
     }
     if (part.sizeBytes < file.sizeBytes) {
       const place = `${part.sizeBytes} of ${file.sizeBytes} bytes`;
-      throw new FetchError(`${file.path}: the connection to ${new URL(url).host} ended after ${place}`, {
-        canRetry: true,
-      });
+      throw new FetchError(`${file.path}: the connection to ${hostOf(url)} ended after ${place}`, { canRetry: true });
     }
   });
 }
 
-/** Where in the file the answer's first byte stands: at 0 or at `from`. Throws if the answer is of a file of another size. */
-function checkRange({ status, headers }: Answer, { path, sizeBytes }: RepoFile, from: number, url: string): number {
-  if (status === 206) {
-    const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("Content-Range") ?? "") ?? [];
-    if (Number(start) !== from)
-      throw new FetchError(`${path}: ${new URL(url).host} sends another range than was asked for`);
-    if (total !== "*" && Number(total) !== sizeBytes) throw wrongSize({ path, sizeBytes }, total ?? "", url);
-    return from;
+/** Where in the file the answer's first byte stands. Throws if the answer is of a file of another size, or no answer to the range. */
+function checkRange(answer: Answer, file: RepoFile, part: Part, url: string): number {
+  const { status, headers, isCompressed } = answer;
+  if (REFUSED_RANGE.includes(status) || (status === 206 && isCompressed)) {
+    // 403 may be the end of a signature instead; the next try has a new one. A compressed range may be one of the compressed file.
+    part.refusals++;
+    if (status === 416 || status === 206 || part.refusals > 1) part.mayResume = false;
+    const message = `${file.path}: ${hostOf(url)} does not go on at byte ${part.sizeBytes} (status ${status})`;
+    throw new FetchError(message, { canRetry: true });
   }
-  const length = headers.get("Content-Length");
-  if (length !== null && Number(length) !== sizeBytes) throw wrongSize({ path, sizeBytes }, length, url);
+  if (status !== 206) return checkWhole(answer, file, url);
+  const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("Content-Range") ?? "") ?? [];
+  if (Number(start) !== part.sizeBytes)
+    throw new FetchError(`${file.path}: ${hostOf(url)} sends another range than was asked for`);
+  if (total !== "*" && Number(total) !== file.sizeBytes) throw wrongSize(file, total ?? "", url);
+  return part.sizeBytes;
+}
+
+function checkWhole({ headers, isCompressed }: Answer, file: RepoFile, url: string): number {
+  const length = isCompressed ? null : headers.get("Content-Length");
+  if (length !== null && Number(length) !== file.sizeBytes) throw wrongSize(file, length, url);
   return 0;
 }
 
-function wrongSize({ path, sizeBytes }: Pick<RepoFile, "path" | "sizeBytes">, found: string, url: string): FetchError {
+function wrongSize({ path, sizeBytes }: RepoFile, found: string, url: string): FetchError {
   return new FetchError(
-    `${path}: ${new URL(url).host} sends ${found} bytes, the listing says ${sizeBytes}. Does a proxy or a login page answer in its place?`,
+    `${path}: ${hostOf(url)} sends ${found} bytes, the listing says ${sizeBytes}. Does a proxy or a login page answer in its place?`,
   );
 }

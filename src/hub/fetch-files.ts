@@ -2,18 +2,29 @@
 // them, fetches several at a time, and links all files when every content is there.
 
 import { mkdir, statfs } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
-import { hasFile, linkFile, type RepoCache, sizeOf } from "./cache.ts";
-import { downloadBlob, incompletePath } from "./download.ts";
+import { formatBytes } from "../runtime/format-bytes.ts";
+import type { RepoCache } from "./cache.ts";
+import { diskError } from "./disk-error.ts";
+import { type DownloadOptions, downloadBlob, findParts } from "./download.ts";
 
 import type { RepoFile } from "./listing.ts";
+import { placeFile } from "./place-file.ts";
 import type { HubSettings } from "./settings.ts";
+import { VerifiedContents, type VerifiedFile, writeRecord } from "./verified.ts";
 
 /** Bytes of the wanted files that are on the disk, those of earlier pulls included. */
 export interface PullProgress {
   readonly doneBytes: number;
   readonly totalBytes: number;
+}
+
+/** Why a pull stands still, in a sentence. */
+export interface PullWait {
+  readonly message: string;
+  /** How long, if that is known. */
+  readonly waitMs?: number;
 }
 
 export interface FetchSource {
@@ -25,49 +36,116 @@ export interface FetchSource {
 export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
+  /** Called when another process is fetching the repository, and when the server asks to be left alone for a while. */
+  readonly onWait?: ((wait: PullWait) => void) | undefined;
 }
 
 const PARALLEL_FILES = 4;
+
+/** One content, which several files may have. */
+interface Content {
+  readonly file: RepoFile;
+  /** Where it lies, whole. */
+  source?: string;
+  /** Bytes of it that are on the disk. */
+  doneBytes: number;
+}
+
+/** What the cache has of some files. */
+export interface Inventory {
+  /** By hash. */
+  readonly contents: ReadonlyMap<string, Content>;
+  /** Files that the snapshot lacks. */
+  readonly unplaced: readonly RepoFile[];
+  readonly placed: Map<string, VerifiedFile>;
+  readonly verified: VerifiedContents;
+  readonly missingBytes: number;
+}
+
+/** Looks for the files in a commit's snapshot, and for the contents that it lacks elsewhere in the cache. Writes nothing. */
+export async function takeInventory(
+  cache: RepoCache,
+  commit: string,
+  files: readonly RepoFile[],
+  signal?: AbortSignal,
+): Promise<Inventory> {
+  const verified = await VerifiedContents.read(cache);
+  const contents = new Map<string, Content>();
+  const placed = new Map<string, VerifiedFile>();
+  const unplaced: RepoFile[] = [];
+  for (const file of files) {
+    const path = join(cache.snapshot(commit), file.path);
+    const content = contents.get(file.hash) ?? { file, doneBytes: 0 };
+    contents.set(file.hash, content);
+    const found = await verified.find(path, file, signal);
+    if (found) {
+      placed.set(file.path, found);
+      content.source ??= path;
+    } else unplaced.push(file);
+  }
+  for (const [hash, content] of contents) {
+    for (const place of [cache.blob(hash), ...verified.places(hash)])
+      if (!content.source && (await verified.find(place, content.file, signal))) content.source = place;
+    const [part] = content.source ? [] : await findParts(cache.blob(hash));
+    content.doneBytes = content.source
+      ? content.file.sizeBytes
+      : Math.min(part?.sizeBytes ?? 0, content.file.sizeBytes);
+  }
+  return { contents, unplaced, placed, verified, missingBytes: countMissing(contents) };
+}
+
+function countMissing(contents: ReadonlyMap<string, Content>): number {
+  return [...contents.values()].reduce((sum, { file, doneBytes }) => sum + file.sizeBytes - doneBytes, 0);
+}
 
 /** Fetches what is missing; gives the number of bytes that had to come over the network. */
 export async function fetchFiles(
   settings: HubSettings,
   cache: RepoCache,
   { repo, commit, files }: FetchSource,
-  { signal, onProgress }: FetchOptions,
+  { signal, onProgress, onPause }: FetchOptions & Pick<DownloadOptions, "onPause">,
 ): Promise<number> {
-  /** Bytes on the disk, by content: several files may have the same. */
-  const there = new Map<string, number>();
-  const absent: RepoFile[] = [];
-  for (const file of files) {
-    if (there.has(file.hash)) continue;
-    const isThere = (await hasFile(cache, commit, file)) || (await sizeOf(cache.blob(file.hash))) === file.sizeBytes;
-    if (!isThere) absent.push(file);
-    const part = isThere ? file.sizeBytes : ((await sizeOf(incompletePath(cache.blob(file.hash)))) ?? 0);
-    there.set(file.hash, Math.min(part, file.sizeBytes));
-  }
-  const missingBytes = absent.reduce((sum, { hash, sizeBytes }) => sum + sizeBytes - there.get(hash)!, 0);
-  let doneBytes = [...there.values()].reduce((a, b) => a + b, 0);
-  const totalBytes = doneBytes + missingBytes;
-
+  const { contents, unplaced, placed, verified, missingBytes } = await takeInventory(cache, commit, files, signal);
+  const totalBytes = [...contents.values()].reduce((sum, { file }) => sum + file.sizeBytes, 0);
+  const tell = () => onProgress?.({ doneBytes: totalBytes - countMissing(contents), totalBytes });
   const blobs = dirname(cache.blob("any"));
-  await mkdir(blobs, { recursive: true });
+  const orDiskError = (file: string) => (error: unknown) => {
+    throw diskError(error, `${repo}: ${file}`, blobs, countMissing(contents));
+  };
+  if (unplaced.length > 0) await mkdir(blobs, { recursive: true }).catch(orDiskError("the folder of its files"));
   await checkSpace(blobs, missingBytes, repo);
-  onProgress?.({ doneBytes, totalBytes });
+  tell();
+
+  const absent = [...contents.values()].filter(({ source }) => source === undefined);
   // Small ones first: what is wrong with a repository shows soon.
-  absent.sort((a, b) => a.sizeBytes - b.sizeBytes);
-  await inParallel(absent, signal, async (file, signal) => {
+  absent.sort((a, b) => a.file.sizeBytes - b.file.sizeBytes);
+  await inParallel(absent, signal, async (content, signal) => {
+    const { file } = content;
+    const url = fileUrl(settings, repo, commit, file);
     const onSize = (sizeBytes: number) => {
-      doneBytes += sizeBytes - there.get(file.hash)!;
-      there.set(file.hash, sizeBytes);
-      onProgress?.({ doneBytes, totalBytes });
+      content.doneBytes = sizeBytes;
+      tell();
     };
-    await downloadBlob(settings, fileUrl(settings, repo, commit, file), file, cache.blob(file.hash), {
-      signal,
-      onSize,
-    });
+    const blob = cache.blob(file.hash);
+    const options = { signal, onSize, onPause };
+    verified.add(await downloadBlob(settings, url, file, blob, options).catch(orDiskError(file.path)));
+    content.source = blob;
   });
-  for (const file of files) if (!(await hasFile(cache, commit, file))) await linkFile(cache, commit, file);
+
+  for (const [i, file] of unplaced.entries()) {
+    const content = contents.get(file.hash)!;
+    const path = join(cache.snapshot(commit), file.path);
+    const blobPath = cache.blob(file.hash);
+    const mayMove = content.source === blobPath && !unplaced.slice(i + 1).some(({ hash }) => hash === file.hash);
+    const placement = { source: content.source!, path, sizeBytes: file.sizeBytes, blobPath, mayMove };
+    await placeFile(placement).catch(orDiskError(file.path));
+    const found = await verified.find(path, file, signal);
+    if (!found)
+      throw new FetchError(`${repo}: ${file.path} is damaged after it was put into ${cache.snapshot(commit)}`);
+    placed.set(file.path, found);
+  }
+  // Without it a later load does not see damage, and a later pull reads the files once.
+  await writeRecord(cache, commit, new Map(files.map(({ path }) => [path, placed.get(path)!]))).catch(() => undefined);
   return missingBytes;
 }
 
@@ -76,11 +154,13 @@ function fileUrl({ endpoint }: HubSettings, repo: string, commit: string, { path
 }
 
 async function checkSpace(folder: string, neededBytes: number, repo: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (neededBytes <= bavail * bsize) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  if (neededBytes === 0) return;
+  // Some network file systems tell nothing, or zeros.
+  const info = await statfs(folder).catch(() => undefined);
+  if (!info?.blocks || neededBytes <= info.bavail * info.bsize) return;
+  const free = formatBytes(info.bavail * info.bsize);
   throw new FetchError(
-    `${repo} needs ${gigabytes(neededBytes)} more at ${folder}, where ${gigabytes(bavail * bsize)} are free; HF_HOME names another place`,
+    `${repo} needs ${formatBytes(neededBytes)} more at ${folder}, where ${free} are free. Make room, or let HF_HOME name a folder elsewhere`,
   );
 }
 

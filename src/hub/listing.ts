@@ -2,11 +2,13 @@
 // hashes come from a server and become paths and limits.
 
 import { z } from "zod";
-import { FetchError } from "../errors.ts";
+import { FetchError, quote } from "../errors.ts";
+import { plainError } from "../runtime/connection-error.ts";
+import { publicUrl } from "../safe-url.ts";
 
 import { formatHubName, type HubName, isCommit, isPlainPath } from "./hub-name.ts";
 import { request } from "./request.ts";
-import { withRetries } from "./retry.ts";
+import { type RetryOptions, withRetries } from "./retry.ts";
 import type { HubSettings } from "./settings.ts";
 
 export interface RepoFile {
@@ -19,7 +21,8 @@ export interface RepoFile {
 
 export interface Listing {
   readonly commit: string;
-  readonly files: readonly RepoFile[];
+  readonly wanted: readonly RepoFile[];
+  readonly leftOut: readonly RepoFile[];
 }
 
 /** A model has tens of files; a listing far beyond is an attack or a mistake. */
@@ -36,8 +39,16 @@ const entrySchema = z.object({
   lfs: z.object({ oid: z.string(), size }).optional(),
 });
 
-/** The commit that a revision stands for, and its files. Throws a FetchError; unsafe names and unknown hashes are refused. */
-export async function readListing(settings: HubSettings, name: HubName, signal?: AbortSignal): Promise<Listing> {
+/**
+ * The commit that a revision stands for, and its files, those that are wanted apart. Throws a FetchError; wanted files with unsafe names
+ * or unknown hashes are refused, others of that kind are passed over.
+ */
+export async function readListing(
+  settings: HubSettings,
+  name: HubName,
+  isWanted: (path: string) => boolean,
+  { signal, onPause }: Pick<RetryOptions, "signal" | "onPause"> = {},
+): Promise<Listing> {
   // Loading it takes longer than opening a model that is on the disk, so only who asks the Hub pays for it.
   const { listFiles, modelInfo } = await import("@huggingface/hub");
   const what = formatHubName(name);
@@ -48,7 +59,7 @@ export async function readListing(settings: HubSettings, name: HubName, signal?:
       request(settings, String(input), { what, signal }, async ({ headers, body }) => {
         return new Response(await readText(body, what), { headers });
       });
-    return withRetries(send, { backoffMs: settings.backoffMs, signal });
+    return withRetries(send, { backoffMs: settings.backoffMs, signal, onPause });
   };
   // The library is given no token: it would send it wherever the link to the next page leads. `request` adds it.
   const source = { hubUrl: settings.endpoint, fetch: ask };
@@ -59,32 +70,42 @@ export async function readListing(settings: HubSettings, name: HubName, signal?:
       revision: name.revision,
       additionalFields: ["sha"],
     });
-    if (!isCommit(commit)) throw new FetchError(`${what}: expected a commit's hash, got ${JSON.stringify(commit)}`);
-    const files: RepoFile[] = [];
+    if (!isCommit(commit)) throw new FetchError(`${what}: expected a commit's hash, got ${quote(commit)}`);
+    const wanted: RepoFile[] = [];
+    const leftOut: RepoFile[] = [];
     let entries = 0;
     for await (const entry of listFiles({ ...source, repo: name.repo, revision: commit, recursive: true })) {
       if (++entries > MAX_ENTRIES) throw new FetchError(`${what}: the listing has more than ${MAX_ENTRIES} entries`);
-      if (entry.type === "file") files.push(readEntry(entry, what));
+      if (entry.type !== "file") continue;
+      const file = parseEntry(entry, what);
+      if (isWanted(file.path)) wanted.push(checkFile(file, what));
+      else if (isPlainPath(file.path)) leftOut.push(file);
     }
-    return { commit, files };
+    return { commit, wanted, leftOut };
   } catch (error) {
     if (error instanceof FetchError || signal?.aborted) throw error;
-    throw new FetchError(`${what}: cannot read the answer of ${settings.endpoint}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    const host = publicUrl(settings.endpoint);
+    throw new FetchError(
+      `${what}: cannot read the answer of ${host}, which is not as the Hub's. Does a proxy or a login page answer in its place?`,
+      { cause: plainError(error) },
+    );
   }
 }
 
-function readEntry(entry: unknown, what: string): RepoFile {
+function parseEntry(entry: unknown, what: string): RepoFile {
   const parsed = entrySchema.safeParse(entry);
   if (!parsed.success)
-    throw new FetchError(`${what}: malformed entry in the listing: ${z.prettifyError(parsed.error)}`);
-  const { path, oid, lfs } = parsed.data;
-  if (!isPlainPath(path))
-    throw new FetchError(`${what}: refused, a file's name leads out of the folder: ${JSON.stringify(path)}`);
-  const isKnown = lfs ? /^[0-9a-f]{64}$/.test(lfs.oid) : /^[0-9a-f]{40}$/.test(oid);
-  if (!isKnown) throw new FetchError(`${what}: ${path} has no hash to check it by in the listing`);
-  return { path, sizeBytes: lfs?.size ?? parsed.data.size, hash: lfs?.oid ?? oid };
+    throw new FetchError(`${what}: malformed entry in the listing: ${quote(entry)}`, { cause: parsed.error });
+  const { path, oid, lfs, size } = parsed.data;
+  return { path, sizeBytes: lfs?.size ?? size, hash: lfs?.oid ?? oid };
+}
+
+function checkFile(file: RepoFile, what: string): RepoFile {
+  if (!isPlainPath(file.path))
+    throw new FetchError(`${what}: refused, a file's name leads out of the folder: ${quote(file.path)}`);
+  if (!/^([0-9a-f]{64}|[0-9a-f]{40})$/.test(file.hash))
+    throw new FetchError(`${what}: ${quote(file.path)} has no hash to check it by in the listing`);
+  return file;
 }
 
 async function readText(body: AsyncIterable<Uint8Array>, what: string): Promise<string> {

@@ -1,20 +1,12 @@
 // Which files of a repository are fetched: those a model is made of, or those that patterns name.
 
-import type { RepoFile } from "./listing.ts";
-
 /** Weights, configs, tokenizer and chat template, in any folder. Not pickles, program code, pictures or other formats of weights. */
 const modelFile = /\.(safetensors|json|jinja)$|(^|\/)(merges\.txt|vocab\.txt|tokenizer\.model)$/;
 
-export interface Selection {
-  readonly wanted: readonly RepoFile[];
-  readonly leftOut: readonly RepoFile[];
-}
-
-/** Splits a listing; patterns, if any, take the place of the built-in rule. */
-export function selectFiles(files: readonly RepoFile[], include: readonly string[] = []): Selection {
+/** Whether a path is wanted; patterns, if any, take the place of the built-in rule. */
+export function fileFilter(include: readonly string[] = []): (path: string) => boolean {
   const patterns = include.length > 0 ? include.map(globPattern) : [modelFile];
-  const isWanted = ({ path }: RepoFile) => patterns.some((pattern) => pattern.test(path));
-  return { wanted: files.filter(isWanted), leftOut: files.filter((file) => !isWanted(file)) };
+  return (path) => patterns.some((pattern) => pattern.test(path));
 }
 
 /**

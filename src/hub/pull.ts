@@ -1,16 +1,21 @@
 // Brings a model's repository from the Hub into the cache, or finds that it is there.
 
-import { basename } from "node:path";
+import { stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { FetchError, InputError, quote } from "../errors.ts";
 import type { PullOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
-import { type CachedFile, findSnapshot, isModelComplete, listSnapshot, repoCache, writeRef } from "./cache.ts";
-import { fetchFiles } from "./fetch-files.ts";
+import { formatBytes, formatSeconds } from "../runtime/format-bytes.ts";
+import { publicUrl } from "../safe-url.ts";
+import { type CachedFile, findFault, findSnapshot, listSnapshot, repoCache, writeRef } from "./cache.ts";
+import { diskError, diskReason, diskWay, isDiskFull, isSystemError } from "./disk-error.ts";
+import { fetchFiles, takeInventory } from "./fetch-files.ts";
 
 import { formatHubName, type HubName, parseHubName } from "./hub-name.ts";
-import { readListing } from "./listing.ts";
+import { type Listing, readListing } from "./listing.ts";
 import { withLock } from "./lock.ts";
-import { selectFiles } from "./model-files.ts";
+import { fileFilter } from "./model-files.ts";
+import type { RetryOptions } from "./retry.ts";
 import { type HubSettings, readHubSettings } from "./settings.ts";
 
 export interface PullResult extends HubName {
@@ -37,54 +42,128 @@ export async function pullModel(name: string, options: PullOptions = {}): Promis
 export async function pull(name: string, options: PullOptions): Promise<PullResult> {
   const hubName = typeof name === "string" ? parseHubName(name, options.revision) : undefined;
   if (!hubName)
-    throw new InputError(`Expected a repository of the Hub as owner/name or owner/name@revision, got ${quote(name)}`);
+    throw new InputError(
+      `Expected a repository of the Hub as owner/name or owner/name@revision, got ${quote(typeof name === "string" ? publicUrl(name) : name)}`,
+    );
   const settings = options.settings ?? (await readHubSettings());
   if (settings.isOffline) return readCached(settings, hubName);
-  const { lock } = repoCache(settings.cacheFolder, hubName.repo);
-  return withLock(lock, options, () => pullUnlocked(settings, hubName, options));
+  const work = new Pull(settings, hubName, options);
+  const { signal } = options;
+  const onWait = () => options.onWait?.({ message: `${hubName.repo} is being fetched by another process` });
+  let isLocked = false;
+  try {
+    return await withLock(repoCache(settings.cacheFolder, hubName.repo).lock, { signal, onWait }, (lost) => {
+      isLocked = true;
+      return work.fetch(signal ? AbortSignal.any([lost, signal]) : lost);
+    });
+  } catch (error) {
+    if (isLocked) throw diskError(error, hubName.repo, settings.cacheFolder, 0);
+    if (!isSystemError(error)) throw error;
+    return work.findWhole(error);
+  }
 }
 
 /** The folder of a Hub model: as it lies in the cache if it is complete there, else after a pull. Throws as `pullModel` does. */
 export async function openHubModel(name: HubName, options: PullOptions = {}): Promise<string> {
   const settings = options.settings ?? (await readHubSettings());
   const cached = await findSnapshot(settings.cacheFolder, name);
-  if (cached && (await isModelComplete(cached))) return cached;
+  if (cached && (await findFault(cached)) === undefined) return cached;
   return (await pull(name.repo, { ...options, settings, revision: name.revision })).path;
 }
 
 async function readCached({ cacheFolder }: HubSettings, name: HubName): Promise<PullResult> {
   const path = await findSnapshot(cacheFolder, name);
-  if (!path || !(await isModelComplete(path))) {
+  const fault = path && (await findFault(path));
+  if (!path || fault !== undefined) {
     const text = formatHubName(name);
-    const state = path ? "is not complete" : "is not";
-    throw new FetchError(
-      `${text} ${state} in the cache at ${cacheFolder}, and HF_HUB_OFFLINE is set. Where there is a network: kelix pull ${text}`,
-    );
+    const state = path
+      ? `is not complete in the cache at ${cacheFolder} (${fault})`
+      : `is not in the cache at ${cacheFolder}`;
+    throw new FetchError(`${text} ${state}, and HF_HUB_OFFLINE is set. Where there is a network: kelix pull ${text}`);
   }
   const files = await listSnapshot(path);
   return { ...name, commit: basename(path), path, files, leftOut: [], totalBytes: sumBytes(files), fetchedBytes: 0 };
 }
 
-async function pullUnlocked(settings: HubSettings, name: HubName, options: PullOptions): Promise<PullResult> {
-  const { commit, files } = await readListing(settings, name, options.signal);
-  const { wanted, leftOut } = selectFiles(files, options.include);
-  if (wanted.length === 0) {
-    const sought = options.include?.length ? `matches ${options.include.join(", ")}` : "is one that a model needs";
-    throw new FetchError(`${formatHubName(name)}: none of its ${files.length} files ${sought}`);
+/** One pull of one repository. */
+class Pull {
+  readonly #settings: HubSettings;
+  readonly #name: HubName;
+  readonly #options: PullOptions;
+  /** When the pause ends that was told of last: files that are fetched side by side are asked for the same one. */
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(settings: HubSettings, name: HubName, options: PullOptions) {
+    this.#settings = settings;
+    this.#name = name;
+    this.#options = options;
   }
-  const cache = repoCache(settings.cacheFolder, name.repo);
-  const fetchedBytes = await fetchFiles(settings, cache, { repo: name.repo, commit, files: wanted }, options);
-  await writeRef(cache, name.revision, commit);
-  const plain = (list: typeof files) => list.map(({ path, sizeBytes }) => ({ path, sizeBytes }));
-  return {
-    ...name,
-    commit,
-    path: cache.snapshot(commit),
-    files: plain(wanted),
-    leftOut: plain(leftOut),
-    totalBytes: sumBytes(wanted),
-    fetchedBytes,
+
+  get #cache() {
+    return repoCache(this.#settings.cacheFolder, this.#name.repo);
+  }
+
+  async fetch(signal: AbortSignal): Promise<PullResult> {
+    const { repo, revision } = this.#name;
+    const listing = await this.#list(signal);
+    const { commit, wanted: files } = listing;
+    const options = { ...this.#options, signal, onPause: this.#onPause };
+    const fetchedBytes = await fetchFiles(this.#settings, this.#cache, { repo, commit, files }, options);
+    await writeRef(this.#cache, revision, commit).catch((error: unknown) => {
+      // Of a cache that belongs to somebody else, and is whole, nothing is to be noted.
+      if (fetchedBytes > 0) throw error;
+    });
+    return this.#result(listing, fetchedBytes);
+  }
+
+  /** The result of a pull for which nothing has to be written; else throws what keeps the cache from being written. */
+  async findWhole(refusal: NodeJS.ErrnoException): Promise<PullResult> {
+    const { signal } = this.#options;
+    const { cacheFolder } = this.#settings;
+    const text = formatHubName(this.#name);
+    const reason = `nothing can be written there: ${diskReason(refusal)}. ${diskWay(refusal)}`;
+    const isKnown = await stat(dirname(this.#cache.snapshot("any"))).catch(() => undefined);
+    // Where there is no room the Hub can tell how much is wanted.
+    if (!isKnown && !isDiskFull(refusal))
+      throw new FetchError(`${text} is not in the cache at ${cacheFolder}, and ${reason}`, { cause: refusal });
+    const listing = await this.#list(signal);
+    const { unplaced, missingBytes } = await takeInventory(this.#cache, listing.commit, listing.wanted, signal);
+    if (unplaced.length === 0) return this.#result(listing, 0);
+    throw new FetchError(
+      `${text} is not complete in the cache at ${cacheFolder}: ${unplaced[0]!.path} is missing or damaged, ` +
+        `${formatBytes(missingBytes)} have to be fetched in all, and ${reason}`,
+      { cause: refusal },
+    );
+  }
+
+  async #list(signal: AbortSignal | undefined): Promise<Listing> {
+    const { include } = this.#options;
+    const options = { signal, onPause: this.#onPause };
+    const listing = await readListing(this.#settings, this.#name, fileFilter(include), options);
+    if (listing.wanted.length > 0) return listing;
+    const sought = include?.length ? `matches ${include.join(", ")}` : "is one that a model needs";
+    throw new FetchError(`${formatHubName(this.#name)}: none of its ${listing.leftOut.length} files ${sought}`);
+  }
+
+  readonly #onPause: RetryOptions["onPause"] = (waitMs, { message }) => {
+    const untilMs = performance.now() + waitMs;
+    if (untilMs < this.#pausedUntilMs + 1000) return;
+    this.#pausedUntilMs = untilMs;
+    this.#options.onWait?.({ message: `${message}: asked to wait ${formatSeconds(waitMs / 1000)}`, waitMs });
   };
+
+  #result({ commit, wanted, leftOut }: Listing, fetchedBytes: number): PullResult {
+    const plain = (list: typeof wanted) => list.map(({ path, sizeBytes }) => ({ path, sizeBytes }));
+    return {
+      ...this.#name,
+      commit,
+      path: this.#cache.snapshot(commit),
+      files: plain(wanted),
+      leftOut: plain(leftOut),
+      totalBytes: sumBytes(wanted),
+      fetchedBytes,
+    };
+  }
 }
 
 function sumBytes(files: readonly CachedFile[]): number {

@@ -2,6 +2,9 @@
 // that says what to do.
 
 import { FetchError } from "../errors.ts";
+import { explainConnection } from "../runtime/connection-error.ts";
+import { publicUrl, splitCredentials } from "../safe-url.ts";
+import { askedPauseMs } from "./rate-limit.ts";
 import type { HubSettings } from "./settings.ts";
 
 export interface RequestOptions {
@@ -9,12 +12,16 @@ export interface RequestOptions {
   readonly what: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  /** Statuses other than 2xx that are not thrown but handed to `use`. */
+  readonly handled?: readonly number[];
 }
 
-/** What a successful answer is read from; `body` throws a FetchError when the connection breaks. */
+/** What an answer is read from; `body` throws a FetchError when the connection breaks. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
+  /** Whether something on the way compressed the body, though it was asked not to. `body` is what was compressed, lengths and ranges are not. */
+  readonly isCompressed: boolean;
   readonly body: AsyncIterable<Uint8Array>;
 }
 
@@ -25,30 +32,37 @@ export interface Answer {
 export async function request<T>(
   settings: HubSettings,
   url: string,
-  { what, headers, signal }: RequestOptions,
+  { what, headers, signal, handled = [] }: RequestOptions,
   use: (answer: Answer) => Promise<T>,
 ): Promise<T> {
+  const target = address(settings, url);
   const stall = new AbortController();
   const timer = setTimeout(() => stall.abort(), settings.stallMs);
   const explain = (error: unknown) => {
     if (signal?.aborted) return signal.reason;
-    if (!stall.signal.aborted) return connectionError(error, what, url);
-    return new FetchError(`${what}: nothing came from ${hostOf(url)} for ${settings.stallMs / 1000} s`, {
-      canRetry: true,
-    });
+    const host = hostOf(url);
+    if (stall.signal.aborted)
+      return new FetchError(`${what}: nothing came from ${host} for ${settings.stallMs / 1000} s`, { canRetry: true });
+    const { reason, canRetry, cause } = explainConnection(error);
+    return new FetchError(`${what}: cannot be fetched from ${host}: ${reason}`, { canRetry, cause });
   };
   let response: Response | undefined;
   try {
     try {
-      response = await fetch(url, {
-        headers: { ...headers, "Accept-Encoding": "identity", ...authorization(settings, url) },
+      response = await fetch(target.url, {
+        headers: { ...headers, "Accept-Encoding": "identity", ...target.headers },
         signal: AbortSignal.any([stall.signal, ...(signal ? [signal] : [])]),
       });
     } catch (error) {
       throw explain(error);
     }
-    if (!response.ok) throw refusal(response, what, settings);
-    return await use({ status: response.status, headers: response.headers, body: chunks(response, timer, explain) });
+    if (!response.ok && !handled.includes(response.status)) throw refusal(response, what, settings);
+    return await use({
+      status: response.status,
+      headers: response.headers,
+      isCompressed: checkEncoding(response, what),
+      body: chunks(response, timer, explain),
+    });
   } finally {
     clearTimeout(timer);
     await response?.body?.cancel().catch(() => undefined);
@@ -75,32 +89,43 @@ async function* chunks(
   }
 }
 
-function authorization({ endpoint, token }: HubSettings, url: string): Record<string, string> {
-  return token && new URL(url).origin === new URL(endpoint).origin ? { Authorization: `Bearer ${token}` } : {};
+/** What fetch undoes by itself. */
+const encodings = /^(identity|gzip|x-gzip|deflate|br)$/;
+
+function checkEncoding({ headers, url }: Response, what: string): boolean {
+  const names = (headers.get("Content-Encoding") ?? "").toLowerCase().split(",");
+  const used = names.map((name) => name.trim()).filter((name) => name !== "" && name !== "identity");
+  const unknown = used.find((name) => !encodings.test(name));
+  if (unknown !== undefined)
+    throw new FetchError(
+      `${what}: ${hostOf(url)} sends it compressed in a way that cannot be undone here. Does a proxy do so?`,
+    );
+  return used.length > 0;
 }
 
-/** Codes of failures that pass by themselves; others, such as a certificate that is not trusted, do not. */
-const passingCodes =
-  /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENETUNREACH|ENETDOWN|EHOSTUNREACH|UND_ERR_.*)$/;
-
-function connectionError(error: unknown, what: string, url: string): FetchError {
-  // fetch throws a TypeError that says little; its cause has the system's code.
-  const cause = (error as Error).cause as (Error & { code?: string }) | undefined;
-  const reason = cause?.code ?? cause?.message ?? (error as Error).message;
-  const canRetry = passingCodes.test(cause?.code ?? "");
-  return new FetchError(`${what}: the connection to ${hostOf(url)} failed (${reason})`, { canRetry, cause: error });
+/** The address as fetch takes it, and what proves to the Hub who asks: no other host sees that. */
+function address({ endpoint, token }: HubSettings, input: string): ReturnType<typeof splitCredentials> {
+  const { url } = splitCredentials(input);
+  const hub = splitCredentials(endpoint);
+  if (url.origin !== hub.url.origin) return { url, headers: {} };
+  if (hub.headers.Authorization !== undefined || !token) return { url, headers: hub.headers };
+  // fetch would refuse it too, in a message that quotes it.
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new FetchError(
+      "The token in HF_TOKEN, or in the file that it is read from, cannot be sent: expected one line of letters, digits and signs, without blanks",
+    );
+  return { url, headers: { Authorization: `Bearer ${token}` } };
 }
 
-const BUSY = [408, 429, 500, 502, 503, 504];
+const BUSY = [408, 425, 429];
 
 function refusal(response: Response, what: string, { endpoint, token }: HubSettings): FetchError {
   const { status } = response;
   const host = hostOf(response.url);
   // Behind the Hub is a store of files with signed addresses; each try gets a new one.
   const isStore = new URL(response.url).origin !== new URL(endpoint).origin;
-  if (isStore || BUSY.includes(status)) {
-    const seconds = Number(response.headers.get("Retry-After") ?? 0);
-    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
+  if (isStore || BUSY.includes(status) || status >= 500) {
+    const retryAfterMs = askedPauseMs(response.headers);
     return new FetchError(`${what}: ${host} answers with status ${status}`, { canRetry: true, retryAfterMs });
   }
   const code = response.headers.get("X-Error-Code");
@@ -108,17 +133,22 @@ function refusal(response: Response, what: string, { endpoint, token }: HubSetti
     ? "check that the token in HF_TOKEN may read it"
     : "if it is private, set HF_TOKEN to a token that may read it";
   if (code === "GatedRepo")
-    return new FetchError(`${what}: access must be asked for on its page at ${endpoint}; then set HF_TOKEN`);
-  if (code === "RevisionNotFound") return new FetchError(`${what}: there is no such revision at ${host}`);
-  if (code === "EntryNotFound") return new FetchError(`${what}: there is no such file at ${host}`);
+    return new FetchError(`${what}: access must be asked for on its page at ${publicUrl(endpoint)}; then set HF_TOKEN`);
+  if (code === "RevisionNotFound")
+    return new FetchError(`${what}: there is no such revision at ${host}`, { code: "model_not_found" });
+  if (code === "EntryNotFound")
+    return new FetchError(`${what}: there is no such file at ${host}`, { code: "model_not_found" });
   if (status === 401 && token && code !== "RepoNotFound")
     return new FetchError(`${what}: ${host} does not accept the token in HF_TOKEN (status 401)`);
   // The Hub answers 401 for what does not exist too, so as not to tell which private names do.
   if (status === 401 || status === 404)
-    return new FetchError(`${what}: there is no such repository at ${host} (status ${status}); ${way}`);
+    return new FetchError(`${what}: there is no such repository at ${host} (status ${status}); ${way}`, {
+      code: "model_not_found",
+    });
   return new FetchError(`${what}: ${host} answers with status ${status}; ${way}`);
 }
 
-function hostOf(url: string): string {
+/** Host and port, which hold no secret. */
+export function hostOf(url: string): string {
   return new URL(url).host;
 }

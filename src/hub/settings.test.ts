@@ -37,7 +37,7 @@ test("the endpoint is an address", async () => {
     "http://mirror.example/hf",
   );
   for (const HF_ENDPOINT of ["mirror.example", "file:///etc"])
-    await expect(readHubSettings({ HF_ENDPOINT })).rejects.toThrow(`got ${HF_ENDPOINT}`);
+    await expect(readHubSettings({ HF_ENDPOINT })).rejects.toThrow(`got "${HF_ENDPOINT}"`);
 });
 
 test("offline is what Python takes for true", async () => {

@@ -1,12 +1,14 @@
-// Where the Hub and its cache are, by the environment variables that Hugging Face's Python library reads.
+// Where the Hub and its cache are, by the environment variables that Hugging Face's Python library reads. An empty variable is as good
+// as none.
 
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
-import { FetchError } from "../errors.ts";
+import { InputError, quote } from "../errors.ts";
+import { homeFolder } from "../runtime/home-folder.ts";
+import { publicUrl } from "../safe-url.ts";
 
 export interface HubSettings {
-  /** Address of the Hub or of a mirror, without a slash at its end. */
+  /** Address of the Hub or of a mirror, without a slash at its end. A user name and password in it are sent to it alone. */
   readonly endpoint: string;
   /** Sent to the endpoint and to no other host. */
   readonly token?: string;
@@ -24,15 +26,25 @@ const DEFAULT_ENDPOINT = "https://huggingface.co";
 const STALL_MS = 30_000;
 const BACKOFF_MS = 500;
 
-/** Reads HF_ENDPOINT, HF_TOKEN (or the token file), HF_HUB_CACHE, HF_HOME and HF_HUB_OFFLINE. Throws for an endpoint that is no address. */
+/**
+ * Reads HF_ENDPOINT, HF_TOKEN (or the token file), HF_HUB_CACHE, HF_HOME, HF_HUB_OFFLINE and their older names. Throws an InputError for an
+ * endpoint that is no address, and where there is no home folder and no HF_HOME.
+ */
 export async function readHubSettings(env: NodeJS.ProcessEnv = process.env): Promise<HubSettings> {
-  const home = expandHome(env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface"));
-  const token = env.HF_TOKEN?.trim() || (await readToken(expandHome(env.HF_TOKEN_PATH || join(home, "token"))));
+  const read = (...names: string[]) => names.map((name) => env[name]).find((value) => value?.trim());
+  const home = () => {
+    const named = read("HF_HOME");
+    if (named !== undefined) return expandHome(named);
+    return join(expandHome(read("XDG_CACHE_HOME") ?? join("~", ".cache")), "huggingface");
+  };
+  const folder = read("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE");
+  const cacheFolder = folder === undefined ? join(home(), "hub") : expandHome(folder);
+  const token = read("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")?.trim() ?? (await readToken(read("HF_TOKEN_PATH"), home));
   return {
-    endpoint: readEndpoint(env.HF_ENDPOINT || DEFAULT_ENDPOINT),
+    endpoint: readEndpoint(read("HF_ENDPOINT")?.trim() ?? DEFAULT_ENDPOINT),
     ...(token && { token }),
-    cacheFolder: expandHome(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home, "hub")),
-    isOffline: /^(1|on|yes|true)$/i.test(env.HF_HUB_OFFLINE ?? ""),
+    cacheFolder,
+    isOffline: /^(1|on|yes|true)$/i.test(read("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")?.trim() ?? ""),
     stallMs: STALL_MS,
     backoffMs: BACKOFF_MS,
   };
@@ -41,16 +53,23 @@ export async function readHubSettings(env: NodeJS.ProcessEnv = process.env): Pro
 function readEndpoint(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== "https:" && url?.protocol !== "http:")
-    throw new FetchError(`Expected HF_ENDPOINT to be an address such as ${DEFAULT_ENDPOINT}, got ${text}`);
-  return text.replace(/\/+$/, "");
+    throw new InputError(
+      `Expected HF_ENDPOINT to be an address such as ${DEFAULT_ENDPOINT}, got ${quote(publicUrl(text))}`,
+      { code: "invalid_option" },
+    );
+  return text.replace(/[?#].*$/, "").replace(/\/+$/, "");
 }
 
 /** The file that `hf auth login` writes; most machines have none. */
-async function readToken(path: string): Promise<string | undefined> {
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  return text?.trim() || undefined;
+async function readToken(path: string | undefined, home: () => string): Promise<string | undefined> {
+  try {
+    const text = await readFile(path === undefined ? join(home(), "token") : expandHome(path), "utf8");
+    return text.trim() || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function expandHome(path: string): string {
-  return path.replace(/^~(?=$|[/\\])/, () => homedir());
+  return path.replace(/^~(?=$|[/\\])/, () => homeFolder("the cache of models", "HF_HOME"));
 }

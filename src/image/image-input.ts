@@ -2,6 +2,7 @@
 
 import { InputError, quote } from "../errors.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
+import { publicUrl } from "../safe-url.ts";
 import type { RawImage } from "./picture.ts";
 
 /** What a caller may hand in: a path or URL, an encoded file's bytes, or pixels as RGB or RGBA (such as ImageData). */
@@ -39,7 +40,7 @@ function refuse(got: string): InputError {
 
 function findByName(name: string): FoundImage {
   if (name === "") throw refuse("an empty text");
-  if (/^(https?|file|data):|^[a-z][a-z\d+.-]+:\/\//i.test(name)) return { url: parseUrl(name) };
+  if (/^\s*((https?|file|data):|[a-z][a-z\d+.-]+:\/\/)/i.test(name)) return { url: parseUrl(name) };
   if (name.length >= 64 && /^(iVBORw0KGgo|\/9j\/|UklGR)[\w+/=\s]*$/.test(name.slice(0, 1000))) {
     throw refuse(`base64 text of ${name.length} characters; decode it with Buffer.from(text, "base64")`);
   }
@@ -51,7 +52,7 @@ function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && ["http:", "https:", "file:", "data:"].includes(url.protocol)) return url;
   const wanted = "Expected an image URL with http, https, file or data";
-  throw new InputError(`${wanted}, got ${url ? url.protocol : quote(text)}`, { code: "invalid_image" });
+  throw new InputError(`${wanted}, got ${url ? url.protocol : quote(publicUrl(text))}`, { code: "invalid_image" });
 }
 
 type Fields = Readonly<Record<string, unknown>>;

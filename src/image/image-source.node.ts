@@ -1,10 +1,13 @@
 // Finds the bytes of whatever a caller calls an image and decodes them.
 // It opens any path and any address it is given: a server must not pass on what a stranger names.
 
-import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { excerpt, FetchError, InputError } from "../errors.ts";
+import { askedPauseMs } from "../hub/rate-limit.ts";
+import { explainConnection, plainError } from "../runtime/connection-error.ts";
+import { readInput } from "../runtime/input.ts";
+import { publicUrl, splitCredentials } from "../safe-url.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
 import { findImage, type ImageInput } from "./image-input.ts";
 import { type Picture, readPixels } from "./picture.ts";
@@ -17,10 +20,10 @@ export interface LoadImageOptions {
   readonly timeoutMs?: number;
 }
 
-/** Loads a picture from a path, a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
+/** Loads a picture from a path (also of a pipe), a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
 export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
   const found = findImage(input);
-  if ("path" in found) return loadFile(found.path);
+  if ("path" in found) return loadFile(found.path, options);
   if ("url" in found) return loadUrl(found.url, options);
   if ("bytes" in found) return decodeImage(found.bytes);
   if ("blob" in found) return loadBlob(found.blob);
@@ -32,23 +35,13 @@ async function loadBlob(blob: Blob): Promise<Picture> {
   return decodeImage(new Uint8Array(await blob.arrayBuffer()), "blob");
 }
 
-async function loadFile(path: string): Promise<Picture> {
-  const name = excerpt(basename(path));
-  const file = await open(path, "r").catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`${excerpt(path)}: cannot be opened (${cause.code})`, { code: "invalid_image", cause });
-  });
-  try {
-    const info = await file.stat();
-    if (!info.isFile()) throw new InputError(`${excerpt(path)}: is not a file`, { code: "invalid_image" });
-    checkBytes(info.size, name);
-    return await decodeImage(await file.readFile(), name);
-  } finally {
-    await file.close();
-  }
+async function loadFile(path: string, { signal }: LoadImageOptions): Promise<Picture> {
+  const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_image", ...(signal && { signal }) });
+  return decodeImage(bytes, excerpt(path === "/dev/stdin" ? "standard input" : basename(path)));
 }
 
 async function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
-  if (url.protocol === "file:") return loadFile(filePath(url));
+  if (url.protocol === "file:") return loadFile(filePath(url), options);
   return url.protocol === "data:" ? loadData(url) : download(url, options);
 }
 
@@ -66,15 +59,14 @@ function filePath(url: URL): string {
 
 async function loadData(url: URL): Promise<Picture> {
   const response = await fetch(url).catch((cause) => {
-    throw new InputError("data URL: is not well formed", { code: "invalid_image", cause });
+    throw new InputError("data URL: is not well formed", { code: "invalid_image", cause: plainError(cause) });
   });
   return decodeImage(new Uint8Array(await response.arrayBuffer()), "data URL");
 }
 
 async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: LoadImageOptions): Promise<Picture> {
   signal?.throwIfAborted();
-  // User names, passwords and queries may be secrets.
-  const name = url.origin + url.pathname;
+  const name = publicUrl(url);
   const deadline = AbortSignal.timeout(timeoutMs);
   const bytes = await receive(
     url,
@@ -84,17 +76,24 @@ async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: Lo
   ).catch((cause) => {
     if (signal?.aborted) throw signal.reason;
     if (cause instanceof InputError || cause instanceof FetchError) throw cause;
-    const why = deadline.aborted ? `did not arrive within ${timeoutMs} ms` : "cannot be fetched";
-    throw new FetchError(`${name}: ${why}`, { cause });
+    if (deadline.aborted) throw new FetchError(`${name}: did not arrive within ${timeoutMs} ms`, { canRetry: true });
+    const { reason, ...rest } = explainConnection(cause);
+    throw new FetchError(`${name}: cannot be fetched: ${reason}`, rest);
   });
   return decodeImage(bytes, name);
 }
 
 async function receive(url: URL, signal: AbortSignal, get: typeof fetch, name: string): Promise<Uint8Array> {
-  const response = await get(url, { signal });
+  const { url: address, headers } = splitCredentials(url);
+  const response = await get(address, { signal, headers });
   if (!response.ok) {
     await response.body?.cancel();
-    throw new FetchError(`${name}: the server answered ${response.status}`);
+    const { status } = response;
+    const canRetry = status >= 500 || status === 429;
+    throw new FetchError(`${name}: the server answered ${status}`, {
+      canRetry,
+      retryAfterMs: canRetry ? askedPauseMs(response.headers) : 0,
+    });
   }
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -106,8 +106,10 @@ describe("refusals", () => {
       await expect(failure).rejects.toThrow(message);
       await expect(failure).rejects.toThrow(name);
     }
-    await expect(loadImage(join(folder, "absent.png"))).rejects.toThrow(/absent.png: cannot be opened \(ENOENT\)/);
-    await expect(loadImage(folder)).rejects.toThrow(/is not a file/);
+    await expect(loadImage(join(folder, "absent.png"))).rejects.toThrow(
+      /absent.png: cannot be read: there is no such file/,
+    );
+    await expect(loadImage(folder)).rejects.toThrow(/is a folder/);
     await expect(loadImage({ width: 2, height: 2, data: [1, 2, 3] })).rejects.toThrow(
       /have 12 bytes as RGB or 16 as RGBA, got 3/,
     );

@@ -2,7 +2,7 @@
 // not in the cache only the configs are fetched, and the sizes of the other files are taken from its list.
 
 import { dirname, join } from "node:path";
-import { findSnapshot, isModelComplete, sizeOf } from "../hub/cache.ts";
+import { findFault, findSnapshot, sizeOf } from "../hub/cache.ts";
 import type { FetchOptions } from "../hub/fetch-files.ts";
 import { parseHubName } from "../hub/hub-name.ts";
 import { pull } from "../hub/pull.ts";
@@ -30,10 +30,10 @@ export interface UnloadedModel {
 
 /** Opens what is here of a model. Throws where not even its configs can be had. */
 export async function openUnloaded(name: string, folders: PartFolders & FetchOptions = {}): Promise<UnloadedModel> {
-  const { signal } = folders;
+  const { signal, onProgress, onWait } = folders;
   const missingBytes = new Map<string, number>();
   const place = async (part: string): Promise<string> => {
-    const { path, missing } = await locate(part, { signal });
+    const { path, missing } = await locate(part, { signal, onProgress, onWait });
     for (const file of missing) {
       const folder = dirname(join(path, file.path));
       missingBytes.set(folder, (missingBytes.get(folder) ?? 0) + file.sizeBytes);
@@ -64,7 +64,7 @@ async function locate(name: string, options: FetchOptions): Promise<Located> {
   if (!hubName) return { path: await resolveModel(name), missing: [] }; // throws, naming the choices
   const settings = await readHubSettings();
   const cached = await findSnapshot(settings.cacheFolder, hubName);
-  if (cached && (settings.isOffline || (await isModelComplete(cached)))) return { path: cached, missing: [] };
+  if (cached && (settings.isOffline || (await findFault(cached)) === undefined)) return { path: cached, missing: [] };
   const pullConfigs = () => pull(name, { ...options, settings, include: CONFIG_FILES });
   const { path, leftOut } = await askHub(name, pullConfigs);
   const weights = leftOut.filter((file) => file.path.endsWith(".safetensors"));

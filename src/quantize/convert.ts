@@ -28,6 +28,7 @@ export interface ConvertOptions extends Precision, PartFolders {
   readonly onProgress?: (progress: ConvertProgress) => void;
   /** Called while a model of the Hub that is not in the cache is fetched. */
   readonly onFetch?: FetchOptions["onProgress"];
+  readonly onWait?: FetchOptions["onWait"];
   /** Size of one file; 5 GiB if absent. */
   readonly maxShardBytes?: number;
 }
@@ -57,8 +58,8 @@ export interface ConvertReport {
  * when the disk has too little room. Whatever goes wrong leaves no `target`.
  */
 export async function convertModel(source: string, target: string, options: ConvertOptions): Promise<ConvertReport> {
-  const { detokenizer, autoencoder, signal, onFetch } = options;
-  const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch });
+  const { detokenizer, autoencoder, signal, onFetch, onWait } = options;
+  const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch, onWait });
   try {
     checkModel(model);
     const parts = planPrecision(model, options);

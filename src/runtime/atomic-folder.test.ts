@@ -65,7 +65,7 @@ test("says in a sentence what the system refuses", async () => {
   await writeFile(join(root, "file"), "");
   const nothing = () => Promise.resolve();
   await expect(createFolder(join(root, "file", "model"), nothing)).rejects.toThrow(
-    /cannot be written, a file .* is there/,
+    /could not be written: a file .* is there/,
   );
   const source = join(root, "no-such-file");
   const copy = (folder: string) => copyFile(source, join(folder, "a"));

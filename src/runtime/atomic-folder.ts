@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { lstat, mkdir, open, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
-import { InputError, KelixError, ModelError } from "../errors.ts";
+import { InputError, KelixError, ModelError, quote } from "../errors.ts";
 import { heartbeat, removeStale, temporaryName } from "./stale.ts";
 import { systemCode, systemReason } from "./system-error.ts";
 
@@ -38,7 +38,7 @@ export async function createFolder<T>(path: string, write: (folder: string) => P
   } catch (error) {
     // On a disk that fails this may fail too; the first error is what matters.
     if (partial) await rm(partial, { recursive: true, force: true }).catch(() => undefined);
-    await removeEmpty(parent, made);
+    if (made !== undefined) await removeEmptyFolders(parent, made);
     throw await explain(error, path, partial);
   } finally {
     stop();
@@ -56,7 +56,10 @@ async function explain(error: unknown, path: string, partial = path): Promise<un
       `${path} was made by another process meanwhile, and is kept: name a new folder, or remove it`,
       error,
     );
-  return refusal(`${path}: cannot be written, ${systemReason(error)}`, error);
+  return new KelixError(`${quote(path)} could not be written: ${systemReason(error)}`, {
+    code: "output_failed",
+    cause: error,
+  });
 }
 
 /** Of a copy that fails the system names the source, whichever side it is about; these are about the side that is written. */
@@ -74,17 +77,14 @@ async function exists(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined)) !== undefined;
 }
 
-/** Removes `parent` and those above it up to `made`, all made here, as far as nobody has put anything into them. */
-async function removeEmpty(parent: string, made: string | undefined): Promise<void> {
-  if (made === undefined) return;
-  for (let folder = parent; isInside(folder, made); folder = dirname(folder)) {
-    if (
-      !(await rmdir(folder).then(
-        () => true,
-        () => false,
-      ))
-    )
-      return;
+/** Removes `folder` and those above it up to `top`, as far as they are empty. */
+export async function removeEmptyFolders(folder: string, top: string): Promise<void> {
+  for (let at = resolve(folder); isInside(at, top); at = dirname(at)) {
+    const isRemoved = await rmdir(at).then(
+      () => true,
+      () => false,
+    );
+    if (!isRemoved) return;
   }
 }
 

@@ -1,6 +1,8 @@
 // What the operating system refuses, in words: its own text (`ENOSPC: no space left on device, write`) names neither the file nor
 // the way out, and hidden temporary names in it mean nothing to a user.
 
+import { KelixError, quote } from "../errors.ts";
+
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "you have no permission",
   EBUSY: "it is in use",
@@ -17,6 +19,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   ENOTEMPTY: "the folder is not empty",
   ENOTDIR: "a part of the path is a file, not a folder",
+  EPIPE: "nobody reads from it any more",
   EPERM: "the system does not allow it",
   EROFS: "the file system is read-only",
   EXDEV: "it lies on another file system",
@@ -28,8 +31,23 @@ export function systemReason(error: unknown): string {
   return code === undefined ? "unknown reason" : (reasons[code] ?? code);
 }
 
-/** The code of an error that the operating system gave, such as "ENOSPC"; undefined for every other error. */
+/** The code of an error that the operating system gave, or that one was the cause of: "ENOSPC". Undefined for every other error. */
 export function systemCode(error: unknown): string | undefined {
-  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
-  return typeof code === "string" && syscall !== undefined ? code : undefined;
+  // Not by its class: Jest gives files errors of another realm.
+  const { code, syscall, cause } = (error ?? {}) as NodeJS.ErrnoException;
+  if (typeof code === "string" && syscall !== undefined) return code;
+  return cause === undefined ? undefined : systemCode(cause);
+}
+
+/** Does what writes `name`; what the system refuses becomes one sentence about that name. */
+export async function whileWriting<T>(name: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    if (systemCode(cause) === undefined) throw cause;
+    throw new KelixError(`${quote(name)} could not be written: ${systemReason(cause)}`, {
+      code: "output_failed",
+      cause,
+    });
+  }
 }

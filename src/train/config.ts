@@ -1,38 +1,50 @@
 // What every training stage's config file says: the optimizer, the schedule, how often to log, save and show samples.
 // The stage's own settings stand beside it under `data` and `model`.
 
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { parseConfig } from "../checkpoint/parse-config.ts";
+import { readJson } from "../checkpoint/json-file.ts";
+import { parseSettings, pathSchema } from "./settings.ts";
 
-const positive = z.number().positive();
-const count = z.int().min(1);
+/** More steps than any run has. */
+const MAX_COUNT = 1e9;
+
+const positive = z.number().positive().max(1e6);
+const count = z.int().min(1).max(MAX_COUNT);
+const patterns = z.array(z.string().max(1000)).max(1000);
 
 export const learningRateSchema = z.strictObject({
   schedule: z.enum(["cosine", "cosine_v2", "constant"]).default("cosine"),
   base: positive,
-  min: z.number().min(0).default(0),
-  warmup: z.int().min(0).default(0),
-  decay: z.int().min(1).optional(),
+  min: z.number().min(0).max(1e6).default(0),
+  warmup: z.int().min(0).max(MAX_COUNT).default(0),
+  decay: count.optional(),
 });
 
 export const optimizerSchema = z.strictObject({
   betas: z.tuple([z.number().min(0).max(0.9999), z.number().min(0).max(0.99999)]).default([0.9, 0.95]),
   eps: positive.default(1e-8),
-  weightDecay: z.number().min(0).default(0),
+  weightDecay: z.number().min(0).max(1e6).default(0),
   clipValue: positive.optional(),
   clipNorm: positive.optional(),
   /** Parameters whose path contains one of these do not decay. */
-  noDecay: z.array(z.string()).default(["bias", "norm"]),
+  noDecay: patterns.default(["bias", "norm"]),
   /** Factors on the learning rate of parameters whose path contains the key. */
-  rateFactors: z.record(z.string(), z.number().min(0)).default({}),
+  rateFactors: z.record(z.string(), z.number().min(0).max(1e6)).default({}),
 });
 
+/** Of one operation; the command line has the same limit. */
+const MAX_THREADS = 256;
+
+export const stageNames = ["tokenizer", "language-model", "autoencoder", "diffusion"] as const;
+
 export const runSchema = z.strictObject({
-  stage: z.enum(["tokenizer", "language-model", "autoencoder", "diffusion"]),
-  description: z.string(),
+  stage: z.enum(stageNames),
+  description: z.string().max(10_000),
   /** The run's folder, below the working directory. */
-  folder: z.string().min(1),
+  folder: pathSchema,
   seed: z.int().min(0).default(1),
   steps: count,
   /** Gradients of so many batches are averaged before an update. */
@@ -42,10 +54,10 @@ export const runSchema = z.strictObject({
   /** Decay of the running average of the weights; none if absent. */
   ema: z.number().min(0).max(0.999999).optional(),
   /** Parameters whose path contains one of these stay as they are. If all start with "^", all others do. */
-  freeze: z.array(z.string()).default([]),
+  freeze: patterns.default([]),
   /** Folders or files of weights to start from; later ones win; what none of them has is drawn. */
-  initFrom: z.array(z.string()).default([]),
-  threads: count.optional(),
+  initFrom: z.array(pathSchema).max(1000).default([]),
+  threads: z.int().min(1).max(MAX_THREADS).optional(),
   logEvery: count.default(10),
   checkpointEvery: count.default(200),
   sampleEvery: count.default(500),
@@ -55,18 +67,30 @@ export const runSchema = z.strictObject({
 
 export type RunConfig = z.infer<typeof runSchema>;
 
-/** Reads a config file; throws one message that names every field that is wrong. */
+/**
+ * Reads a config file; what is not found from the working directory is looked for in the package, which has `configs/`. Throws
+ * one message that names every field that is wrong.
+ */
 export async function readRunConfig(path: string): Promise<RunConfig> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`${path}: cannot be read (${error.code})`);
-  });
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${path}: is not JSON: ${(error as Error).message}`);
-  }
-  return parseConfig(runSchema, value, path);
+  const file = locateConfig(path);
+  return parseSettings(runSchema, await readJson(file), file);
+}
+
+/** Checks a stage's own settings, `data` or `model` of a config. */
+export function parseSection<T extends z.ZodType>(
+  schema: T,
+  config: RunConfig,
+  section: "data" | "model",
+): z.output<T> {
+  return parseSettings(schema, config[section], section);
+}
+
+const packageFolder = fileURLToPath(new URL("../../", import.meta.url));
+
+function locateConfig(path: string): string {
+  if (existsSync(path)) return path;
+  const own = resolve(packageFolder, path);
+  return own.startsWith(resolve(packageFolder, "configs") + sep) && existsSync(own) ? own : path;
 }
 
 /** Whether a parameter is frozen: its path contains a pattern; or all patterns begin with "^" and none matches its start. */

@@ -1,8 +1,8 @@
 // Draws a run's losses over its steps as an SVG file to look at, from log.jsonl.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { type RunLogEntry, readRunLog } from "./run-log.ts";
 
 const WIDTH = 720;
 const HEIGHT = 360;
@@ -11,20 +11,19 @@ const COLOURS = ["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a
 
 /** Writes loss.svg into the run's folder: every logged loss on a logarithmic axis. */
 export async function drawLossCurve(run: string): Promise<void> {
-  const text = await readFile(join(run, "log.jsonl"), "utf8").catch(() => "");
-  const entries = text
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Record<string, number>);
-  const names = [...new Set(entries.flatMap((entry) => Object.keys(entry)))].filter((name) => /loss/.test(name));
+  const entries = await readRunLog(join(run, "log.jsonl"));
+  const names = [...new Set(entries.flatMap((entry) => Object.keys(entry)))].filter((name) =>
+    /^[\w.]*loss[\w.]*$/.test(name),
+  );
   const svg = lossCurve(entries, names);
   await replaceFile(join(run, "loss.svg"), (file) => writeAll(file, new TextEncoder().encode(svg)));
 }
 
-function lossCurve(entries: readonly Record<string, number>[], names: readonly string[]): string {
+function lossCurve(entries: readonly RunLogEntry[], names: readonly string[]): string {
   const values = entries.flatMap((entry) => names.map((name) => entry[name] ?? Number.NaN)).filter((v) => v > 0);
-  const [low, high] = [Math.log10(Math.min(...values, 1)), Math.log10(Math.max(...values, 1.1))];
-  const last = entries.at(-1)?.step ?? 1;
+  const low = Math.log10(values.reduce((a, b) => Math.min(a, b), 1));
+  const high = Math.log10(values.reduce((a, b) => Math.max(a, b), 1.1));
+  const last = Math.max(entries.at(-1)?.step ?? 1, 1);
   const x = (step: number) => MARGIN + ((WIDTH - 2 * MARGIN) * step) / last;
   const y = (value: number) =>
     HEIGHT - MARGIN - ((HEIGHT - 2 * MARGIN) * (Math.log10(value) - low)) / Math.max(high - low, 1e-6);

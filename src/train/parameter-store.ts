@@ -2,6 +2,7 @@
 // Regions have the same layout, so one kernel call updates a whole range; sessions read and write the memory in place.
 //   values (trained, then frozen) | gradients | first moments | second moments | accumulated gradients | running average
 
+import { MemoryError, ModelError } from "../errors.ts";
 import type { CounterRandom } from "../random/counter.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { Parameter } from "../tensor/graph.ts";
@@ -33,6 +34,14 @@ export interface StoreOptions {
   readonly accumulates?: boolean;
   /** Whether a running average of the values is kept. */
   readonly averages?: boolean;
+}
+
+function allocate(bytes: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: Math.max(1, Math.ceil(bytes / PAGE_BYTES)) });
+  } catch {
+    throw new MemoryError(`Training needs ${bytes} bytes of memory for its parameters, which cannot be had`, bytes, 0);
+  }
 }
 
 export class ParameterStore {
@@ -84,12 +93,14 @@ export class ParameterStore {
       bytes += sizes[region] * Float32Array.BYTES_PER_ELEMENT;
     }
     if (bytes > MAX_BYTES) {
-      throw new Error(
+      throw new MemoryError(
         `Training ${this.trainedLength} parameters needs ${bytes} bytes of memory, more than the 4 GiB of one WebAssembly memory. Train fewer (freeze some), or use a smaller model`,
+        bytes,
+        MAX_BYTES,
       );
     }
     this.#starts = starts;
-    this.#memory = new WebAssembly.Memory({ initial: Math.max(1, Math.ceil(bytes / PAGE_BYTES)) });
+    this.#memory = allocate(bytes);
     this.kernels = instantiateKernels(this.#memory);
   }
 
@@ -113,7 +124,7 @@ export class ParameterStore {
   set(region: Region, path: string, value: HostTensor): void {
     const { shape } = this.find(path);
     if (value.dtype !== "f32" || value.shape.join() !== shape.join()) {
-      throw new Error(`${path} is f32 [${shape}], got ${value.dtype} [${value.shape}]`);
+      throw new ModelError(`${path} is ${value.dtype} [${value.shape}], expected f32 [${shape}]`);
     }
     this.view(region, path).set(value.data as Float32Array);
   }

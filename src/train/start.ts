@@ -1,10 +1,11 @@
 // Opens the stage that a config names and trains it: what `kelix train` runs.
 
-import { type RunConfig, readRunConfig } from "./config.ts";
+import { InputError, KelixError, MemoryError, ModelError, quote } from "../errors.ts";
+import { type RunConfig, readRunConfig, stageNames } from "./config.ts";
 import { type LogEntry, type RunOptions, train } from "./run.ts";
 import type { Stage } from "./stage.ts";
 
-type Opener = (config: RunConfig, log: (line: string) => void) => Promise<Stage>;
+type Opener = (config: RunConfig, log: (line: string) => void, signal?: AbortSignal) => Promise<Stage>;
 
 const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
   autoencoder: async () => (await import("./stages/autoencoder.ts")).openAutoencoderStage,
@@ -15,8 +16,25 @@ const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
 
 /** Trains `stage` by the config file; throws when the file is for another stage. */
 export async function startTraining(stage: string, path: string, options: RunOptions = {}): Promise<LogEntry[]> {
+  if (!stageNames.some((name) => name === stage))
+    throw new InputError(`${quote(stage)} is no stage of training; there are ${stageNames.join(", ")}`);
   const config = await readRunConfig(path);
-  if (config.stage !== stage) throw new Error(`${path} is for the stage ${config.stage}, not ${stage}`);
+  if (config.stage !== stage) throw new InputError(`${path} is for the stage ${config.stage}, not ${stage}`);
   const open = await openers[config.stage]();
-  return train(config, await open(config, options.log ?? (() => {})), options);
+  const { log = () => {}, signal } = options;
+  try {
+    return await train(config, () => open(config, log, signal).catch((error: unknown) => refuse(path, error)), options);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    // An array that the engine cannot make: the sizes are the config's.
+    throw new MemoryError(`${path}: its sizes need more memory than one array can have; make the batch smaller`, 0, 0);
+  }
+}
+
+/** What a stage says of its settings does not name their file. */
+function refuse(path: string, error: unknown): never {
+  if (!(error instanceof KelixError)) throw error;
+  const { message, code } = error;
+  const Class = error instanceof ModelError ? ModelError : InputError;
+  throw new Class(`${path}: ${message}`, { code, cause: error });
 }

@@ -1,12 +1,16 @@
 // Checkpoints of a training run: parameters, moments and running average, to go on from bit for bit.
 // Each is a folder written under a temporary name and renamed when whole, so that a kill leaves the previous one.
 
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts";
-import { ModelError } from "../errors.ts";
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { readJson } from "../checkpoint/json-file.ts";
+import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../checkpoint/safetensors.ts";
+import { ModelError, quote } from "../errors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { ParameterStore, Region } from "./parameter-store.ts";
+import { systemReason, whileWriting } from "../runtime/system-error.ts";
+import type { ParameterStore, Region, StoredParameter } from "./parameter-store.ts";
+import { parseSettings } from "./settings.ts";
 
 /** Complete checkpoints kept: the last, and one before it in case the last turns out bad. */
 const KEPT = 2;
@@ -18,42 +22,58 @@ const files: readonly (readonly [Region, string])[] = [
   ["average", "average.safetensors"],
 ];
 
-/** Saves the state after `step` updates; returns the checkpoint's folder. */
+const stateSchema = z.strictObject({ step: z.int().min(0) });
+
+/** A complete checkpoint. */
+export interface CheckpointFolder {
+  readonly folder: string;
+  readonly step: number;
+}
+
+/** Saves the state after `step` updates; returns the checkpoint's folder. What the system refuses leaves the earlier ones. */
 export async function writeTrainingState(run: string, step: number, store: ParameterStore): Promise<string> {
   const root = join(run, "checkpoints");
   const folder = join(root, `step-${step}`);
   const temporary = join(root, `.step-${step}.tmp`);
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
-  try {
-    for (const [region, name] of files) {
-      if (region === "average" && !store.averages) continue;
-      await writeSafetensors(join(temporary, name), tensors(store, region), { step: String(step) });
-    }
-    await writeFile(join(temporary, "state.json"), `${JSON.stringify({ step })}\n`);
-    await rm(folder, { recursive: true, force: true });
-    await rename(temporary, folder);
-  } catch (error) {
+  const replaced = join(root, `.step-${step}.old`);
+  await whileWriting(folder, async () => {
     await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
-  const old = (await listCheckpoints(run)).slice(0, -KEPT);
-  for (const checkpoint of old) await rm(checkpoint.folder, { recursive: true, force: true });
+    await mkdir(temporary, { recursive: true });
+    try {
+      for (const [region, name] of filesOf(store)) {
+        await writeSafetensors(join(temporary, name), tensors(store, region), { step: String(step) });
+      }
+      await writeFile(join(temporary, "state.json"), `${JSON.stringify({ step })}\n`, { flush: true });
+      await rename(folder, replaced).catch(() => undefined); // there is none, as a rule
+      await rename(temporary, folder);
+      await rm(replaced, { recursive: true, force: true });
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+      throw error;
+    }
+    const old = (await listCheckpoints(run)).slice(0, -KEPT);
+    for (const checkpoint of old) await rm(checkpoint.folder, { recursive: true, force: true });
+  });
   return folder;
 }
 
-/** Fills the store from a checkpoint; returns the number of updates behind it. Throws a ModelError when it does not fit the config. */
+/**
+ * Fills the store from a checkpoint; returns the number of updates behind it. Throws a ModelError when its files are not all of one
+ * step, that of the folder's name, or do not fit the config.
+ */
 export async function readTrainingState(folder: string, store: ParameterStore, steps: number): Promise<number> {
-  const { step } = JSON.parse(await readFile(join(folder, "state.json"), "utf8")) as { step: number };
+  const path = join(folder, "state.json");
+  const { step } = parseSettings(stateSchema, await readJson(path), path);
+  if (basename(folder) !== `step-${step}`)
+    throw new ModelError(`${path} is of step ${step}, its folder of another: the checkpoint is damaged`);
   if (step > steps)
     throw new ModelError(`${folder} is at step ${step}, the config ends at ${steps}: nothing is left to train`);
-  for (const [region, name] of files) {
-    if (region === "average" && !store.averages) continue;
+  for (const [region, name] of filesOf(store)) {
     const file = await openSafetensors(join(folder, name));
     try {
-      for (const { path, isFrozen } of store.parameters.values()) {
-        if (region === "values" || !isFrozen) store.set(region, path, await file.read(path));
-      }
+      const wanted = storedIn(region, store);
+      check(file, wanted, step);
+      for (const { path } of wanted) store.set(region, path, await file.read(path));
     } finally {
       await file.close();
     }
@@ -61,24 +81,54 @@ export async function readTrainingState(folder: string, store: ParameterStore, s
   return step;
 }
 
+/** Throws a ModelError unless a file is of the step and holds exactly these parameters. */
+function check({ path, tensors, metadata }: SafetensorsFile, wanted: readonly StoredParameter[], step: number): void {
+  if (metadata.step !== String(step)) {
+    const found = metadata.step === undefined ? "of no step" : `of step ${quote(metadata.step)}`;
+    throw new ModelError(`${path} is ${found}, its folder of step ${step}: the checkpoint is damaged`);
+  }
+  const names = new Set(wanted.map(({ path }) => path));
+  const stranger = [...tensors.keys()].find((name) => !names.has(name));
+  if (stranger !== undefined)
+    throw new ModelError(`${path}: holds ${quote(stranger)}, which the config does not train. Is it of another model?`);
+  for (const { path: name, shape } of wanted) {
+    const found = tensors.get(name);
+    if (found && found.dtype === "f32" && found.shape.join() === shape.join()) continue;
+    const what = found ? `is ${found.dtype} [${found.shape}]` : "is missing";
+    throw new ModelError(`${path}: ${quote(name)} ${what}, the config wants f32 [${shape}]`);
+  }
+}
+
 /** The furthest complete checkpoint of a run, if there is one. */
-export async function latestCheckpoint(run: string): Promise<{ folder: string; step: number } | undefined> {
+export async function latestCheckpoint(run: string): Promise<CheckpointFolder | undefined> {
   return (await listCheckpoints(run)).at(-1);
 }
 
-async function listCheckpoints(run: string): Promise<{ folder: string; step: number }[]> {
+/** The complete checkpoints of a run, the furthest last. */
+export async function listCheckpoints(run: string): Promise<CheckpointFolder[]> {
   const root = join(run, "checkpoints");
-  const names = await readdir(root).catch(() => []);
-  return names
-    .flatMap((name) => {
-      const match = /^step-(\d+)$/.exec(name);
-      return match ? [{ folder: join(root, name), step: Number(match[1]) }] : [];
+  const entries = await readdir(root, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw new ModelError(`${root}: cannot be read, ${systemReason(error)}`, { cause: error });
+  });
+  return entries
+    .flatMap((entry) => {
+      const match = /^step-(0|[1-9]\d{0,14})$/.exec(entry.name);
+      return match && entry.isDirectory() ? [{ folder: join(root, entry.name), step: Number(match[1]) }] : [];
     })
     .sort((a, b) => a.step - b.step);
 }
 
+/** The files of a checkpoint: without a running average there is none of it. */
+function filesOf(store: ParameterStore): readonly (readonly [Region, string])[] {
+  return files.filter(([region]) => region !== "average" || store.averages);
+}
+
+/** The parameters that a region has: the frozen ones only have values. */
+function storedIn(region: Region, store: ParameterStore): StoredParameter[] {
+  return [...store.parameters.values()].filter(({ isFrozen }) => region === "values" || !isFrozen);
+}
+
 function* tensors(store: ParameterStore, region: Region): Iterable<[string, HostTensor]> {
-  for (const { path, isFrozen } of store.parameters.values()) {
-    if (region === "values" || !isFrozen) yield [path, store.tensor(region, path)];
-  }
+  for (const { path } of storedIn(region, store)) yield [path, store.tensor(region, path)];
 }

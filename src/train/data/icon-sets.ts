@@ -2,8 +2,8 @@
 // `npm run data` fetches each once into the cache with the ordinary npm client; install scripts never run.
 
 import { readFile, rename, rm } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeFolder } from "../../runtime/home-folder.ts";
 import { installPackages } from "./npm.ts";
 
 export const NAMES_PACKAGE = { package: "emojibase-data", version: "17.0.0", folder: "emojibase-data" } as const;
@@ -30,7 +30,7 @@ export const iconSets: readonly IconSet[] = [
 
 /** KELIX_CACHE, or ~/.cache/kelix/data. */
 export function defaultCacheFolder(): string {
-  return process.env.KELIX_CACHE || join(homedir(), ".cache", "kelix", "data");
+  return process.env.KELIX_CACHE || join(homeFolder("the training data", "KELIX_CACHE"), ".cache", "kelix", "data");
 }
 
 /** Fetches what is not in the cache; an interrupted fetch leaves nothing under a final name. */

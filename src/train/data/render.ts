@@ -2,11 +2,11 @@
 // What is drawn already is kept; a style's file appears whole or not at all.
 
 import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import sharp from "sharp";
 import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
-import { replaceFile } from "../../runtime/atomic-file.ts";
+import { loadSharp } from "../../image/sharp.node.ts";
+import { replaceFile, writeAll } from "../../runtime/atomic-file.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type Concept, findIcon, loadConcepts } from "./concept-icons.ts";
 import { iconSets, type License, loadSet } from "./icon-sets.ts";
@@ -53,7 +53,7 @@ export async function renderPictures(cache: string, side: number, log: (line: st
     });
   }
   const index = { side, licenses: Object.fromEntries(sets.map(({ style, license }) => [style, license])), pictures };
-  await replaceFile(join(folder, "index.json"), (file) => writeFile(file, `${JSON.stringify(index)}\n`));
+  await replaceFile(join(folder, "index.json"), (file) => writeAll(file, Buffer.from(`${JSON.stringify(index)}\n`)));
   return index;
 }
 
@@ -70,6 +70,7 @@ async function renderStyle(
   await earlier?.close();
   if (earlier?.metadata.source === source) return;
   log(`drawing ${drawn.length} pictures for ${path}`);
+  const sharp = await loadSharp();
   const pictures = new Uint8Array(drawn.length * side * side * 4); // [n, side, side, 4]
   for (const [row, { concept, svg }] of drawn.entries()) {
     const image = sharp(Buffer.from(svg), { unlimited: true }).resize(side, side, {

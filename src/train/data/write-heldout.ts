@@ -1,11 +1,11 @@
 // Writes the held-out sample that lies in the repository: the style that training never sees, as one PNG sheet with an index,
 // a few single pictures for the demo, and the licences. Evaluation and demo need nothing else (eval/heldout.ts reads it).
 
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writePng } from "../../image/codec.node.ts";
 import type { Picture } from "../../image/picture.ts";
-import { replaceFile } from "../../runtime/atomic-file.ts";
+import { replaceFile, writeAll } from "../../runtime/atomic-file.ts";
 import type { Corpus, Sample } from "./corpus.ts";
 import type { License } from "./icon-sets.ts";
 import { HELD_OUT_STYLE } from "./split.ts";
@@ -112,5 +112,5 @@ async function writeJson(path: string, value: unknown): Promise<void> {
 }
 
 async function writeText(path: string, text: string): Promise<void> {
-  await replaceFile(path, (file) => writeFile(file, text));
+  await replaceFile(path, (file) => writeAll(file, Buffer.from(text)));
 }

@@ -4,23 +4,25 @@
 import { z } from "zod";
 import { decode, encode } from "../../detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
+import { InputError } from "../../errors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { pictureFromPlanes, planesOf } from "../../image/planes.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
-import type { RunConfig } from "../config.ts";
+import { parseSection, type RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
 import { pixelError } from "../metrics.ts";
+import { pathSchema } from "../settings.ts";
 import type { Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 
 const dataSchema = z.strictObject({
-  cache: z.string().optional(),
-  side: z.int().min(16),
-  batch: z.int().min(1),
+  cache: pathSchema.optional(),
+  side: z.int().min(16).max(1024),
+  batch: z.int().min(1).max(4096),
   /** Share of drawn scenes; the rest is emoji. */
   scenes: z.number().min(0).max(1),
 });
@@ -28,23 +30,25 @@ const dataSchema = z.strictObject({
 const modelSchema = z.strictObject({
   config: z.record(z.string(), z.unknown()),
   /** Standard deviation of the noise on the latents. */
-  latentNoise: z.number().min(0).default(0.05),
+  latentNoise: z.number().min(0).max(1e6).default(0.05),
   weights: z.strictObject({
-    squared: z.number().min(0).default(1),
-    absolute: z.number().min(0).default(0.2),
+    squared: z.number().min(0).max(1e6).default(1),
+    absolute: z.number().min(0).max(1e6).default(0.2),
     /** On the latents' mean square, which would grow without it. */
-    latents: z.number().min(0).default(1e-3),
+    latents: z.number().min(0).max(1e6).default(1e-3),
   }),
 });
 
 /** Opens the stage; the corpus must have been fetched by `npm run data`. */
 export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
-  const data = dataSchema.parse(run.data);
-  const model = modelSchema.parse(run.model);
+  const data = parseSection(dataSchema, run, "data");
+  const model = parseSection(modelSchema, run, "model");
   const config = parseAutoencoderConfig(model.config);
+  const grid = data.side / pixelsPerLatent(config);
+  if (!Number.isInteger(grid))
+    throw new InputError(`data: side is ${data.side}, expected a multiple of ${pixelsPerLatent(config)}`);
   const corpus = await openCorpus(data.cache, data.side);
   const { batch: B, side } = data;
-  const grid = side / pixelsPerLatent(config);
   const latentShape = [B, config.latentChannels, grid, grid];
   return {
     losses: {

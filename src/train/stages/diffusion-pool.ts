@@ -22,14 +22,15 @@ import { BatchTokenizer } from "../batch-tokenizer.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
 import { RowWriter } from "../data/rows.ts";
 import type { Split } from "../data/split.ts";
+import { pathSchema } from "../settings.ts";
 
 export const dataSchema = z.strictObject({
-  cache: z.string().optional(),
+  cache: pathSchema.optional(),
   /** Folder of tokenizer.json. */
-  tokenizer: z.string(),
+  tokenizer: pathSchema,
   /** Pictures whose codes, hidden states and latents are computed before training. */
-  pool: z.int().min(1),
-  batch: z.int().min(1),
+  pool: z.int().min(1).max(1_000_000),
+  batch: z.int().min(1).max(4096),
   /** Share of drawn scenes; the rest is emoji. */
   scenes: z.number().min(0).max(1),
   /** Share of batches conditioned on hidden states; the others on code embeddings. */
@@ -39,10 +40,10 @@ export const dataSchema = z.strictObject({
 export const modelSchema = z.strictObject({
   /** SanaConfig. */
   config: z.record(z.string(), z.unknown()),
-  autoencoder: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: z.string() }),
-  languageModel: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: z.string() }),
-  visualTokenizer: z.string(),
-  flowShift: z.number().positive().default(3),
+  autoencoder: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: pathSchema }),
+  languageModel: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: pathSchema }),
+  visualTokenizer: pathSchema,
+  flowShift: z.number().positive().max(1000).default(3),
 });
 
 export type DiffusionData = z.infer<typeof dataSchema>;

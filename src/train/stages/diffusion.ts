@@ -10,7 +10,7 @@ import { computePositions, crossRotaryTables } from "../../detokenizer/positions
 import { counterRandom } from "../../random/counter.ts";
 import { f32, joinFloats } from "../../runtime/host-tensor.ts";
 import type { Graph } from "../../tensor/graph.ts";
-import type { RunConfig } from "../config.ts";
+import { parseSection, type RunConfig } from "../config.ts";
 import type { Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import {
@@ -27,13 +27,20 @@ import { showDrawings } from "./diffusion-samples.ts";
 const POOL_LOG_EVERY = 32 * FROZEN_BATCH;
 
 /** Opens the stage: runs the frozen models over the pool. */
-export async function openDiffusionStage(run: RunConfig, log: (line: string) => void): Promise<Stage> {
-  const data = dataSchema.parse(run.data);
-  const model = modelSchema.parse(run.model);
+export async function openDiffusionStage(
+  run: RunConfig,
+  log: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<Stage> {
+  const data = parseSection(dataSchema, run, "data");
+  const model = parseSection(modelSchema, run, "model");
   const config = parseDitConfig(model.config);
+  log("opening the frozen models");
   const frozen = await FrozenModels.open(model, data, run.threads);
+  log(`pool: the frozen models read ${data.pool} pictures before the first step (data.pool)`);
   const pool: PoolItem[] = [];
   for (let start = 0; start < data.pool; start += FROZEN_BATCH) {
+    signal?.throwIfAborted();
     pool.push(...(await frozen.describe(run.seed, start)));
     if (pool.length % POOL_LOG_EVERY === 0) log(`pool: ${pool.length} of ${data.pool} pictures`);
   }

@@ -20,26 +20,27 @@ import { TextTokenizer } from "../../text/tokenizer.ts";
 import { bookSize } from "../../vision/config.ts";
 import { codebook } from "../../vision/quantizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
-import type { RunConfig } from "../config.ts";
+import { parseSection, type RunConfig } from "../config.ts";
 import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
 import { type EncodedRow, RowWriter, turnsAbout } from "../data/rows.ts";
 import type { ParameterStore } from "../parameter-store.ts";
+import { pathSchema } from "../settings.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import { showAnswers } from "./language-samples.ts";
 
 const dataSchema = z.strictObject({
-  cache: z.string().optional(),
+  cache: pathSchema.optional(),
   /** Folder of tokenizer.json. */
-  tokenizer: z.string(),
+  tokenizer: pathSchema,
   /** Rows of a batch, and how many of them ask for a picture. */
-  batch: z.int().min(1),
+  batch: z.int().min(1).max(4096),
   imagine: z.int().min(0),
   /** Blocks of a row. */
-  length: z.int().min(16),
+  length: z.int().min(16).max(16_384),
   /** Scored blocks and labels of a batch, at most. */
-  scoredBlocks: z.int().min(1),
-  labels: z.int().min(1),
+  scoredBlocks: z.int().min(1).max(1_000_000),
+  labels: z.int().min(1).max(10_000_000),
   /** Share of drawn scenes among questions and among requests; the rest is emoji. */
   scenes: z.number().min(0).max(1),
   imagineScenes: z.number().min(0).max(1),
@@ -48,15 +49,15 @@ const dataSchema = z.strictObject({
 const modelSchema = z.strictObject({
   config: z.record(z.string(), z.unknown()),
   /** Weights of the frozen image tokenizer: a file or folder with `visual_tokenizer.*`. */
-  visualTokenizer: z.string(),
+  visualTokenizer: pathSchema,
 });
 
 type Data = z.infer<typeof dataSchema>;
 
 /** Opens the stage; needs the corpus and a trained tokenizer. */
 export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
-  const data = dataSchema.parse(run.data);
-  const model = modelSchema.parse(run.model);
+  const data = parseSection(dataSchema, run, "data");
+  const model = parseSection(modelSchema, run, "model");
   const config = parseKeyeArConfig(model.config);
   const vision = config.tokenizer_config.vision_config;
   const corpus = await openCorpus(data.cache, vision.image_size);

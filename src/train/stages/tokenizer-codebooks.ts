@@ -29,10 +29,11 @@ export async function seedCodebooks(
   const d = codeWidth(config);
   if (width !== d)
     throw new Error(`k-means starts want init_embedding_dim (${width}) equal to the width of a code (${d})`);
-  log(`k-means over ${model.kmeansPictures} pictures`);
+  log(`k-means: the encoder reads ${model.kmeansPictures} pictures`);
   const z = await collectFeatures(memoryWeights(valuesOf(store)), corpus, model, seed);
   const S = bookSize(config);
   for (let i = 0; i < N; i++) {
+    log(`k-means: book ${i + 1} of ${N}`);
     const p = `visual_tokenizer.quantizer.${i}`;
     const centres = kMeans(z[i]!, d, { clusters: S, random: counterRandom(seed, "k-means").fork(i), iterations: 10 });
     store

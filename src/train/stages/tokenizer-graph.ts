@@ -17,19 +17,20 @@ import { constantLayout, type VisionLayout } from "../../vision/layout.ts";
 import { projector } from "../../vision/projector.ts";
 import { meanOf, quantize, quantizerLosses } from "../../vision/quantizer.ts";
 import { poolCodes } from "../../vision/tokenizer.ts";
+import { pathSchema } from "../settings.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import { classificationLosses, drawPixels } from "./auxiliary-heads.ts";
 
 export const dataSchema = z.strictObject({
-  cache: z.string().optional(),
+  cache: pathSchema.optional(),
   /** Folder of tokenizer.json. */
-  tokenizer: z.string(),
+  tokenizer: pathSchema,
   /** Pictures of a batch. */
-  batch: z.int().min(1),
+  batch: z.int().min(1).max(4096),
   /** Tokens of a row, a picture's positions included; longer conversations lose their last turns. */
-  length: z.int().min(16),
+  length: z.int().min(16).max(16_384),
   /** Answer tokens of a batch, at most. */
-  answers: z.int().min(1),
+  answers: z.int().min(1).max(1_000_000),
   /** Share of drawn scenes; the rest is emoji. */
   scenes: z.number().min(0).max(1),
 });
@@ -46,7 +47,7 @@ export const modelSchema = z.strictObject({
     commitment: z.number().min(0).default(0.25),
   }),
   /** Pictures whose features the codebooks' k-means is run over. */
-  kmeansPictures: z.int().min(1).default(512),
+  kmeansPictures: z.int().min(1).max(100_000).default(512),
 });
 
 export type Data = z.infer<typeof dataSchema>;

@@ -6,7 +6,7 @@
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
-import type { RunConfig } from "../config.ts";
+import { parseSection, type RunConfig } from "../config.ts";
 import { openCorpus } from "../data/corpus.ts";
 import { RowWriter } from "../data/rows.ts";
 import type { Stage } from "../stage.ts";
@@ -17,8 +17,8 @@ import { measureAnswers, measureClasses, showPixels } from "./tokenizer-samples.
 
 /** Opens the stage; the corpus must have been fetched by `npm run data`. */
 export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
-  const data = dataSchema.parse(run.data);
-  const raw = modelSchema.parse(run.model);
+  const data = parseSection(dataSchema, run, "data");
+  const raw = parseSection(modelSchema, run, "model");
   const model: Model = { ...raw, config: parseKeyeArConfig(raw.config) };
   const vision = model.config.tokenizer_config.vision_config;
   const corpus = await openCorpus(data.cache, vision.image_size);

@@ -1,0 +1,79 @@
+// What commands read: images by name, `-` for standard input; one that cannot be used does not keep the others from being done.
+
+import { InputError, type KelixError } from "../errors.ts";
+import { descriptorOf } from "../runtime/descriptor.ts";
+import { readInput } from "../runtime/input.ts";
+import { publicUrl, withoutSecrets } from "../safe-url.ts";
+import { complainOf, interrupted, messageOf, showProgress } from "./terminal.ts";
+
+const STDIN = "/dev/stdin";
+
+/** The path that an argument means. */
+export function inputPath(argument: string): string {
+  return argument === "-" ? STDIN : argument;
+}
+
+/** Throws when standard input is to be read for more than one thing. */
+export function checkInputs(inputs: readonly string[]): void {
+  if (inputs.filter((input) => descriptorOf(inputPath(input)) === 0).length < 2) return;
+  throw new InputError("Standard input can be read for one thing only; give the other by its name", {
+    code: "invalid_option",
+  });
+}
+
+/** A prompt is a few words; a book on standard input is a mistake. */
+const MAX_PROMPT_BYTES = 1_000_000;
+
+/** The text that an argument means: itself, or what standard input holds. */
+export async function readPrompt(argument: string): Promise<string> {
+  if (argument !== "-") return argument;
+  const limits = { maxBytes: MAX_PROMPT_BYTES, code: "invalid_input", signal: interrupted.signal } as const;
+  return new TextDecoder().decode(await readInput(STDIN, limits)).trim();
+}
+
+/** What --json prints for an input that could not be used. */
+export interface Failure {
+  readonly image: string;
+  readonly error: { readonly code: KelixError["code"] | "internal"; readonly message: string };
+}
+
+/**
+ * Does `work` for each image. What goes wrong with one is told, with the exit status 1 at the end, and the others are done: the
+ * results are in their order, with failures among them. Only an interrupt ends it.
+ */
+export async function forEachImage<T extends object>(
+  images: readonly string[],
+  work: (image: string, index: number) => Promise<T>,
+): Promise<(T | Failure)[]> {
+  const results: (T | Failure)[] = [];
+  for (const [i, image] of images.entries()) {
+    interrupted.signal.throwIfAborted();
+    if (images.length > 1) showProgress(`image ${i + 1}/${images.length}`);
+    try {
+      results.push(await work(image, i));
+    } catch (error) {
+      interrupted.signal.throwIfAborted();
+      if (error instanceof InputError && error.code === "invalid_option") throw error; // the same for all
+      complainOf(
+        error,
+        images.length > 1 && !messageOf(error).includes(publicUrl(image)) ? publicUrl(image) : undefined,
+      );
+      results.push(failure(image, error));
+    }
+  }
+  showProgress("");
+  return results;
+}
+
+export function failure(image: string, error: unknown): Failure {
+  const code = (error as Partial<KelixError>)?.code ?? "internal";
+  return { image: publicUrl(image), error: { code, message: withoutSecrets(messageOf(error)) } };
+}
+
+export function isFailure(result: object): result is Failure {
+  return "error" in result;
+}
+
+export function withoutFailures<T extends object>(results: readonly (T | Failure)[]): T[] {
+  return results.filter((result): result is T => !isFailure(result));
+}

@@ -1,0 +1,75 @@
+// What commands write: `-` for standard input's counterpart, and images whose format the suffix names.
+
+import { InputError, quote } from "../errors.ts";
+import { encodeImage, formatOfName, type ImageFormat } from "../image/codec.node.ts";
+import type { Picture } from "../index.ts";
+import { writeAll } from "../runtime/atomic-file.ts";
+import { descriptorOf } from "../runtime/descriptor.ts";
+import { type Output, openOutput } from "../runtime/output.ts";
+import { interrupted } from "./terminal.ts";
+
+/** The path that an argument of -o means. */
+export function outputPath(argument: string): string {
+  return argument === "-" ? "/dev/stdout" : argument;
+}
+
+/** Throws when standard output cannot take a file: a terminal shows no images, and --json wants it for itself. */
+export function checkStandardOutput(argument: string, { json }: { readonly json?: boolean }): void {
+  if (descriptorOf(outputPath(argument)) !== 1) return;
+  const refuse = (message: string) => new InputError(message, { code: "output_refused" });
+  if (json) throw refuse(`--json prints to standard output, where ${quote(argument)} writes too: name a file with -o`);
+  if (process.stdout.isTTY) throw refuse("A terminal does not take binary data: name a file with -o, or a pipe");
+}
+
+/** "a.png", 2 -> "a-2.png" */
+export function numbered(file: string, i: number): string {
+  return file.replace(/(\.\w+)?$/, `-${i}$1`);
+}
+
+/** Where images go, one file for each. */
+export class ImageOutputs {
+  readonly outputs: readonly Output[];
+  readonly #formats: readonly ImageFormat[];
+
+  private constructor(outputs: readonly Output[]) {
+    this.outputs = outputs;
+    this.#formats = outputs.map(formatOf);
+  }
+
+  /** Throws an InputError, before any work, unless an image can be written under each of the names that come of the argument. */
+  static async open(argument: string, names: readonly string[], inputs: readonly string[] = []): Promise<ImageOutputs> {
+    const outputs: Output[] = [];
+    const open = async (name: string) => {
+      const output = await openOutput(outputPath(name), { inputs, signal: interrupted.signal });
+      outputs.push(output);
+      return output;
+    };
+    try {
+      // A number makes another name of a pipe's, and a plain file where none was meant.
+      if (names.length > 1 && !(await open(argument)).isFile)
+        throw new InputError(`${quote(argument)} takes one image, there are ${names.length}: name a file with -o`, {
+          code: "output_refused",
+        });
+      outputs.length = 0;
+      for (const name of names) await open(name);
+      return new ImageOutputs(outputs);
+    } catch (error) {
+      await Promise.all(outputs.map((output) => output.close()));
+      throw error;
+    }
+  }
+
+  async write(index: number, picture: Picture): Promise<void> {
+    const bytes = await encodeImage(picture, this.#formats[index]!);
+    await this.outputs[index]!.write((file) => writeAll(file, bytes));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.outputs.map((output) => output.close()));
+  }
+}
+
+/** A pipe needs no suffix. */
+function formatOf({ name, isFile }: Output): ImageFormat {
+  return isFile || /\.\w+$/.test(name) ? formatOfName(name) : "png";
+}

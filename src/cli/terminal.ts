@@ -1,0 +1,79 @@
+// Lines on the terminal, and what ends a command: results on stdout, everything else on one line of stderr. Imports nothing of the
+// library but its errors, so that `kelix --version` is quick.
+
+import { inspect } from "node:util";
+import { KelixError } from "../errors.ts";
+import { withoutSecrets } from "../safe-url.ts";
+
+/** Aborts at Ctrl-C; main.ts then ends with status 130. */
+export const interrupted = new AbortController();
+
+const state = { isQuiet: false, isVerbose: false, hasFailed: false };
+
+/** --quiet and --verbose. */
+export function setVoice(voice: { readonly quiet?: boolean; readonly verbose?: boolean }): void {
+  state.isQuiet = voice.quiet ?? false;
+  state.isVerbose = voice.verbose ?? false;
+}
+
+/** Whether something went wrong that did not end the command, such as one image of many. */
+export function hasFailed(): boolean {
+  return state.hasFailed;
+}
+
+/** Overwrites one line of a terminal's stderr; prints nothing elsewhere. */
+export function showProgress(text: string): void {
+  if (process.stderr.isTTY && !state.isQuiet) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+/** A line of news on a terminal's stderr. */
+export function note(text: string): void {
+  if (process.stderr.isTTY) report(text);
+}
+
+/** A line of news on stderr, whatever that is: for work of hours, whose log is all there is to see of it. */
+export function report(text: string): void {
+  if (state.isQuiet) return;
+  showProgress("");
+  process.stderr.write(`${text}\n`);
+}
+
+/** No message is longer. */
+const MAX_LINE = 1000;
+
+/** What went wrong, on one line of stderr whatever that is. */
+export function complain(text: string): void {
+  showProgress("");
+  const line = printable(
+    withoutSecrets(text)
+      .trim()
+      .replace(/:?\s*\n\s*/g, "; "),
+  );
+  process.stderr.write(`kelix: ${line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1)}…` : line}\n`);
+}
+
+/** Complains of an error that does not end the command, whose exit status is then 1. */
+export function complainOf(error: unknown, about?: string): void {
+  state.hasFailed = true;
+  if (state.isVerbose) process.stderr.write(`${withoutSecrets(inspect(error))}\n`);
+  else complain(about === undefined ? messageOf(error) : `${about}: ${messageOf(error)}`);
+}
+
+/** An error as a sentence for its user: what engines and libraries say is left to --verbose. */
+export function messageOf(error: unknown): string {
+  if (error instanceof KelixError || (error instanceof Error && error.constructor === Error && !("code" in error)))
+    return error.message;
+  const { name, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { name: typeof error, code: "" };
+  return `Something went wrong inside Kelix (${code || name}); --verbose shows what, for a bug report`;
+}
+
+/** Text in which names from files may stand: characters that would steer a terminal, or begin a line, are spelled out. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** The one value that --json prints. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}

@@ -1,0 +1,38 @@
+// What the disk refuses of the cache: which file, why, and the way out.
+
+import { FetchError, KelixError } from "../errors.ts";
+import { formatBytes } from "../runtime/format-bytes.ts";
+import { systemCode, systemReason } from "../runtime/system-error.ts";
+
+/** Whether an error is the system's own about a file. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return !(error instanceof KelixError) && systemCode(error) !== undefined;
+}
+
+/** "the disk is full (ENOSPC)" */
+export function diskReason(error: NodeJS.ErrnoException): string {
+  return `${systemReason(error)} (${systemCode(error)})`;
+}
+
+export function isDiskFull(error: NodeJS.ErrnoException): boolean {
+  return /^(ENOSPC|EDQUOT)$/.test(systemCode(error) ?? "");
+}
+
+/** The way out of what a disk refused. */
+export function diskWay(error: NodeJS.ErrnoException): string {
+  return isDiskFull(error)
+    ? "Make room and fetch again, which goes on from here, or let HF_HOME name a folder elsewhere"
+    : "Let HF_HOME name a folder that can be written";
+}
+
+/** The system's error as a FetchError about a file in the cache; other errors as they are. */
+export function diskError(error: unknown, file: string, folder: string, missingBytes: number): unknown {
+  if (!isSystemError(error)) return error;
+  const missing = missingBytes > 0 ? `, ${formatBytes(missingBytes)} are still missing` : "";
+  return new FetchError(
+    `${file} could not be written at ${folder}: ${diskReason(error)}${missing}. ${diskWay(error)}`,
+    {
+      cause: error,
+    },
+  );
+}

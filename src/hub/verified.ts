@@ -1,0 +1,110 @@
+// Which files of the cache were compared with their hash on the disk. A pull writes it down for each commit; what has its size and
+// time since then is not read again, and a load that finds another size knows that something is damaged.
+//
+//   models--owner--name/kelix/COMMIT.json      { "files": { PATH: { "hash", "sizeBytes", "mtimeMs" } } }
+
+import { mkdir, open, readdir, readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { hashFile } from "./blob-hash.ts";
+import type { RepoCache } from "./cache.ts";
+import type { RepoFile } from "./listing.ts";
+
+export interface VerifiedFile {
+  readonly hash: string;
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+}
+
+const recordSchema = z.object({
+  files: z.record(z.string(), z.object({ hash: z.string(), sizeBytes: z.number(), mtimeMs: z.number() })),
+});
+
+/** By path in the repository; empty where nothing was written down, as by the Python library. */
+export async function readRecord(path: string): Promise<ReadonlyMap<string, VerifiedFile>> {
+  try {
+    const { files } = recordSchema.parse(JSON.parse(await readFile(path, "utf8")));
+    return new Map(Object.entries(files));
+  } catch {
+    return new Map();
+  }
+}
+
+/** What is known of a repository's contents, from all commits. */
+export class VerifiedContents {
+  readonly #known = new Set<string>();
+  readonly #places = new Map<string, string[]>();
+
+  static async read(cache: RepoCache): Promise<VerifiedContents> {
+    const contents = new VerifiedContents();
+    const folder = dirname(cache.record("any"));
+    for (const name of await readdir(folder).catch(() => [])) {
+      const snapshot = cache.snapshot(name.replace(/\.json$/, ""));
+      for (const [path, file] of await readRecord(join(folder, name))) {
+        contents.#known.add(keyOf(file));
+        contents.#places.set(file.hash, [...contents.places(file.hash), join(snapshot, path)]);
+      }
+    }
+    return contents;
+  }
+
+  /** Where a content may lie besides its blob: where links are impossible snapshots hold it themselves. */
+  places(hash: string): readonly string[] {
+    return this.#places.get(hash) ?? [];
+  }
+
+  /**
+   * What `path` holds or leads to, if that is this content; undefined if there is none, or another. It is read if that is not known,
+   * and known then.
+   */
+  async find(path: string, { hash, sizeBytes }: RepoFile, signal?: AbortSignal): Promise<VerifiedFile | undefined> {
+    const info = await stat(path).catch(() => undefined);
+    if (!info?.isFile() || info.size !== sizeBytes) return undefined;
+    const found = { hash, sizeBytes, mtimeMs: info.mtimeMs };
+    if (this.#known.has(keyOf(found))) return found;
+    const digest = await hashPath(path, hash, signal).catch(() => undefined);
+    signal?.throwIfAborted();
+    if (digest !== hash) return undefined;
+    this.add(found);
+    return found;
+  }
+
+  add(file: VerifiedFile): void {
+    this.#known.add(keyOf(file));
+  }
+}
+
+async function hashPath(path: string, name: string, signal?: AbortSignal): Promise<string> {
+  const file = await open(path, "r");
+  try {
+    return await hashFile(file, name, signal);
+  } finally {
+    await file.close();
+  }
+}
+
+function keyOf({ hash, sizeBytes, mtimeMs }: VerifiedFile): string {
+  return `${hash} ${sizeBytes} ${mtimeMs}`;
+}
+
+/** Writes down what was found in a commit's snapshot, beside what earlier pulls of other files found. */
+export async function writeRecord(
+  cache: RepoCache,
+  commit: string,
+  files: ReadonlyMap<string, VerifiedFile>,
+): Promise<void> {
+  const path = cache.record(commit);
+  const earlier = await readRecord(path);
+  const isNew = [...files].some(([name, file]) => keyOf(file) !== keyOf(earlier.get(name) ?? { ...file, hash: "" }));
+  if (!isNew) return;
+  const merged = new Map(earlier);
+  for (const [name, { sizeBytes }] of earlier) {
+    const info = await stat(join(cache.snapshot(commit), name)).catch(() => undefined);
+    if (info?.size !== sizeBytes) merged.delete(name);
+  }
+  for (const [name, file] of files) merged.set(name, file);
+  await mkdir(dirname(path), { recursive: true });
+  const text = JSON.stringify({ files: Object.fromEntries(merged) });
+  await replaceFile(path, (file) => writeAll(file, Buffer.from(text)));
+}

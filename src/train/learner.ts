@@ -1,0 +1,163 @@
+// What learns: the parameters of a stage's losses, the sessions that compute gradients, and the optimizer. It knows nothing of files.
+
+import { InputError, KelixError } from "../errors.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { AdamW } from "./adamw.ts";
+import { isFrozen, type RunConfig } from "./config.ts";
+import { learningRateFactor } from "./lr-schedule.ts";
+import { ParameterStore } from "./parameter-store.ts";
+import type { Batch, Stage } from "./stage.ts";
+import { TrainGraph, traceLoss } from "./train-graph.ts";
+
+/** What an update reports of one of its batches. */
+export type OnBatch = (batch: Batch, reports: Readonly<Record<string, HostTensor>>) => void;
+
+/** Memory for everything that the losses declare, without values yet. */
+export function createStore(config: RunConfig, stage: Stage): ParameterStore {
+  const declared = new Map(Object.values(stage.losses).flatMap((trace) => [...traceLoss(trace).graph.parameters]));
+  const parameters = [...declared.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return new ParameterStore(parameters, {
+    isFrozen: (path) => isFrozen(path, config.freeze),
+    accumulates: config.accumulate > 1,
+    averages: config.ema !== undefined,
+  });
+}
+
+export class Learner {
+  readonly #config: RunConfig;
+  readonly #stage: Stage;
+  readonly #store: ParameterStore;
+  readonly #graphs: ReadonlyMap<string, TrainGraph>;
+  readonly #optimizer: AdamW;
+
+  private constructor(
+    config: RunConfig,
+    stage: Stage,
+    store: ParameterStore,
+    graphs: ReadonlyMap<string, TrainGraph>,
+    optimizer: AdamW,
+  ) {
+    this.#config = config;
+    this.#stage = stage;
+    this.#store = store;
+    this.#graphs = graphs;
+    this.#optimizer = optimizer;
+  }
+
+  /** Traces every loss and opens its session, which may take a minute each. */
+  static async open(
+    config: RunConfig,
+    stage: Stage,
+    store: ParameterStore,
+    log: (line: string) => void,
+    signal?: AbortSignal,
+  ): Promise<Learner> {
+    const graphs = new Map<string, TrainGraph>();
+    try {
+      for (const [name, trace] of Object.entries(stage.losses)) {
+        signal?.throwIfAborted();
+        log(`tracing the loss ${name}, ${graphs.size + 1} of ${Object.keys(stage.losses).length}`);
+        const options = config.threads === undefined ? {} : { threads: config.threads };
+        graphs.set(name, await TrainGraph.open(trace, store, options));
+      }
+    } catch (error) {
+      for (const graph of graphs.values()) await graph.release();
+      throw error;
+    }
+    return new Learner(config, stage, store, graphs, createOptimizer(config, store, graphs));
+  }
+
+  /** Update `step`, counted from 0; returns the learning rate and the gradient's norm. */
+  async learn(step: number, onBatch: OnBatch): Promise<{ readonly rate: number; readonly norm: number }> {
+    const { accumulate } = this.#config;
+    if (accumulate > 1) this.#store.clear("accumulated");
+    for (let micro = 0; micro < accumulate; micro++) {
+      const batch = await this.#stage.batch(step * accumulate + micro);
+      const graph = this.#graphs.get(batch.loss);
+      if (!graph) throw new Error(`the stage has no loss ${batch.loss}`);
+      if (this.#graphs.size > 1) graph.clearOthers();
+      onBatch(batch, await compute(graph, batch));
+      if (accumulate > 1) this.#blend("accumulated", "gradients", 1, 1 / accumulate);
+    }
+    const rate = learningRate(this.#config, step);
+    const norm = this.#optimizer.update(step + 1, rate, accumulate > 1 ? "accumulated" : "gradients");
+    if (!Number.isFinite(norm))
+      throw new InputError(
+        `step ${step}: the gradient is not finite. The last checkpoint is kept; go on from it with a lower learning rate or clipping`,
+      );
+    this.#follow(step + 1);
+    return { rate, norm };
+  }
+
+  /** Moves the running average. Early on it follows more quickly, or the random start would linger in it. */
+  #follow(step: number): void {
+    if (this.#config.ema === undefined) return;
+    const decay = Math.min(this.#config.ema, (1 + step) / (10 + step));
+    this.#blend("average", "values", decay, 1 - decay);
+  }
+
+  #blend(to: "accumulated" | "average", from: "gradients" | "values", keep: number, add: number): void {
+    blend(this.#store, to, from, keep, add);
+  }
+
+  async release(): Promise<void> {
+    for (const graph of this.#graphs.values()) await graph.release();
+  }
+}
+
+/** The engine's own words mean nothing to a user. */
+async function compute(graph: TrainGraph, { loss, feeds }: Batch): Promise<Readonly<Record<string, HostTensor>>> {
+  try {
+    return await graph.run(feeds);
+  } catch (cause) {
+    if (cause instanceof KelixError) throw cause;
+    throw new KelixError(
+      `the loss ${loss} cannot be computed. If memory is short, make the batch smaller: accumulate makes up for it`,
+      { cause },
+    );
+  }
+}
+
+/** The running average begins as the values. */
+export function startAverage(store: ParameterStore): void {
+  if (store.averages) blend(store, "average", "values", 0, 1);
+}
+
+/** to = keep * to + add * from, over all trained parameters */
+function blend(
+  store: ParameterStore,
+  to: "accumulated" | "average",
+  from: "gradients" | "values",
+  keep: number,
+  add: number,
+): void {
+  store.kernels.blend(store.address(to), store.address(from), store.trainedLength * 4, keep, add);
+}
+
+function createOptimizer(config: RunConfig, store: ParameterStore, graphs: ReadonlyMap<string, TrainGraph>): AdamW {
+  const reached = new Set([...graphs.values()].flatMap((graph) => [...graph.trained]));
+  const { noDecay, rateFactors, ...options } = config.optimizer;
+  const decays = (path: string) => !noDecay.some((part) => path.toLowerCase().includes(part));
+  const rateFactor = (path: string) =>
+    Object.entries(rateFactors).reduce((f, [part, factor]) => (path.includes(part) ? f * factor : f), 1);
+  return new AdamW(store, { ...options, decays, rateFactor }, (path) => reached.has(path));
+}
+
+/** The learning rate of a step, counted from 0. */
+export function learningRate(
+  { learningRate: { schedule, base, min, warmup, decay }, steps }: RunConfig,
+  step: number,
+): number {
+  return base * learningRateFactor({ name: schedule, warmup, total: steps, decay, minRate: min / base }, step);
+}
+
+/** The weights to use: the running average where one is kept, and the frozen ones. */
+export function finalTensors(store: ParameterStore): Map<string, HostTensor> {
+  const region = store.averages ? "average" : "values";
+  return new Map(
+    [...store.parameters.values()].map(({ path, isFrozen: frozen }) => [
+      path,
+      store.tensor(frozen ? "values" : region, path),
+    ]),
+  );
+}

@@ -1,0 +1,178 @@
+// The folder that a run lives in: one process at a time trains there, every file in it is of the same run, and each appears whole.
+//   config.json  log.jsonl  loss.svg  samples/  checkpoints/step-N/  train.lock
+
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { readJsonIfPresent } from "../checkpoint/json-file.ts";
+import { InputError } from "../errors.ts";
+import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { removeEmptyFolders } from "../runtime/atomic-folder.ts";
+import { type FileLock, tryLock } from "../runtime/file-lock.ts";
+import { isTemporaryName } from "../runtime/stale.ts";
+import { systemReason, whileWriting } from "../runtime/system-error.ts";
+import { type RunConfig, runSchema } from "./config.ts";
+import { drawLossCurve } from "./loss-curve.ts";
+import type { ParameterStore } from "./parameter-store.ts";
+import { compareSettings } from "./run-changes.ts";
+import { appendRunLog, cutRunLog } from "./run-log.ts";
+import { parseSettings } from "./settings.ts";
+import { type CheckpointFolder, listCheckpoints, readTrainingState, writeTrainingState } from "./training-state.ts";
+
+export interface OpenRunOptions {
+  readonly resume?: boolean;
+  /** Goes on even if the settings say that something else is trained. */
+  readonly acceptChanges?: boolean;
+  readonly log?: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One step of a stage, k-means above all, may keep the event loop for so long that no heartbeat is given. */
+const LOCK_SILENCE_MS = 120_000;
+
+export class RunFolder {
+  readonly #config: RunConfig;
+  readonly #lock: FileLock;
+  readonly #checkpoints: readonly CheckpointFolder[];
+  readonly #log: (line: string) => void;
+  /** The first folder that was made for it. */
+  readonly #made: string | undefined;
+
+  private constructor(
+    config: RunConfig,
+    lock: FileLock,
+    checkpoints: readonly CheckpointFolder[],
+    log: (line: string) => void,
+    made: string | undefined,
+  ) {
+    this.#config = config;
+    this.#lock = lock;
+    this.#checkpoints = checkpoints;
+    this.#log = log;
+    this.#made = made;
+  }
+
+  /**
+   * Takes the folder for this process. Throws an InputError when another process trains there, when it holds a run and `resume` is
+   * not set, or when the run was begun with other settings. Nothing that is in it is changed yet.
+   */
+  static async open(config: RunConfig, options: OpenRunOptions = {}): Promise<RunFolder> {
+    const { folder } = config;
+    const { resume = false, log = () => {}, signal } = options;
+    const made = await whileWriting(folder, () => mkdir(join(folder, "checkpoints"), { recursive: true }));
+    const onWait = () =>
+      log(`${folder}: another process may be training here; waiting up to ${LOCK_SILENCE_MS / 1000} s`);
+    const lock = await whileWriting(folder, () =>
+      tryLock(join(folder, "train.lock"), { silenceMs: LOCK_SILENCE_MS, signal, onWait }),
+    );
+    if (!lock)
+      throw new InputError(
+        `${folder}: another process is already training here. Wait for its end, or name another folder`,
+      );
+    const run = new RunFolder(config, lock, await listCheckpoints(folder), log, made);
+    try {
+      const { last } = run;
+      if (last && !resume)
+        throw new InputError(
+          `${folder} holds a run that has reached step ${last.step}. Add --resume to go on with it, or name another folder`,
+        );
+      if (last) await run.#compare(options.acceptChanges ?? false);
+      return run;
+    } catch (error) {
+      await run.close();
+      throw error;
+    }
+  }
+
+  /** The checkpoint to go on from; undefined for a new run. */
+  get last(): CheckpointFolder | undefined {
+    return this.#checkpoints.at(-1);
+  }
+
+  /** Aborted when another process has taken the folder. */
+  get lost(): AbortSignal {
+    return this.#lock.lost;
+  }
+
+  async #compare(acceptChanges: boolean): Promise<void> {
+    const path = join(this.#config.folder, "config.json");
+    const json = await readJsonIfPresent(path);
+    if (json === undefined) {
+      this.#log(`${path} is missing: whether the settings are those that the run began with cannot be said`);
+      return;
+    }
+    const before = parseSettings(runSchema, json, path);
+    for (const line of compareSettings(before, this.#config, acceptChanges)) this.#log(line);
+  }
+
+  /** Fills the store from the last checkpoint; returns the number of updates behind it. */
+  async restore(store: ParameterStore): Promise<number> {
+    const { last } = this;
+    if (!last) return 0;
+    const earlier = this.#checkpoints.at(-2);
+    try {
+      return await readTrainingState(last.folder, store, this.#config.steps);
+    } catch (error) {
+      if (!earlier || last.step > this.#config.steps) throw error;
+      const way = `If the checkpoint is damaged, remove ${last.folder} to go on from step ${earlier.step}`;
+      throw new InputError(`${(error as Error).message}. ${way}`, { cause: error });
+    }
+  }
+
+  /** Makes every file one of a run that has reached `step`. Called when all that can be refused has been. */
+  async begin(step: number): Promise<void> {
+    const { folder } = this.#config;
+    for (const name of [folder, join(folder, "checkpoints"), join(folder, "samples")]) await removeLeftovers(name);
+    for (const path of [this.#logFile, this.#numbersFile]) {
+      const lines = await cutRunLog(path, step);
+      if (lines > 0) this.#log(`${path}: ${lines} lines were not of the first ${step} steps and are gone`);
+    }
+    const path = join(folder, "config.json");
+    const text = `${JSON.stringify(this.#config, null, 2)}\n`;
+    await whileWriting(path, () => replaceFile(path, (file) => writeAll(file, new TextEncoder().encode(text))));
+  }
+
+  get #logFile(): string {
+    return join(this.#config.folder, "log.jsonl");
+  }
+
+  get #numbersFile(): string {
+    return join(this.samplesFolder, "numbers.jsonl");
+  }
+
+  get samplesFolder(): string {
+    return join(this.#config.folder, "samples");
+  }
+
+  /** Adds a line to log.jsonl. */
+  log(entry: Readonly<Record<string, number>>): Promise<void> {
+    return appendRunLog(this.#logFile, entry);
+  }
+
+  /** Adds a line to samples/numbers.jsonl. */
+  logNumbers(entry: Readonly<Record<string, number>>): Promise<void> {
+    return appendRunLog(this.#numbersFile, entry);
+  }
+
+  /** Saves a checkpoint and draws the losses until here. */
+  async save(step: number, store: ParameterStore): Promise<void> {
+    this.lost.throwIfAborted();
+    await writeTrainingState(this.#config.folder, step, store);
+    await drawLossCurve(this.#config.folder).catch((error: unknown) => {
+      this.#log(`loss.svg was not drawn: ${systemReason(error)}`);
+    });
+  }
+
+  /** Gives the folder free. Removes it if nothing was written into it. */
+  async close(): Promise<void> {
+    await this.#lock.release();
+    if (this.#made !== undefined) await removeEmptyFolders(join(this.#config.folder, "checkpoints"), this.#made);
+  }
+}
+
+/** Removes what a killed owner of the folder has left; the lock says that nobody else writes here. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const isCheckpoint = /^\.step-\d+\.(tmp|old)$/.test(name);
+    if (isCheckpoint || isTemporaryName(name)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}

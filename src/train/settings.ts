@@ -1,0 +1,74 @@
+// Checks settings from a file of one's own against a schema: every field is known, so one that is not is a typing error, and the
+// message says which was probably meant.
+
+import { z } from "zod";
+import { parseConfig } from "../checkpoint/parse-config.ts";
+import { InputError, quote } from "../errors.ts";
+
+/** The name of a file or folder. */
+export const pathSchema = z
+  .string()
+  .min(1)
+  .max(4096)
+  .refine((path) => !path.includes("\0"), "has a NUL character, which no path may have");
+
+/** The checked value with defaults filled in. Throws an InputError that begins with `where`: a file, or a part of one. */
+export function parseSettings<T extends z.ZodType>(schema: T, value: unknown, where: string): z.output<T> {
+  try {
+    return parseConfig(schema, value, where);
+  } catch (cause) {
+    throw new InputError(`${(cause as Error).message}${suggest(schema, value)}`, { cause });
+  }
+}
+
+/** Which fields were meant by those that do not exist, as the end of a sentence. */
+function suggest(schema: z.ZodType, value: unknown): string {
+  const issues = schema.safeParse(value).error?.issues ?? [];
+  const unknown = issues.flatMap((issue) => (issue.code === "unrecognized_keys" ? [issue] : []));
+  const meant = unknown.flatMap(({ keys, path }) => {
+    const known = fieldsAt(schema, path);
+    return keys.slice(0, MAX_SUGGESTIONS).flatMap((key) => {
+      const field = closest(key, known);
+      return field === undefined ? [] : [`for ${quote(key)} did you mean ${quote(field)}?`];
+    });
+  });
+  return meant.length === 0 ? "" : `; ${meant.slice(0, MAX_SUGGESTIONS).join(" ")}`;
+}
+
+const MAX_SUGGESTIONS = 3;
+
+/** The fields of the object that a path leads to. */
+function fieldsAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let at: unknown = unwrap(schema);
+  for (const key of path) at = unwrap(at instanceof z.ZodObject ? at.shape[String(key)] : undefined);
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+}
+
+/** What stands under defaults and optional marks. */
+function unwrap(schema: unknown): unknown {
+  const { def } = (schema ?? {}) as { def?: { innerType?: unknown } };
+  return def?.innerType === undefined ? schema : unwrap(def.innerType);
+}
+
+/** The name that a misspelled one is nearest to, if it is near: a third of its letters may differ. */
+export function closest(name: string, known: readonly string[]): string | undefined {
+  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+  const wanted = plain(name).slice(0, 64);
+  const distances = known.map((field) => ({ field, distance: editDistance(wanted, plain(field)) }));
+  const best = distances.sort((a, b) => a.distance - b.distance)[0];
+  return best && best.distance <= wanted.length / 3 ? best.field : undefined;
+}
+
+/** Letters to insert, remove or replace. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, replaced));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
