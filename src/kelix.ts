@@ -151,7 +151,10 @@ export class Kelix implements AsyncDisposable {
       await warnOfTwoOutputs(folder.weights, onWarning);
       if (folder.unknownFields.length > 0) onWarning?.(describeUnknownFields(folder));
       const text = folder.ar && (await loadText(folder.path));
-      if (text && folder.ar) checkTextIds(text.tokenizer, blockVocabulary(folder.ar.qwen_config));
+      if (text && folder.ar) {
+        const { qwen_config: qwen } = folder.ar;
+        checkTextIds(text.tokenizer, { ...blockVocabulary(qwen), pad: qwen.pad_token_id });
+      }
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
       return new Kelix(folder, text, settings, widening);
