@@ -6,7 +6,7 @@ import { openHeldOut } from "../src/eval/heldout.ts";
 import { Kelix } from "../src/kelix.ts";
 import { blockVocabulary, languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
-import { openModelFolder } from "../src/model-folder.ts";
+import { languageConfig, openModelFolder } from "../src/model-folder.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
 import { loadText } from "../src/text/load-text.node.ts";
 import { pixelError } from "../src/train/metrics.ts";
@@ -62,13 +62,14 @@ async function run(name: string, given?: readonly ImageCodes[]) {
 /** Log-probabilities of what the language model predicts after pictures of these codes. */
 async function predict(name: string, codes: readonly ImageCodes[]) {
   const folder = await openModelFolder(name);
+  const ar = languageConfig(folder);
   const text = await loadText(folder.path);
-  const model = await LanguageModel.open(languageModelConfig(folder.ar), folder.weights, { threads: 1 });
-  const vocabulary = blockVocabulary(folder.ar.qwen_config);
+  const model = await LanguageModel.open(languageModelConfig(ar), folder.weights, { threads: 1 });
+  const vocabulary = blockVocabulary(ar.qwen_config);
   const slotsPerBlock = vocabulary.codesPerPatch + 1;
   const tokenize = () => Promise.reject(new Error("only codes are compared"));
   const readCodes = (known: CodesInput) => known as ImageCodes; // this script's own
-  const reader = { text, vocabulary, room: folder.ar.qwen_config.max_seq_len, tokenize, readCodes };
+  const reader = { text, vocabulary, room: ar.qwen_config.max_seq_len, tokenize, readCodes };
   const result = { text: [] as Float32Array[], losses: [] as number[], slots: [] as Float32Array[] };
   for (const [i, image] of codes.entries()) {
     const content = [

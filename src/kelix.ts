@@ -8,25 +8,27 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
-import { InputError, KelixError, ModelError } from "./errors.ts";
+import { canDraw, chooseDetokenizer, conditionFault } from "./detokenizer-choice.ts";
+import { disposedError, InputError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { PatchOptions } from "./image/patches.ts";
 import type { Picture } from "./image/picture.ts";
+import { type PictureFit, preparedSizes } from "./image/processor.ts";
 import type { PixelLimits } from "./image/smart-resize.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
-import { generate, type WrittenPicture } from "./llm/generate.ts";
+import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
 import type { PreprocessorConfig } from "./model-config.ts";
-import { type ModelFolder, openModelFolder } from "./model-folder.ts";
+import { describeUnknownFields, languageConfig, type ModelFolder, openModelFolder } from "./model-folder.ts";
 import { describeModel, type ModelInfo } from "./model-info.ts";
 import type { Source } from "./model-parts.ts";
 import type {
   ChatOptions,
+  ConditionPositions,
   DrawOptions,
   ImagineOptions,
   LoadOptions,
@@ -35,12 +37,14 @@ import type {
   TokenizeOptions,
   WorkOptions,
 } from "./options.ts";
-import { checkDrawingFits, chooseWidening } from "./plan/memory-check.ts";
+import { checkDrawingFits, checkPositionsFit, chooseWidening } from "./plan/memory-check.ts";
+import { usualPositions } from "./plan/workload.ts";
 import { type LoadSettings, readOptions } from "./read-options.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
+import { checkTextIds } from "./text/check-text.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
 import { CodeCache } from "./vision/code-cache.ts";
 import {
@@ -70,6 +74,8 @@ interface Drawing {
   readonly seed: number;
   readonly steps: number;
   readonly guidance: number;
+  /** `training` if absent. */
+  readonly positions?: ConditionPositions;
 }
 
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
@@ -86,7 +92,8 @@ interface Language {
 
 export class Kelix implements AsyncDisposable {
   readonly #folder: ModelFolder;
-  readonly #text: TextFiles;
+  /** Absent where there is no language model. */
+  readonly #text: TextFiles | undefined;
   readonly #options: SessionOptions;
   readonly #promptCacheBytes: number;
   readonly #ignoreMemory: boolean;
@@ -96,13 +103,15 @@ export class Kelix implements AsyncDisposable {
   readonly #drawing: SessionCache;
   /** What was found to fit into memory: sources and grids. */
   readonly #checkedSizes = new Set<string>();
+  /** Positions of the largest picture that was found to fit into memory. */
+  #mostPositions: number | undefined;
   #tokenizer: Promise<PictureTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
   private constructor(
     folder: ModelFolder,
-    text: TextFiles,
+    text: TextFiles | undefined,
     settings: LoadSettings,
     widening: SessionOptions["widening"],
   ) {
@@ -111,7 +120,7 @@ export class Kelix implements AsyncDisposable {
     this.#text = text;
     this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
     this.#ignoreMemory = ignoreMemory;
-    this.#promptCacheBytes = promptCacheBytes ?? usualCacheBytes(folder.ar.qwen_config);
+    this.#promptCacheBytes = promptCacheBytes ?? (folder.ar ? usualCacheBytes(folder.ar.qwen_config) : 0);
     this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
     this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
   }
@@ -140,7 +149,9 @@ export class Kelix implements AsyncDisposable {
       checkModel(folder);
       const widening = await chooseWidening(folder, ignoreMemory);
       await warnOfTwoOutputs(folder.weights, onWarning);
-      const text = await loadText(folder.path);
+      if (folder.unknownFields.length > 0) onWarning?.(describeUnknownFields(folder));
+      const text = folder.ar && (await loadText(folder.path));
+      if (text && folder.ar) checkTextIds(text.tokenizer, blockVocabulary(folder.ar.qwen_config));
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
       return new Kelix(folder, text, settings, widening);
@@ -156,17 +167,22 @@ export class Kelix implements AsyncDisposable {
     return this.#call(settings, () => this.#tokenize(image, settings));
   }
 
-  /** Pixels from codes alone, without the language model. An image given instead of codes is tokenized first. */
+  /**
+   * Pixels from codes alone, without the language model. An image given instead of codes is tokenized first, at the size of the
+   * model's recipe.
+   */
   async reconstruct(input: CodesInput | ImageInput, options: ReconstructOptions = {}): Promise<Picture> {
     const { reconstruct } = this.#folder.generation;
     const settings = readOptions("reconstruct", options);
+    const { keepSize, fusion = reconstruct.fusion } = settings;
     const drawing = drawingOf(settings, reconstruct);
     return this.#call(settings, async () => {
       chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
+      const { max_positions: maxPositions, image_size: imageSize } = reconstruct;
       const codes = isCodesInput(input)
         ? readCodes(input, this.#codeLimits)
-        : await this.#tokenize(input, settings, reconstruct.max_positions);
-      const condition = await (await this.#openTokenizer()).embed(codes);
+        : await this.#tokenize(input, settings, { maxPositions, ...(!keepSize && { imageSize }) });
+      const condition = await (await this.#openTokenizer()).embed(codes, fusion);
       return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, settings);
     });
   }
@@ -184,10 +200,10 @@ export class Kelix implements AsyncDisposable {
       const drawing = drawingOf(settings, imagine);
       const prompt = await this.#readConversation(messages, settings);
       const { model, prefixes } = await this.#openLanguage();
-      const room = this.#room - blockCount(prompt, model.vocabulary);
       const sequence = prefixes.take(prompt);
       const blocks = generate(model, sequence, prompt, {
-        maxNewBlocks: Math.min(maxNewTokens, room),
+        maxNewTokens,
+        room: this.#room,
         blocksPerPicture: imagine.grid[0] * imagine.grid[1],
         mayDraw: this.canImagine,
         seed: drawing.seed,
@@ -196,10 +212,11 @@ export class Kelix implements AsyncDisposable {
         lookupBlocks: promptLookupNumTokens,
         ...(signal && { signal }),
       });
-      const { tokenizer } = this.#text;
+      const { tokenizer } = this.#words;
       const decoder = tokenizer.stream();
       try {
         for await (const { ids, kind, picture } of blocks) {
+          this.#refuseDisposed(); // the reader may have taken long over the last piece
           if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, settings) };
           if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
           const piece = decoder.push(ids[0]!);
@@ -225,11 +242,14 @@ export class Kelix implements AsyncDisposable {
     const { imagine } = this.#folder.generation;
     checkPrompt(prompt);
     const settings = readOptions("imagine", options);
-    const drawing = drawingOf(settings, imagine);
-    const { n = 1 } = settings;
+    const { n = 1, positions } = settings;
+    const drawing = { ...drawingOf(settings, imagine), positions };
     checkLastSeed(drawing.seed, n);
     return this.#call(settings, async () => {
-      chooseDetokenizer(this.#folder, "hidden", imagine.grid); // refuses before any work is done
+      languageConfig(this.#folder); // refuses before any work is done, as does this:
+      chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
+      const fault = conditionFault(this.#folder);
+      if (fault) throw new ModelError(fault);
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
       for (let i = 0; i < n; i++) {
@@ -242,7 +262,7 @@ export class Kelix implements AsyncDisposable {
 
   /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
   get canImagine(): boolean {
-    return canDraw(this.#folder, "hidden");
+    return canDraw(this.#folder, "hidden") && conditionFault(this.#folder) === undefined;
   }
 
   /** Sizes of the model's parts. */
@@ -267,7 +287,13 @@ export class Kelix implements AsyncDisposable {
 
   /** Positions that the language model reads and writes at most. */
   get #room(): number {
-    return this.#folder.ar.qwen_config.max_seq_len;
+    return languageConfig(this.#folder).qwen_config.max_seq_len;
+  }
+
+  /** Tokenizer and chat template. Throws where the folder holds an image tokenizer alone. */
+  get #words(): TextFiles {
+    languageConfig(this.#folder);
+    return this.#text!; // loaded with every language model
   }
 
   /** How codes of pictures are drawn: as the model says where the options do not. */
@@ -277,15 +303,28 @@ export class Kelix implements AsyncDisposable {
   }
 
   get #codeLimits(): CodeLimits {
-    const { ar, preprocessor } = this.#folder;
-    return codeLimits(ar.tokenizer_config, patchOptions(preprocessor), pixelLimits(preprocessor));
+    const { tokenizer, preprocessor } = this.#folder;
+    return codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor));
   }
 
-  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, maxPositions?: number) {
+  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
     const picture = await loadImage(image, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
-    return this.#codes.codesOf(picture, `${maxPositions}`, () => tokenizer.tokenize(picture, maxPositions));
+    await this.#checkPositions(picture, fit);
+    return this.#codes.codesOf(picture, JSON.stringify(fit), () => tokenizer.tokenize(picture, fit));
+  }
+
+  /** Refuses, before it is resized, a picture of more positions than fit into memory. */
+  async #checkPositions(picture: Picture, fit: PictureFit): Promise<void> {
+    const { preprocessor } = this.#folder;
+    const options = patchOptions(preprocessor);
+    const { prepared } = preparedSizes(picture, options, pixelLimits(preprocessor), fit);
+    const positions = (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2;
+    this.#mostPositions ??= usualPositions(this.#folder); // loading made sure of these
+    if (this.#ignoreMemory || positions <= this.#mostPositions) return;
+    await checkPositionsFit(this.#folder, positions, this.#options.widening);
+    this.#mostPositions = positions;
   }
 
   async #readConversation(
@@ -294,8 +333,8 @@ export class Kelix implements AsyncDisposable {
     then: readonly number[] = [],
   ) {
     const reader = {
-      text: this.#text,
-      vocabulary: blockVocabulary(this.#folder.ar.qwen_config),
+      text: this.#words,
+      vocabulary: blockVocabulary(languageConfig(this.#folder).qwen_config),
       room: this.#room,
       tokenize: (image: ImageInput) => this.#tokenize(image, options),
       readCodes: (codes: CodesInput) => readCodes(codes, this.#codeLimits),
@@ -307,8 +346,11 @@ export class Kelix implements AsyncDisposable {
   async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenPicture> {
     const [rows, columns] = this.#folder.generation.imagine.grid;
     const positions = rows * columns;
-    const opening = [this.#text.tokenizer.special("<|vision_start|>")];
+    const vocabulary = blockVocabulary(languageConfig(this.#folder).qwen_config);
+    const opening = [vocabulary.visionStart];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
+    // Before the model is opened, which takes long.
+    checkPictureFits(blockCount(request, vocabulary), positions, this.#room);
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
     const blocks = generate(model, sequence, request, {
@@ -337,7 +379,7 @@ export class Kelix implements AsyncDisposable {
   async #drawWritten({ ids, hidden }: WrittenPicture, drawing: Drawing, options: DrawOptions): Promise<DrawnPicture> {
     const { grid } = this.#folder.generation.imagine;
     const picture = await this.#draw("hidden", { condition: hidden, codeGrid: grid }, drawing, options);
-    const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(this.#folder.ar.qwen_config)));
+    const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(languageConfig(this.#folder).qwen_config)));
     const { width, height } = picture;
     return { ...picture, codes: new ImageCodes({ grid, codes, width, height }), seed: drawing.seed };
   }
@@ -345,11 +387,12 @@ export class Kelix implements AsyncDisposable {
   async #draw(
     source: Source,
     request: DetokenizeRequest,
-    drawing: Drawing,
+    { positions, ...drawing }: Drawing,
     { signal, onPreview, onProgress }: DrawOptions,
   ): Promise<Picture> {
     this.#refuseDisposed();
-    const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid, positions);
+    const { transformer, autoencoder, settings, solver } = choice;
     if (!this.#ignoreMemory) await this.#checkDrawing(source, request.codeGrid);
     const parts = {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
@@ -357,6 +400,7 @@ export class Kelix implements AsyncDisposable {
     };
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
       ...drawing,
+      solver,
       signal,
       onPreview,
       onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
@@ -374,17 +418,18 @@ export class Kelix implements AsyncDisposable {
 
   #openTokenizer(): Promise<PictureTokenizer> {
     this.#refuseDisposed();
-    const { ar, preprocessor, weights } = this.#folder;
+    const { tokenizer, preprocessor, weights } = this.#folder;
     const [patches, limits] = [patchOptions(preprocessor), pixelLimits(preprocessor)];
     this.#tokenizer ??= this.#source(weights).then((source) =>
-      PictureTokenizer.open(ar.tokenizer_config, source, patches, limits, this.#options),
+      PictureTokenizer.open(tokenizer, source, patches, limits, this.#options),
     );
     return this.#tokenizer;
   }
 
   #openLanguage(): Promise<Language> {
     this.#refuseDisposed();
-    const { ar, weights } = this.#folder;
+    const { weights } = this.#folder;
+    const ar = languageConfig(this.#folder);
     this.#language ??= this.#source(weights).then(async (source) => {
       const model = await LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions);
       return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
@@ -403,7 +448,8 @@ export class Kelix implements AsyncDisposable {
   }
 
   get #smallOptions(): SessionOptions {
-    const isSmall = this.#folder.ar.qwen_config.embed_dim <= SMALL_WIDTH;
+    const { ar, tokenizer } = this.#folder;
+    const isSmall = (ar?.qwen_config.embed_dim ?? tokenizer.llm_hidden_size) <= SMALL_WIDTH;
     return { ...(isSmall && { threads: 1 }), ...this.#options };
   }
 
@@ -421,20 +467,17 @@ export class Kelix implements AsyncDisposable {
   #explain(error: unknown, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted) return signal.reason;
     if (!this.#isDisposed || error instanceof InputError) return error;
-    return new KelixError("The model was disposed of during this call; load it again", {
-      code: "disposed",
-      cause: error,
-    });
+    return disposedError({ cause: error });
   }
 
   #refuseDisposed(): void {
-    if (this.#isDisposed) throw new KelixError("The model has been disposed of; load it again", { code: "disposed" });
+    if (this.#isDisposed) throw disposedError();
   }
 }
 
 type DrawSettings = DrawOptions & { readonly seed: number };
 
-function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Omit<Drawing, "seed">): Drawing {
+function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
   return { seed, steps: steps ?? defaults.steps, guidance: guidance ?? defaults.guidance };
 }
 

@@ -1,6 +1,6 @@
 // Compares a model's folder with what its configs declare, by tracing every part; no weight is read.
 
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { type Checkpoint, findDifferences } from "./checkpoint/checkpoint.ts";
 import { haveSameBytes } from "./checkpoint/same-bytes.ts";
 import { decode, encode } from "./detokenizer/autoencoder.ts";
@@ -11,9 +11,10 @@ import { ModelError } from "./errors.ts";
 import { type KeyeArConfig, type LanguageModelConfig, languageModelConfig } from "./llm/config.ts";
 import { languageModelPaths, traceLanguageModelLoss } from "./llm/model.ts";
 import { outputMatrix } from "./llm/output.ts";
-import type { ModelFolder } from "./model-folder.ts";
+import type { ModelFolder, ModelPart } from "./model-folder.ts";
 import { isQuantized } from "./runtime/weight-source.ts";
 import { Graph, type Parameter } from "./tensor/graph.ts";
+import type { TokenizerConfig } from "./vision/config.ts";
 import { declareTokenizer } from "./vision/tokenizer.ts";
 
 const unused = [
@@ -23,9 +24,13 @@ const unused = [
 ];
 
 /** Whether the reference writes a tensor that nobody reads. */
-export function isUnused(name: string): boolean {
-  return unused.some((pattern) => pattern.test(name));
+export function isUnused(name: string, { vision_config }: TokenizerConfig): boolean {
+  const isUnreadTable = name === POSITION_TABLE && !vision_config.has_learnable_position_embedding;
+  return isUnreadTable || unused.some((pattern) => pattern.test(name));
 }
+
+/** The reference makes and stores it even where the config says that positions are not learned. */
+const POSITION_TABLE = "visual_tokenizer.visual.embeddings.position_embedding.weight";
 
 /** Generation multiplies by the first, training by the second; one is enough to run a model. */
 export const outputMatrices = ["model.model.output.weight", "lm_head.weight"] as const;
@@ -44,20 +49,30 @@ export function checkModel(folder: ModelFolder): void {
 }
 
 /** What checkModel throws, as one text for each part that does not fit. */
-export function compareModel({ ar, weights, detokenizer: { hidden, codes, autoencoder } }: ModelFolder): string[] {
+export function compareModel(model: ModelFolder): string[] {
+  const { tokenizer, weights, detokenizer } = model;
+  const { hidden, codes, autoencoder } = detokenizer;
   const compare = (declared: readonly Parameter[], source: Checkpoint): string[] => {
+    if (source.files.length === 0) return []; // whoever opened it was told that there is nothing
     const wanted = declared.map(({ path, shape }) => ({ name: path, shape }));
-    const faults = findDifferences(wanted, source, isUnused);
+    const faults = findDifferences(wanted, source, (name) => isUnused(name, tokenizer));
     return faults.length ? [`${basename(source.path)} does not fit the model. ${faults.join("; ")}`] : [];
   };
   const transformers = [...new Set([hidden, codes])].filter((part) => part !== undefined);
   return [
-    ...compare(withoutOptional(declareAutoregressive(ar), weights), weights),
-    ...transformers.flatMap((part) =>
-      compare(declareTransformer(withNullLength(part.config, part.weights)), part.weights),
-    ),
-    ...(autoencoder ? compare(declareAutoencoder(autoencoder.config), autoencoder.weights) : []),
+    ...compare(withoutOptional(declareMain(model), weights), weights),
+    ...transformers.flatMap((part) => compare(declareOf(part, declareStoredTransformer), part.weights)),
+    ...(autoencoder ? compare(declareOf(autoencoder, declareStoredAutoencoder), autoencoder.weights) : []),
+    ...transformers.flatMap((part) => (autoencoder ? compareLatents(part, autoencoder) : [])),
   ];
+}
+
+/** Drawing would find this out when the language model has written all codes. */
+function compareLatents(transformer: ModelPart<DitConfig>, autoencoder: ModelPart<AutoencoderConfig>): string[] {
+  const [{ inChannels }, { latentChannels }] = [transformer.config, autoencoder.config];
+  if (inChannels === latentChannels) return [];
+  const names = [transformer, autoencoder].map(({ folder }) => basename(folder));
+  return [`${names[0]} makes latents of ${inChannels} channels, ${names[1]} reads ${latentChannels}`];
 }
 
 /**
@@ -88,6 +103,38 @@ export function declareModel(ar: KeyeArConfig, transformer: DitConfig, autoencod
     transformer: declareTransformer(transformer),
     autoencoder: declareAutoencoder(autoencoder),
   };
+}
+
+/** The parameters of a folder's own checkpoint: an autoregressive model, or an image tokenizer alone. */
+export function declareMain(model: Pick<ModelFolder, "path" | "ar" | "tokenizer">): Parameter[] {
+  const declare = () => (model.ar ? declareAutoregressive(model.ar) : declareTokenizerAlone(model.tokenizer));
+  return declareOf({ folder: model.path }, declare);
+}
+
+/** What a part declares. Sizes that make no model are told as its config's fault. */
+function declareOf<T extends { readonly folder: string }>(part: T, declare: (part: T) => Parameter[]): Parameter[] {
+  try {
+    return declare(part);
+  } catch (error) {
+    // Tracing says in a sentence of its own which tensor cannot be.
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ModelError(`${join(part.folder, "config.json")} describes no model: ${message}`, { cause: error });
+  }
+}
+
+/** The parameters of a diffusion transformer whose null condition has the length that is stored. */
+export function declareStoredTransformer({ config, weights }: Omit<ModelPart<DitConfig>, "folder">): Parameter[] {
+  return declareTransformer(withNullLength(config, weights));
+}
+
+function declareStoredAutoencoder({ config }: { readonly config: AutoencoderConfig }): Parameter[] {
+  return declareAutoencoder(config);
+}
+
+function declareTokenizerAlone(config: TokenizerConfig): Parameter[] {
+  const graph = new Graph();
+  declareTokenizer(graph, graph.params.at("visual_tokenizer"), config);
+  return [...graph.parameters.values()];
 }
 
 /** The parameters of an autoregressive checkpoint, in both names of the output matrix. */

@@ -2,11 +2,12 @@
 // diffusion transformers and an autoencoder. Names that the package ships or the Hub has are resolved to their folders.
 
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
-import { type Checkpoint, type OpenCheckpointOptions, openCheckpoint } from "./checkpoint/checkpoint.ts";
+import { type Checkpoint, type OpenCheckpointOptions, openCheckpoint, withPrefix } from "./checkpoint/checkpoint.ts";
 import { readJson, readJsonIfPresent } from "./checkpoint/json-file.ts";
+import type { OnUnknown } from "./checkpoint/parse-config.ts";
+import { shorten } from "./checkpoint/shorten.ts";
 import {
   type AutoencoderConfig,
   type DitConfig,
@@ -15,7 +16,6 @@ import {
 } from "./detokenizer/config.ts";
 import { excerpt, FetchError, ModelError, quote } from "./errors.ts";
 import type { FetchOptions } from "./hub/fetch-files.ts";
-
 import { parseHubName } from "./hub/hub-name.ts";
 import { openHubModel } from "./hub/pull.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "./llm/config.ts";
@@ -25,8 +25,17 @@ import {
   parseGenerationConfig,
   parsePreprocessorConfig,
 } from "./model-config.ts";
-import { assignTransformers, type FoundPart, findParts, type PartKind } from "./model-parts.ts";
+import {
+  assignTransformers,
+  classOf,
+  type FoundPart,
+  findParts,
+  kindOf,
+  type PartKind,
+  type Widths,
+} from "./model-parts.ts";
 import type { PullOptions } from "./options.ts";
+import { parseTokenizerConfig, type TokenizerConfig } from "./vision/config.ts";
 
 /** Models that the package ships. */
 export const builtInModels = ["kelix-nano"] as const;
@@ -52,11 +61,15 @@ export interface DetokenizerFolder {
 
 export interface ModelFolder {
   readonly path: string;
-  readonly ar: KeyeArConfig;
+  /** Absent where the folder holds an image tokenizer alone. */
+  readonly ar?: KeyeArConfig;
+  readonly tokenizer: TokenizerConfig;
   readonly preprocessor: PreprocessorConfig;
   readonly generation: GenerationConfig;
   readonly weights: Checkpoint;
   readonly detokenizer: DetokenizerFolder;
+  /** Fields of its configs that were skipped, each after its file: "dit/config.json: new_field". */
+  readonly unknownFields: readonly string[];
   close(): Promise<void>;
 }
 
@@ -129,12 +142,29 @@ export type OpenModelOptions = PartFolders & FetchOptions & OpenCheckpointOption
  */
 export async function openModelFolder(name: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
   const path = await resolveModel(name, options);
-  const ar = parseAt(join(path, "config.json"), await readJson(join(path, "config.json")), parseArConfig);
-  const optional = async <T>(file: string, parse: (json: unknown) => T): Promise<T> =>
-    parseAt(join(path, file), await readJsonIfPresent(join(path, file)), parse);
-  const vision = ar.tokenizer_config.vision_config;
-  const preprocessor = await optional("preprocessor_config.json", (json) => parsePreprocessorConfig(json, vision));
-  const generation = await optional("generation_config.json", parseGenerationConfig);
+  const unknownFields: string[] = [];
+  const skip = (file: string): OnUnknown => {
+    const place = relative(path, file);
+    const shown = place.startsWith("..") ? file : place;
+    return (fields) => unknownFields.push(...fields.map((field) => `${shown}: ${field}`));
+  };
+  const configFile = join(path, "config.json");
+  const { ar, tokenizer } = parseMainConfig(await readJson(configFile), configFile, skip(configFile));
+  const preprocessorFile = join(path, "preprocessor_config.json");
+  const preprocessor = parsePreprocessorConfig(
+    await readJsonIfPresent(preprocessorFile),
+    tokenizer.vision_config,
+    preprocessorFile,
+    skip(preprocessorFile),
+  );
+  const generationFile = join(path, "generation_config.json");
+  const generation = parseGenerationConfig(
+    await readJsonIfPresent(generationFile),
+    ar?.qwen_config.max_seq_len,
+    generationFile,
+    skip(generationFile),
+  );
+  if (ar) refuseTooManyPositions(preprocessor, ar, preprocessorFile);
   const found = await locateParts(path, options);
   const opened: Checkpoint[] = [];
   const close = async () => {
@@ -145,45 +175,92 @@ export async function openModelFolder(name: string, options: OpenModelOptions = 
     opened.push(checkpoint);
     return checkpoint;
   };
-  const openPart = async <T>({ folder, json }: FoundPart, parse: (json: unknown) => T): Promise<ModelPart<T>> => ({
-    folder,
-    config: parseAt(join(folder, "config.json"), json, parse),
-    weights: await open(folder),
-  });
+  const openPart = async <T>(
+    { folder, json }: FoundPart,
+    parse: (json: unknown, file: string, onUnknown: OnUnknown) => T,
+  ): Promise<ModelPart<T>> => {
+    const file = join(folder, "config.json");
+    return { folder, config: parse(json, file, skip(file)), weights: await open(folder) };
+  };
   try {
-    const weights = await open(path);
+    const stored = await open(path);
+    // A tokenizer's own checkpoint has its names without the part that it is of a whole model.
+    const weights = ar ? stored : withPrefix(stored, "visual_tokenizer.");
     const transformers: ModelPart<DitConfig>[] = [];
     for (const part of found.transformers) transformers.push(await openPart(part, parseDitConfig));
     const autoencoder = found.autoencoder && (await openPart(found.autoencoder, parseAutoencoderConfig));
     const detokenizer = {
-      ...assignTransformers(transformers, ar, generation.positions === "raster"),
+      ...assignTransformers(transformers, widthsOf(tokenizer, ar), generation.positions === "raster"),
       ...(autoencoder && { autoencoder }),
     };
-    return { path, ar, preprocessor, generation, weights, detokenizer, close };
+    const configs = { ...(ar && { ar }), tokenizer, preprocessor, generation };
+    return { path, ...configs, weights, detokenizer, unknownFields, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** Parses a config, its file's name in front of every complaint. */
-function parseAt<T>(file: string, json: unknown, parse: (json: unknown) => T): T {
-  try {
-    return parse(json);
-  } catch (error) {
-    const message = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-    throw new ModelError(`${file}: ${message}`);
-  }
-}
-
-function parseArConfig(json: unknown): KeyeArConfig {
-  const name = (json as { __class__?: unknown; _class_name?: unknown } | null)?.__class__;
-  if (name === "SanaConfig") {
-    throw new Error(
-      "describes a diffusion transformer alone. Name the folder of the language model, and this one with `detokenizer` (--dit FOLDER)",
+/** config.json of a whole model, or of an image tokenizer alone. */
+function parseMainConfig(json: unknown, file: string, onUnknown: OnUnknown): Pick<ModelFolder, "ar" | "tokenizer"> {
+  const kind = kindOf(json);
+  const name = classOf(json);
+  if (kind === "transformer" || kind === "autoencoder") {
+    throw new ModelError(
+      `${file}: describes ${kindNames[kind]} alone. Name the folder of the language model, and this one with ${partFlags[kind]}`,
     );
   }
-  return parseKeyeArConfig(json);
+  if (name !== undefined && kind === undefined) {
+    throw new ModelError(`${file}: describes a ${quote(name)}, wanted ${kindNames.autoregressive}`, {
+      code: "unsupported_model",
+    });
+  }
+  const tokenizer = kind === "tokenizer" ? parseTokenizerConfig(json, file, onUnknown) : undefined;
+  const ar = tokenizer ? undefined : parseKeyeArConfig(json, file, onUnknown);
+  const config = tokenizer ?? ar!.tokenizer_config;
+  const { vision_config } = config;
+  if (vision_config.num_channels !== COLOURS) {
+    throw new ModelError(
+      `${file}: vision_config.num_channels is ${vision_config.num_channels}, which is not supported: only ${COLOURS}`,
+      { code: "unsupported_model" },
+    );
+  }
+  return { ...(ar && { ar }), tokenizer: config };
+}
+
+/** Channels of a picture. */
+const COLOURS = 3;
+
+/** A picture that is enlarged beyond what the language model reads could never be asked about. */
+function refuseTooManyPositions(preprocessor: PreprocessorConfig, { qwen_config }: KeyeArConfig, file: string): void {
+  const { patch_size, merge_size, min_pixels } = preprocessor;
+  const positions = Math.ceil(min_pixels / (patch_size * merge_size) ** 2);
+  if (positions < qwen_config.max_seq_len) return;
+  throw new ModelError(
+    `${file}: min_pixels ${min_pixels} makes ${positions} positions of a picture, the language model reads at most ${qwen_config.max_seq_len}`,
+  );
+}
+
+function widthsOf({ output_dim: codes }: TokenizerConfig, ar: KeyeArConfig | undefined): Widths {
+  return ar ? { hidden: ar.qwen_config.embed_dim, codes } : { codes };
+}
+
+/** One sentence about fields of a model's configs that were skipped. */
+export function describeUnknownFields({ path, unknownFields }: Pick<ModelFolder, "path" | "unknownFields">): string {
+  const [names, verb] = unknownFields.length === 1 ? ["a field", "was"] : [`${unknownFields.length} fields`, "were"];
+  return `${path}: ${names} of its configs that this version does not know ${verb} skipped: ${shorten(unknownFields, MAX_FIELDS)}`;
+}
+
+/** Names of fields in one message. */
+const MAX_FIELDS = 10;
+
+/** The language model's config. Throws, saying what is missing, where the folder holds an image tokenizer alone. */
+export function languageConfig({ ar, path }: Pick<ModelFolder, "ar" | "path">): KeyeArConfig {
+  if (ar) return ar;
+  throw new ModelError(
+    `${path} holds an image tokenizer alone (KeyeTokenizerConfig) and no language model: it can tokenize and reconstruct pictures. Name the folder of the whole model`,
+    { code: "missing_part" },
+  );
 }
 
 async function locateParts(path: string, options: PartFolders & FetchOptions) {
@@ -222,6 +299,13 @@ const AUTOENCODER_FILES = ["vae/*", "config.json", "diffusion_pytorch_model*.saf
 
 const kindNames: Readonly<Record<PartKind, string>> = {
   autoregressive: "an autoregressive model (KeyeARConfig)",
+  tokenizer: "an image tokenizer (KeyeTokenizerConfig)",
   transformer: "a diffusion transformer (SanaConfig)",
   autoencoder: "an autoencoder (AutoencoderDC)",
 };
+
+/** How each of what pictures are drawn with is named. */
+const partFlags = {
+  transformer: "`detokenizer` (--dit FOLDER)",
+  autoencoder: "`autoencoder` (--vae FOLDER)",
+} as const;

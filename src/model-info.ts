@@ -28,18 +28,21 @@ export interface ModelInfo {
   readonly files: readonly CheckpointFile[];
   readonly codebooks: number;
   readonly codesPerBook: number;
+  /** Of the language model; 0 where there is none. */
   readonly vocabulary: number;
   readonly width: number;
   readonly layers: number;
+  /** Fields of its configs that are not known here and were skipped: "config.json: qwen_config.new_field". */
+  readonly unknownFields: readonly string[];
 }
 
 /** Counts what the files hold. A transformer that draws from hidden states and from codes is one part. */
-export function describeModel({ path, ar, weights, detokenizer }: ModelFolder): ModelInfo {
+export function describeModel({ path, ar, tokenizer, weights, detokenizer, unknownFields }: ModelFolder): ModelInfo {
   const { hidden, codes, autoencoder } = detokenizer;
   const isVision = (name: string) => name.startsWith("visual_tokenizer.");
   const parts = [
     describePart("vision", path, weights, isVision),
-    describePart("languageModel", path, weights, (name) => !isVision(name)),
+    ...(ar ? [describePart("languageModel", path, weights, (name) => !isVision(name))] : []),
     ...(hidden ? [describePart("diffusionTransformer", hidden.folder, hidden.weights)] : []),
     ...(codes && codes !== hidden ? [describePart("codesTransformer", codes.folder, codes.weights)] : []),
     ...(autoencoder ? [describePart("autoencoder", autoencoder.folder, autoencoder.weights)] : []),
@@ -61,11 +64,12 @@ export function describeModel({ path, ar, weights, detokenizer }: ModelFolder): 
     files: [...checkpoints].flatMap(({ files }) =>
       files.map((file) => ({ path: file.path, sizeBytes: file.sizeBytes })),
     ),
-    codebooks: ar.qwen_config.n_q_tokens,
-    codesPerBook: bookSize(ar.tokenizer_config),
-    vocabulary: ar.qwen_config.vocab_size,
-    width: ar.qwen_config.embed_dim,
-    layers: ar.qwen_config.num_layers,
+    codebooks: tokenizer.n_q_tokens,
+    codesPerBook: bookSize(tokenizer),
+    vocabulary: ar?.qwen_config.vocab_size ?? 0,
+    width: ar?.qwen_config.embed_dim ?? 0,
+    layers: ar?.qwen_config.num_layers ?? 0,
+    unknownFields,
   };
 }
 

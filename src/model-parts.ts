@@ -4,11 +4,11 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { readJsonIfPresent } from "./checkpoint/json-file.ts";
+import { isSideFile } from "./checkpoint/plain-file.ts";
 import type { DitConfig } from "./detokenizer/config.ts";
 import { ModelError } from "./errors.ts";
-import type { KeyeArConfig } from "./llm/config.ts";
 
-export type PartKind = "autoregressive" | "transformer" | "autoencoder";
+export type PartKind = "autoregressive" | "tokenizer" | "transformer" | "autoencoder";
 
 /** A folder with a config.json of a known kind. */
 export interface FoundPart {
@@ -21,6 +21,7 @@ export interface FoundPart {
 /** `__class__` of the reference's configs, `_class_name` of diffusers'. */
 const kinds: ReadonlyMap<unknown, PartKind> = new Map([
   ["KeyeARConfig", "autoregressive"],
+  ["KeyeTokenizerConfig", "tokenizer"],
   ["SanaConfig", "transformer"],
   ["AutoencoderDC", "autoencoder"],
 ]);
@@ -30,7 +31,10 @@ const MAX_FOLDERS = 100;
 
 /** The parts in a folder's own config.json and in those of its sub-folders, in order of their names. */
 export async function findParts(folder: string): Promise<FoundPart[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
+  const all = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new ModelError(`${folder}: cannot be read (${error.code})`, { cause: error });
+  });
+  const entries = all.filter(({ name }) => !isSideFile(name));
   // Links count: a folder may be put together from checkpoints that lie elsewhere.
   const inner = entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map(({ name }) => name);
   const folders = [
@@ -49,10 +53,16 @@ export async function findParts(folder: string): Promise<FoundPart[]> {
   return parts;
 }
 
-function kindOf(json: unknown): PartKind | undefined {
+/** What a config.json describes, by the class that it names; undefined for one that is none of these. */
+export function kindOf(json: unknown): PartKind | undefined {
+  return kinds.get(classOf(json));
+}
+
+/** The class that a config.json names. */
+export function classOf(json: unknown): unknown {
   if (typeof json !== "object" || json === null) return undefined;
   const { __class__, _class_name } = json as Record<string, unknown>;
-  return kinds.get(__class__ ?? _class_name);
+  return __class__ ?? _class_name;
 }
 
 /** What a picture may be drawn from: the language model's hidden states while it wrote codes, or codes alone. */
@@ -64,6 +74,12 @@ interface Reader {
   readonly config: DitConfig;
 }
 
+/** The widths of what a model can draw from; it has no hidden states without a language model. */
+export interface Widths {
+  readonly hidden?: number;
+  readonly codes: number;
+}
+
 /**
  * Which transformer draws from what. One with a connector reads hidden states, one without reads embeddings of codes. Where
  * both go through one width, as in models of `kelix train` (`isShared`), a single transformer reads both, the codes past its
@@ -71,10 +87,9 @@ interface Reader {
  */
 export function assignTransformers<T extends Reader>(
   transformers: readonly T[],
-  ar: KeyeArConfig,
+  widths: Widths,
   isShared: boolean,
 ): Partial<Record<Source, T>> {
-  const widths = { hidden: ar.qwen_config.embed_dim, codes: ar.tokenizer_config.output_dim };
   const assigned: Partial<Record<Source, T>> = {};
   for (const transformer of transformers) {
     const sources = sourcesOf(transformer.config, widths, isShared);
@@ -82,7 +97,7 @@ export function assignTransformers<T extends Reader>(
       const { useConnector, connectorChannels, captionChannels } = transformer.config;
       throw new ModelError(
         `${transformer.folder}: reads conditions of width ${useConnector ? connectorChannels : captionChannels}, ` +
-          `this model's hidden states have ${widths.hidden} and its embedded codes ${widths.codes}`,
+          `this model's ${widths.hidden ? `hidden states have ${widths.hidden} and its ` : ""}embedded codes have ${widths.codes}`,
       );
     }
     for (const source of sources) {
@@ -99,7 +114,7 @@ export function assignTransformers<T extends Reader>(
   return assigned;
 }
 
-function sourcesOf(config: DitConfig, widths: Record<Source, number>, isShared: boolean): Source[] {
+function sourcesOf(config: DitConfig, widths: Widths, isShared: boolean): Source[] {
   const { useConnector, connectorChannels, captionChannels: C } = config;
   if (!useConnector) return C === widths.codes ? ["codes"] : C === widths.hidden ? ["hidden"] : [];
   const isConnected = connectorChannels === widths.hidden;

@@ -8,9 +8,10 @@ import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts"
 import { hasShape, isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
-
+import { isSideFile, statPlainFile } from "./plain-file.ts";
 import { openSafetensors, type RowRange, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
-import { findIndex, findIndexFaults, readShardIndex, type ShardIndex, shorten } from "./shard-index.ts";
+import { findIndex, findIndexFaults, readShardIndex, type ShardIndex } from "./shard-index.ts";
+import { shorten } from "./shorten.ts";
 
 export interface FileLocation extends TensorEntry {
   readonly file: string;
@@ -79,6 +80,22 @@ export async function openCheckpoint(path: string, { onFault }: OpenCheckpointOp
     await close();
     throw error;
   }
+}
+
+/** A checkpoint whose tensors are known by longer names, which begin with `prefix`. */
+export function withPrefix(checkpoint: Checkpoint, prefix: string): Checkpoint {
+  const own = (name: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined);
+  return {
+    path: checkpoint.path,
+    files: checkpoint.files,
+    names: () => checkpoint.names().map((name) => `${prefix}${name}`),
+    find: (name) => {
+      const stored = own(name);
+      return stored === undefined ? undefined : checkpoint.find(stored);
+    },
+    read: (name, rows) => checkpoint.read(own(name) ?? name, rows),
+    close: () => checkpoint.close(),
+  };
 }
 
 type StoredWeight = FileLocation | QuantizedMatrix<FileLocation>;
@@ -209,17 +226,22 @@ async function listFiles(path: string): Promise<{ readonly files: string[]; read
     if (isPickle(path)) throw refusePickle(path, basename(path));
     return { files: [path] };
   }
-  const entries = (await readdir(path)).sort();
+  if (!info.isDirectory()) await statPlainFile(path); // throws, saying what it is
+  const found = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
+  });
+  const entries = found.filter((name) => !isSideFile(name)).sort();
   const weights = entries.filter((name) => name.endsWith(".safetensors"));
   const indexFile = findIndex(path, entries);
   if (indexFile !== undefined) {
     const index = await readShardIndex(join(path, indexFile));
-    const shards = index.shards.filter((shard) => weights.includes(shard));
+    const here = new Set(weights);
+    const shards = index.shards.filter((shard) => here.has(shard));
     return { files: shards.map((name) => join(path, name)), index };
   }
   const pickle = entries.find(isPickle);
   if (weights.length === 0 && pickle !== undefined) throw refusePickle(path, pickle);
-  if (weights.length === 0) throw new ModelError(`${path}: holds no *.safetensors file`);
+  if (weights.length === 0) throw new ModelError(`${path}: holds no *.safetensors file: its weights are absent`);
   return { files: weights.map((name) => join(path, name)) };
 }
 

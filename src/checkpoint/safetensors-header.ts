@@ -2,8 +2,10 @@
 // Files come from strangers, so everything a span is computed from is checked before it is used.
 // Format: https://github.com/huggingface/safetensors#format
 
-import { ModelError } from "../errors.ts";
+import { ModelError, quote } from "../errors.ts";
 import { elementBytes, type HostDType } from "../runtime/host-tensor.ts";
+import { refuseStrangers } from "./plain-file.ts";
+import { parseJson } from "./strict-json.ts";
 
 /** Where a tensor lies: `byteOffset` counts from the start of the file. */
 export interface TensorEntry {
@@ -40,6 +42,7 @@ const dtypes = new Map(Object.entries(dtypeNames).map(([dtype, name]) => [name, 
 
 /** Reads the header's length from the first 8 bytes; throws if it cannot be true of a file of `fileBytes`. */
 export function headerLength(prefix: Uint8Array, fileBytes: number, file: string): number {
+  refuseStrangers(prefix, file);
   if (fileBytes < PREFIX_BYTES || prefix.length < PREFIX_BYTES) {
     throw new ModelError(`${file}: the file has ${fileBytes} bytes, a safetensors file at least 10. Was it cut?`);
   }
@@ -61,66 +64,32 @@ export function parseHeader(header: Uint8Array, fileBytes: number, file: string)
   const dataStart = PREFIX_BYTES + header.length;
   const tensors = new Map<string, TensorEntry>();
   for (const [name, description] of Object.entries(described)) {
-    tensors.set(name, parseEntry(description, dataStart, fileBytes, `${file}: tensor ${JSON.stringify(name)}`));
+    if (name.length > MAX_NAME) {
+      throw new ModelError(`${file}: has a tensor with a name of ${name.length} characters, at most ${MAX_NAME}`);
+    }
+    tensors.set(name, parseEntry(description, dataStart, fileBytes, `${file}: tensor ${quote(name)}`));
   }
   checkTiling(tensors, dataStart, fileBytes, file);
   return { tensors, metadata: parseMetadata(metadata, file) };
 }
 
 function parseObject(header: Uint8Array, file: string): Record<string, unknown> {
-  const text = tryOr(() => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(header));
-  // Before JSON.parse, which would build any depth of nesting that a hostile header asks for.
-  const fault = text === undefined ? undefined : findFault(text);
-  if (fault !== undefined) throw new ModelError(`${file}: the header has ${fault}`);
-  const value = text === undefined ? undefined : tryOr<unknown>(() => JSON.parse(text));
-  if (value === undefined) {
-    throw new ModelError(`${file}: the header is not JSON in UTF-8. Is it a safetensors file?`);
-  }
+  const value = parseJson(header, `${file}: the header`, LIMITS);
   if (!isObject(value)) throw new ModelError(`${file}: the header is ${describe(value)}, wanted a JSON object`);
   return value;
 }
 
+/** More tensors than any checkpoint has in one file. */
+export const MAX_TENSORS = 200_000;
+
+/** Names are repeated in messages and looked up in maps. */
+const MAX_NAME = 1000;
+
 /** Header, tensor description, shape. */
-const MAX_DEPTH = 3;
+const LIMITS = { maxDepth: 3, maxKeys: MAX_TENSORS };
 
-/**
- * Finds what JSON.parse lets pass: a key that stands twice in one object (it keeps the last and says nothing),
- * the key `__proto__`, and deep nesting. Of text that is not JSON it may say nothing.
- */
-function findFault(text: string): string | undefined {
-  const open: Set<string>[] = [];
-  for (let i = 0; i < text.length; i++) {
-    const character = text[i];
-    if (character === "{" || character === "[") {
-      if (open.push(new Set()) > MAX_DEPTH) return `brackets nested more than ${MAX_DEPTH} deep`;
-    } else if (character === "}" || character === "]") open.pop();
-    else if (character === '"') {
-      const begin = i++;
-      while (i < text.length && text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
-      let next = i + 1;
-      while (isSpace(text.charCodeAt(next))) next++;
-      if (text[next] !== ":") continue;
-      // A string before a colon is a key; compared after its escapes are resolved.
-      const key = tryOr<string>(() => JSON.parse(text.slice(begin, i + 1)));
-      if (key === "__proto__") return `the key "__proto__", which no tensor may be called`;
-      if (key !== undefined && open.at(-1)?.has(key)) return `the key ${describe(key)} twice`;
-      if (key !== undefined) open.at(-1)?.add(key);
-    }
-  }
-  return undefined;
-}
-
-function isSpace(code: number): boolean {
-  return code === 32 || code === 9 || code === 10 || code === 13;
-}
-
-function tryOr<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
-}
+/** More axes than any tensor has; with them a product of sizes is quickly computed. */
+const MAX_AXES = 8;
 
 function parseEntry(value: unknown, dataStart: number, fileBytes: number, where: string): TensorEntry {
   const { dtype: name, shape, data_offsets: offsets } = isObject(value) ? value : {};
@@ -128,10 +97,13 @@ function parseEntry(value: unknown, dataStart: number, fileBytes: number, where:
   if (!dtype) {
     throw new ModelError(`${where} has dtype ${describe(name)}, wanted one of ${[...dtypes.keys()].join(" ")}`);
   }
+  if (Array.isArray(shape) && shape.length > MAX_AXES) {
+    throw new ModelError(`${where} has a shape of ${shape.length} axes, at most ${MAX_AXES} are accepted`);
+  }
   if (!isCountArray(shape)) {
     throw new ModelError(`${where} has shape ${describe(shape)}, wanted an array of integers from 0`);
   }
-  if (!isCountArray(offsets) || offsets.length !== 2) {
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !isCountArray(offsets)) {
     throw new ModelError(`${where} has data_offsets ${describe(offsets)}, wanted two integers from 0`);
   }
   const [begin, end] = [offsets[0]!, offsets[1]!];
@@ -142,9 +114,7 @@ function parseEntry(value: unknown, dataStart: number, fileBytes: number, where:
   // Multiplied in BigInt: sizes near 2^53 would round, and a rounded product could equal the span.
   const wanted = shape.reduce((product, size) => product * BigInt(size), BigInt(elementBytes(dtype)));
   if (wanted !== BigInt(end - begin)) {
-    throw new ModelError(
-      `${where} spans ${end - begin} bytes, ${name} of shape [${describeShape(shape)}] wants ${wanted}`,
-    );
+    throw new ModelError(`${where} spans ${end - begin} bytes, ${name} of shape [${shape}] wants ${wanted}`);
   }
   return { dtype, shape, byteOffset: dataStart + begin, byteLength: end - begin };
 }
@@ -157,7 +127,7 @@ function checkTiling(tensors: Map<string, TensorEntry>, dataStart: number, fileB
     if (entry.byteOffset !== end) {
       const found = entry.byteOffset < end ? "overlaps the tensor before it" : "leaves a gap before it";
       const [at, wanted] = [entry.byteOffset - dataStart, end - dataStart];
-      throw new ModelError(`${file}: tensor ${JSON.stringify(name)} ${found}: it begins at ${at}, wanted ${wanted}`);
+      throw new ModelError(`${file}: tensor ${quote(name)} ${found}: it begins at ${at}, wanted ${wanted}`);
     }
     end += entry.byteLength;
   }
@@ -172,7 +142,7 @@ function parseMetadata(value: unknown, file: string): Record<string, string> {
   const metadata: Record<string, string> = {};
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== "string") {
-      throw new ModelError(`${file}: __metadata__ ${JSON.stringify(key)} is ${describe(text)}, wanted a string`);
+      throw new ModelError(`${file}: __metadata__ ${quote(key)} is ${describe(text)}, wanted a string`);
     }
     metadata[key] = text;
   }
@@ -187,12 +157,6 @@ function isCountArray(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
 }
 
-/** A value from outside in an error message: as JSON, cut to a readable length. */
 function describe(value: unknown): string {
-  const text = value === undefined ? "missing" : JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
-}
-
-function describeShape(shape: readonly number[]): string {
-  return shape.length > 8 ? `${shape.slice(0, 8)},…` : `${shape}`;
+  return value === undefined ? "missing" : quote(value);
 }

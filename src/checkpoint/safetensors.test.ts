@@ -51,6 +51,24 @@ describe("a hostile or broken header", () => {
       file('{"a":{"dtype":"F32","shape":[2],"shape":[2],"data_offsets":[0,8]}}', 8),
       /"shape" twice/,
     ],
+    ["nine axes", file(`{"a":${a("[0,8]", "[1,1,1,1,1,1,1,1,2]")}}`, 8), /a shape of 9 axes, at most 8/],
+    [
+      "a shape of huge sizes, which take long to multiply",
+      file(`{"a":${a("[0,8]", `[${Array(300_000).fill(Number.MAX_SAFE_INTEGER)}]`)}}`, 8),
+      /a shape of 300000 axes, at most 8/,
+    ],
+    [
+      "more tensors than a model has",
+      file(`{${Array.from({ length: 200_001 }, (_, i) => `"${i}":${a("[0,0]", "[0]")}`)}}`, 0),
+      /an object of more than 200000 keys/,
+    ],
+    [
+      "a name of a megabyte",
+      file(`{"${"n".repeat(1e6)}":${a("[0,8]")}}`, 8),
+      /a name of 1000000 characters, at most 1000/,
+    ],
+    ["a pointer of Git LFS", new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\n"), /Git LFS/],
+    ["a side file of macOS", Uint8Array.of(0, 5, 0x16, 7, 0, 2, 0, 0, 0, 0), /side file of macOS/],
     ["__proto__", file(`{"__proto__":${a("[0,8]")}}`, 8), /__proto__/],
     ["__proto__ with escapes", file(`{"__pr\\u006fto__":${a("[0,8]")}}`, 8), /__proto__/],
     ["deep nesting", file(`${"[".repeat(1e5)}${"]".repeat(1e5)}`, 0), /nested more than 3 deep/],
@@ -194,7 +212,7 @@ describe("writing and reading", () => {
 
   test("says which file cannot be opened, and closes a broken one", async () => {
     await expect(openSafetensors(join(folder, "absent.safetensors"))).rejects.toThrow(
-      /absent.safetensors: cannot be opened \(ENOENT\)/,
+      /absent.safetensors: cannot be read \(ENOENT\)/,
     );
     await writeFile(join(folder, "bad.safetensors"), file("{}", 0, 2n ** 64n - 1n));
     await expect(readSafetensors(join(folder, "bad.safetensors"))).rejects.toThrow(

@@ -3,11 +3,12 @@
 
 import { realpath } from "node:fs/promises";
 import { basename } from "node:path";
-import { ModelError } from "../errors.ts";
+import { ModelError, quote } from "../errors.ts";
 import { writeAll } from "../runtime/atomic-file.ts";
 import { countElements, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import { type Output, openOutput } from "../runtime/output.ts";
+import { statPlainFile } from "./plain-file.ts";
 import {
   headerLength,
   PREFIX_BYTES,
@@ -39,6 +40,7 @@ export interface SafetensorsFile extends SafetensorsTensors {
 /** Opens a file and checks its header; throws a ModelError that says what is wrong with it. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const name = basename(path);
+  await statPlainFile(path); // a pipe would be waited for
   const file = await OpenFile.open(path).catch((error: NodeJS.ErrnoException) => {
     throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
   });
@@ -74,7 +76,7 @@ async function openTensors(file: Readable, sizeBytes: number, name: string): Pro
     metadata,
     async read(tensor, rows) {
       const entry = tensors.get(tensor);
-      if (!entry) throw new ModelError(`${name}: has no tensor ${JSON.stringify(tensor)}`);
+      if (!entry) throw new ModelError(`${name}: has no tensor ${quote(tensor)}`);
       const { byteOffset, byteLength, shape } = rows ? rowsOf(entry, rows) : entry;
       return fromBuffer(entry.dtype, await readSpan(file, byteOffset, byteLength, name), shape);
     },

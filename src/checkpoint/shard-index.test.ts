@@ -84,8 +84,8 @@ test("opens what is there when the caller wants to hear of faults instead", asyn
 test.each([
   ["a path that leads elsewhere", { weight_map: { a: "../a.safetensors" } }, /beside the index/],
   ["a pickle", { weight_map: { a: "pytorch_model.bin" } }, /beside the index/],
-  ["no map", { metadata: {} }, /no index of shards/],
-  ["a list", [], /no index of shards/],
+  ["no map", { metadata: {} }, /index.json: weight_map is missing/],
+  ["a list", [], /index.json: it is \[\], wanted an object/],
 ])("refuses an index with %s", async (_, index, message) => {
   const folder = await folderOf({ [first]: ["a"] }, index);
   await expect(openCheckpoint(folder)).rejects.toThrow(message);

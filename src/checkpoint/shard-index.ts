@@ -4,22 +4,20 @@
 
 import { basename } from "node:path";
 import { z } from "zod";
-import { ModelError } from "../errors.ts";
-
+import { ModelError, quote } from "../errors.ts";
 import { readJson } from "./json-file.ts";
+import { parseConfig } from "./parse-config.ts";
+import { isSideFile } from "./plain-file.ts";
+import { MAX_TENSORS } from "./safetensors-header.ts";
+import { shorten } from "./shorten.ts";
 
 /** An index of 100,000 tensors has about 12 MB. */
 const MAX_INDEX_BYTES = 100_000_000;
 
 /** Shards lie beside their index: a name that leads elsewhere would read files that nobody named. */
-const SHARD = /^[^/\\]+\.safetensors$/;
+const SHARD = /^[^/\\\0]+\.safetensors$/;
 
-const indexSchema = z.object({
-  weight_map: z.record(
-    z.string(),
-    z.string().regex(SHARD, "expected the name of a *.safetensors file beside the index"),
-  ),
-});
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /** Which file of the folder holds each tensor. */
 export interface ShardIndex {
@@ -31,7 +29,7 @@ export interface ShardIndex {
 
 /** The one of a folder's files that is an index; throws when there are several, of which none could be preferred. */
 export function findIndex(folder: string, files: readonly string[]): string | undefined {
-  const found = files.filter((file) => file.endsWith(".safetensors.index.json"));
+  const found = files.filter((file) => file.endsWith(".safetensors.index.json") && !isSideFile(file));
   if (found.length > 1) {
     throw new ModelError(`${folder}: has ${found.length} indices, ${found.join(" and ")}. Keep the one that counts`);
   }
@@ -40,11 +38,14 @@ export function findIndex(folder: string, files: readonly string[]): string | un
 
 /** Reads an index; throws a ModelError that says what is wrong with it. */
 export async function readShardIndex(path: string): Promise<ShardIndex> {
-  const result = indexSchema.safeParse(await readJson(path, MAX_INDEX_BYTES));
-  if (!result.success) {
-    throw new ModelError(`${path}: is no index of shards: ${z.prettifyError(result.error)}`);
+  const json = await readJson(path, MAX_INDEX_BYTES, { maxKeys: MAX_TENSORS });
+  const holders = new Map(Object.entries(parseConfig(indexSchema, json, path).weight_map));
+  for (const [tensor, shard] of holders) {
+    if (SHARD.test(shard)) continue;
+    throw new ModelError(
+      `${path}: says that ${quote(tensor)} lies in ${quote(shard)}, wanted the name of a *.safetensors file beside the index`,
+    );
   }
-  const holders = new Map(Object.entries(result.data.weight_map));
   return { path, holders, shards: [...new Set(holders.values())].sort() };
 }
 
@@ -70,13 +71,4 @@ export function findIndexFaults(index: ShardIndex, shards: ReadonlyMap<string, I
     astray.length ? `${name} names the wrong shard for ${shorten(astray.map(describeAstray))}` : "",
     unlisted.length ? `${name} does not list ${shorten(unlisted)}` : "",
   ].filter((fault) => fault !== "");
-}
-
-/** Names in a message: more than these help nobody. */
-const MAX_NAMES = 20;
-
-/** A list in words, cut after so many names, the rest as a count. */
-export function shorten(names: readonly string[]): string {
-  const shown = names.slice(0, MAX_NAMES).join(", ");
-  return names.length > MAX_NAMES ? `${shown} and ${names.length - MAX_NAMES} more` : shown;
 }

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { type InspectedModel, inspectModel, type PartInfo } from "../index.ts";
 import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
-import { printTable } from "./table.ts";
+import { printTable, skippedFields } from "./table.ts";
 import { interrupted, printJson } from "./terminal.ts";
 import { formatBytes } from "./transfer.ts";
 
@@ -33,19 +33,22 @@ const partNames: Readonly<Record<PartInfo["part"], string>> = {
 };
 
 function describe(info: InspectedModel): [string, string][] {
-  const { answerBytes, pictureBytes } = info.memory;
+  const { tokenizeBytes, answerBytes, pictureBytes } = info.memory;
+  const answering =
+    answerBytes === undefined ? `${formatBytes(tokenizeBytes)} to tokenize` : `${formatBytes(answerBytes)} to answer`;
   const drawing = pictureBytes === undefined ? "; it cannot draw" : `, ${formatBytes(pictureBytes)} to draw`;
   return [
     ["folder", info.path],
     ...info.parts.map((part): [string, string] => [partNames[part.part], describePart(part, info)]),
     ["codes", `${info.codebooks} books of ${info.codesPerBook}`],
-    ["text vocabulary", String(info.vocabulary)],
-    ["memory", `about ${formatBytes(answerBytes)} to answer${drawing}`],
+    ...(info.vocabulary > 0 ? [["text vocabulary", String(info.vocabulary)] as [string, string]] : []),
+    ["memory", `about ${answering}${drawing}`],
     ...info.files.map(({ path, sizeBytes }, i): [string, string] => [
       i === 0 ? "files" : "",
       `${path.startsWith(`${info.path}/`) ? path.slice(info.path.length + 1) : path}, ${formatBytes(sizeBytes)}`,
     ]),
-    ...(info.missingBytes > 0 ? [["not here yet", formatBytes(info.missingBytes)] as [string, string]] : []),
+    ...(info.missingBytes > 0 ? [["weights absent", `${formatBytes(info.missingBytes)}`] as [string, string]] : []),
+    ...skippedFields(info.unknownFields),
     ...info.faults.map((fault, i): [string, string] => [i === 0 ? "does not load" : "", fault]),
   ];
 }

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { examineMachine, type ModelPlan, planModel, type TaskPlan } from "../index.ts";
 import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
-import { printTable } from "./table.ts";
+import { printTable, skippedFields } from "./table.ts";
 import { interrupted, printJson, showProgress } from "./terminal.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
 
@@ -31,12 +31,23 @@ export function define(command: Command): void {
     });
 }
 
-function describe({ name, path, faults, machine, disk, answer, picture, smaller }: ModelPlan): [string, string][] {
+function describe({
+  name,
+  path,
+  faults,
+  unknownFields,
+  machine,
+  disk,
+  answer,
+  picture,
+  smaller,
+}: ModelPlan): [string, string][] {
   const { cores, memory, speeds } = machine;
   const perSecond = (bytes: number) => `${formatBytes(bytes)}/s`;
   const rate = (flopPerS: number) => `${(flopPerS / 1e9).toFixed(0)} GFLOP/s`;
   return [
     ["model", name === path ? name : `${name}, in ${path}`],
+    ...skippedFields(unknownFields),
     ...faults.map((fault, i): [string, string] => [i === 0 ? "does not load" : "", fault]),
     [
       "machine",

@@ -2,7 +2,7 @@
 // the diffusion transformer (SanaConfig of the reference) and the DC-AE (diffusers AutoencoderDC).
 
 import { z } from "zod";
-import { parseConfig } from "../checkpoint/parse-config.ts";
+import { ignored, type OnUnknown, parseConfig } from "../checkpoint/parse-config.ts";
 
 // Far above any published model, low enough that a hostile config cannot make tracing run for hours.
 const MAX_WIDTH = 65_536;
@@ -13,7 +13,7 @@ const width = z.int().min(1).max(MAX_WIDTH);
 const flag = z.boolean();
 
 const ditSchema = z
-  .object({
+  .strictObject({
     input_size: width.default(32),
     patch_size: z.int().min(1).max(64).default(1),
     in_channels: width.default(32),
@@ -37,13 +37,24 @@ const ditSchema = z
     mlp_acts: z.tuple([z.literal("silu"), z.literal("silu"), z.null()]).default(["silu", "silu", null]),
     pred_sigma: flag.default(false),
     use_pe: flag.default(false),
-    pe_interpolation: z.number().positive().default(1),
+    pe_interpolation: z.number().min(1e-6).max(1e6).default(1),
     y_norm: flag.default(true),
-    y_norm_scale_factor: z.number().default(0.01),
-    norm_eps: z.number().positive().default(1e-5),
+    y_norm_scale_factor: z.number().min(-1e6).max(1e6).default(0.01),
+    norm_eps: z.number().min(1e-30).max(1).default(1e-5),
     class_dropout_prob: z.number().min(0).max(1).default(0.1),
     y_embedding_init_method: z.enum(["randn", "zeros"]).default("randn"),
     vae_downsample_rate: width.default(32),
+    // No bearing on the values: names of other networks, training-time dropout, and fields that nothing reads.
+    __class__: z.literal("SanaConfig").optional(),
+    model_class: ignored,
+    cross_attn_type: ignored,
+    drop_path: ignored,
+    learn_sigma: ignored,
+    text_encoder_name: ignored,
+    vae_type: ignored,
+    vae_pretrained: ignored,
+    attention_function: ignored,
+    use_gradient_checkpointing: ignored,
   })
   .superRefine((config, issues) => {
     const wants = (fits: boolean, message: string) => {
@@ -60,6 +71,7 @@ const ditSchema = z
       `2-D positions need a head width that is a multiple of 4, got ${D / H}`,
     );
     wants(!config.use_pe || D % 4 === 0, `use_pe needs a hidden_size that is a multiple of 4, got ${D}`);
+    wants(Math.floor(D * config.mlp_ratio) >= 1, `mlp_ratio ${config.mlp_ratio} leaves the feed-forward no width`);
     wants(config.input_size % config.patch_size === 0, "input_size is not a multiple of patch_size");
     wants(!config.use_connector || config.connector_channels != null, "use_connector needs connector_channels");
   })
@@ -70,14 +82,17 @@ export type LatentGrid = readonly [number, number];
 
 export type DitConfig = z.output<typeof ditSchema>;
 
-/** Reads a SanaConfig. Absent fields take the reference's defaults; fields that no part of Kelix reads are passed over. */
-export function parseDitConfig(json: unknown): DitConfig {
-  return parseConfig(ditSchema, json, "SanaConfig");
+/** Reads a SanaConfig. Absent fields take the reference's defaults. Throws as parseConfig does. */
+export function parseDitConfig(json: unknown, file = "SanaConfig", onUnknown?: OnUnknown): DitConfig {
+  return parseConfig(ditSchema, json, file, onUnknown);
 }
 
 const blockType = z.enum(["ResBlock", "EfficientViTBlock"]);
 const list = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(16);
-const layers = z.int().min(0).max(MAX_DEPTH);
+const layers = list(z.int().min(0).max(MAX_DEPTH)).refine(
+  (counts) => counts.reduce((a, b) => a + b, 0) <= MAX_DEPTH,
+  `must not have more than ${MAX_DEPTH} layers in all`,
+);
 const scales = z
   .array(
     z
@@ -91,7 +106,7 @@ const activation = z.enum(["silu", "relu"]);
 const norm = z.literal("rms_norm");
 
 const autoencoderSchema = z
-  .object({
+  .strictObject({
     in_channels: width.default(3),
     latent_channels: width.default(32),
     attention_head_dim: width.default(32),
@@ -99,8 +114,8 @@ const autoencoderSchema = z
     decoder_block_types: z.union([blockType, list(blockType)]).default("ResBlock"),
     encoder_block_out_channels: list(width).default([128, 256, 512, 512, 1024, 1024]),
     decoder_block_out_channels: list(width).default([128, 256, 512, 512, 1024, 1024]),
-    encoder_layers_per_block: list(layers).default([2, 2, 2, 3, 3, 3]),
-    decoder_layers_per_block: list(layers).default([3, 3, 3, 3, 3, 3]),
+    encoder_layers_per_block: layers.default([2, 2, 2, 3, 3, 3]),
+    decoder_layers_per_block: layers.default([3, 3, 3, 3, 3, 3]),
     encoder_qkv_multiscales: list(scales).default([[], [], [], [5], [5], [5]]),
     decoder_qkv_multiscales: list(scales).default([[], [], [], [5], [5], [5]]),
     upsample_block_type: z.enum(["interpolate", "pixel_shuffle"]).default("pixel_shuffle"),
@@ -110,7 +125,10 @@ const autoencoderSchema = z
     encoder_out_shortcut: flag.default(true),
     decoder_in_shortcut: flag.default(true),
     decoder_conv_act_fn: activation.default("relu"),
-    scaling_factor: z.number().positive().default(1),
+    scaling_factor: z.number().min(1e-6).max(1e6).default(1),
+    _class_name: z.literal("AutoencoderDC").optional(),
+    _diffusers_version: ignored,
+    _name_or_path: ignored,
   })
   .transform((config, issues) => {
     const side = (name: "encoder" | "decoder"): StageConfig[] => {
@@ -176,9 +194,13 @@ export interface StageConfig {
 
 export type AutoencoderConfig = z.output<typeof autoencoderSchema>;
 
-/** Reads the config.json of a diffusers AutoencoderDC, with the defaults of diffusers and one entry a stage. */
-export function parseAutoencoderConfig(json: unknown): AutoencoderConfig {
-  return parseConfig(autoencoderSchema, json, "AutoencoderDC config");
+/** Reads the config.json of a diffusers AutoencoderDC, with the defaults of diffusers and one entry a stage. Throws as parseConfig does. */
+export function parseAutoencoderConfig(
+  json: unknown,
+  file = "AutoencoderDC config",
+  onUnknown?: OnUnknown,
+): AutoencoderConfig {
+  return parseConfig(autoencoderSchema, json, file, onUnknown);
 }
 
 /** Pixels a side that one latent position stands for. A first stage without layers halves all the same. */

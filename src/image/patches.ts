@@ -28,6 +28,9 @@ export interface PatchOptions {
   readonly std?: readonly number[];
 }
 
+/** Patches that one run may hold: a million is a square picture of 14,000 pixels a side. */
+export const MAX_PATCHES = 1_048_576;
+
 const HALF = [0.5, 0.5, 0.5];
 
 /** Patches of a picture whose sides already divide by patchSize * mergeSize; throws an InputError if they do not. */

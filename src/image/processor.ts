@@ -1,28 +1,66 @@
 // From a picture of any size to the patches that a model reads: the resize where the reference fetches a picture (variant A),
 // then that of its processor (variant B), as preprocessor_config.json says.
 
-import { cutPatches, fetchResize, type Patches, type PatchOptions } from "./patches.ts";
+import { InputError } from "../errors.ts";
+import { cutPatches, MAX_PATCHES, type Patches, type PatchOptions } from "./patches.ts";
 import type { Picture } from "./picture.ts";
 import { resize } from "./resize.ts";
-import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, smartResizeProcessor } from "./smart-resize.ts";
+import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, processorSize, smartResizeFetch } from "./smart-resize.ts";
+
+/** What a picture is made to fit beside the model's own limits. */
+export interface PictureFit {
+  /** It is first brought to a square with so many pixels a side (Lanczos; its aspect is not kept). */
+  readonly imageSize?: number | undefined;
+  /** Merged positions at most, heeded where the picture is fetched. */
+  readonly maxPositions?: number | undefined;
+}
 
 /**
- * Patches of a picture within the model's limits. `maxPositions` is what a message may ask for beside them: merged positions
- * at most, heeded where the picture is fetched. Throws an InputError for shapes longer than 200 to 1.
+ * Patches of a picture within the model's limits. Throws an InputError for shapes longer than 200 to 1, and for more patches than
+ * one run may hold.
  */
 export function preparePicture(
   picture: Picture,
   options: PatchOptions,
   limits: PixelLimits,
-  maxPositions = Number.POSITIVE_INFINITY,
+  fit: PictureFit = {},
 ): Patches {
-  const factor = options.patchSize * options.mergeSize;
+  const { fetched, prepared } = preparedSizes(picture, options, limits, fit);
+  const { imageSize } = fit;
+  const square = imageSize === undefined ? picture : resize(picture, imageSize, imageSize, "lanczos");
+  const first = resize(square, fetched.width, fetched.height);
+  return cutPatches(resize(first, prepared.width, prepared.height), options);
+}
+
+type Size = Pick<Picture, "width" | "height">;
+
+/** The sizes that preparePicture gives a picture, one after the other, known before any work. Throws as it does. */
+export function preparedSizes(
+  { width, height }: Size,
+  { patchSize, mergeSize }: PatchOptions,
+  limits: PixelLimits,
+  { imageSize, maxPositions = Number.POSITIVE_INFINITY }: PictureFit = {},
+): { readonly fetched: Size; readonly prepared: Size } {
+  const factor = patchSize * mergeSize;
   // The limits of the reference's fetch count merged positions; theirs have 28 pixels a side.
   const scale = (factor / DEFAULT_FACTOR) ** 2;
   const minPixels = FETCH_LIMITS.minPixels * scale;
   const maxPixels = Math.min(FETCH_LIMITS.maxPixels * scale, maxPositions * factor ** 2);
-  const fetched = fetchResize(picture, { minPixels, maxPixels }, factor);
-  const [height, width] = smartResizeProcessor(fetched.height, fetched.width, limits, factor);
+  const fetchLimits = { minPixels, maxPixels };
+  const [fetchedHeight, fetchedWidth] = smartResizeFetch(imageSize ?? height, imageSize ?? width, fetchLimits, factor);
+  // A strip of 143 to 1 may have become one of 206 to 1, as its short side was rounded: it is read nevertheless.
+  const sides = processorSize(fetchedHeight, fetchedWidth, limits, factor);
   // A long strip under a low limit would get a side of 0, which the reference does not guard against.
-  return cutPatches(resize(fetched, Math.max(width, factor), Math.max(height, factor)), options);
+  const [preparedHeight, preparedWidth] = sides.map((side) => Math.max(side, factor)) as [number, number];
+  const patches = (preparedHeight * preparedWidth) / patchSize ** 2;
+  if (patches > MAX_PATCHES) {
+    throw new InputError(
+      `The model's limits make ${patches} patches of a picture of ${width} x ${height}, at most ${MAX_PATCHES} are read at once`,
+      { code: "invalid_image" },
+    );
+  }
+  return {
+    fetched: { width: fetchedWidth, height: fetchedHeight },
+    prepared: { width: preparedWidth, height: preparedHeight },
+  };
 }

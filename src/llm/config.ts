@@ -2,9 +2,9 @@
 // autoregressive model (config.json), under the reference's field names and with its defaults.
 
 import { z } from "zod";
-import { parseConfig } from "../checkpoint/parse-config.ts";
+import { ignored, type OnUnknown, only, parseConfig, unsupported } from "../checkpoint/parse-config.ts";
 import type { BlockVocabulary } from "../sequence/layout.ts";
-import { tokenizerConfigSchema } from "../vision/config.ts";
+import { MIN_EPSILON, tokenizerConfigSchema } from "../vision/config.ts";
 
 /** Beyond these a config is a mistake or an attack: no accelerator of today would hold the tensors. */
 const MAX_WIDTH = 65_536;
@@ -13,9 +13,8 @@ const MAX_VOCABULARY = 4_194_304;
 const width = (initial: number) => z.int().min(1).max(MAX_WIDTH).default(initial);
 const heads = (initial: number) => z.int().min(1).max(1024).default(initial);
 const tokenId = z.int().min(0).max(MAX_VOCABULARY);
-const only = <T extends boolean | null>(value: T) =>
-  z.literal(value, { error: `is not supported: only ${value}` }).default(value as never);
-const ignored = z.unknown().optional();
+/** Slots of a block times layers of the token head, which are traced one after the other. */
+const MAX_HEAD_STEPS = 2048;
 
 /** The decoder's shape: all that decoderStack reads. */
 export interface DecoderConfig {
@@ -37,7 +36,7 @@ export interface DecoderConfig {
 const decoderFields = {
   vocab_size: z.int().min(1).max(MAX_VOCABULARY).default(151_936),
   embed_dim: width(4096),
-  num_layers: z.int().min(0).max(512).default(32),
+  num_layers: z.int().min(1).max(512).default(32),
   num_heads: heads(32),
   num_kv_heads: heads(32),
   head_dim: z.int().min(2).max(4096).multipleOf(2).default(128),
@@ -46,8 +45,8 @@ const decoderFields = {
     .min(1)
     .max(4 * MAX_WIDTH)
     .default(11_008),
-  rope_base: z.number().positive().default(10_000),
-  norm_eps: z.number().positive().max(1).default(1e-6),
+  rope_base: z.number().min(1).default(10_000),
+  norm_eps: z.number().min(MIN_EPSILON).max(1).default(1e-6),
   q_norm: z.boolean().default(true),
   k_norm: z.boolean().default(true),
   q_proj_bias: z.boolean().default(false),
@@ -55,11 +54,13 @@ const decoderFields = {
   v_proj_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(true),
   max_seq_len: z.int().min(1).max(16_777_216).default(32_768),
-  use_multimodal_rope: only(false),
+  // All positions of this model lie on one axis, for which the multimodal rotation is the ordinary one.
+  use_multimodal_rope: z.boolean().default(false),
   mrope_section: ignored,
   // No bearing on the values: kernels, training-time switches, and fields that Qwen3's config.json carries along.
   attention_function: ignored,
   attn_dropout: ignored,
+  attention_bias: ignored,
   model_class: ignored,
   __class__: ignored,
   rope_theta: ignored,
@@ -87,12 +88,14 @@ export type Qwen3Config = z.infer<typeof qwen3ConfigSchema>;
 export const unifiedQwen3ConfigSchema = z
   .strictObject({
     ...decoderFields,
-    tie_word_embeddings: z.literal(false, { error: "must be false: the unified model keeps its own output matrix" }),
+    /** The unified model keeps its own output matrix, whatever the decoder's default. */
+    tie_word_embeddings: z.literal(false),
     eos_token_id: tokenId.default(151_645),
     vision_start_token_id: tokenId.default(151_652),
     vision_end_token_id: tokenId.default(151_653),
     image_token_id: tokenId,
-    pad_token_id: tokenId,
+    /** The row of the table that training leaves as it is; null for none. */
+    pad_token_id: tokenId.nullable().default(null),
     q_eos_token: tokenId,
     codebook_size: z.int().min(1).max(MAX_VOCABULARY).default(8192),
     n_q_tokens: z.int().min(1).max(1024).default(8),
@@ -108,7 +111,7 @@ export const unifiedQwen3ConfigSchema = z
   })
   .superRefine((c, context) => {
     for (const field of specialTokens) {
-      if (c[field] >= c.vocab_size)
+      if ((c[field] ?? 0) >= c.vocab_size)
         context.addIssue({ code: "custom", message: `must be below vocab_size ${c.vocab_size}`, path: [field] });
     }
   });
@@ -133,7 +136,7 @@ export const tokenHeadConfigSchema = z
     max_pos_length: z.int().min(1).max(1_048_576).default(65_537),
     eos_token: tokenId.default(151_681),
     input_dim: width(4096),
-    reduce: z.literal(true, { error: "is not supported: only true" }).default(true),
+    reduce: only(true),
     attention_function: ignored,
     vocab_size: ignored,
     use_gradient_checkpointing: ignored,
@@ -157,8 +160,9 @@ export const keyeArConfigSchema = z
     token_decoder_config: tokenHeadConfigSchema,
   })
   .superRefine((c, context) => {
-    const agree = (path: string[], found: number, wanted: number, as: string) => {
-      if (found !== wanted) context.addIssue({ code: "custom", message: `is ${found} but ${as} is ${wanted}`, path });
+    const agree = (path: string[], found: number, wanted: number, as: string, details = {}) => {
+      const message = `is ${found} but ${as} is ${wanted}`;
+      if (found !== wanted) context.addIssue({ code: "custom", message, path, ...details });
     };
     const { qwen_config: qwen, tokenizer_config: tokenizer, token_decoder_config: head } = c;
     agree(
@@ -168,10 +172,15 @@ export const keyeArConfigSchema = z
       "qwen_config.codebook_size",
     );
     agree(["tokenizer_config", "n_q_tokens"], tokenizer.n_q_tokens, qwen.n_q_tokens, "qwen_config.n_q_tokens");
-    agree(["tokenizer_config", "split_voc"], tokenizer.split_voc, qwen.n_q_tokens, "n_q_tokens (else books share ids)");
+    const share = "n_q_tokens (books that share ids are not supported)";
+    agree(["tokenizer_config", "split_voc"], tokenizer.split_voc, qwen.n_q_tokens, share, unsupported);
     agree(["token_decoder_config", "max_length"], head.max_length, qwen.n_q_tokens + 1, "n_q_tokens + 1");
     agree(["token_decoder_config", "eos_token"], head.eos_token, qwen.q_eos_token, "qwen_config.q_eos_token");
     agree(["token_decoder_config", "input_dim"], head.input_dim, qwen.embed_dim, "qwen_config.embed_dim");
+    if (qwen.n_q_tokens * head.num_layers > MAX_HEAD_STEPS) {
+      const message = `times n_q_tokens is more than ${MAX_HEAD_STEPS}`;
+      context.addIssue({ code: "custom", message, path: ["token_decoder_config", "num_layers"] });
+    }
   });
 export type KeyeArConfig = z.infer<typeof keyeArConfigSchema>;
 
@@ -181,14 +190,14 @@ export interface LanguageModelConfig {
   readonly head: TokenHeadConfig;
 }
 
-/** Reads the config of a plain decoder; throws naming each field that is wrong. */
-export function parseQwen3Config(value: unknown): Qwen3Config {
-  return parseConfig(qwen3ConfigSchema, value, "The decoder's config");
+/** Reads the config of a plain decoder; throws as parseConfig does. */
+export function parseQwen3Config(value: unknown, file = "the decoder's config", onUnknown?: OnUnknown): Qwen3Config {
+  return parseConfig(qwen3ConfigSchema, value, file, onUnknown);
 }
 
-/** Reads config.json of an autoregressive checkpoint; throws naming each field that is wrong. */
-export function parseKeyeArConfig(value: unknown): KeyeArConfig {
-  return parseConfig(keyeArConfigSchema, value, "config.json");
+/** Reads config.json of an autoregressive checkpoint; throws as parseConfig does. */
+export function parseKeyeArConfig(value: unknown, file = "config.json", onUnknown?: OnUnknown): KeyeArConfig {
+  return parseConfig(keyeArConfigSchema, value, file, onUnknown);
 }
 
 /** The language model's part of the whole config. */

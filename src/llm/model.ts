@@ -175,7 +175,7 @@ export function trainingFeeds(
   return { feeds, scored };
 }
 
-/** 1 where the padding entry is looked up: its row of the table stays as it is. */
-export function frozenRows(index: Int32Array, padding: number): Float32Array {
+/** 1 where the padding entry is looked up: its row of the table stays as it is. Without one all rows learn. */
+export function frozenRows(index: Int32Array, padding: number | null): Float32Array {
   return Float32Array.from(index, (id) => (id === padding ? 1 : 0));
 }

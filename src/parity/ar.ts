@@ -29,7 +29,7 @@ import { constantLayout } from "../vision/layout.ts";
 import { gridsFrom } from "../vision/packing.ts";
 import { imageTokenizer } from "../vision/tokenizer.ts";
 import { generations } from "./ar-generation.ts";
-import type { GoldenFolder, ParityCase } from "./case.ts";
+import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
 import { input, numbers } from "./input.ts";
 
 export const arCase: ParityCase = {
@@ -78,11 +78,15 @@ interface Packed {
 }
 
 function parseGoldenConfig(config: GoldenFolder["config"]): KeyeArConfig {
-  return parseKeyeArConfig({
-    qwen_config: config.qwen,
-    tokenizer_config: { ...(config.tokenizer as object), vision_config: config.vision },
-    token_decoder_config: config.token_decoder,
-  });
+  return parseKeyeArConfig(
+    {
+      qwen_config: config.qwen,
+      tokenizer_config: { ...(config.tokenizer as object), vision_config: config.vision },
+      token_decoder_config: config.token_decoder,
+    },
+    undefined,
+    skipUnknown,
+  );
 }
 
 /** pixel_values -> codes i32 [M, N] */

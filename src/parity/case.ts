@@ -3,17 +3,20 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import type { OnUnknown } from "../checkpoint/parse-config.ts";
 import { readSafetensors } from "../checkpoint/safetensors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 
 /**
  * The allowed |computed - reference|: relative * (largest |reference|) + absolute, or none at all if exact.
- * Integers and booleans are always exact. `ignored` tensors annotate the fixture and are not compared.
+ * Integers and booleans are always exact, and with `exactWholes` the whole parts of floats too: all that a model reads of a
+ * timestep. `ignored` tensors annotate the fixture and are not compared.
  */
 export interface Tolerance {
   readonly relative?: number;
   readonly absolute?: number;
   readonly exact?: boolean;
+  readonly exactWholes?: boolean;
   readonly ignored?: boolean;
 }
 
@@ -42,6 +45,9 @@ export interface GoldenFolder {
   /** Another safetensors file of the folder as weights; closed with the folder. */
   openExtra(file: string): Promise<Checkpoint>;
 }
+
+/** A case's config.json describes the run too, in fields that no model's config has. */
+export const skipUnknown: OnUnknown = () => {};
 
 /** Opens a folder for a case, and reads the reference's outputs, which `run` does not get to see. */
 export async function openGolden(

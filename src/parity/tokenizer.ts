@@ -14,7 +14,7 @@ import { gridsFrom } from "../vision/packing.ts";
 import { meanOf, quantizerLosses } from "../vision/quantizer.ts";
 import { embedCodes, imageTokenizer, poolCodes, type TokenizedPictures } from "../vision/tokenizer.ts";
 import { captionLoss } from "./caption-loss.ts";
-import type { ParityCase } from "./case.ts";
+import { type ParityCase, skipUnknown } from "./case.ts";
 import { input, numbers } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
 
@@ -35,11 +35,12 @@ export const tokenizerCase: ParityCase = {
 
   async run(folder) {
     const run = runSchema.parse(folder.config);
-    const config = parseTokenizerConfig({
-      ...(folder.config.tokenizer as object),
-      vision_config: folder.config.vision,
-    });
-    const qwen = parseQwen3Config(folder.config.qwen);
+    const config = parseTokenizerConfig(
+      { ...(folder.config.tokenizer as object), vision_config: folder.config.vision },
+      undefined,
+      skipUnknown,
+    );
+    const qwen = parseQwen3Config(folder.config.qwen, undefined, skipUnknown);
     const graph = new Graph();
     const { num_channels: C, patch_size: side } = config.vision_config;
     const pixels = input(folder, "pixel_values");

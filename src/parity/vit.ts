@@ -7,7 +7,7 @@ import { parseVisionConfig } from "../vision/config.ts";
 import { visionEncoder } from "../vision/encoder.ts";
 import { constantLayout } from "../vision/layout.ts";
 import { gridsFrom } from "../vision/packing.ts";
-import type { ParityCase } from "./case.ts";
+import { type ParityCase, skipUnknown } from "./case.ts";
 import { input, numbers } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
 
@@ -15,7 +15,7 @@ export const vitCase: ParityCase = {
   matches: (config) => "image_size" in config && "num_attention_heads" in config,
 
   async run(folder) {
-    const config = parseVisionConfig(folder.config);
+    const config = parseVisionConfig(folder.config, undefined, skipUnknown);
     const graph = new Graph();
     const pixels = input(folder, "pixel_values");
     const width = config.num_channels * config.patch_size ** 2;

@@ -8,8 +8,8 @@ import { readOptions } from "../read-options.ts";
 import { memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
 import { pictureNeed } from "./plan.ts";
-import { withMissingWeights } from "./stated-weights.ts";
-import { answerTask } from "./workload.ts";
+import { missingWeightBytes, withMissingWeights } from "./stated-weights.ts";
+import { answerTask, tokenizeTask } from "./workload.ts";
 
 export interface InspectedModel extends ModelInfo {
   /** What is missing or does not fit, in sentences. Empty for a model that can be loaded. */
@@ -17,8 +17,10 @@ export interface InspectedModel extends ModelInfo {
   /** Bytes of weights that are not here, as far as is known. */
   readonly missingBytes: number;
   readonly memory: {
-    /** Of a process that answers a question about a picture. */
-    readonly answerBytes: number;
+    /** Of a process that turns pictures into codes. */
+    readonly tokenizeBytes: number;
+    /** Of a process that answers a question about a picture; absent where there is no language model. */
+    readonly answerBytes?: number;
     /** Of a process that draws a picture; absent where the model cannot. */
     readonly pictureBytes?: number;
   };
@@ -33,9 +35,10 @@ export async function inspectModel(name: string, options: InspectOptions = {}): 
     return {
       ...describeModel(whole),
       faults,
-      missingBytes: [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0),
+      missingBytes: missingWeightBytes(model, whole, missingBytes),
       memory: {
-        answerBytes: memoryNeed(answerTask(whole)),
+        tokenizeBytes: memoryNeed(tokenizeTask(whole)),
+        ...(whole.ar && { answerBytes: memoryNeed(answerTask(whole)) }),
         ...(canDraw(whole, "hidden") && { pictureBytes: pictureNeed(whole) }),
       },
     };

@@ -4,11 +4,14 @@
 import { MemoryError } from "../errors.ts";
 import type { ModelFolder } from "../model-folder.ts";
 import type { Source } from "../model-parts.ts";
+import type { SessionOptions } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
+import { sessionMemory } from "../runtime/session-memory.ts";
+import { encodingGraph } from "../vision/picture-tokenizer.ts";
 import { type MemoryState, readMemory } from "./machine.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
-import { answerTask, drawingTask } from "./workload.ts";
+import { answerTask, drawingTask, tokenizeTask } from "./workload.ts";
 
 /** Weights become at most this much larger when they are loaded, from 4 bits to float32 with a copy while it is laid out. */
 const MOST_GROWTH = 12;
@@ -22,7 +25,8 @@ const MOST_RESULT_BYTES = 3e9;
 export async function checkAnswerFits(model: ModelFolder, memory?: MemoryState): Promise<void> {
   const { availableBytes } = memory ?? (await readMemory());
   if (weightBytes(model.weights) * MOST_GROWTH < availableBytes) return; // no need to trace a small model
-  refuseUnlessFits(model, "answer a question", (own) => memoryNeed(answerTask(own)), availableBytes);
+  if (model.ar) refuseUnlessFits(model, "answer a question", (own) => memoryNeed(answerTask(own)), availableBytes);
+  else refuseUnlessFits(model, "tokenize a picture", (own) => memoryNeed(tokenizeTask(own)), availableBytes);
 }
 
 /**
@@ -65,6 +69,28 @@ export async function checkDrawingFits(
   refuseUnlessFits(model, "draw a picture, beside what is loaded", need, availableBytes, turns);
 }
 
+/**
+ * Throws a MemoryError unless the encoder, which is open already, can read a picture of so many merged positions: its memory
+ * grows with their square.
+ */
+export async function checkPositionsFit(
+  { preprocessor, tokenizer, weights }: ModelFolder,
+  positions: number,
+  widening: SessionOptions["widening"],
+  memory?: MemoryState,
+): Promise<void> {
+  const { availableBytes } = memory ?? (await readMemory());
+  const needed = sessionMemory(encodingGraph(tokenizer), weights, widening, { M: positions }).runBytes;
+  if (needed <= availableBytes) return;
+  throw new MemoryError(
+    `A picture of ${positions} positions needs about ${gigabytes(needed)} of memory to be read; ${gigabytes(availableBytes)} are available. ` +
+      `The model's limit is max_pixels ${preprocessor.max_pixels} of its preprocessor_config.json: make the picture smaller, or the limit. ` +
+      "To read it all the same: `ignoreMemory` (--ignore-memory)",
+    needed,
+    availableBytes,
+  );
+}
+
 function refuseUnlessFits(
   model: ModelFolder,
   what: string,
@@ -74,7 +100,7 @@ function refuseUnlessFits(
 ): void {
   const needed = needOf(model);
   if (needed <= availableBytes) return;
-  const smaller = (["int8", "int4"] as const)
+  const smaller = (model.ar ? (["int8", "int4"] as const) : [])
     .map((weights) => ({ weights, bytes: needOf(convertedModel(model, { weights })) }))
     .filter(({ bytes }) => bytes < needed);
   const option = smaller.find(({ bytes }) => bytes <= availableBytes);

@@ -3,7 +3,7 @@
 
 import { checkModelName } from "../arguments.ts";
 import { canDraw } from "../detokenizer-choice.ts";
-import type { ModelFolder } from "../model-folder.ts";
+import { languageConfig, type ModelFolder } from "../model-folder.ts";
 import { describeModel } from "../model-info.ts";
 import { DEFAULT_DRAWING_BYTES, type InspectOptions, type MachineOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
@@ -12,7 +12,7 @@ import { measureSpeeds } from "./measure-speeds.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
 import { type Speeds, type TaskSeconds, worksSeconds } from "./seconds.ts";
-import { convertedModel, withMissingWeights } from "./stated-weights.ts";
+import { convertedModel, missingWeightBytes, withMissingWeights } from "./stated-weights.ts";
 import { answerTask, drawingTask, type Work, writingTask } from "./workload.ts";
 
 /** A machine as a plan sees it. */
@@ -35,6 +35,8 @@ export interface ModelPlan {
   readonly path: string;
   /** Why a model whose files are all here cannot be loaded, in sentences. */
   readonly faults: readonly string[];
+  /** Fields of its configs that are not known here and were skipped. */
+  readonly unknownFields: readonly string[];
   readonly machine: Machine;
   readonly disk: {
     /** Bytes of the model's weights. */
@@ -76,10 +78,11 @@ export async function planModel(name: string, machine: Machine, options: Inspect
   checkModelName(name, "planModel(name, machine)");
   const { model, missingBytes, faults } = await openUnloaded(name, readOptions("planModel", options));
   try {
-    const missing = [...missingBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const plan = await planOpened(withMissingWeights(model, missingBytes), machine, missing);
+    languageConfig(model); // an image tokenizer alone has no answer to plan
+    const whole = withMissingWeights(model, missingBytes);
+    const plan = await planOpened(whole, machine, missingWeightBytes(model, whole, missingBytes));
     // What is yet to be fetched is no fault.
-    return { ...plan, name, faults: missing > 0 ? [] : faults };
+    return { ...plan, name, faults: missingBytes.size > 0 ? [] : faults };
   } finally {
     await model.close();
   }
@@ -97,6 +100,7 @@ export async function planOpened(model: ModelFolder, machine: Machine, missingBy
     name: model.path,
     path: model.path,
     faults: [],
+    unknownFields: model.unknownFields,
     machine,
     disk: { modelBytes: hereBytes + missingBytes, missingBytes, freeBytes: await freeDisk(model.path) },
     answer: plan(memoryNeed(answer), answer.works),

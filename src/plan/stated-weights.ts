@@ -3,9 +3,8 @@
 
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
 import { type TensorShape, tensorBytes } from "../checkpoint/safetensors-layout.ts";
-import { withNullLength } from "../detokenizer/denoiser.ts";
 import { ModelError } from "../errors.ts";
-import { declareAutoencoder, declareAutoregressive, declareTransformer, outputMatrices } from "../model-check.ts";
+import { declareAutoencoder, declareMain, declareStoredTransformer, outputMatrices } from "../model-check.ts";
 import type { ModelFolder } from "../model-folder.ts";
 import { type Precision, planPrecision, type StoredForm } from "../quantize/precision.ts";
 import { countElements } from "../runtime/host-tensor.ts";
@@ -35,10 +34,10 @@ export function withMissingWeights(model: ModelFolder, sizes: ReadonlyMap<string
   fill(
     model.path,
     model.weights,
-    declareAutoregressive(model.ar).filter(({ path }) => path !== second),
+    declareMain(model).filter(({ path }) => path !== second),
   );
   for (const part of new Set([hidden, codes])) {
-    if (part) fill(part.folder, part.weights, declareTransformer(withNullLength(part.config, part.weights)));
+    if (part) fill(part.folder, part.weights, declareStoredTransformer(part));
   }
   if (autoencoder) fill(autoencoder.folder, autoencoder.weights, declareAutoencoder(autoencoder.config));
   const complete = replaceWeights(model, (checkpoint) => filled.get(checkpoint)!);
@@ -62,6 +61,18 @@ export function convertedModel(
     }),
   );
   return replaceWeights(model, (checkpoint) => (isConverted(checkpoint) ? converted.get(checkpoint)! : checkpoint));
+}
+
+/** Bytes of weights that are not here: of files to be fetched where their sizes are known, else as the configs declare them. */
+export function missingWeightBytes(model: ModelFolder, whole: ModelFolder, sizes: ReadonlyMap<string, number>): number {
+  if (sizes.size > 0) return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const total = (of: ModelFolder) => checkpointsOf(of).reduce((sum, checkpoint) => sum + weightBytes(checkpoint), 0);
+  return total(whole) - total(model);
+}
+
+function checkpointsOf({ weights, detokenizer: { hidden, codes, autoencoder } }: ModelFolder): Checkpoint[] {
+  const parts = [hidden, codes, autoencoder].flatMap((part) => (part ? [part.weights] : []));
+  return [...new Set([weights, ...parts])];
 }
 
 /** Bytes of a checkpoint's weights. */

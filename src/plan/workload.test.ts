@@ -35,6 +35,7 @@ function configsAlone({ ar, transformer, autoencoder, conditionRows }: typeof re
   return {
     path: "/model",
     ar: config,
+    tokenizer: config.tokenizer_config,
     preprocessor: parsePreprocessorConfig(undefined, config.tokenizer_config.vision_config),
     generation: parseGenerationConfig(undefined),
     weights: none("/model"),
@@ -42,6 +43,7 @@ function configsAlone({ ar, transformer, autoencoder, conditionRows }: typeof re
       hidden: { folder: "/model/dit", config: dit, weights: none("/model/dit") },
       autoencoder: { folder: "/model/vae", config: parseAutoencoderConfig(autoencoder), weights: none("/model/vae") },
     },
+    unknownFields: [],
     close: async () => {},
   };
 }

@@ -9,7 +9,7 @@ import { languageModelConfig } from "../llm/config.ts";
 import { generationGraphs } from "../llm/generation-graphs.ts";
 import { BLOCKS_PER_RUN } from "../llm/language-model.ts";
 import { outputMatrices } from "../model-check.ts";
-import type { ModelFolder } from "../model-folder.ts";
+import { languageConfig, type ModelFolder } from "../model-folder.ts";
 import type { Source } from "../model-parts.ts";
 import type { Sizes } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
@@ -40,25 +40,32 @@ const PROMPT = 24;
 
 /** Answering one question about one picture; a small model's picture has fewer positions. */
 export function answerTask(model: ModelFolder): Task {
-  const { preprocessor, ar } = model;
-  const side = preprocessor.patch_size * preprocessor.merge_size;
-  const M = Math.min(QUESTION.picture, Math.floor(preprocessor.max_pixels / side ** 2));
+  const M = usualPositions(model);
   const asked = M + QUESTION.text;
   const trunk = languageWork(model, "trunk");
   const works = [
-    {
-      what: "read the picture",
-      session: "picture tokenizer",
-      weights: model.weights,
-      graph: encodingGraph(ar.tokenizer_config),
-      sizes: { M },
-      runs: 1,
-    },
+    tokenizeWork(model, M),
     ...prefill(asked, trunk, "read the question"),
     trunk("write the answer", { S: 1, C: asked + QUESTION.answer / 2 }, QUESTION.answer),
     languageWork(model, "text")("write the answer", { R: 1 }, QUESTION.answer),
   ];
   return withCache(model, works, asked + QUESTION.answer);
+}
+
+/** Turning one picture into codes, of so many positions; else of as many as a question's. */
+export function tokenizeTask(model: ModelFolder, M = usualPositions(model)): Task {
+  return { works: [tokenizeWork(model, M)], cacheBytes: 0 };
+}
+
+/** Of a picture in a question; a small model's has fewer. */
+export function usualPositions({ preprocessor }: ModelFolder): number {
+  const side = preprocessor.patch_size * preprocessor.merge_size;
+  return Math.min(QUESTION.picture, Math.max(1, Math.floor(preprocessor.max_pixels / side ** 2)));
+}
+
+function tokenizeWork({ tokenizer, weights }: ModelFolder, M: number): Work {
+  const graph = encodingGraph(tokenizer);
+  return { what: "read the picture", session: "picture tokenizer", weights, graph, sizes: { M }, runs: 1 };
 }
 
 /** Writing the codes of one picture for a prompt. */
@@ -116,7 +123,9 @@ export function drawingTask(model: ModelFolder, source: Source, codeGrid: readon
 type LanguageWork = (what: string, sizes: Sizes, runs: number) => Work;
 
 /** Runs of one of the language model's graphs, traced once. */
-function languageWork({ ar, weights }: ModelFolder, part: keyof typeof generationGraphs): LanguageWork {
+function languageWork(model: ModelFolder, part: keyof typeof generationGraphs): LanguageWork {
+  const { weights } = model;
+  const ar = languageConfig(model);
   const graph = new Graph();
   generationGraphs[part](graph, languageModelConfig(ar), weights.find(outputMatrices[0]) ? "output" : "lmHead");
   return (what, sizes, runs) => ({
@@ -135,7 +144,7 @@ function prefill(T: number, trunk: LanguageWork, what: string): Work[] {
   return starts.map((start) => trunk(what, { S: Math.min(BLOCKS_PER_RUN, T - start), C: Math.max(start, 1) }, 1));
 }
 
-function withCache({ ar }: ModelFolder, works: readonly Work[], positions: number): Task {
-  const { num_layers, num_kv_heads, head_dim } = ar.qwen_config;
+function withCache(model: ModelFolder, works: readonly Work[], positions: number): Task {
+  const { num_layers, num_kv_heads, head_dim } = languageConfig(model).qwen_config;
   return { works, cacheBytes: positions * num_layers * 2 * num_kv_heads * head_dim * 4 };
 }

@@ -8,14 +8,14 @@ import { withNullLength } from "../detokenizer/denoiser.ts";
 import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
 import { generationGraphs, type MatrixName } from "../llm/generation-graphs.ts";
 import { isUnused, outputMatrices, traceTransformer } from "../model-check.ts";
-import type { ModelFolder, ModelPart } from "../model-folder.ts";
+import { languageConfig, type ModelFolder, type ModelPart } from "../model-folder.ts";
+import type { weightFormats } from "../options.ts";
 import { type BlockFormat, isQuantized } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
 import { bookRows } from "../vision/quantizer.ts";
 import { declareTokenizer } from "../vision/tokenizer.ts";
 import { quantizableWeights } from "./quantizable-weights.ts";
 
-export const weightFormats = ["int4", "int8", "bf16"] as const;
 export type WeightFormat = (typeof weightFormats)[number];
 
 /** How one tensor is stored. */
@@ -59,7 +59,8 @@ function usualBlock(bits: BlockFormat["bits"], width: number): BlockFormat["bloc
 
 /** Plans every tensor: matrices at the precision asked for as far as they bear it, all else at 16 bits. No weight is read. */
 export function planPrecision(model: ModelFolder, precision: Precision): PartPlan[] {
-  const { ar, weights, detokenizer } = model;
+  const { tokenizer, weights, detokenizer } = model;
+  const ar = languageConfig(model);
   const { hidden, codes, autoencoder } = detokenizer;
   const transformer = (part: ModelPart<DitConfig>, name: string) => {
     const graph = traceTransformer(withNullLength(part.config, part.weights));
@@ -81,7 +82,7 @@ export function planPrecision(model: ModelFolder, precision: Precision): PartPla
       : []),
   ];
   return parts.map(({ folder, checkpoint, quantizable }) => {
-    const isDropped = (name: string) => isUnused(name) || isSecondMatrix(name, checkpoint, precision);
+    const isDropped = (name: string) => isUnused(name, tokenizer) || isSecondMatrix(name, checkpoint, precision);
     const names = checkpoint.names();
     const tensors = names
       .filter((name) => !isDropped(name))

@@ -191,7 +191,7 @@ function tokenizer({ codebook, codeWidth, tableWidth, embeddedCode, encoder, dec
     vq_sampling_mode: "argmin",
     vq_temperature: 1,
     vq_temperature_decay: 0.999,
-    vq_temperature_min: 0.1,
+    vq_min_temperature: 0.1,
     pre_llm_align: false,
     vision_config: {
       image_size: 384,

@@ -3,7 +3,7 @@
 import { Detokenizer } from "../detokenizer/detokenizer.ts";
 import { chooseDetokenizer } from "../detokenizer-choice.ts";
 import { Kelix, type Picture } from "../index.ts";
-import { type ModelFolder, openModelFolder } from "../model-folder.ts";
+import { languageConfig, type ModelFolder, openModelFolder } from "../model-folder.ts";
 import { DEFAULT_DRAWING_BYTES } from "../options.ts";
 import { convertModel } from "../quantize/convert.ts";
 import { counterRandom } from "../random/counter.ts";
@@ -124,7 +124,7 @@ async function draw(folder: string, change = (model: ModelFolder) => model): Pro
   const { grid } = model.generation.imagine;
   const { transformer, autoencoder, settings } = chooseDetokenizer(model, "hidden", grid);
   const sessions = new SessionCache(DEFAULT_DRAWING_BYTES);
-  const width = model.ar.qwen_config.embed_dim;
+  const width = languageConfig(model).qwen_config.embed_dim;
   const condition = counterRandom(1, "hidden states").fillNormal(new Float32Array((grid[0] * grid[1] + 2) * width));
   const times: number[] = [performance.now()];
   const onStep = () => void times.push(performance.now());

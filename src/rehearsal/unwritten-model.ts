@@ -16,6 +16,7 @@ export function unwrittenModel(path: string, { ar, transformer, autoencoder, ...
   return withMissingWeights({
     path,
     ar: config,
+    tokenizer: config.tokenizer_config,
     preprocessor: parsePreprocessorConfig(rest.processor, config.tokenizer_config.vision_config),
     generation: parseGenerationConfig(undefined),
     weights: nothing(path),
@@ -23,6 +24,7 @@ export function unwrittenModel(path: string, { ar, transformer, autoencoder, ...
       hidden: part(join(path, "Kelix-DiT"), { ...parseDitConfig(transformer), modelMaxLength: rest.conditionRows }),
       autoencoder: part(join(path, "vae"), parseAutoencoderConfig(autoencoder)),
     },
+    unknownFields: [],
     close: async () => {},
   });
 }

@@ -2,13 +2,21 @@
 // reference's field names and with its defaults. Fields that change no number here are accepted and dropped.
 
 import { z } from "zod";
-import { parseConfig } from "../checkpoint/parse-config.ts";
+import { ignored, type OnUnknown, only, parseConfig, unsupported } from "../checkpoint/parse-config.ts";
 
 /** A width that an accelerator of today would still hold; a config beyond it is a mistake or an attack. */
 const MAX_WIDTH = 65_536;
 const width = (initial: number) => z.int().min(1).max(MAX_WIDTH).default(initial);
-const epsilon = z.number().positive().max(1).default(1e-6);
-const ignored = z.unknown().optional();
+/** What is smaller is 0 in float32, and divides by it. */
+export const MIN_EPSILON = 1e-30;
+const epsilon = z.number().min(MIN_EPSILON).max(1).default(1e-6);
+
+/** How the embeddings of a position's codes become one: their sum, or their mean, which is N times smaller. */
+export const fusions = ["sum", "mean"] as const;
+export type Fusion = (typeof fusions)[number];
+
+/** Codes are stored in 16 bits. */
+const MAX_BOOK_SIZE = 65_536;
 
 export const visionConfigSchema = z
   .strictObject({
@@ -22,7 +30,7 @@ export const visionConfigSchema = z
     /** The reference's default; SigLIP weights were trained with gelu_pytorch_tanh and their config must say so. */
     hidden_act: z.string().max(100).default("silu"),
     layer_norm_eps: epsilon,
-    rope_theta: z.number().positive().default(10_000),
+    rope_theta: z.number().min(1).default(10_000),
     use_qk_norm: z.boolean().default(false),
     qk_norm_eps: epsilon,
     has_learnable_position_embedding: z.boolean().default(true),
@@ -54,15 +62,15 @@ export const tokenizerConfigSchema = z
     init_embedding_dim: width(4096),
     llm_hidden_size: width(4096),
     output_dim: width(1024),
-    fusion_type: z.enum(["sum", "mean"]).default("sum"),
+    fusion_type: z.enum(fusions).default("sum"),
     split_dim: z.boolean().default(false),
-    add_voc_reducer: z.literal(false, { error: "is not supported: only false" }).default(false),
-    vq_sampling_mode: z.literal("argmin", { error: 'is not supported: only "argmin"' }).default("argmin"),
-    pre_llm_align: z.literal(false, { error: "is not supported: only false" }).default(false),
+    add_voc_reducer: only(false),
+    vq_sampling_mode: only("argmin"),
+    pre_llm_align: only(false),
     // Used by the softmax sampling mode alone, or not at all.
     vq_temperature: ignored,
     vq_temperature_decay: ignored,
-    vq_temperature_min: ignored,
+    vq_min_temperature: ignored,
     model_class: ignored,
     __class__: ignored,
   })
@@ -74,6 +82,11 @@ export const tokenizerConfigSchema = z
     message: "must be a multiple of split_voc",
     path: ["codebook_size"],
   })
+  .refine((c) => c.codebook_size / c.split_voc <= MAX_BOOK_SIZE, {
+    message: `gives books of more than ${MAX_BOOK_SIZE} codes`,
+    path: ["codebook_size"],
+    ...unsupported,
+  })
   .refine((c) => !c.split_dim || c.embedding_dim % c.n_q_tokens === 0, {
     message: "must be a multiple of n_q_tokens when split_dim is set",
     path: ["embedding_dim"],
@@ -81,14 +94,18 @@ export const tokenizerConfigSchema = z
 
 export type TokenizerConfig = z.infer<typeof tokenizerConfigSchema>;
 
-/** Reads a `vision_config`; throws naming each field that is wrong. */
-export function parseVisionConfig(value: unknown): VisionConfig {
-  return parseConfig(visionConfigSchema, value, "vision_config");
+/** Reads a `vision_config`; throws as parseConfig does. */
+export function parseVisionConfig(value: unknown, file = "vision_config", onUnknown?: OnUnknown): VisionConfig {
+  return parseConfig(visionConfigSchema, value, file, onUnknown);
 }
 
-/** Reads a `tokenizer_config` with its `vision_config` inside; throws naming each field that is wrong. */
-export function parseTokenizerConfig(value: unknown): TokenizerConfig {
-  return parseConfig(tokenizerConfigSchema, value, "tokenizer_config");
+/** Reads a `tokenizer_config` with its `vision_config` inside; throws as parseConfig does. */
+export function parseTokenizerConfig(
+  value: unknown,
+  file = "tokenizer_config",
+  onUnknown?: OnUnknown,
+): TokenizerConfig {
+  return parseConfig(tokenizerConfigSchema, value, file, onUnknown);
 }
 
 /** Side of the square position table. */

@@ -3,7 +3,7 @@ import { largestDifference, randomTensor, randomWeights, runOnce } from "../../t
 import { openGolden } from "../parity/case.ts";
 import { compareAll } from "../parity/compare.ts";
 import { vitCase } from "../parity/vit.ts";
-import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { f32, type HostTensor, i32 } from "../runtime/host-tensor.ts";
 import type { Values } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import { parseVisionConfig, type VisionConfig } from "./config.ts";
@@ -56,6 +56,26 @@ describe("visionEncoder", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("is compared with the reference on grids with odd sides too, whatever else the case's config says", async () => {
+    const { folder, close } = await openGolden("test/golden/vit");
+    const pixels = randomTensor([3 * 5 + 7, 3 * 14 * 14]);
+    const run = (grids: number[], rows: HostTensor) =>
+      vitCase.run({
+        ...folder,
+        config: { ...folder.config, merge_size: 1 },
+        inputs: new Map([
+          ["pixel_values", rows],
+          ["image_grid_thw", i32(grids, [grids.length / 3, 3])],
+        ]),
+      });
+    const both = await run([1, 3, 5, 1, 1, 7], pixels);
+    const alone = await run([1, 1, 7], rowsOf(pixels, 15, 22));
+    await close();
+    const features = both.get("last_hidden_state")!;
+    expect(features.shape).toEqual([22, 64]);
+    expect(largestDifference(rowsOf(features, 15, 22), alone.get("last_hidden_state")!)).toBeLessThan(1e-5);
+  });
+
   test("gives packed pictures what each gets alone, in one batch or in several groups", async () => {
     const pixels = randomTensor([24, pixelWidth]);
     const parts = [
@@ -96,6 +116,21 @@ describe("visionEncoder", () => {
     expect(largestDifference(features, f32(wanted.flat(), [16, 16]))).toBeLessThan(1e-5);
   });
 
+  test.each([
+    [3, 5],
+    [1, 7],
+    [7, 1],
+    [1, 1],
+    [4, 3],
+  ])("follows the plain formulas on a raster of %i x %i patches with learned positions", async (rows, columns) => {
+    const settings = parseVisionConfig({ ...config, num_hidden_layers: 1, use_qk_norm: true, qk_norm_eps: 1e-3 });
+    const P = rows * columns;
+    const pixels = randomTensor([P, pixelWidth]);
+    const { features, weights } = await encode(pixels, packed([1, rows, columns], settings), {}, settings);
+    const wanted = plainEncoder(pixels, weights, { rows, columns });
+    expect(largestDifference(features, f32(wanted.flat(), [P, 16]))).toBeLessThan(1e-5);
+  });
+
   test("splits attention at given boundaries instead of the pictures'", async () => {
     const pixels = randomTensor([8, pixelWidth]);
     const merged = await encode(pixels, (graph) =>
@@ -107,7 +142,7 @@ describe("visionEncoder", () => {
   });
 });
 
-/** One layer written with loops over the frames of one picture: two heads of width 8, SiLU, no position table. */
+/** One layer written with loops over the frames of one picture: two heads of width 8, SiLU, a position table of 3 x 3 if there is one. */
 function plainEncoder(
   pixels: HostTensor,
   weights: Record<string, HostTensor>,
@@ -144,8 +179,27 @@ function plainEncoder(
     const root = Math.sqrt(dot(turned, turned) / 8 + 1e-3);
     return turned.map((value, j) => (value / root) * values(`${layer}.attn.${name}.scale`)[j]!);
   };
+  /** Where a patch's centre lies on an axis of the table: between the centres of two entries, or on the outermost. */
+  const place = (at: number, size: number) => Math.min(2, Math.max(0, ((at + 0.5) * 3) / size - 0.5));
+  const learned = (i: number) => {
+    const table = weights["embeddings.position_embedding.weight"];
+    if (!table) return new Array<number>(16).fill(0);
+    const index = i % (grid.rows * grid.columns);
+    const y = place(Math.floor(index / grid.columns), grid.rows);
+    const x = place(index % grid.columns, grid.columns);
+    const sum = new Array<number>(16).fill(0);
+    for (let r = 0; r < 3; r++) {
+      for (let c = 0; c < 3; c++) {
+        const share = Math.max(0, 1 - Math.abs(y - r)) * Math.max(0, 1 - Math.abs(x - c));
+        row(table, 3 * r + c).forEach((value, e) => {
+          sum[e]! += share * value;
+        });
+      }
+    }
+    return sum;
+  };
   const stream = Array.from({ length: pixels.shape[0]! }, (_, i) =>
-    apply("embeddings.patch_embedding", row(pixels, i)),
+    add(apply("embeddings.patch_embedding", row(pixels, i)), learned(i)),
   );
   const normed = stream.map((x) => norm(`${layer}.sa_norm`, x));
   const [q, k, v] = ["q_proj", "k_proj", "v_proj"].map((name) => normed.map((x) => apply(`${layer}.attn.${name}`, x)));

@@ -7,7 +7,7 @@ import { type Dim, mulDims } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { positionTableSide, type VisionConfig } from "./config.ts";
-import { type Grid, type Packing, packPictures } from "./packing.ts";
+import { type Grid, mergePatches, type Packing, packPictures } from "./packing.ts";
 
 /** Consecutive pictures of one grid. Attention stays inside each picture; all pictures of a group are one batch. */
 export interface PictureGroup {
@@ -24,7 +24,7 @@ export interface PictureGroup {
 
 export interface VisionLayout {
   readonly groups: readonly PictureGroup[];
-  /** i32 [M, 4]: the patches of each merged position. */
+  /** i32 [M, 4]: the patches of each merged position. Throws for grids with odd sides, which the encoder alone can read. */
   readonly merge: Tensor;
 }
 
@@ -58,7 +58,12 @@ export function constantLayout(
     groups.push(constantGroup(graph, packing, start, size, next - i, config));
     i = next;
   }
-  return { groups, merge: graph.constant(packing.merge, [packing.merged, 4]) };
+  return {
+    groups,
+    get merge() {
+      return graph.constant(mergePatches(grids), [packing.patches / 4, 4]);
+    },
+  };
 }
 
 function constantGroup(
@@ -108,7 +113,7 @@ export function layoutFeeds(grid: Grid, config: VisionConfig): Record<string, Ho
       position_corners: i32(packing.corners, [P, 4]),
       position_weights: f32(packing.weights, [P, 4]),
     }),
-    merge: i32(packing.merge, [packing.merged, 4]),
+    merge: i32(mergePatches([grid]), [P / 4, 4]),
   };
 }
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { rotary1d, rotary2d } from "../nn/rotary.ts";
-import { gridsFrom, packPictures } from "./packing.ts";
+import { gridsFrom, mergePatches, packPictures } from "./packing.ts";
 
 describe("packPictures", () => {
   test("joins 2 x 2 neighbours in reading order, picture after picture", () => {
-    const { merge } = packPictures(gridsFrom([1, 2, 4, 1, 4, 2]), 5);
+    const merge = mergePatches(gridsFrom([1, 2, 4, 1, 4, 2]));
     expect([...merge]).toEqual([0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
   });
 
@@ -12,7 +12,7 @@ describe("packPictures", () => {
     const packing = packPictures(gridsFrom([2, 2, 2]), 5);
     expect([...packing.rows]).toEqual([0, 0, 1, 1, 0, 0, 1, 1]);
     expect([...packing.columns]).toEqual([0, 1, 0, 1, 0, 1, 0, 1]);
-    expect([...packing.merge]).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect([...mergePatches(gridsFrom([2, 2, 2]))]).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
   test("leaves the position table as it is on a grid of the table's own size", () => {
@@ -31,8 +31,18 @@ describe("packPictures", () => {
     expect(Math.max(...corners)).toBe(15);
   });
 
-  test("refuses odd grids and absurd numbers of patches", () => {
-    expect(() => packPictures(gridsFrom([1, 3, 4]), 5)).toThrow("even numbers of rows and columns");
+  test("keeps raster order on grids with odd sides, which have no merged positions", () => {
+    const { rows, columns, corners, weights } = packPictures(gridsFrom([1, 1, 3, 1, 3, 1]), 3);
+    expect([...rows]).toEqual([0, 0, 0, 0, 1, 2]);
+    expect([...columns]).toEqual([0, 1, 2, 0, 0, 0]);
+    // One row stands in the middle of three: the table's own middle row.
+    expect([...corners.slice(0, 12)]).toEqual([3, 4, 6, 7, 4, 5, 7, 8, 5, 5, 8, 8]);
+    expect([...weights.slice(0, 4)]).toEqual([1, 0, 0, 0]);
+    expect(() => mergePatches(gridsFrom([1, 3, 4]))).toThrow("even numbers of rows and columns, got 3 x 4");
+  });
+
+  test("refuses empty grids and absurd numbers of patches", () => {
+    expect(() => packPictures(gridsFrom([1, 0, 4]), 5)).toThrow("at least one frame, row and column");
     expect(() => packPictures(gridsFrom([1, 2048, 2048]), 5)).toThrow("more than");
     expect(() => gridsFrom([1, 2])).toThrow("triples");
   });

@@ -1,7 +1,10 @@
 // Where each patch of one or several packed pictures stands: its row and column, the corners of the position table it
 // is interpolated from, and which four patches become one merged position. Plain arrays; layout.ts makes tensors of them.
 
-/** The patch grid of one picture: frames, rows, columns; rows and columns are even. */
+import { ModelError } from "../errors.ts";
+import { MAX_PATCHES } from "../image/patches.ts";
+
+/** The patch grid of one picture: frames, rows, columns. */
 export interface Grid {
   readonly frames: number;
   readonly rows: number;
@@ -11,8 +14,6 @@ export interface Grid {
 export interface Packing {
   /** P, the patches of all pictures. */
   readonly patches: number;
-  /** M = P/4 */
-  readonly merged: number;
   /** Patches of each picture. */
   readonly sizes: readonly number[];
   /** [P], inside the own picture; all frames of a picture share them. */
@@ -22,40 +23,26 @@ export interface Packing {
   readonly corners: Int32Array;
   /** [P, 4] bilinear weights of the corners. */
   readonly weights: Float32Array;
-  /** [M, 4] patches of each merged position: the 2 x 2 neighbours in reading order. */
-  readonly merge: Int32Array;
 }
-
-/** Patches that one run may hold: a million is a square picture of 14,000 pixels a side. */
-const MAX_PATCHES = 1_048_576;
 
 /** Lays pictures one after the other, each in raster order. `tableSide`: side of the square position table. */
 export function packPictures(grids: readonly Grid[], tableSide: number): Packing {
   const sizes = grids.map(countPatches);
   const P = sizes.reduce((a, b) => a + b, 0);
-  if (P > MAX_PATCHES) throw new Error(`${P} patches are more than the ${MAX_PATCHES} that one run may hold`);
+  if (P > MAX_PATCHES) throw new ModelError(`${P} patches are more than the ${MAX_PATCHES} that one run may hold`);
   const packing = {
     patches: P,
-    merged: P / 4,
     sizes,
     rows: new Int32Array(P),
     columns: new Int32Array(P),
     corners: new Int32Array(4 * P),
     weights: new Float32Array(4 * P),
-    merge: new Int32Array(P),
   };
   let patch = 0;
-  let position = 0;
   for (const { frames, rows, columns } of grids) {
     const down = interpolationTaps(rows, tableSide);
     const across = interpolationTaps(columns, tableSide);
     for (let frame = 0; frame < frames; frame++) {
-      for (let row = 0; row < rows; row += 2) {
-        for (let column = 0; column < columns; column += 2) {
-          const corner = patch + row * columns + column;
-          packing.merge.set([corner, corner + 1, corner + columns, corner + columns + 1], 4 * position++);
-        }
-      }
       for (let row = 0; row < rows; row++) {
         for (let column = 0; column < columns; column++, patch++) {
           const y = down[row]!;
@@ -87,6 +74,29 @@ export function packPictures(grids: readonly Grid[], tableSide: number): Packing
   return packing;
 }
 
+/** [M, 4] patches of each merged position: the 2 x 2 neighbours in reading order, M = P/4. Throws for odd sides. */
+export function mergePatches(grids: readonly Grid[]): Int32Array {
+  const merge = new Int32Array(grids.reduce((sum, grid) => sum + countPatches(grid), 0));
+  let patch = 0;
+  let to = 0;
+  for (const { frames, rows, columns } of grids) {
+    if (rows % 2 !== 0 || columns % 2 !== 0) {
+      throw new Error(
+        `Patches are merged 2 x 2, which needs even numbers of rows and columns, got ${rows} x ${columns}`,
+      );
+    }
+    // Frame upon frame is as good as one high picture.
+    for (let row = 0; row < frames * rows; row += 2) {
+      for (let column = 0; column < columns; column += 2, to += 4) {
+        const corner = patch + row * columns + column;
+        merge.set([corner, corner + 1, corner + columns, corner + columns + 1], to);
+      }
+    }
+    patch += frames * rows * columns;
+  }
+  return merge;
+}
+
 /** Reads `image_grid_thw`, rows of (frames, rows, columns). */
 export function gridsFrom(rows: ArrayLike<number>): Grid[] {
   if (rows.length % 3 !== 0)
@@ -99,11 +109,8 @@ export function gridsFrom(rows: ArrayLike<number>): Grid[] {
 }
 
 function countPatches({ frames, rows, columns }: Grid): number {
-  const isWhole = [frames, rows, columns].every((n) => Number.isSafeInteger(n) && n >= 1);
-  if (!isWhole || rows % 2 !== 0 || columns % 2 !== 0) {
-    throw new Error(
-      `A patch grid needs at least one frame and even numbers of rows and columns, got ${frames} x ${rows} x ${columns}`,
-    );
+  if (![frames, rows, columns].every((n) => Number.isSafeInteger(n) && n >= 1)) {
+    throw new Error(`A patch grid needs at least one frame, row and column, got ${frames} x ${rows} x ${columns}`);
   }
   return frames * rows * columns;
 }

@@ -3,7 +3,7 @@
 import { cutPatches } from "../../image/patches.ts";
 import type { Picture } from "../../image/picture.ts";
 import { f32, type HostTensor, joinFloats } from "../../runtime/host-tensor.ts";
-import { packPictures } from "../../vision/packing.ts";
+import { mergePatches } from "../../vision/packing.ts";
 
 /** Pictures whose sides are whole numbers of merged patches -> [P, C*p*p] of all, in -1 .. 1. */
 export function patchesOf(pictures: readonly Picture[], patchSize: number): HostTensor {
@@ -20,7 +20,7 @@ export function picturesFromPatches(
 ): Picture[] {
   const { image_size: side, patch_size: p } = vision;
   const grid = side / p;
-  const { merge } = packPictures([{ frames: 1, rows: grid, columns: grid }], grid);
+  const merge = mergePatches([{ frames: 1, rows: grid, columns: grid }]);
   const perPatch = 3 * p * p;
   const perPicture = grid * grid * perPatch;
   return Array.from({ length: count }, (_, n) => {
