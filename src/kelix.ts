@@ -8,8 +8,8 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
-import { InputError, KelixError, ModelError } from "./errors.ts";
+import { canDraw, chooseDetokenizer, conditionFault } from "./detokenizer-choice.ts";
+import { disposedError, InputError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { PatchOptions } from "./image/patches.ts";
@@ -216,6 +216,7 @@ export class Kelix implements AsyncDisposable {
       const decoder = tokenizer.stream();
       try {
         for await (const { ids, kind, picture } of blocks) {
+          this.#refuseDisposed(); // the reader may have taken long over the last piece
           if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, settings) };
           if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
           const piece = decoder.push(ids[0]!);
@@ -247,6 +248,8 @@ export class Kelix implements AsyncDisposable {
     return this.#call(settings, async () => {
       languageConfig(this.#folder); // refuses before any work is done, as does this:
       chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
+      const fault = conditionFault(this.#folder);
+      if (fault) throw new ModelError(fault);
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
       for (let i = 0; i < n; i++) {
@@ -259,7 +262,7 @@ export class Kelix implements AsyncDisposable {
 
   /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
   get canImagine(): boolean {
-    return canDraw(this.#folder, "hidden");
+    return canDraw(this.#folder, "hidden") && conditionFault(this.#folder) === undefined;
   }
 
   /** Sizes of the model's parts. */
@@ -464,14 +467,11 @@ export class Kelix implements AsyncDisposable {
   #explain(error: unknown, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted) return signal.reason;
     if (!this.#isDisposed || error instanceof InputError) return error;
-    return new KelixError("The model was disposed of during this call; load it again", {
-      code: "disposed",
-      cause: error,
-    });
+    return disposedError({ cause: error });
   }
 
   #refuseDisposed(): void {
-    if (this.#isDisposed) throw new KelixError("The model has been disposed of; load it again", { code: "disposed" });
+    if (this.#isDisposed) throw disposedError();
   }
 }
 

@@ -95,6 +95,7 @@ export async function findLocalModel(name: string): Promise<string | undefined> 
 export async function resolveModel(name: string, options: PullOptions = {}): Promise<string> {
   const local = await findLocalModel(name);
   if (local !== undefined) return local;
+  if ((builtInModels as readonly string[]).includes(name)) throw strayed(name);
   const isFile = await stat(name).then(
     () => true,
     () => false,
@@ -106,6 +107,15 @@ export async function resolveModel(name: string, options: PullOptions = {}): Pro
     throw new ModelError(`${quote(name)}: ${found}. Name ${choices}`, { code: "model_not_found" });
   }
   return askHub(name, () => openHubModel(hubName, options));
+}
+
+/** A bundler takes the code along, and not the models, libraries and other files that lie beside it. */
+function strayed(name: string): ModelError {
+  return new ModelError(
+    `${quote(name)} comes with the package, and is not at ${modelsFolder}: if this program is a bundle, keep kelix external ` +
+      '(esbuild --external:kelix; webpack, Rollup and Vite external: ["kelix"]; Next.js serverExternalPackages: ["kelix"])',
+    { code: "model_not_found" },
+  );
 }
 
 /** Asks the Hub, and says of what it cannot give that there is no such folder here either. */

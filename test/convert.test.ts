@@ -16,11 +16,7 @@ import { isQuantized } from "../src/runtime/weight-source.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 const picture = "data/heldout/demo/rocket.png";
-const formats = [
-  { weights: "int4", block: 32 },
-  { weights: "int8", block: 32 },
-  { weights: "bf16" },
-] as const;
+const formats = [{ weights: "int4", block: 32 }, { weights: "int8", block: 32 }, { weights: "bf16" }] as const;
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 

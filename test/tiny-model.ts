@@ -15,13 +15,39 @@ import type { Parameter } from "../src/tensor/graph.ts";
 const nano = "models/kelix-nano";
 const WIDTH = 32;
 
-/** Writes the folder and returns it. */
-export async function writeTinyModel(folder: string, seed = 1): Promise<string> {
+export interface TinyConfigs {
+  readonly main: Record<string, Record<string, unknown>>;
+  readonly dit: Record<string, unknown>;
+  readonly vae: Record<string, unknown>;
+  readonly preprocessor: Record<string, unknown>;
+  readonly generation: Record<string, unknown>;
+}
+
+/** Writes the folder and returns it. `change` may give another config than the usual one. */
+export async function writeTinyModel(
+  folder: string,
+  seed = 1,
+  change = (configs: TinyConfigs) => configs,
+): Promise<string> {
+  const { main, dit, vae, preprocessor, generation } = change(await tinyConfigs());
+  const declared = declareModel(parseKeyeArConfig(main), parseDitConfig(dit), parseAutoencoderConfig(vae));
+  await writePart(folder, "model.safetensors", main, declared.main, seed);
+  await writePart(join(folder, "dit"), "model.safetensors", dit, declared.transformer, seed);
+  await writePart(join(folder, "vae"), "diffusion_pytorch_model.safetensors", vae, declared.autoencoder, seed);
+  for (const file of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]) {
+    await copyFile(join(nano, file), join(folder, file));
+  }
+  await writeFile(join(folder, "preprocessor_config.json"), JSON.stringify(preprocessor));
+  await writeFile(join(folder, "generation_config.json"), JSON.stringify(generation));
+  return folder;
+}
+
+async function tinyConfigs(): Promise<TinyConfigs> {
   const { config, autoencoder, languageModel } = JSON.parse(
     await readFile("configs/nano/diffusion.json", "utf8"),
   ).model;
   const ar = languageModel.config;
-  const tiny = {
+  return {
     main: {
       ...ar,
       qwen_config: {
@@ -76,25 +102,13 @@ export async function writeTinyModel(folder: string, seed = 1): Promise<string> 
       encoder_block_out_channels: [8, 8, 8, 16, 16],
       decoder_block_out_channels: [8, 8, 8, 16, 16],
     },
+    preprocessor: JSON.parse(await readFile(join(nano, "preprocessor_config.json"), "utf8")),
+    generation: {
+      positions: "raster",
+      reconstruct: { steps: 2, guidance: 1 },
+      imagine: { steps: 2, guidance: 1.5, temperature: 1, top_k: 0, top_p: 1, grid: [6, 6] },
+    },
   };
-  const declared = declareModel(
-    parseKeyeArConfig(tiny.main),
-    parseDitConfig(tiny.dit),
-    parseAutoencoderConfig(tiny.vae),
-  );
-  await writePart(folder, "model.safetensors", tiny.main, declared.main, seed);
-  await writePart(join(folder, "dit"), "model.safetensors", tiny.dit, declared.transformer, seed);
-  await writePart(join(folder, "vae"), "diffusion_pytorch_model.safetensors", tiny.vae, declared.autoencoder, seed);
-  for (const file of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "preprocessor_config.json"]) {
-    await copyFile(join(nano, file), join(folder, file));
-  }
-  const generation = {
-    positions: "raster",
-    reconstruct: { steps: 2, guidance: 1 },
-    imagine: { steps: 2, guidance: 1.5, temperature: 1, top_k: 0, top_p: 1, grid: [6, 6] },
-  };
-  await writeFile(join(folder, "generation_config.json"), JSON.stringify(generation));
-  return folder;
 }
 
 async function writePart(

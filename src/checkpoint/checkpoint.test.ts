@@ -57,6 +57,34 @@ describe("a checkpoint", () => {
     await checkpoint.close();
   });
 
+  test("is not made of the side files that macOS leaves beside its files", async () => {
+    const folder = join(root, "from-a-mac");
+    await mkdir(folder);
+    await writeSafetensors(join(folder, "model.safetensors"), [["w", f32([1], [1])]]);
+    await writeFile(join(folder, "model.safetensors.index.json"), '{"weight_map":{"w":"model.safetensors"}}');
+    const note = Uint8Array.of(0, 5, 0x16, 7, 0, 2, 0, 0);
+    for (const name of ["model.safetensors", "model.safetensors.index.json", "old.safetensors", "pytorch_model.bin"]) {
+      await writeFile(join(folder, `._${name}`), note);
+    }
+    const checkpoint = await openCheckpoint(folder);
+    expect(checkpoint.names()).toEqual(["w"]);
+    await checkpoint.close();
+    await rm(join(folder, "model.safetensors"));
+    await rm(join(folder, "model.safetensors.index.json"));
+    await expect(openCheckpoint(folder)).rejects.toThrow("holds no *.safetensors file");
+  });
+
+  test("says what stands in place of its weights: pointers, or what is no file", async () => {
+    const folder = join(root, "pointers");
+    await mkdir(folder);
+    const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    await writeFile(join(folder, "model.safetensors"), pointer);
+    await expect(openCheckpoint(folder)).rejects.toThrow(/model\.safetensors: is a pointer of Git LFS.*git lfs pull/);
+    await rm(join(folder, "model.safetensors"));
+    await mkdir(join(folder, "model.safetensors"));
+    await expect(openCheckpoint(folder)).rejects.toThrow("model.safetensors is a folder, wanted a file");
+  });
+
   test("merges the files of a folder, later ones winning, and reads as float32", async () => {
     const folder = await mkdtemp(join(root, "merge-"));
     await writeSafetensors(join(folder, "model-00001.safetensors"), [

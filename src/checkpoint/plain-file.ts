@@ -82,7 +82,7 @@ const strangers: readonly (readonly [signature: Uint8Array, what: string])[] = [
 /** Throws a ModelError when a file begins as a pointer of Git LFS or a side file of macOS does. */
 export function refuseStrangers(begin: Uint8Array, file: string): void {
   for (const [signature, what] of strangers) {
-    if (signature.every((byte, i) => begin[i] === byte)) throw new ModelError(`${file} ${what}`);
+    if (signature.every((byte, i) => begin[i] === byte)) throw new ModelError(`${file}: ${what}`);
   }
 }
 

@@ -1,17 +1,15 @@
 // kelix demo: the main job on bundled pictures that the model was not trained on. Tokenizes, reconstructs, describes,
 // answers, imagines, and writes the pictures with one page to look at.
 
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Command } from "commander";
 import { askAbout } from "../eval/ask.ts";
-import { listDemoPictures } from "../eval/heldout.ts";
+import { type DemoPicture, listDemoPictures } from "../eval/heldout.ts";
 import { loadImage } from "../image/image-source.node.ts";
-import { encodePng, type Kelix, type Picture, writePng } from "../index.ts";
-import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { encodePng, type Kelix, type Picture } from "../index.ts";
 import { pixelError } from "../train/metrics.ts";
 import { drawCodes } from "./code-picture.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
+import { DemoFolder } from "./demo-folder.ts";
 import { demoPage, type ImaginedResult, type PictureResult } from "./demo-page.ts";
 import { interrupted, note, printJson } from "./terminal.ts";
 
@@ -33,26 +31,34 @@ export function define(command: Command): void {
     .action(async ({ output }: { output: string }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       const start = performance.now();
-      await mkdir(output, { recursive: true });
-      await withModel(globals, async (kelix) => {
-        const pictures = await showPictures(kelix, output);
-        const imagined = await imaginePictures(kelix, output);
+      const list = await listDemoPictures();
+      const names = [PAGE, ...list.flatMap((_, i) => pictureNames(i)), ...prompts.map((_, i) => imaginedName(i))];
+      const inputs = list.map(({ path }) => path);
+      const folder = await DemoFolder.open(output, names, inputs);
+      const show = async (kelix: Kelix) => {
+        const pictures = await showPictures(kelix, list, folder);
+        const imagined = await imaginePictures(kelix, folder);
         const seconds = (performance.now() - start) / 1000;
         const page = demoPage({ info: kelix.info(), pictures, imagined, seconds });
-        const path = join(output, "index.html");
-        await replaceFile(path, (file) => writeAll(file, new TextEncoder().encode(page)));
+        const path = await folder.writeText(PAGE, page);
         if (globals.json) printJson({ page: path, pictures: pictures.length, imagined: imagined.length, seconds });
         else
           process.stdout.write(
             `${path}: ${pictures.length} pictures and ${imagined.length} imagined ones in ${seconds.toFixed(0)} s. Open it in a browser.\n`,
           );
-      });
+      };
+      await withModel(globals, show, folder.outputs);
     });
 }
 
-async function showPictures(kelix: Kelix, output: string): Promise<PictureResult[]> {
+const PAGE = "index.html";
+const two = (i: number) => String(i + 1).padStart(2, "0");
+const imaginedName = (i: number) => `imagined-${two(i)}.png`;
+const pictureNames = (i: number) =>
+  ["", "-codes", "-reconstructed"].map((what) => `picture-${two(i)}${what}.png`) as [string, string, string];
+
+async function showPictures(kelix: Kelix, list: readonly DemoPicture[], folder: DemoFolder): Promise<PictureResult[]> {
   const results: PictureResult[] = [];
-  const list = await listDemoPictures();
   for (const [i, { path, caption, isKnown, question, answer }] of list.entries()) {
     interrupted.signal.throwIfAborted();
     note(`picture ${i + 1}/${list.length}`);
@@ -60,10 +66,10 @@ async function showPictures(kelix: Kelix, output: string): Promise<PictureResult
     const codes = await kelix.tokenize(original);
     const reconstruction = await kelix.reconstruct(codes, { seed: i, signal: interrupted.signal });
     const code = drawCodes(codes, kelix.info().codesPerBook);
-    const name = `picture-${String(i + 1).padStart(2, "0")}`;
-    await writePng(join(output, `${name}.png`), original);
-    await writePng(join(output, `${name}-codes.png`), code);
-    await writePng(join(output, `${name}-reconstructed.png`), reconstruction);
+    const [originalName, codesName, reconstructedName] = pictureNames(i);
+    await folder.writePng(originalName, original);
+    await folder.writePng(codesName, code);
+    await folder.writePng(reconstructedName, reconstruction);
     results.push({
       original: await dataUrl(original),
       codes: await dataUrl(code),
@@ -79,13 +85,13 @@ async function showPictures(kelix: Kelix, output: string): Promise<PictureResult
   return results;
 }
 
-async function imaginePictures(kelix: Kelix, output: string): Promise<ImaginedResult[]> {
+async function imaginePictures(kelix: Kelix, folder: DemoFolder): Promise<ImaginedResult[]> {
   const results: ImaginedResult[] = [];
   for (const [i, prompt] of prompts.entries()) {
     note(`imagining ${i + 1}/${prompts.length}: ${prompt}`);
     const started = performance.now();
     const picture = await kelix.imagine(prompt, { seed: i, signal: interrupted.signal });
-    await writePng(join(output, `imagined-${String(i + 1).padStart(2, "0")}.png`), picture);
+    await folder.writePng(imaginedName(i), picture);
     results.push({ prompt, seed: i, picture: await dataUrl(picture), seconds: (performance.now() - started) / 1000 });
   }
   return results;

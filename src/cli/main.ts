@@ -4,7 +4,9 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { InputError } from "../errors.ts";
+import { excerpt, InputError } from "../errors.ts";
+import { devices } from "../runtime/backend.ts";
+import { preload } from "./few-descriptors.ts";
 import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
@@ -50,7 +52,7 @@ function createProgram(): Command {
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
     .option("--ignore-memory", "load even what does not fit into memory")
-    .option("--device <name>", "cpu, webgpu, cuda or wasm")
+    .option("--device <name>", `one of ${devices.join(", ")}`)
     .option("--threads <n>", "threads of one operation", numberIfAny)
     .option("--json", "print one JSON value on stdout")
     .option("-q, --quiet", "nothing on stderr but what went wrong")
@@ -67,6 +69,7 @@ function createProgram(): Command {
   for (const [name, [about]] of Object.entries(commands)) sayUsage(program.command(name).description(about));
   program.hook("preSubcommand", async (_, command) => {
     setVoice(program.opts());
+    preload(command.name());
     const [, load] = commands[command.name()]!;
     (await load()).define(command);
   });
@@ -77,7 +80,14 @@ function createProgram(): Command {
 function sayUsage(command: Command): void {
   const help = command.parent ? `kelix ${command.name()} --help` : "kelix --help";
   command.configureOutput({
-    outputError: (text) => complain(`${text.replace(/^error: /, "").trim()} (try ${help})`),
+    outputError: (text) =>
+      complain(
+        `${text
+          .replace(/^error: /, "")
+          .trim()
+          .replace(/\s*\n\s*/g, " ")
+          .replace(/'[^']{200,}'/g, (text) => `'${excerpt(text.slice(1, -1))}'`)} (try ${help})`,
+      ),
   });
 }
 

@@ -22,10 +22,17 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Pi
   }
   const sharp = await loadSharp();
   // The header is read without sharp's own limit, so that the refusal can say the size.
-  const { width, height, space } = await sharp(bytes, { limitInputPixels: false }).metadata().catch(refuse(name));
+  const { width, height, space } = await sharp(asBuffer(bytes), { limitInputPixels: false })
+    .metadata()
+    .catch(refuse(name));
   checkSize(width, height, name);
   // Embedded colour profiles are ignored, as Pillow does in the reference.
-  const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, pages: 1, failOn: "error", ignoreIcc: true }).autoOrient();
+  const image = sharp(asBuffer(bytes), {
+    limitInputPixels: MAX_PIXELS,
+    pages: 1,
+    failOn: "error",
+    ignoreIcc: true,
+  }).autoOrient();
   const read = (pixels: Sharp) => pixels.toBuffer({ resolveWithObject: true }).catch(refuse(name));
   if (space === "cmyk") {
     const { data, info } = await read(image.pipelineColourspace("cmyk").toColourspace("cmyk").raw());
@@ -68,7 +75,7 @@ const QUALITY = 92;
 export async function encodeImage(picture: RawImage, format: ImageFormat): Promise<Uint8Array> {
   const { width, height, data } = readPixels(picture);
   const sharp = await loadSharp();
-  const image = sharp(data, { raw: { width, height, channels: 3 } });
+  const image = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });
   const encoded = {
     png: () => image.png(),
     jpeg: () => image.jpeg({ quality: QUALITY }),
@@ -97,6 +104,11 @@ export async function writePng(path: string, picture: RawImage): Promise<void> {
       code: "output_refused",
     });
   await writeImage(path, picture);
+}
+
+/** The same bytes as sharp takes them: in another realm, such as Jest's, it knows no Uint8Array. */
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** Names the kind of file by its first bytes; SVG, GIF, TIFF, HEIF and the rest are none of ours. */

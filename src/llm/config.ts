@@ -14,7 +14,7 @@ const width = (initial: number) => z.int().min(1).max(MAX_WIDTH).default(initial
 const heads = (initial: number) => z.int().min(1).max(1024).default(initial);
 const tokenId = z.int().min(0).max(MAX_VOCABULARY);
 /** Slots of a block times layers of the token head, which are traced one after the other. */
-const MAX_HEAD_STEPS = 8192;
+const MAX_HEAD_STEPS = 2048;
 
 /** The decoder's shape: all that decoderStack reads. */
 export interface DecoderConfig {
@@ -36,7 +36,7 @@ export interface DecoderConfig {
 const decoderFields = {
   vocab_size: z.int().min(1).max(MAX_VOCABULARY).default(151_936),
   embed_dim: width(4096),
-  num_layers: z.int().min(0).max(512).default(32),
+  num_layers: z.int().min(1).max(512).default(32),
   num_heads: heads(32),
   num_kv_heads: heads(32),
   head_dim: z.int().min(2).max(4096).multipleOf(2).default(128),

@@ -54,7 +54,7 @@ export async function convertModel(source: string, target: string, given: Conver
   checkTarget(target);
   const options = readOptions("convertModel", given);
   if (options.weights === "bf16" && options.block)
-    throw new InputError("Weights in bf16 have no blocks: leave out `block`", { code: "invalid_option" });
+    throw new InputError("Weights in bf16 have no blocks: leave out `block` (--block)", { code: "invalid_option" });
   const { detokenizer, autoencoder, signal, onFetch, onWait } = options;
   await refuseExisting(target); // before anything is fetched
   const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch, onWait });

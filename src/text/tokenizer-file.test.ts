@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { ModelError } from "../errors.ts";
+import { syntheticVocabulary } from "../rehearsal/vocabulary.ts";
+import { tokenizerJson } from "../train/bpe.ts";
 import { checkTextIds } from "./check-text.ts";
 import { TextTokenizer } from "./tokenizer.ts";
 
@@ -154,6 +156,13 @@ test.each<[string, (json: Json) => void, string]>([
   expect(nano(edit)).toThrow(ModelError);
   expect(nano(edit)).toThrow("m/tokenizer.json");
   expect(nano(edit)).toThrow(message);
+});
+
+test("reads a vocabulary of the released model's size", () => {
+  const { tokens, merges, special } = syntheticVocabulary(151_936);
+  const tokenizer = new TextTokenizer(tokenizerJson({ tokens, merges, special }, tokens.length + special.length));
+  expect(tokenizer.maxId).toBe(tokens.length + special.length - 1);
+  expect(tokenizer.decode(tokenizer.encode("a red circle"))).toBe("a red circle");
 });
 
 describe("beside a model's config", () => {

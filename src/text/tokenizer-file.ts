@@ -108,7 +108,8 @@ export function readTokenizer(value: unknown, file: string, decoder: unknown = u
     // What a post-processor adds is never asked for.
     json: { ...json, added_tokens: added, post_processor: null },
     added,
-    maxId: Math.max(...vocabulary.values(), ...added.map((token) => token.id)),
+    // No spread of arguments: a stack holds some 120,000, and Qwen3's vocabulary has more.
+    maxId: [...vocabulary.values(), ...added.map((token) => token.id)].reduce((max, id) => Math.max(max, id), 0),
   };
 }
 

@@ -1,6 +1,7 @@
 // The image tokenizer ready to run: a picture of any aspect -> codes, and codes -> the fused embeddings that the
 // diffusion transformer reads when no language model is used.
 
+import { disposedError } from "../errors.ts";
 import type { PatchOptions } from "../image/patches.ts";
 import type { Picture } from "../image/picture.ts";
 import { type PictureFit, preparePicture } from "../image/processor.ts";
@@ -21,6 +22,8 @@ export class PictureTokenizer {
   readonly #encode: Session;
   readonly #openEmbedding: (fusion: Fusion) => Promise<Session>;
   readonly #embeddings = new Map<Fusion, Promise<Session>>();
+
+  #isDisposed = false;
 
   private constructor(
     config: TokenizerConfig,
@@ -76,6 +79,7 @@ export class PictureTokenizer {
 
   /** Fused embeddings [P, output_dim] of codes; by the config's fusion unless another is named. */
   async embed(codes: ImageCodes, fusion: Fusion = this.#config.fusion_type): Promise<Float32Array> {
+    if (this.#isDisposed) throw disposedError();
     const N = this.#config.n_q_tokens;
     const session = this.#embeddings.get(fusion) ?? this.#openEmbedding(fusion);
     this.#embeddings.set(fusion, session);
@@ -84,6 +88,7 @@ export class PictureTokenizer {
   }
 
   async dispose(): Promise<void> {
+    this.#isDisposed = true;
     const opened = [...this.#embeddings.values()].map((session) => session.catch(() => undefined));
     await Promise.all([this.#encode.release(), ...opened.map(async (session) => (await session)?.release())]);
   }

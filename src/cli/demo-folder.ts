@@ -1,0 +1,49 @@
+// The folder that kelix demo writes: all its files are found writable, and none of them an input, before the work.
+
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError, quote } from "../errors.ts";
+import { encodeImage } from "../image/codec.node.ts";
+import type { Picture } from "../index.ts";
+import { writeAll } from "../runtime/atomic-file.ts";
+import { type Output, openOutput } from "../runtime/output.ts";
+import { systemReason } from "../runtime/system-error.ts";
+
+export class DemoFolder {
+  readonly #outputs: ReadonlyMap<string, Output>;
+
+  private constructor(outputs: ReadonlyMap<string, Output>) {
+    this.#outputs = outputs;
+  }
+
+  /** Makes the folder if it is not there; throws an InputError when one of these files cannot be written in it. */
+  static async open(folder: string, names: readonly string[], inputs: readonly string[]): Promise<DemoFolder> {
+    await mkdir(folder, { recursive: true }).catch((cause) => {
+      throw new InputError(`${quote(folder)} cannot be made: ${systemReason(cause)}`, {
+        code: "output_refused",
+        cause,
+      });
+    });
+    const outputs = new Map<string, Output>();
+    for (const name of names) outputs.set(name, await openOutput(join(folder, name), { inputs }));
+    return new DemoFolder(outputs);
+  }
+
+  get outputs(): readonly Output[] {
+    return [...this.#outputs.values()];
+  }
+
+  async writePng(name: string, picture: Picture): Promise<void> {
+    await this.#write(name, await encodeImage(picture, "png"));
+  }
+
+  /** Returns the file's path. */
+  async writeText(name: string, text: string): Promise<string> {
+    await this.#write(name, new TextEncoder().encode(text));
+    return this.#outputs.get(name)!.name;
+  }
+
+  async #write(name: string, bytes: Uint8Array): Promise<void> {
+    await this.#outputs.get(name)!.write((file) => writeAll(file, bytes));
+  }
+}
