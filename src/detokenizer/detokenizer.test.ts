@@ -73,7 +73,7 @@ test("a preview after each step but the last, of what the picture is becoming", 
   expect(distance(previews[1]!)).toBeLessThan(distance(previews[0]!));
 });
 
-test("refuses no steps, and conditions of a wrong length", async () => {
+test("refuses conditions of a wrong length", async () => {
   const long = { ...request, condition: new Float32Array(25 * 56) };
   await expect(detokenizer.detokenize(long)).rejects.toThrow("25 entries");
 });

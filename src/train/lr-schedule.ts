@@ -1,5 +1,7 @@
 // The learning rate's course over the steps: the reference's three schedules, with its names and corner cases.
 
+import { InputError } from "../errors.ts";
+
 export interface LrSchedule {
   readonly name: "cosine" | "cosine_v2" | "constant";
   /** Steps over which the rate rises from 0; the first step has rate 0 if there are any. */
