@@ -16,11 +16,7 @@ import { isQuantized } from "../src/runtime/weight-source.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 const picture = "data/heldout/demo/rocket.png";
-const formats = [
-  { weights: "int4", block: 32 },
-  { weights: "int8", block: 32 },
-  { weights: "bf16", block: 32 },
-] as const;
+const formats = [{ weights: "int4", block: 32 }, { weights: "int8", block: 32 }, { weights: "bf16" }] as const;
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
@@ -136,7 +132,7 @@ describe("a converted model", () => {
   });
 
   test("can be widened again, but not rounded a second time", async () => {
-    await convertModel(target("int4"), target("widened"), { weights: "bf16", block: 32 });
+    await convertModel(target("int4"), target("widened"), { weights: "bf16" });
     const wanted = await run(target("int4"));
     expect(psnr((await run(target("widened"), wanted.codes)).reconstruction, wanted.reconstruction)).toBeGreaterThan(
       35,
@@ -152,7 +148,7 @@ describe("converting", () => {
   const options = { weights: "int4", block: 32 } as const;
 
   test("never writes over the model itself or anything else", async () => {
-    await expect(convertModel(source, source, options)).rejects.toThrow(/is the model itself/);
+    await expect(convertModel(source, source, options)).rejects.toThrow(/exists already/);
     await expect(convertModel(source, target("int8"), options)).rejects.toThrow(/exists already/);
   });
 
@@ -167,20 +163,15 @@ describe("converting", () => {
     expect((await readdir(root)).sort()).toEqual(before);
   });
 
-  test("killed half-way leaves no folder that loads", async () => {
+  test("killed half-way leaves nothing", async () => {
     const parent = await mkdtemp(join(root, "killed-"));
     const command = [program, "convert", "kelix-nano", join(parent, "out"), "--weights", "int4"];
-    const child = spawn(process.execPath, command, { stdio: "ignore" });
-    const ended = new Promise((resolve) => child.once("exit", (_, signal) => resolve(signal)));
-    let partial: string | undefined;
-    while (!partial) {
-      partial = (await readdir(parent)).find((name) => name.endsWith(".partial"));
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    const child = spawn(process.execPath, command);
+    const ended = new Promise((resolve) => child.once("close", (_, signal) => resolve(signal)));
+    while ((await readdir(parent)).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill("SIGKILL");
     expect(await ended).toBe("SIGKILL");
-    expect(await readdir(parent)).toEqual([partial]);
-    await expect(openModelFolder(join(parent, partial))).rejects.toThrow(/config\.json: cannot be read/);
+    expect(await readdir(parent)).toEqual([]);
   });
 });
 

@@ -1,6 +1,7 @@
 // The detokenizer: hidden states of the language model at a picture's blocks -> latents -> pixels.
 // Its networks are opened when they are needed and share a limit of memory: docs/decisions/0006-detokenizer-memory.md.
 
+import { ModelError } from "../errors.ts";
 import type { Picture } from "../image/picture.ts";
 import { counterRandom } from "../random/counter.ts";
 import { joinFloats } from "../runtime/host-tensor.ts";
@@ -69,7 +70,6 @@ export function previewInterval(stepFlop: number, decodeFlop: number): number {
   return decodeFlop <= CHEAP_FLOP ? 1 : Math.ceil(decodeFlop / (PREVIEW_SHARE * stepFlop));
 }
 
-export const MAX_STEPS = 1000;
 const DEFAULT_STEPS = 50;
 
 export class Detokenizer {
@@ -82,7 +82,7 @@ export class Detokenizer {
   constructor({ transformer, autoencoder }: DetokenizerParts, settings: DetokenizerSettings, sessions: SessionCache) {
     const { inChannels, inputSize } = transformer.config;
     if (inChannels !== autoencoder.config.latentChannels) {
-      throw new Error(
+      throw new ModelError(
         `The transformer makes latents of ${inChannels} channels, the autoencoder reads ${autoencoder.config.latentChannels}`,
       );
     }
@@ -104,10 +104,6 @@ export class Detokenizer {
    */
   async detokenize(request: DetokenizeRequest, options: DetokenizeOptions = {}): Promise<Picture> {
     const { seed = 0, steps = DEFAULT_STEPS, solver = "euler", guidance = 1, signal, onPreview } = options;
-    if (!Number.isInteger(steps) || steps < 1 || steps > MAX_STEPS) {
-      throw new Error(`Expected \`steps\` to be an integer from 1 to ${MAX_STEPS}, got ${steps}`);
-    }
-    if (!Number.isFinite(guidance)) throw new Error(`Expected \`guidance\` to be a number, got ${guidance}`);
     signal?.throwIfAborted();
     const { velocity, stepFlop } = await this.#velocity(request, guidance, solver);
     const interval = onPreview ? previewInterval(stepFlop(), this.#decoder.flop(this.#grid)) : steps;

@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { lstat, mkdir, open, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { InputError, KelixError, ModelError, quote } from "../errors.ts";
+import { makeFolder } from "./make-folder.ts";
 import { heartbeat, removeStale, temporaryName } from "./stale.ts";
 import { systemCode, systemReason } from "./system-error.ts";
 
@@ -14,14 +15,13 @@ import { systemCode, systemReason } from "./system-error.ts";
  * before or after the work, and when the system refuses to write. If anything fails nothing is left.
  */
 export async function createFolder<T>(path: string, write: (folder: string) => Promise<T>): Promise<T> {
-  if (await exists(path))
-    throw refusal(`${path} exists already and is not written over: name a new folder, or remove it`);
+  await refuseExisting(path);
   const parent = dirname(resolve(path));
   let made: string | undefined;
   let partial: string | undefined;
   let stop = () => {};
   try {
-    made = await mkdir(parent, { recursive: true });
+    made = await makeFolder(parent);
     await removeStale(parent);
     partial = join(parent, temporaryName("partial"));
     const [stopHelper, stopHeartbeat] = [removeIfKilled(partial), heartbeat(partial)];
@@ -43,6 +43,12 @@ export async function createFolder<T>(path: string, write: (folder: string) => P
   } finally {
     stop();
   }
+}
+
+/** Throws an InputError when there is something of that name. */
+export async function refuseExisting(path: string): Promise<void> {
+  if (await exists(path))
+    throw refusal(`${path} exists already and is not written over: name a new folder, or remove it`);
 }
 
 async function explain(error: unknown, path: string, partial = path): Promise<unknown> {
