@@ -5,6 +5,7 @@ export default defineConfig({
   resolve: { conditions: ["kelix-source"] },
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    exclude: ["test/long/**"],
     testTimeout: 120_000,
     // Each worker's ONNX Runtime uses all cores: more workers only wait for each other.
     maxWorkers: 2,

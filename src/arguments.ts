@@ -17,7 +17,7 @@ export function checkPrompt(prompt: unknown): asserts prompt is string {
 
 /** Several images have seeds one after the other. */
 export function checkLastSeed(seed: number, n: number): void {
-  if (Number.isSafeInteger(seed + n - 1)) return;
+  if (seed <= Number.MAX_SAFE_INTEGER - (n - 1)) return;
   throw new InputError(`The last of ${n} seeds from ${seed} on would be above ${Number.MAX_SAFE_INTEGER}`, {
     code: "invalid_option",
   });

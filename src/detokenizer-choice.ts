@@ -3,16 +3,18 @@
 
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "./detokenizer/config.ts";
 import { withNullLength } from "./detokenizer/denoiser.ts";
-import type { DetokenizerSettings } from "./detokenizer/detokenizer.ts";
-import { ModelError } from "./errors.ts";
+import type { DetokenizerSettings, Solver } from "./detokenizer/detokenizer.ts";
+import { InputError, ModelError } from "./errors.ts";
 import { hasUpProjectors } from "./model-check.ts";
 import type { ModelFolder, ModelPart } from "./model-folder.ts";
 import { type Source, sourceNames } from "./model-parts.ts";
+import type { ConditionPositions } from "./options.ts";
 
 export interface DetokenizerChoice {
   readonly transformer: ModelPart<DitConfig>;
   readonly autoencoder: ModelPart<AutoencoderConfig>;
   readonly settings: DetokenizerSettings & { readonly latentGrid: readonly [number, number] };
+  readonly solver: Solver;
 }
 
 /** Whether a model has all that draws from `source`. */
@@ -26,6 +28,7 @@ export function chooseDetokenizer(
   folder: ModelFolder,
   source: Source,
   codeGrid: readonly [number, number],
+  positions: ConditionPositions = "training",
 ): DetokenizerChoice {
   const { autoencoder } = folder.detokenizer;
   const transformer = folder.detokenizer[source];
@@ -38,34 +41,51 @@ export function chooseDetokenizer(
     );
   }
   if (folder.generation.positions === "raster") {
+    if (positions === "demo") {
+      throw new InputError(
+        `${folder.path} was trained with each code at its own place, which no demo guesses: leave out \`positions\` (--positions)`,
+        { code: "invalid_option" },
+      );
+    }
     const { preprocessor } = folder;
     const scale = (preprocessor.patch_size * preprocessor.merge_size) / pixelsPerLatent(autoencoder.config);
     const [rows, columns] = codeGrid;
     const { patchSize } = transformer.config;
     const side = (codes: number) => patchSize * Math.max(1, Math.round((codes * scale) / patchSize));
     const latentGrid = [side(rows), side(columns)] as const;
-    return { transformer, autoencoder, settings: { positions: "raster", latentGrid } };
+    return { transformer, autoencoder, settings: { positions: "raster", latentGrid }, solver: "euler" };
   }
   const { inputSize, modelMaxLength } = withNullLength(transformer.config, transformer.weights);
   const latentGrid = [inputSize, inputSize] as const;
   // The null condition is padded like the condition, so the padding shows where guidance weighs the two.
-  const settings =
-    source === "hidden"
-      ? { positions: "reference" as const, maxConditionLength: modelMaxLength, latentGrid }
-      : { positions: "reference-codes" as const, latentGrid };
-  return { transformer, autoencoder, settings };
+  if (source === "hidden") {
+    const scheme = positions === "demo" ? ("demo" as const) : ("reference" as const);
+    const settings = { positions: scheme, maxConditionLength: modelMaxLength, latentGrid };
+    return { transformer, autoencoder, settings, solver: "euler" };
+  }
+  // Its script for codes alone lets diffusers make the sigmas.
+  return { transformer, autoencoder, settings: { positions: "reference-codes", latentGrid }, solver: "euler-default" };
 }
 
-/** Where the released models have each part, and how it is named to us. */
-const released: Readonly<Record<Source | "autoencoder", readonly [folder: string, flag: string, option: string]>> = {
-  hidden: ["OpenOneRec/Kelix-DiT", "--dit", "detokenizer"],
-  codes: ["OpenOneRec/Kelix-AEDIT", "--dit", "detokenizer"],
-  autoencoder: ["the `vae` folder of Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers", "--vae", "autoencoder"],
+/** What each part is in the released models, and how it is named to us. */
+const released: Readonly<Record<Source | "autoencoder", readonly [place: string, flag: string, option: string]>> = {
+  hidden: ["For the released model it is OpenOneRec/Kelix-DiT", "--dit", "detokenizer"],
+  codes: [
+    "It is one without a connector, as the reference's AEDIT scripts train; none is known to be published",
+    "--dit",
+    "detokenizer",
+  ],
+  autoencoder: [
+    "For the released model it is the `vae` folder of Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers",
+    "--vae",
+    "autoencoder",
+  ],
 };
 
 function lacks(folder: ModelFolder, what: string, [place, flag, option]: (typeof released)[Source]): ModelError {
   return new ModelError(
-    `${folder.path} has no ${what}. For the released model it is ${place}: put it into a sub-folder, ` +
-      `or name its folder with ${flag} FOLDER (\`${option}\` of Kelix.load)`,
+    `${folder.path} has no ${what}. ${place}: put it into a sub-folder, or name its folder with ${flag} FOLDER ` +
+      `(\`${option}\` of Kelix.load)`,
+    { code: "missing_part" },
   );
 }

@@ -92,6 +92,11 @@ export class MemoryError extends KelixError {
   }
 }
 
+/** What every use of a model says after its `dispose`, also work that was going on then. */
+export function disposedError(options: ErrorOptions = {}): KelixError {
+  return new KelixError("The model has been disposed of; load it again", { code: "disposed", ...options });
+}
+
 /** A message repeats at most so many characters of its input. */
 const MAX_QUOTE = 200;
 /** Entries of a list or an object that a message shows. */

@@ -9,15 +9,15 @@ import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
 import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
-import { InputError, KelixError, ModelError } from "./errors.ts";
+import { disposedError, InputError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { PatchOptions } from "./image/patches.ts";
 import type { Picture } from "./image/picture.ts";
-import { preparedSizes } from "./image/processor.ts";
+import { type PictureFit, preparedSizes } from "./image/processor.ts";
 import type { PixelLimits } from "./image/smart-resize.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
-import { generate, type WrittenPicture } from "./llm/generate.ts";
+import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
@@ -28,6 +28,7 @@ import { describeModel, type ModelInfo } from "./model-info.ts";
 import type { Source } from "./model-parts.ts";
 import type {
   ChatOptions,
+  ConditionPositions,
   DrawOptions,
   ImagineOptions,
   LoadOptions,
@@ -43,6 +44,7 @@ import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
+import { checkTextIds } from "./text/check-text.ts";
 import { loadText, type TextFiles } from "./text/load-text.node.ts";
 import { CodeCache } from "./vision/code-cache.ts";
 import {
@@ -72,6 +74,8 @@ interface Drawing {
   readonly seed: number;
   readonly steps: number;
   readonly guidance: number;
+  /** `training` if absent. */
+  readonly positions?: ConditionPositions;
 }
 
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
@@ -147,6 +151,10 @@ export class Kelix implements AsyncDisposable {
       await warnOfTwoOutputs(folder.weights, onWarning);
       if (folder.unknownFields.length > 0) onWarning?.(describeUnknownFields(folder));
       const text = folder.ar && (await loadText(folder.path));
+      if (text && folder.ar) {
+        const { qwen_config: qwen } = folder.ar;
+        checkTextIds(text.tokenizer, { ...blockVocabulary(qwen), pad: qwen.pad_token_id });
+      }
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
       return new Kelix(folder, text, settings, widening);
@@ -162,17 +170,22 @@ export class Kelix implements AsyncDisposable {
     return this.#call(settings, () => this.#tokenize(image, settings));
   }
 
-  /** Pixels from codes alone, without the language model. An image given instead of codes is tokenized first. */
+  /**
+   * Pixels from codes alone, without the language model. An image given instead of codes is tokenized first, at the size of the
+   * model's recipe.
+   */
   async reconstruct(input: CodesInput | ImageInput, options: ReconstructOptions = {}): Promise<Picture> {
     const { reconstruct } = this.#folder.generation;
     const settings = readOptions("reconstruct", options);
+    const { keepSize, fusion = reconstruct.fusion } = settings;
     const drawing = drawingOf(settings, reconstruct);
     return this.#call(settings, async () => {
       chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
+      const { max_positions: maxPositions, image_size: imageSize } = reconstruct;
       const codes = isCodesInput(input)
         ? readCodes(input, this.#codeLimits)
-        : await this.#tokenize(input, settings, reconstruct.max_positions);
-      const condition = await (await this.#openTokenizer()).embed(codes);
+        : await this.#tokenize(input, settings, { maxPositions, ...(!keepSize && { imageSize }) });
+      const condition = await (await this.#openTokenizer()).embed(codes, fusion);
       return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, settings);
     });
   }
@@ -190,10 +203,10 @@ export class Kelix implements AsyncDisposable {
       const drawing = drawingOf(settings, imagine);
       const prompt = await this.#readConversation(messages, settings);
       const { model, prefixes } = await this.#openLanguage();
-      const room = this.#room - blockCount(prompt, model.vocabulary);
       const sequence = prefixes.take(prompt);
       const blocks = generate(model, sequence, prompt, {
-        maxNewBlocks: Math.min(maxNewTokens, room),
+        maxNewTokens,
+        room: this.#room,
         blocksPerPicture: imagine.grid[0] * imagine.grid[1],
         mayDraw: this.canImagine,
         seed: drawing.seed,
@@ -206,6 +219,7 @@ export class Kelix implements AsyncDisposable {
       const decoder = tokenizer.stream();
       try {
         for await (const { ids, kind, picture } of blocks) {
+          this.#refuseDisposed(); // the reader may have taken long over the last piece
           if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, settings) };
           if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
           const piece = decoder.push(ids[0]!);
@@ -231,12 +245,12 @@ export class Kelix implements AsyncDisposable {
     const { imagine } = this.#folder.generation;
     checkPrompt(prompt);
     const settings = readOptions("imagine", options);
-    const drawing = drawingOf(settings, imagine);
-    const { n = 1 } = settings;
+    const { n = 1, positions } = settings;
+    const drawing = { ...drawingOf(settings, imagine), positions };
     checkLastSeed(drawing.seed, n);
     return this.#call(settings, async () => {
       languageConfig(this.#folder); // refuses before any work is done, as does this:
-      chooseDetokenizer(this.#folder, "hidden", imagine.grid);
+      chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
       if (!this.#ignoreMemory) await this.#checkDrawing("hidden", imagine.grid);
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
@@ -295,19 +309,19 @@ export class Kelix implements AsyncDisposable {
     return codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor));
   }
 
-  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, maxPositions?: number) {
+  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
     const picture = await loadImage(image, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
-    await this.#checkPositions(picture, maxPositions);
-    return this.#codes.codesOf(picture, `${maxPositions}`, () => tokenizer.tokenize(picture, maxPositions));
+    await this.#checkPositions(picture, fit);
+    return this.#codes.codesOf(picture, JSON.stringify(fit), () => tokenizer.tokenize(picture, fit));
   }
 
   /** Refuses, before it is resized, a picture of more positions than fit into memory. */
-  async #checkPositions(picture: Picture, maxPositions?: number): Promise<void> {
+  async #checkPositions(picture: Picture, fit: PictureFit): Promise<void> {
     const { preprocessor } = this.#folder;
     const options = patchOptions(preprocessor);
-    const { prepared } = preparedSizes(picture, options, pixelLimits(preprocessor), maxPositions);
+    const { prepared } = preparedSizes(picture, options, pixelLimits(preprocessor), fit);
     const positions = (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2;
     this.#mostPositions ??= usualPositions(this.#folder); // loading made sure of these
     if (this.#ignoreMemory || positions <= this.#mostPositions) return;
@@ -334,8 +348,11 @@ export class Kelix implements AsyncDisposable {
   async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenPicture> {
     const [rows, columns] = this.#folder.generation.imagine.grid;
     const positions = rows * columns;
-    const opening = [this.#words.tokenizer.special("<|vision_start|>")];
+    const vocabulary = blockVocabulary(languageConfig(this.#folder).qwen_config);
+    const opening = [vocabulary.visionStart];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
+    // Before the model is opened, which takes long.
+    checkPictureFits(blockCount(request, vocabulary), positions, this.#room);
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
     const blocks = generate(model, sequence, request, {
@@ -372,11 +389,12 @@ export class Kelix implements AsyncDisposable {
   async #draw(
     source: Source,
     request: DetokenizeRequest,
-    drawing: Drawing,
+    { positions, ...drawing }: Drawing,
     { signal, onPreview, onProgress }: DrawOptions,
   ): Promise<Picture> {
     this.#refuseDisposed();
-    const { transformer, autoencoder, settings } = chooseDetokenizer(this.#folder, source, request.codeGrid);
+    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid, positions);
+    const { transformer, autoencoder, settings, solver } = choice;
     if (!this.#ignoreMemory) await this.#checkDrawing(source, request.codeGrid);
     const parts = {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
@@ -384,6 +402,7 @@ export class Kelix implements AsyncDisposable {
     };
     return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
       ...drawing,
+      solver,
       signal,
       onPreview,
       onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
@@ -450,20 +469,17 @@ export class Kelix implements AsyncDisposable {
   #explain(error: unknown, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted) return signal.reason;
     if (!this.#isDisposed || error instanceof InputError) return error;
-    return new KelixError("The model was disposed of during this call; load it again", {
-      code: "disposed",
-      cause: error,
-    });
+    return disposedError({ cause: error });
   }
 
   #refuseDisposed(): void {
-    if (this.#isDisposed) throw new KelixError("The model has been disposed of; load it again", { code: "disposed" });
+    if (this.#isDisposed) throw disposedError();
   }
 }
 
 type DrawSettings = DrawOptions & { readonly seed: number };
 
-function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Omit<Drawing, "seed">): Drawing {
+function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
   return { seed, steps: steps ?? defaults.steps, guidance: guidance ?? defaults.guidance };
 }
 

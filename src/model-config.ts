@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { ignored, type OnUnknown, only, parseConfig, unsupported } from "./checkpoint/parse-config.ts";
 import { DEFAULT_FACTOR, PROCESSOR_LIMITS } from "./image/smart-resize.ts";
-import type { VisionConfig } from "./vision/config.ts";
+import { fusions, type VisionConfig } from "./vision/config.ts";
 
 /** Merged 2 x 2, as the projector is. */
 const MERGE = 2;
@@ -91,8 +91,15 @@ const generationFields = {
     .strictObject({
       steps: steps.default(20),
       guidance: guidance.default(4.5),
-      /** A picture to be drawn again is first made so small that it has at most so many positions. */
+      /**
+       * A picture to be drawn again is first brought to so many pixels a side, its aspect not kept; it keeps its size and aspect
+       * if absent and positions are `raster`. The reference's scripts have 1024, whatever the transformer's size.
+       */
+      image_size: z.int().min(1).max(4096).optional(),
+      /** Then it is made so small that it has at most so many positions. */
       max_positions: z.int().min(1).max(MAX_POSITIONS).default(324),
+      /** How the embeddings of a position's codes are fused; the tokenizer's `fusion_type` if absent. */
+      fusion: z.enum(fusions).optional(),
     })
     .prefault({}),
   imagine: z
@@ -152,6 +159,9 @@ const generationSchema = z.strictObject({
 });
 export type GenerationConfig = z.infer<z.ZodObject<typeof generationFields>>;
 
+/** Side of the image that the reference's scripts reconstruct. */
+const REFERENCE_IMAGE_SIZE = 1024;
+
 /** vision_start before a picture, and a token of the prompt at the least. */
 const FEWEST_OTHERS = 2;
 
@@ -172,5 +182,6 @@ export function parseGenerationConfig(
     context.addIssue({ code: "custom", path: ["imagine", "grid"], message });
   });
   const { positions, reconstruct, imagine } = parseConfig(fits, json ?? {}, file, onUnknown);
-  return { positions, reconstruct, imagine };
+  if (positions === "raster") return { positions, reconstruct, imagine };
+  return { positions, reconstruct: { image_size: REFERENCE_IMAGE_SIZE, ...reconstruct }, imagine };
 }

@@ -80,6 +80,11 @@ function plainName(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, "");
 }
 
+/** The name that another was probably meant to be, in whatever way its words are joined. */
+export function nearestName(name: string, names: readonly string[]): string | undefined {
+  return nearest(plainName(name), names);
+}
+
 /** A name is taken for a slip of the keys if one in four of its characters differs at most. */
 function nearest(plain: string, names: readonly string[]): string | undefined {
   let best: string | undefined;

@@ -5,7 +5,9 @@ import { z } from "zod";
 import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
 import type { Picture } from "./image/picture.ts";
+import type { ConvertProgress } from "./quantize/convert.ts";
 import { devices } from "./runtime/backend.ts";
+import { fusions } from "./vision/config.ts";
 
 /**
  * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,
@@ -116,7 +118,10 @@ const machine = {
 
 export const DEFAULT_DRAWING_BYTES = 9 * 2 ** 30;
 
-export const loadOptions = z.strictObject({
+/** Precisions that linear maps can be stored at. */
+export const weightFormats = ["int4", "int8", "bf16"] as const;
+
+const load = {
   ...parts,
   ...watched,
   ...machine,
@@ -140,23 +145,48 @@ export const loadOptions = z.strictObject({
   ignoreMemory: flag.default(false).describe("load even what does not fit into memory"),
   /** Told in a sentence what is odd about the model but does not keep it from running. */
   onWarning: callback<(message: string) => void>().optional(),
-});
+};
 
-export const tokenizeOptions = z.strictObject({ signal });
+const tokenize = {
+  /** Ends the work before its next step; it then rejects with the signal's reason. */
+  signal,
+};
 
-export const reconstructOptions = z.strictObject(drawing);
+const reconstruct = {
+  ...drawing,
+  /**
+   * An image keeps its size and aspect as far as the model's limits let it; otherwise, and if absent, released models see it as a
+   * square, as in their recipe (`reconstruct.image_size` of generation_config.json). Not read for codes.
+   */
+  keepSize: flag
+    .default(false)
+    .describe("keep the image's size and aspect, where the model's recipe makes it a square"),
+  /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
+  fusion: z
+    .enum(fusions, { error: fusions.join(" or ") })
+    .optional()
+    .describe("how the embeddings of a position's codes are fused"),
+};
 
-export const imagineOptions = z.strictObject({
+const imagine = {
   ...sampling,
   ...drawing,
   /** Images to draw, with seeds one after the other; the result is then an array. */
   n: integer(1, 1000).optional().describe("how many, with seeds one after the other"),
-});
+  /**
+   * Where the transformer is told that the codes lie: as in the model's training if absent, or, for models trained by the
+   * reference, as its released demo guesses (`demo`), to compare like with like.
+   */
+  positions: z
+    .enum(["training", "demo"], { error: "training or demo" })
+    .default("training")
+    .describe("where the codes are said to lie: as in training, or as the released demo guesses"),
+};
 
-export const chatOptions = z.strictObject({
+const chat = {
   ...sampling,
   ...drawing,
-  /** Blocks to write at most, 256 if absent: a token of text or a position of an image each. */
+  /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
   maxNewTokens: integer(1, 1_000_000).default(256).describe("length of an answer at most"),
   /**
    * Tokens that one step may guess from the conversation, where the answer repeats it; 0 if absent. The answer is the same,
@@ -164,9 +194,9 @@ export const chatOptions = z.strictObject({
    * tokens (temperature 0) are guessed.
    */
   promptLookupNumTokens: integer(0, 64).default(0),
-});
+};
 
-export const pullOptions = z.strictObject({
+const pull = {
   ...fetching,
   /** A branch, a tag or a commit; "main" if absent. May stand in the name instead: "owner/name@revision". */
   revision: text.optional().describe("a branch, tag or commit; main if absent"),
@@ -178,47 +208,76 @@ export const pullOptions = z.strictObject({
       error: "the settings that `readHubSettings` gives",
     })
     .optional(),
-});
+};
 
-export const inspectOptions = z.strictObject({ ...parts, ...fetching });
+const inspect = { ...parts, ...fetching };
 
-export const machineOptions = z.strictObject(machine);
+const convert = {
+  ...parts,
+  signal,
+  /** Of linear maps. */
+  weights: z.enum(weightFormats, { error: `one of ${weightFormats.join(", ")}` }).describe("of linear maps"),
+  /** Weights that share a scale; if absent 32 for 4 bits in rows below 1024, else 128. */
+  block: z
+    .literal([32, 128], { error: "32 or 128" })
+    .optional()
+    .describe("weights that share a scale; if absent 32 for 4 bits in rows below 1024, else 128"),
+  /** Called as weights are written. */
+  onProgress: callback<(progress: ConvertProgress) => void>().optional(),
+  /** Called while a model of the Hub that is not in the cache is fetched. */
+  onFetch: fetching.onProgress,
+  onWait: fetching.onWait,
+  /** Size of one file; 5 GiB if absent. */
+  maxShardBytes: integer(1, Number.MAX_SAFE_INTEGER).optional(),
+};
 
-export const evalOptions = z.strictObject({
+const evaluate = {
   /** Divides the number of images of each part; for a quick look. */
   every: integer(1, 100).default(1).describe("only every n-th image, for a quick look"),
   /** Images imagined for each prompt: one is drawn at random, so more of them tell two models apart better. */
   seeds: integer(1, 1000)
     .default(1)
     .describe("images imagined for each prompt: more of them tell two models apart better"),
-});
-
-export type LoadOptions = z.input<typeof loadOptions>;
-export type TokenizeOptions = z.input<typeof tokenizeOptions>;
-export type ReconstructOptions = z.input<typeof reconstructOptions>;
-export type ImagineOptions = z.input<typeof imagineOptions>;
-export type ChatOptions = z.input<typeof chatOptions>;
-export type PullOptions = z.input<typeof pullOptions>;
-export type InspectOptions = z.input<typeof inspectOptions>;
-export type MachineOptions = z.input<typeof machineOptions>;
-export type EvalOptions = z.input<typeof evalOptions>;
-/** Options of all that draws. */
-export type DrawOptions = Pick<ChatOptions, keyof typeof drawing>;
-/** Options of long work. */
-export type WorkOptions = Pick<DrawOptions, keyof typeof seeded | keyof typeof watched>;
-/** How tokens and codes are drawn. */
-export type SampleOptions = Pick<ChatOptions, keyof typeof sampling>;
+};
 
 /** The options of each public call, by its name. */
 export const optionsOf = {
-  load: loadOptions,
-  tokenize: tokenizeOptions,
-  reconstruct: reconstructOptions,
-  imagine: imagineOptions,
-  chat: chatOptions,
-  pullModel: pullOptions,
-  inspectModel: inspectOptions,
-  planModel: inspectOptions,
-  examineMachine: machineOptions,
+  load: z.strictObject(load),
+  tokenize: z.strictObject(tokenize),
+  reconstruct: z.strictObject(reconstruct),
+  imagine: z.strictObject(imagine),
+  chat: z.strictObject(chat),
+  convertModel: z.strictObject(convert),
+  pullModel: z.strictObject(pull),
+  inspectModel: z.strictObject(inspect),
+  planModel: z.strictObject(inspect),
+  examineMachine: z.strictObject(machine),
+  evaluateNano: z.strictObject(evaluate),
 };
 export type Call = keyof typeof optionsOf;
+
+/** What callers may give: mapped from the shape itself, so that editors show what is written beside each option. */
+type Options<Shape extends z.core.$ZodLooseShape> = {
+  readonly [Name in keyof Shape]?: z.input<Shape[Name]> | undefined;
+};
+
+export interface LoadOptions extends Options<typeof load> {}
+export interface TokenizeOptions extends Options<typeof tokenize> {}
+export interface ReconstructOptions extends Options<typeof reconstruct> {}
+export interface ImagineOptions extends Options<typeof imagine> {}
+export interface ChatOptions extends Options<typeof chat> {}
+export interface ConvertOptions extends Options<typeof convert> {
+  readonly weights: z.input<typeof convert.weights>;
+}
+export interface PullOptions extends Options<typeof pull> {}
+export interface InspectOptions extends Options<typeof inspect> {}
+export interface MachineOptions extends Options<typeof machine> {}
+export interface EvalOptions extends Options<typeof evaluate> {}
+/** Whose positions a condition is given. */
+export type ConditionPositions = z.output<typeof imagine.positions>;
+/** Options of all that draws. */
+export interface DrawOptions extends Options<typeof drawing> {}
+/** Options of long work. */
+export interface WorkOptions extends Options<typeof seeded & typeof watched> {}
+/** How tokens and codes are drawn. */
+export interface SampleOptions extends Options<typeof sampling> {}

@@ -159,7 +159,7 @@ describe("kelix", () => {
     await writeFile(file("text.png"), "hello");
     const strip = { width: 10_000, height: 1, data: new Uint8Array(30_000) };
     await writeFile(file("strip.png"), await encodePng({ ...strip, data: strip.data.fill(255) }));
-    await expectFailure(["describe", file("nowhere.png")], /nowhere\.png: cannot be read: there is no such file/);
+    await expectFailure(["describe", file("nowhere.png")], /nowhere\.png.*no such file/);
     await expectFailure(["describe", file("text.png")], /text\.png/);
     await expectFailure(["tokenize", file("cut.png"), "-o", file("never.safetensors")], /cut\.png/);
     await expectFailure(["reconstruct", file("strip.png"), "-o", file("never.png")], /10000 x 1/);

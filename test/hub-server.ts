@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 
 /** What the server does in place of a good answer. */
 export interface Fault {
@@ -22,6 +23,8 @@ export interface Fault {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly redirect?: string;
+  /** Compresses whatever it sends, as some proxies do; lengths are then those of what is sent. */
+  readonly encoding?: keyof typeof compressors;
   /** Sends this in place of the body, with a length that fits it. */
   readonly body?: string;
 }
@@ -47,6 +50,8 @@ export interface HubServerOptions {
   /** Bytes of a body are sent in pieces of this size with a pause between them. */
   readonly slowly?: { readonly pieceBytes: number; readonly pauseMs: number };
 }
+
+const compressors = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync, zstd: gzipSync };
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const ENTRIES_PER_PAGE = 2;
@@ -109,7 +114,7 @@ export class HubServer {
         response.writeHead(404, { "X-Error-Code": "RevisionNotFound" }).end();
         return;
       }
-      sendJson(response, { _id: "1", id: repo, sha: COMMIT, lastModified: "2026-01-01T00:00:00.000Z" });
+      sendJson(response, { _id: "1", id: repo, sha: COMMIT, lastModified: "2026-01-01T00:00:00.000Z" }, fault);
     } else if (url.pathname === `/api/models/${repo}/tree/${COMMIT}`) {
       const entries = this.options.entries ?? this.#entries();
       const start = Number(url.searchParams.get("cursor") ?? 0);
@@ -117,7 +122,7 @@ export class HubServer {
       url.searchParams.set("cursor", String(end));
       const next = this.options.nextPage ?? url.href;
       if (end < entries.length) response.setHeader("Link", `<${next}>; rel="next"`);
-      sendJson(response, entries.slice(start, end));
+      sendJson(response, entries.slice(start, end), fault);
     } else {
       const name = decodeURIComponent(url.pathname.slice(`/${repo}/resolve/${COMMIT}/`.length));
       const content = this.#content(name);
@@ -177,9 +182,11 @@ export class HubServer {
     let body = Buffer.from(content.subarray(from));
     if (fault.isWrong) body[body.length >> 1]! ^= 1;
     if (fault.extraBytes) body = Buffer.concat([body, Buffer.alloc(fault.extraBytes)]);
+    if (fault.encoding) body = compressors[fault.encoding](body);
     const hasLength = fault.endAfter === undefined && fault.extraBytes === undefined;
     response.writeHead(from > 0 ? 206 : 200, {
       ...(hasLength && { "Content-Length": body.length }),
+      ...(fault.encoding && { "Content-Encoding": fault.encoding }),
       ...(from > 0 && { "Content-Range": `bytes ${from}-${content.length - 1}/${content.length}` }),
       ...fault.headers,
     });
@@ -204,8 +211,10 @@ function answersAtOnce({ status, redirect, body, headers }: Fault, response: Ser
   return true;
 }
 
-function sendJson(response: ServerResponse, value: unknown): void {
-  response.setHeader("Content-Type", "application/json").end(JSON.stringify(value));
+function sendJson(response: ServerResponse, value: unknown, { encoding }: Fault): void {
+  const text = Buffer.from(JSON.stringify(value));
+  if (encoding) response.setHeader("Content-Encoding", encoding);
+  response.setHeader("Content-Type", "application/json").end(encoding ? compressors[encoding](text) : text);
 }
 
 function addressOf(server: Server): string {

@@ -83,6 +83,15 @@ describe("a comparison", () => {
     expect(compareTensor("x", i32([7], [1]), hostTensor("i64", BigInt64Array.of(7n), [1]), {}).ok).toBe(true);
   });
 
+  test("tells whole parts apart where a case asks for it, within any tolerance", () => {
+    const [told, wanted] = [f32([874.99994, 3], [2]), f32([875, 3.5], [2])];
+    expect(compareTensor("x", told, wanted, { absolute: 1 }).ok).toBe(true);
+    expect(compareTensor("x", told, wanted, { absolute: 1, exactWholes: true }).problem).toMatch(
+      /^874.99.* wanted 875$/,
+    );
+    expect(compareTensor("x", told, f32([874.1, 3.9], [2]), { absolute: 1, exactWholes: true }).ok).toBe(true);
+  });
+
   test("leaves out what a case ignores", () => {
     expect(compareAll(new Map(), new Map([["x", reference]]), () => ({ ignored: true }))).toEqual([]);
   });

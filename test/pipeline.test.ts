@@ -1,10 +1,19 @@
 // Pixels to pixels with a small random model: what each path returns, that seeds decide, and what is refused.
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type ChatMessage, type CodesInput, Kelix, ModelError, type Picture } from "../src/index.ts";
+import {
+  type ChatMessage,
+  type ChatOptions,
+  type CodesInput,
+  type DrawOptions,
+  InputError,
+  Kelix,
+  ModelError,
+  type Picture,
+} from "../src/index.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 let folder: string;
@@ -140,7 +149,8 @@ describe("imagine", () => {
     [{ topP: 0 }, "Expected `topP`"],
     [{ steps: 1.5 }, "Expected `steps`"],
     [{ n: 0 }, "Expected `n`"],
-  ])("refuses %j", async (options, message) => {
+    [{ positions: "demo" }, "no demo guesses"],
+  ] as const)("refuses %j", async (options, message) => {
     await expect(kelix.imagine("a red apple", options)).rejects.toThrow(message);
   });
 });
@@ -265,4 +275,87 @@ describe("loading", () => {
       await wasm.dispose();
     }
   });
+});
+
+describe("on WASM, which runs on the caller's thread", () => {
+  const image = drawn(96, 96);
+  const messages = [{ role: "user", content: "word ".repeat(20) }] as const;
+  let wasm: Kelix;
+  beforeAll(async () => {
+    wasm = await Kelix.load(folder, { device: "wasm" });
+  });
+  afterAll(() => wasm.dispose());
+
+  /** Aborts a job by a timer; how often it reported after that, and how often another timer ticked. */
+  async function abort(job: (signal: AbortSignal, report: () => void) => Promise<unknown>) {
+    const controller = new AbortController();
+    let [reports, ticks] = [0, 0];
+    const timers = [setInterval(() => ticks++, 5), setTimeout(() => controller.abort(new Error("enough")), 100)];
+    const report = () => void (controller.signal.aborted && reports++);
+    try {
+      await expect(job(controller.signal, report)).rejects.toThrow("enough");
+    } finally {
+      for (const timer of timers) clearTimeout(timer);
+    }
+    return { reports, ticks };
+  }
+
+  test.each([
+    ["imagine", (options: DrawOptions) => wasm.imagine("a red apple", options)],
+    ["reconstruct", (options: DrawOptions) => wasm.reconstruct(image, options)],
+  ])("%s ends within a step of a timer's abort, and other timers tick meanwhile", async (_, draw) => {
+    await draw({ steps: 1 }); // opens its sessions, which awaits files
+    const { reports, ticks } = await abort((signal, onProgress) => draw({ steps: 1000, signal, onProgress }));
+    expect(reports).toBeLessThanOrEqual(1);
+    expect(ticks).toBeGreaterThan(0);
+  });
+
+  test("so does a conversation", async () => {
+    const talk = async (options: ChatOptions, report = () => {}) => {
+      for await (const _ of wasm.chat(messages, { temperature: 1, ...options })) report();
+    };
+    await talk({ maxNewTokens: 1 });
+    const { reports, ticks } = await abort(async (signal, report) => {
+      for (let seed = 0; seed < 100; seed++) await talk({ signal, seed }, report); // each ends by itself
+    });
+    expect(reports).toBeLessThanOrEqual(1);
+    expect(ticks).toBeGreaterThan(0);
+  });
+});
+
+describe("at the released grid of 18 x 18 positions, which is the default", () => {
+  /** Hands a model over that has no grid of its own. */
+  async function withoutGrid(from: string, use: (model: Kelix) => Promise<void>) {
+    const own = await mkdtemp(join(tmpdir(), "kelix-grid-"));
+    for (const name of await readdir(from))
+      if (name !== "generation_config.json") await symlink(join(resolve(from), name), join(own, name));
+    const config = JSON.parse(await readFile(join(from, "generation_config.json"), "utf8"));
+    const imagine = { ...config.imagine, grid: undefined, steps: 1, guidance: 1 };
+    await writeFile(join(own, "generation_config.json"), JSON.stringify({ ...config, imagine }));
+    const model = await Kelix.load(own, { threads: 1 });
+    try {
+      await use(model);
+    } finally {
+      await model.dispose();
+      await rm(own, { recursive: true });
+    }
+  }
+
+  test("a conversation draws, whatever the limit of tokens, and a prompt that leaves no room is refused", () =>
+    withoutGrid("models/kelix-nano", async (nano) => {
+      const pieces: unknown[] = [];
+      for await (const piece of nano.chat([{ role: "user", content: "two red circles" }], { maxNewTokens: 2 }))
+        pieces.push(piece);
+      const [image, ...text] = pieces;
+      expect(image).toMatchObject({ type: "image", image: { width: 288, height: 288, codes: { grid: [18, 18] } } });
+      expect(text.length).toBeLessThanOrEqual(2);
+      const refused = nano.imagine("a red circle and a blue square ".repeat(100));
+      await expect(refused).rejects.toThrow(InputError);
+      await expect(refused).rejects.toThrow(/An image takes 325 more positions, and of the 1024 .* are left: shorten/);
+    }));
+
+  test("a model that reads less refuses to imagine", () =>
+    withoutGrid(folder, async (small) => {
+      await expect(small.imagine("a red apple")).rejects.toThrow("An image takes 325 more positions, and of the 256");
+    }));
 });

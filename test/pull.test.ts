@@ -103,6 +103,33 @@ test("ends with one line and status 1 when it fails", async () => {
   expect(out).toBe("");
 });
 
+test("says why it waits, without a terminal too", async () => {
+  let count = 0;
+  const headers = { RateLimit: '"api";r=0;t=1' };
+  hub.server.options = {
+    ...hub.server.options,
+    fault: ({ at }) => (at === "api" && count++ === 0 ? { status: 429, headers } : undefined),
+  };
+  const { status, err } = await kelix("pull", repo);
+  expect(err).toMatch(/^kelix: waiting: owner\/tiny: 127\.0\.0\.1:\d+ answers with status 429: asked to wait 1 s\n$/);
+  expect(status).toBe(0);
+});
+
+test("shows no secret of its environment, with its stack too", async () => {
+  const runs = [
+    { HF_TOKEN: "hf_SECRET\nsecond line" },
+    { HF_ENDPOINT: hub.server.endpoint.replace("//", "//user:SECRET@"), HF_TOKEN: "hf_SECRET" },
+    { HF_ENDPOINT: "ftp://user:SECRET@h" },
+  ];
+  hub.server.options = { ...hub.server.options, fault: () => ({ status: 418 }) };
+  for (const env of runs) {
+    const { status, out, err } = await start(["pull", repo, "--verbose"], env).ended;
+    expect(out + err).not.toMatch(/SECRET|second line/);
+    expect(err).not.toBe("");
+    expect(status).toBeGreaterThan(0);
+  }
+});
+
 test("ends with status 2 for what is no repository's name", async () => {
   const { status, err } = await kelix("pull", "../tiny");
   expect(err).toMatch(/'\.\.\/tiny'.* Expected owner\/name or owner\/name@revision/);

@@ -6,12 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { Detokenizer, type Solver } from "../src/detokenizer/detokenizer.ts";
+import { chooseDetokenizer } from "../src/detokenizer-choice.ts";
+import { resize } from "../src/image/resize.ts";
+import { PROCESSOR_LIMITS } from "../src/image/smart-resize.ts";
 import { Kelix, type LoadOptions, ModelError, type Picture } from "../src/index.ts";
 import { languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
 import { languageConfig, openModelFolder } from "../src/model-folder.ts";
 import { smallSizes } from "../src/rehearsal/configs.ts";
 import { writeModel } from "../src/rehearsal/write-model.ts";
+import { SessionCache } from "../src/runtime/session-cache.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
 import { PictureTokenizer } from "../src/vision/picture-tokenizer.ts";
 
@@ -58,6 +63,9 @@ const picture: Picture = {
   data: Uint8Array.from({ length: 112 * 84 * 3 }, (_, i) => (i * 13 + (i >> 7)) % 256),
 };
 
+const patches = { patchSize: 14, mergeSize: 2 };
+const limits = PROCESSOR_LIMITS;
+
 describe("the released layout", () => {
   test("has the autoregressive model in shards with an index", async () => {
     const files = await readdir(released);
@@ -79,7 +87,7 @@ describe("the released layout", () => {
     const folder = await openModelFolder(released);
     expect(folder.generation).toEqual({
       positions: "reference",
-      reconstruct: { steps: 20, guidance: 4.5, max_positions: 324 },
+      reconstruct: { steps: 20, guidance: 4.5, max_positions: 324, image_size: 1024 },
       imagine: { steps: 50, guidance: 1, temperature: 0, top_k: 0, top_p: 1, grid: [18, 18] },
     });
     await folder.close();
@@ -87,10 +95,8 @@ describe("the released layout", () => {
 
   test("gives the same codes and scores when its weights are widened at each run", async () => {
     const folder = await openModelFolder(released);
-    const { preprocessor, weights, close } = folder;
+    const { weights, close } = folder;
     const ar = languageConfig(folder);
-    const patches = { patchSize: 14, mergeSize: 2, mean: preprocessor.image_mean, std: preprocessor.image_std };
-    const limits = { minPixels: preprocessor.min_pixels, maxPixels: preprocessor.max_pixels };
     const compute = async (widening: "load" | "run") => {
       const options = { threads: 1, widening };
       const tokenizer = await PictureTokenizer.open(ar.tokenizer_config, weights, patches, limits, options);
@@ -108,12 +114,74 @@ describe("the released layout", () => {
     await close();
   });
 
-  test("draws square pictures of the transformer's size, by the reference's positions", async () => {
+  test("draws square pictures of the transformer's size, by the positions of its training or of the demo", async () => {
     const folder = await folderOf(() => true);
     await writeFile(join(folder, "generation_config.json"), JSON.stringify({ imagine: { grid: [2, 3], steps: 1 } }));
-    const drawn = await using(folder, {}, (kelix) => kelix.imagine("a red apple", { seed: 1 }));
-    expect([drawn.width, drawn.height]).toEqual([128, 128]);
-    expect(drawn.codes.grid).toEqual([2, 3]);
+    await using(folder, {}, async (kelix) => {
+      const drawn = await kelix.imagine("a red apple", { seed: 1 });
+      expect([drawn.width, drawn.height]).toEqual([128, 128]);
+      expect(drawn.codes.grid).toEqual([2, 3]);
+      expect((await kelix.imagine("a red apple", { seed: 1, positions: "training" })).data).toEqual(drawn.data);
+      const demo = await kelix.imagine("a red apple", { seed: 1, positions: "demo" });
+      expect(demo.codes).toEqual(drawn.codes);
+      expect(demo.data).not.toEqual(drawn.data);
+      await expect(kelix.imagine("x", { positions: "raster" as "demo" })).rejects.toThrow(
+        'Expected `positions` to be training or demo, got "raster"',
+      );
+    });
+  });
+});
+
+describe("a picture reconstructed by the reference's recipe", () => {
+  const solo = { steps: 2, guidance: 1, seed: 3 } as const;
+  let aedit: string;
+  let kelix: Kelix;
+  beforeAll(async () => {
+    aedit = await mkdtemp(join(root, "aedit-"));
+    const { use_connector, connector_channels, ...transformer } = smallSizes.transformer;
+    await writeModel(aedit, { ...smallSizes, transformer: { ...transformer, caption_channels: 32 } });
+    kelix = await Kelix.load(released, { threads: 1, detokenizer: join(aedit, "Kelix-DiT") });
+  });
+  afterAll(() => kelix.dispose());
+
+  test("is a square of 1024 pixels first, and so has 18 x 18 positions", async () => {
+    const codes = await kelix.tokenize(resize(resize(picture, 1024, 1024, "lanczos"), 504, 504));
+    expect(codes.grid).toEqual([18, 18]);
+    const recipe = await kelix.reconstruct(picture, solo);
+    expect(recipe.data).toEqual((await kelix.reconstruct(codes, solo)).data);
+    const kept = await kelix.reconstruct(picture, { ...solo, keepSize: true });
+    expect(kept.data).toEqual((await kelix.reconstruct(await kelix.tokenize(picture), solo)).data);
+    expect(kept.data).not.toEqual(recipe.data);
+  });
+
+  test("is drawn by the schedule that diffusers makes itself", async () => {
+    const folder = await openModelFolder(released, { detokenizer: join(aedit, "Kelix-DiT") });
+    const codes = await kelix.tokenize(picture);
+    const { transformer, autoencoder, settings } = chooseDetokenizer(folder, "codes", codes.grid);
+    const tokenizer = await PictureTokenizer.open(folder.tokenizer, folder.weights, patches, limits);
+    const sessions = new SessionCache(2 ** 30, { threads: 1 });
+    const detokenizer = new Detokenizer({ transformer, autoencoder }, settings, sessions);
+    const request = { condition: await tokenizer.embed(codes), isConnected: true, codeGrid: codes.grid };
+    const drawn = async (solver: Solver) => (await detokenizer.detokenize(request, { ...solo, solver })).data;
+    expect((await kelix.reconstruct(codes, solo)).data).toEqual(await drawn("euler-default"));
+    expect(await drawn("euler")).not.toEqual(await drawn("euler-default"));
+    await Promise.all([tokenizer.dispose(), sessions.close()]);
+    await folder.close();
+  });
+
+  test("takes the fusion that is named, or that generation_config.json names, over the tokenizer's", async () => {
+    const codes = await kelix.tokenize(picture);
+    const own = await kelix.reconstruct(codes, solo);
+    const sum = await kelix.reconstruct(codes, { ...solo, fusion: "sum" });
+    expect((await kelix.reconstruct(codes, { ...solo, fusion: "mean" })).data).toEqual(own.data);
+    expect(sum.data).not.toEqual(own.data);
+    const folder = await folderOf(() => true);
+    await writeFile(join(folder, "generation_config.json"), JSON.stringify({ reconstruct: { fusion: "sum" } }));
+    await using(folder, { detokenizer: join(aedit, "Kelix-DiT") }, async (other) => {
+      expect((await other.reconstruct(codes, solo)).data).toEqual(sum.data);
+    });
+    const wrong = kelix.reconstruct(codes, { fusion: "max" as "mean" });
+    await expect(wrong).rejects.toThrow('Expected `fusion` to be sum or mean, got "max"');
   });
 });
 
@@ -126,7 +194,7 @@ describe("what may be absent or elsewhere", () => {
         /no diffusion transformer that draws from the language model's hidden states.*OpenOneRec\/Kelix-DiT.*--dit FOLDER/,
       );
       await expect(kelix.reconstruct(picture)).rejects.toThrow(
-        /draws from codes alone.*OpenOneRec\/Kelix-AEDIT.*`detokenizer`/,
+        /draws from codes alone\. It is one without a connector.*none is known to be published.*`detokenizer`/,
       );
     });
   });

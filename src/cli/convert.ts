@@ -2,9 +2,9 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { InputError } from "../errors.ts";
-
+import { weightFormats } from "../options.ts";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
-import { type StoredForm, type WeightFormat, weightFormats } from "../quantize/precision.ts";
+import type { StoredForm, WeightFormat } from "../quantize/precision.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
 import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
 import { interrupted, printable, printJson, showProgress } from "./terminal.ts";

@@ -16,7 +16,7 @@ export function define(command: Command): void {
   command
     .argument("<image...>", "paths or URLs; - reads standard input")
     .option("--prompt <text>", "what to ask; - reads it from standard input", "What is this?")
-    .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 128)
+    .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 256)
     .addHelpText(
       "after",
       '\nExamples:\n  kelix describe cat.png\n  kelix describe shapes.png --prompt "How many shapes are there?"\n  curl -s https://example.org/cat.jpg | kelix describe -',

@@ -1,13 +1,13 @@
 // kelix imagine PROMPT -o FILE: images for a prompt.
 
-import type { Command } from "commander";
-import type { Kelix } from "../index.ts";
+import { type Command, Option } from "commander";
+import type { ImagineOptions, Kelix } from "../index.ts";
 import { decimal, type GlobalOptions, integer, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
 import { readPrompt } from "./inputs.ts";
 import { checkStandardOutput, ImageOutputs, numbered } from "./outputs.ts";
 
-interface Options extends DrawingOptions {
+interface Options extends DrawingOptions, Pick<ImagineOptions, "positions"> {
   readonly n: number;
   readonly temperature?: number;
   readonly topK?: number;
@@ -21,6 +21,12 @@ export function define(command: Command): void {
     .option("--temperature <x>", "0 takes the likeliest codes", decimal(0, 100))
     .option("--top-k <n>", "only the k likeliest codes; 0 for all", integer(0, 1_000_000))
     .option("--top-p <x>", "only the likeliest codes up to this probability", decimal(0.001, 1))
+    .addOption(
+      new Option("--positions <whose>", "where codes are said to lie; demo: as the released demo guesses").choices([
+        "training",
+        "demo",
+      ]),
+    )
     .addHelpText("after", '\nExample:\n  kelix imagine "two red circles" -o circles.png --seed 3 --n 4')
     .action(async (argument: string, { output, seed: first, n, ...options }: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();

@@ -34,6 +34,10 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
     "tell what a model needs of this machine: disk, memory, and seconds for an answer and for an image",
     () => import("./plan.ts"),
   ],
+  check: [
+    "try each part of a model on bundled images; prints one report to paste into an issue",
+    () => import("./check.ts"),
+  ],
 };
 
 function createProgram(): Command {

@@ -1,9 +1,9 @@
 // kelix reconstruct IMAGE|CODES -o FILE: pixels from codes alone.
 
 import { fileURLToPath } from "node:url";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { MAX_FILE_BYTES } from "../image/codec.node.ts";
-import type { CodeFields, ImageInput, Kelix } from "../index.ts";
+import type { CodeFields, ImageInput, Kelix, ReconstructOptions } from "../index.ts";
 import { isStream, readInput } from "../runtime/input.ts";
 import { areCodes, holdsCodes, parseCodes, readCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
@@ -12,14 +12,23 @@ import { inputPath } from "./inputs.ts";
 import { checkStandardOutput, ImageOutputs, numbered } from "./outputs.ts";
 import { interrupted } from "./terminal.ts";
 
+interface Options extends DrawingOptions, Pick<ReconstructOptions, "keepSize" | "fusion"> {}
+
 export function define(command: Command): void {
   command.argument("<input>", "an image, or codes as kelix tokenize writes them; - reads either from standard input");
   addDrawingOptions(command, "a number is added for each further image of a file of codes")
+    .option("--keep-size", "keep the image's size and aspect where the model's recipe takes a square")
+    .addOption(
+      new Option("--fusion <how>", "how the codes' embeddings are fused; as the model says if absent").choices([
+        "sum",
+        "mean",
+      ]),
+    )
     .addHelpText(
       "after",
       "\nExamples:\n  kelix reconstruct cat.png -o back.png\n  kelix reconstruct cat.safetensors -o back.png --steps 20",
     )
-    .action(async (input: string, { output, ...options }: DrawingOptions, command: Command) => {
+    .action(async (input: string, { output, ...options }: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       checkStandardOutput(output, globals);
       const sources = await readSources(input);
@@ -29,8 +38,7 @@ export function define(command: Command): void {
         const files = new DrawnFiles(outputs, names, globals);
         for (const [i, source] of sources.entries()) {
           try {
-            const codes = isCodes(source) ? source : await kelix.tokenize(source, { signal: interrupted.signal });
-            await files.write(i, await kelix.reconstruct(codes, { ...options, ...watched }));
+            await files.write(i, await kelix.reconstruct(source, { ...options, ...watched }));
           } catch (error) {
             files.fail(i, error);
           }
@@ -42,10 +50,6 @@ export function define(command: Command): void {
 }
 
 type Source = CodeFields | ImageInput;
-
-function isCodes(source: Source): source is CodeFields {
-  return typeof source === "object" && "codes" in source;
-}
 
 /** Everything that the input holds: the codes of a file, or one image. */
 async function readSources(input: string): Promise<Source[]> {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { readSafetensors } from "../checkpoint/safetensors.ts";
 import {
   defaultSigmas,
   demoSigmas,
@@ -37,6 +38,32 @@ describe("noise levels", () => {
     expect(sigmas[999]).toBeCloseTo(0.9996664, 6);
     expect(timesteps[999]).toBeCloseTo(999.6664, 3);
     expect(sigmas.every((sigma, i) => i === 0 || sigma > sigmas[i - 1]!)).toBe(true);
+  });
+});
+
+describe("the whole timesteps that the model reads", () => {
+  const whole = (sigmas: Float32Array) => Array.from(modelTimesteps(sigmas), Math.trunc);
+
+  test("lie just below a whole number where float32 does", () => {
+    expect(whole(demoSigmas(50))[15]).toBe(874); // exactly 875
+    expect(whole(demoSigmas(20))).toEqual([
+      1000, 982, 964, 944, 923, 900, 874, 847, 818, 785, 750, 710, 666, 617, 562, 500, 428, 346, 250, 136,
+    ]);
+  });
+
+  // Made by test/schedules/make.py.
+  test.each([
+    ["demo.shift3", demoSigmas, 3],
+    ["default.shift3", defaultSigmas, 3],
+    ["demo.shift2.5", demoSigmas, 2.5],
+    ["default.shift2.5", defaultSigmas, 2.5],
+  ] as const)("are those of diffusers at every number of steps: %s", async (name, schedule, shift) => {
+    const wanted = (await readSafetensors("test/schedules/whole-timesteps.safetensors")).get(name)!.data;
+    let at = 0;
+    for (let steps = 1; at < wanted.length; steps++) {
+      const row = Array.from({ length: steps }, () => Number(wanted[at++]));
+      expect(whole(schedule(steps, shift)), `${steps} steps`).toEqual(row);
+    }
   });
 });
 

@@ -1,5 +1,6 @@
 // Noise levels of flow matching: sigma is the share of noise in x_t = (1 - sigma) x_0 + sigma * noise, from 0 to 1.
-// Training draws one for each sample; solvers walk a falling list of them. Computed in float64, kept in float32.
+// Training draws one for each sample; solvers walk a falling list of them. The model reads sigma * 1000 without its fraction,
+// so the last bit can decide between two timesteps: each schedule is computed at the reference's precision, step by step.
 
 /** The release's shift: more of the steps at high noise, where the layout of a large picture is decided. */
 export const DEFAULT_SHIFT = 3;
@@ -11,6 +12,18 @@ export function shiftSigma(sigma: number, shift: number): number {
   return (shift * sigma) / (1 + (shift - 1) * sigma);
 }
 
+/** The same in float32, each operation rounded, as numpy and torch compute it there. */
+function shiftSigmaSingle(sigma: number, shift: number): number {
+  const f = Math.fround;
+  const s = f(sigma);
+  return f(f(f(shift) * s) / f(1 + f(f(shift - 1) * s)));
+}
+
+/** Value k of numpy's linspace with `count` values, in float64. */
+function linspace(start: number, stop: number, count: number, k: number): number {
+  return k > 0 && k === count - 1 ? stop : k * ((stop - start) / (count - 1 || 1)) + start;
+}
+
 export interface TrainingSchedule {
   /** By timestep index, rising from 0. */
   readonly sigmas: Float32Array;
@@ -19,8 +32,8 @@ export interface TrainingSchedule {
 }
 
 export function trainingSchedule(count = TIMESTEPS, shift = DEFAULT_SHIFT): TrainingSchedule {
-  const sigmas = Float32Array.from({ length: count }, (_, i) => shiftSigma(i / count, shift));
-  return { sigmas, timesteps: sigmas.map((sigma) => sigma * count) };
+  const exact = Float64Array.from({ length: count }, (_, i) => shiftSigma(i / count, shift));
+  return { sigmas: Float32Array.from(exact), timesteps: Float32Array.from(exact, (sigma) => sigma * count) };
 }
 
 /** How u in 0 .. 1 is drawn, which becomes the index of a timestep; names as in SD3 (arXiv:2403.03206, section 3.1). */
@@ -48,22 +61,31 @@ export function timestepIndex(u: number, count = TIMESTEPS): number {
   return Math.min(Math.max(Math.floor(Math.fround(Math.fround(u) * count)), 0), count - 1);
 }
 
-/** The Euler sigmas of the release's demo and of Kelix: steps + 1 values, 1 .. 1/steps shifted, then 0. */
+/**
+ * The Euler sigmas of the release's demo and of Kelix: steps + 1 values, 1 .. 1/steps shifted, then 0. diffusers shifts the
+ * sigmas that it is given in float32.
+ */
 export function demoSigmas(steps: number, shift = DEFAULT_SHIFT): Float32Array {
-  return Float32Array.from({ length: steps + 1 }, (_, k) => shiftSigma(1 - k / steps, shift));
+  const sigma = (k: number) => (k === steps ? 0 : shiftSigmaSingle(linspace(1, 1 / steps, steps, k), shift));
+  return Float32Array.from({ length: steps + 1 }, (_, k) => sigma(k));
 }
 
 /**
  * The Euler sigmas that diffusers makes when it is given none: steps + 1 values, from 1 to the smallest training
- * sigma, which is shifted already and with all others shifted again, then 0.
+ * sigma, which is shifted already and with all others shifted again, in float64, then 0.
  */
 export function defaultSigmas(steps: number, shift = DEFAULT_SHIFT): Float32Array {
-  const smallest = shiftSigma(1 / TIMESTEPS, shift);
-  const spacing = steps > 1 ? (1 - smallest) / (steps - 1) : 0;
-  return Float32Array.from({ length: steps + 1 }, (_, k) => (k === steps ? 0 : shiftSigma(1 - k * spacing, shift)));
+  const smallest = shiftSigmaSingle(1 / TIMESTEPS, shift);
+  const timestep = (k: number) => linspace(TIMESTEPS, TIMESTEPS * smallest, steps, k);
+  return Float32Array.from({ length: steps + 1 }, (_, k) =>
+    k === steps ? 0 : shiftSigma(timestep(k) / TIMESTEPS, shift),
+  );
 }
 
-/** The times of DPM-Solver++ with steps evaluations: steps + 1 values from the largest training sigma to 0. */
+/**
+ * The times of DPM-Solver++ with steps evaluations: steps + 1 values from the largest training sigma to 0. In float64: the last
+ * bits of the reference's depend on its processor's vectors, which at shift 3 no whole timestep shows.
+ */
 export function dpmTimes(steps: number, shift = DEFAULT_SHIFT): Float32Array {
   const largest = 1 - 1 / TIMESTEPS;
   return Float32Array.from({ length: steps + 1 }, (_, k) => shiftSigma(largest * (1 - k / steps), shift));

@@ -15,8 +15,19 @@ describe("the reference's positions", () => {
   });
 
   test("the demo's guess of 26 x 26 codes becomes 26 x 13 with 326 real ones", () => {
-    const request = { ...released, scheme: "reference", codeGrid: [26, 26], conditionLength: 326 } as const;
-    expect(computePositions(request).extents).toEqual([26, 13, 36, 36]);
+    const request = { ...released, scheme: "demo", codeGrid: [18, 18], conditionLength: 326 } as const;
+    const positions = computePositions(request);
+    expect(positions.extents).toEqual([26, 13, 36, 36]);
+    expect(positions).toEqual(computePositions({ ...request, scheme: "reference", codeGrid: [26, 26] }));
+    expect([positions.condition.rows[14], positions.condition.columns[14]]).toEqual([1, 1]);
+  });
+
+  test("the demo's guess has a column at least, however short the condition is", () => {
+    const request = { ...released, scheme: "demo", codeGrid: [1, 1], conditionLength: 1 } as const;
+    expect(computePositions(request).extents).toEqual([26, 1, 36, 36]);
+    expect(computePositions({ ...request, maxConditionLength: 420, conditionLength: 326 }).extents).toEqual([
+      20, 17, 36, 36,
+    ]);
   });
 });
 

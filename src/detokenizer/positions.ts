@@ -36,9 +36,10 @@ export interface PositionRequest {
    * `raster` gives each code its true row and column and each special token the corner (0, 0).
    * `reference` does what released weights were trained with: the special tokens widen the grid, the raster starts one late
    * and so drifts by one column a row, and the latent side is taken as imageSize / 28 positions wide. `reference-codes` is its
-   * recipe for drawing from codes alone: the same without special tokens, the extents counted in pixels.
+   * recipe for drawing from codes alone: the same without special tokens, the extents counted in pixels. `demo` does what its
+   * released demo does, unlike its training: it takes the codes' grid for the largest square within maxConditionLength.
    */
-  readonly scheme: "raster" | "reference" | "reference-codes";
+  readonly scheme: "raster" | "reference" | "reference-codes" | "demo";
   /** Side of the finished picture in pixels, not read by `raster`. */
   readonly imageSize?: number;
   /** Multiplies the condition's positions before they are truncated; not read by `raster`. */
@@ -71,9 +72,11 @@ function rasterPositions(request: PositionRequest, latent: GridPositions): Cross
 
 function referencePositions(request: PositionRequest, latent: GridPositions): CrossPositions {
   const { conditionLength, maxConditionLength, imageSize, conditionScale = 1 } = request;
+  const guess = Math.floor(Math.sqrt(maxConditionLength));
+  const codeGrid = request.scheme === "demo" ? ([guess, guess] as const) : request.codeGrid;
   if (imageSize === undefined)
     throw new Error("The reference's positions depend on the picture's side: give `imageSize`");
-  const [hc, plainColumns] = fitGrid(...request.codeGrid, maxConditionLength);
+  const [hc, plainColumns] = fitGrid(...codeGrid, maxConditionLength);
   const wc = plainColumns + Math.ceil((conditionLength - hc * plainColumns) / hc);
   if (wc < 1) throw new Error(`A condition of ${conditionLength} entries is too short for ${hc} rows of codes`);
   const rows = new Int32Array(maxConditionLength);

@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { KelixError } from "../errors.ts";
 import { decodeImage } from "../image/codec.node.ts";
 import type { Picture } from "../image/picture.ts";
 
@@ -41,7 +42,7 @@ export async function openHeldOut(folder = defaultFolder): Promise<HeldOutPictur
   const sheet = await decodeImage(await read(path), path);
   const rows = Math.ceil(index.pictures.length / index.columns);
   if (sheet.width !== index.columns * index.side || sheet.height !== rows * index.side) {
-    throw new Error(
+    throw new KelixError(
       `${path} is ${sheet.width} x ${sheet.height}, its index wants ${index.columns} x ${rows} squares of ${index.side}`,
     );
   }
@@ -70,7 +71,7 @@ async function readJson(path: string): Promise<unknown> {
 
 async function read(path: string): Promise<Uint8Array> {
   return readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new Error(
+    throw new KelixError(
       `${path}: cannot be read (${cause.code}). \`npm run data -- --heldout data/heldout\` makes it again`,
       { cause },
     );

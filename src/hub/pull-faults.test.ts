@@ -1,5 +1,6 @@
 // The server misbehaves. After each failure nothing half-written has a final name, and the next pull completes it.
 
+import { inspect } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import {
   expectNothingHalfWritten,
@@ -10,6 +11,7 @@ import {
   useHub,
 } from "../../test/hub-repository.ts";
 import { type Fault, HubServer, type Seen } from "../../test/hub-server.ts";
+import type { PullWait } from "./fetch-files.ts";
 import { pullModel } from "./pull.ts";
 import type { HubSettings } from "./settings.ts";
 
@@ -168,6 +170,73 @@ describe("a server that", () => {
     await expectSnapshot(hub.cacheFolder, modelFiles);
   });
 
+  test.each([
+    [{ RateLimit: '"resolvers";r=0;t=1' }, "api"],
+    [{ RateLimit: '"resolvers";r=0;t=1' }, "file"],
+    [
+      { "Retry-After": new Date(Date.now() + 3000).toUTCString(), Date: new Date(Date.now() + 2000).toUTCString() },
+      "store",
+    ],
+  ] as const)("says %j is left alone for so long, and the user told", async (headers, where) => {
+    let first = 0;
+    let second = 0;
+    misbehave(({ at }) => {
+      if (at !== where || second > 0) return undefined;
+      if (first === 0) first = performance.now();
+      else if (performance.now() - first > 900) second = performance.now();
+      return second > 0 ? undefined : { status: 429, headers };
+    });
+    const waits: PullWait[] = [];
+    await pullModel(repo, { settings: hub.settings, onWait: (wait) => waits.push(wait) });
+    expect(second - first).toBeGreaterThan(900);
+    // Files that come side by side are asked for one pause.
+    expect(waits).toEqual([
+      { message: expect.stringMatching(/127\.0\.0\.1:\d+ answers with status 429: asked to wait 1 s$/), waitMs: 1000 },
+    ]);
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("asks for an hour is waited for until the signal", async () => {
+    misbehave(({ at }) => (at === "store" ? { status: 503, headers: { "Retry-After": "3600" } } : undefined));
+    const controller = new AbortController();
+    const reason = new Error("that is too long");
+    const onWait = ({ message, waitMs }: PullWait) => {
+      expect(message).toMatch(/status 503: asked to wait 1 h 0 min$/);
+      expect(waitMs).toBe(3_600_000);
+      setTimeout(() => controller.abort(reason), 50);
+    };
+    await expect(pullModel(repo, { settings: hub.settings, signal: controller.signal, onWait })).rejects.toBe(reason);
+  });
+
+  test.each(["gzip", "br", "deflate"] as const)("compresses everything (%s) is understood", async (encoding) => {
+    misbehave(() => ({ encoding }));
+    await pull();
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
+  test("compresses in a way that cannot be undone is named", async () => {
+    misbehave(({ at }) => (at === "file" ? { encoding: "zstd" } : undefined));
+    await expectFailure(/127\.0\.0\.1:\d+ sends it compressed in a way that cannot be undone here/);
+  });
+
+  test.each([
+    ["compresses ranges", { encoding: "gzip" }, 2],
+    ["has no such range", { status: 416 }, 2],
+    ["forbids ranges", { status: 403 }, 3],
+  ] as const)("%s is asked for the whole file, and what is there is not taken twice", async (_, fault, asked) => {
+    let isFirst = true;
+    misbehave((seen) => {
+      if (seen.range) return ofShard(fault)(seen);
+      const answer = isFirst ? ofShard({ cutAfter: 200_000 })(seen) : undefined;
+      isFirst &&= answer === undefined;
+      return answer;
+    });
+    await pull();
+    expect(ranges()).toHaveLength(asked + 1);
+    expect(ranges().at(-1)).toBeUndefined();
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+  });
+
   test("stays busy ends with a sentence", async () => {
     misbehave(({ at }) => (at === "api" ? { status: 503 } : undefined));
     await expectFailure(/^owner\/tiny: 127\.0\.0\.1:\d+ answers with status 503$/);
@@ -229,6 +298,31 @@ describe("the token", () => {
     for (const { at, authorization } of hub.server.seen)
       expect(authorization, at).toBe(at === "store" ? undefined : `Bearer ${token}`);
     expect(hub.server.count("store")).toBeGreaterThan(0);
+  });
+
+  test.each(["two\nlines", "t\u00f6ken", "a blank"])(
+    "that cannot be sent is refused without being shown: %j",
+    async (bad) => {
+      const error: Error = await pull({ token: `SECRET${bad}` }).catch((error) => error);
+      expect(error.message).toMatch(/^The token in HF_TOKEN, .* cannot be sent/);
+      expect(inspect(error, { depth: 9 })).not.toContain("SECRET");
+      expect(hub.server.seen).toEqual([]);
+    },
+  );
+
+  test("gives way to a user name in the endpoint, which stays secret", async () => {
+    const { host } = new URL(hub.server.endpoint);
+    const endpoint = `http://user:SECRET@${host}`;
+    await pull({ endpoint, token });
+    await expectSnapshot(hub.cacheFolder, modelFiles);
+    const basic = `Basic ${btoa("user:SECRET")}`;
+    for (const { at, authorization } of hub.server.seen)
+      expect(authorization, at).toBe(at === "store" ? undefined : basic);
+    for (const fault of [{ status: 404 }, { body: "<html>" }, { redirect: `http://user:SECRET@${host}/x?SECRET` }]) {
+      misbehave(() => fault);
+      const error: Error = await pull({ endpoint, token }).catch((error) => error);
+      expect(inspect(error, { depth: 9 })).not.toMatch(/SECRET|dXNlcjpTRUNSRVQ/);
+    }
   });
 
   test("is not sent where the listing's next page leads to another host", async () => {

@@ -2,10 +2,12 @@
 // before any decoder sees them, and the size from the header before any pixel is decoded.
 
 import { basename } from "node:path";
+import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../runtime/atomic-file.ts";
 import { openOutput } from "../runtime/output.ts";
-import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels } from "./picture.ts";
+import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels, type RawImage, readPixels } from "./picture.ts";
+import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { loadSharp } from "./sharp.node.ts";
 
 /** Larger than any honest JPEG, PNG or WebP within the pixel limit is likely to be. */
@@ -20,13 +22,34 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Pi
   }
   const sharp = await loadSharp();
   // The header is read without sharp's own limit, so that the refusal can say the size.
-  const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata().catch(refuse(name));
+  const { width, height, space } = await sharp(asBuffer(bytes), { limitInputPixels: false })
+    .metadata()
+    .catch(refuse(name));
   checkSize(width, height, name);
   // Embedded colour profiles are ignored, as Pillow does in the reference.
-  const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, pages: 1, failOn: "error", ignoreIcc: true });
-  const pixels = image.autoOrient().toColourspace("srgb").raw({ depth: "uchar" });
-  const { data, info } = await pixels.toBuffer({ resolveWithObject: true }).catch(refuse(name));
+  const image = sharp(asBuffer(bytes), {
+    limitInputPixels: MAX_PIXELS,
+    pages: 1,
+    failOn: "error",
+    ignoreIcc: true,
+  }).autoOrient();
+  const read = (pixels: Sharp) => pixels.toBuffer({ resolveWithObject: true }).catch(refuse(name));
+  if (space === "cmyk") {
+    const { data, info } = await read(image.pipelineColourspace("cmyk").toColourspace("cmyk").raw());
+    return pictureFromPixels(info.width, info.height, cmykToRgb(data), name);
+  }
+  if (isGrey16(bytes)) {
+    const { data, info } = await read(image.toColourspace("grey16").raw({ depth: "ushort" }));
+    const grey = clipGrey16(new Uint16Array(Uint8Array.from(data).buffer), info.channels);
+    return pictureFromPixels(info.width, info.height, spreadGrey(grey, info.channels), name);
+  }
+  const { data, info } = await read(image.toColourspace("srgb").raw({ depth: "uchar" }));
   return pictureFromPixels(info.width, info.height, info.channels < 3 ? spreadGrey(data, info.channels) : data, name);
+}
+
+/** Whether a PNG's header says 16 bits of grey alone, which Pillow reads as a kind of its own. */
+function isGrey16(bytes: Uint8Array): boolean {
+  return findFormat(bytes) === "png" && bytes[24] === 16 && bytes[25] === 0;
 }
 
 /** What an image is encoded as: PNG without loss, JPEG, or WebP. */
@@ -36,6 +59,8 @@ const suffixes: Readonly<Record<string, ImageFormat>> = { png: "png", jpg: "jpeg
 
 /** The format that a file's suffix names, in any case; throws an InputError for another suffix. */
 export function formatOfName(name: string): ImageFormat {
+  if (typeof name !== "string")
+    throw new InputError(`Expected the name of a file to write, got ${quote(name)}`, { code: "output_refused" });
   const format = suffixes[/\.(\w+)$/.exec(name)?.[1]?.toLowerCase() ?? ""];
   if (format) return format;
   throw new InputError(`${quote(name)}: the suffix decides the format: expected .png, .jpg, .jpeg or .webp`, {
@@ -47,10 +72,10 @@ export function formatOfName(name: string): ImageFormat {
 const QUALITY = 92;
 
 /** Encodes a picture. */
-export async function encodeImage(picture: Picture, format: ImageFormat): Promise<Uint8Array> {
-  const { width, height, data } = picture;
+export async function encodeImage(picture: RawImage, format: ImageFormat): Promise<Uint8Array> {
+  const { width, height, data } = readPixels(picture);
   const sharp = await loadSharp();
-  const image = sharp(data, { raw: { width, height, channels: 3 } });
+  const image = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });
   const encoded = {
     png: () => image.png(),
     jpeg: () => image.jpeg({ quality: QUALITY }),
@@ -60,12 +85,12 @@ export async function encodeImage(picture: Picture, format: ImageFormat): Promis
 }
 
 /** Encodes a picture without loss. */
-export function encodePng(picture: Picture): Promise<Uint8Array> {
+export function encodePng(picture: RawImage): Promise<Uint8Array> {
   return encodeImage(picture, "png");
 }
 
 /** Writes a picture in the format that the suffix names: .png, .jpg, .jpeg or .webp. See openOutput for what a path may lead to. */
-export async function writeImage(path: string, picture: Picture): Promise<void> {
+export async function writeImage(path: string, picture: RawImage): Promise<void> {
   const format = formatOfName(path);
   const output = await openOutput(path);
   const bytes = await encodeImage(picture, format);
@@ -73,12 +98,17 @@ export async function writeImage(path: string, picture: Picture): Promise<void> 
 }
 
 /** As writeImage, of names that end in .png only. */
-export async function writePng(path: string, picture: Picture): Promise<void> {
+export async function writePng(path: string, picture: RawImage): Promise<void> {
   if (formatOfName(path) !== "png")
     throw new InputError(`${quote(path)}: writePng writes names that end in .png; writeImage writes the others`, {
       code: "output_refused",
     });
   await writeImage(path, picture);
+}
+
+/** The same bytes as sharp takes them: in another realm, such as Jest's, it knows no Uint8Array. */
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** Names the kind of file by its first bytes; SVG, GIF, TIFF, HEIF and the rest are none of ours. */
@@ -99,14 +129,4 @@ function refuse(name: string): (error: unknown) => never {
       cause,
     });
   };
-}
-
-/** Grey (and alpha) -> RGB (and alpha). */
-function spreadGrey(grey: Uint8Array, channels: number): Uint8Array {
-  const rgb = new Uint8Array((grey.length / channels) * (channels + 2));
-  for (let from = 0, to = 0; from < grey.length; from += channels) {
-    for (let channel = 0; channel < 3; channel++) rgb[to++] = grey[from]!;
-    if (channels === 2) rgb[to++] = grey[from + 1]!;
-  }
-  return rgb;
 }

@@ -1,4 +1,5 @@
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -18,6 +19,15 @@ afterAll(() => rm(folder, { recursive: true }));
 const picture: Picture = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => 14 * i) };
 const raw = (width: number, height: number, channels: 1 | 2 | 3 | 4, value = 0) =>
   sharp(Buffer.alloc(width * height * channels, value), { raw: { width, height, channels } });
+
+/** One that nothing listens on. */
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 describe("loading", () => {
   test("gives the same pixels from a path, URLs, bytes, a Blob and raw pixels", async () => {
@@ -125,6 +135,11 @@ describe("refusals", () => {
       new FetchError("http://example.org/a.png: the server answered 404"),
     );
     await expect(loadImage(url, { fetch: answer("hello", 200) })).rejects.toThrow(InputError);
+    await expect(loadImage(`http://user:secret@127.0.0.1:${await closedPort()}/a.png?key=1`)).rejects.toThrow(
+      /^http:\/\/127\.0\.0\.1:\d+\/a\.png: cannot be fetched: the connection was refused; .*\(ECONNREFUSED\)$/,
+    );
+    const busy = async () => new Response("", { status: 429, headers: { "Retry-After": "7" } });
+    await expect(loadImage(url, { fetch: busy })).rejects.toMatchObject({ canRetry: true, retryAfterMs: 7000 });
     const hanging = (_: unknown, init?: RequestInit) =>
       new Promise<Response>((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
     await expect(loadImage(url, { fetch: hanging, timeoutMs: 5 })).rejects.toThrow(/did not arrive within 5 ms/);

@@ -55,7 +55,13 @@ export function pictureFromPixels(width: number, height: number, data: Uint8Arra
 }
 
 /** Pixels of a caller as a picture of its own. Throws an InputError for what is not bytes. */
-export function readPixels({ width, height, data }: RawImage, name = "image"): Picture {
+export function readPixels(pixels: RawImage, name = "image"): Picture {
+  if (typeof pixels !== "object" || pixels === null) {
+    throw new InputError(`${name}: expected pixels as { width, height, data }, got ${quote(pixels)}`, {
+      code: "invalid_image",
+    });
+  }
+  const { width, height, data } = pixels;
   checkSize(width, height, name);
   const bytes = bytesOf(data);
   // Numbers below 0 are no bytes, though they are as long.

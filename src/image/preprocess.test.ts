@@ -6,7 +6,7 @@ import { findBucket } from "./buckets.ts";
 import { crop, resizeAndCenterCrop } from "./crop.ts";
 import { loadImage } from "./image-source.node.ts";
 import { cutPatches, fetchResize, processPicture } from "./patches.ts";
-import { preparedSizes, preparePicture } from "./processor.ts";
+import { type PictureFit, preparedSizes, preparePicture } from "./processor.ts";
 import { resize } from "./resize.ts";
 import { roundHalfEven } from "./rounding.ts";
 import { smartResizeFetch, smartResizeProcessor } from "./smart-resize.ts";
@@ -76,7 +76,7 @@ test("a message's limit holds beside the model's, whichever is lower", () => {
   const model = { minPixels: 4 * 784, maxPixels: 40 * 784 };
   const options = { ...release, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
   const positions = (most?: number) => {
-    const { grid } = preparePicture(picture, options, model, most);
+    const { grid } = preparePicture(picture, options, model, { maxPositions: most });
     return [grid[0] / 2, grid[1] / 2];
   };
   expect(positions()).toEqual([5, 7]);
@@ -93,6 +93,59 @@ test("sizes are known, and too many patches refused, before a picture is resized
   const hostile = { minPixels: 1e9, maxPixels: 1e9 };
   expect(() => preparedSizes({ width: 9, height: 9 }, options, hostile)).toThrow(InputError);
   expect(() => preparedSizes({ width: 9, height: 9 }, options, hostile)).toThrow(/make \d+ patches .* at most 1048576/);
+});
+
+describe("a picture for the model", () => {
+  const limits = { minPixels: 4, maxPixels: 1e8 };
+  const positions = (width: number, height: number, patchSize: number, fit?: PictureFit) => {
+    const picture = { width, height, data: new Uint8Array(width * height * 3) };
+    const { grid } = preparePicture(picture, { patchSize, mergeSize: 2 }, limits, fit);
+    return [grid[0] / 2, grid[1] / 2];
+  };
+
+  test.each([8, 14, 16])(
+    "has 18 x 18 positions in the recipe of codes alone, whatever its shape, in patches of %i",
+    (patch) => {
+      const recipe = { imageSize: 1024, maxPositions: 324 };
+      for (const [width, height] of [
+        [84, 84],
+        [150, 224],
+        [1200, 300],
+        [1, 3],
+      ] as const)
+        expect(positions(width, height, patch, recipe)).toEqual([18, 18]);
+      expect(positions(150, 224, patch, { maxPositions: 324 })).not.toEqual([18, 18]);
+    },
+  );
+
+  test("is a square first by Pillow's Lanczos filter", () => {
+    const picture = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => (i * 97) % 256) };
+    const options = { patchSize: 14, mergeSize: 2 };
+    const square = resize(picture, 56, 56, "lanczos");
+    expect(preparePicture(picture, options, limits, { imageSize: 56 })).toEqual(
+      preparePicture(square, options, limits),
+    );
+    expect(preparePicture(picture, options, limits, { imageSize: 56 })).not.toEqual(
+      preparePicture(resize(picture, 56, 56), options, limits),
+    );
+  });
+
+  test.each([
+    [3300, 23, 8, [1, 206]], // 143 to 1, of which the fetch makes 206 to 1
+    [23, 3300, 8, [206, 1]],
+    [5740, 41, 14, [1, 205]],
+    [200, 1, 14, [1, 7]],
+    [4600, 23, 8, [1, 288]], // 200 to 1
+  ] as const)(
+    "is read as a strip of up to 200 to 1, however its short side is rounded: %i x %i",
+    (width, height, patch, grid) => {
+      expect(positions(width, height, patch)).toEqual(grid);
+    },
+  );
+
+  test("is refused beyond 200 to 1, with the size that it has", () => {
+    expect(() => positions(4601, 23, 8)).toThrow("The picture is 4601 x 23, the longer side may be at most 200 times");
+  });
 });
 
 describe("patches", () => {

@@ -5,27 +5,30 @@ import { InputError } from "../errors.ts";
 import { cutPatches, MAX_PATCHES, type Patches, type PatchOptions } from "./patches.ts";
 import type { Picture } from "./picture.ts";
 import { resize } from "./resize.ts";
-import {
-  DEFAULT_FACTOR,
-  FETCH_LIMITS,
-  type PixelLimits,
-  smartResizeFetch,
-  smartResizeProcessor,
-} from "./smart-resize.ts";
+import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, processorSize, smartResizeFetch } from "./smart-resize.ts";
+
+/** What a picture is made to fit beside the model's own limits. */
+export interface PictureFit {
+  /** It is first brought to a square with so many pixels a side (Lanczos; its aspect is not kept). */
+  readonly imageSize?: number | undefined;
+  /** Merged positions at most, heeded where the picture is fetched. */
+  readonly maxPositions?: number | undefined;
+}
 
 /**
- * Patches of a picture within the model's limits. `maxPositions` is what a message may ask for beside them: merged positions
- * at most, heeded where the picture is fetched. Throws an InputError for shapes longer than 200 to 1, and for more patches than
+ * Patches of a picture within the model's limits. Throws an InputError for shapes longer than 200 to 1, and for more patches than
  * one run may hold.
  */
 export function preparePicture(
   picture: Picture,
   options: PatchOptions,
   limits: PixelLimits,
-  maxPositions?: number,
+  fit: PictureFit = {},
 ): Patches {
-  const { fetched, prepared } = preparedSizes(picture, options, limits, maxPositions);
-  const first = resize(picture, fetched.width, fetched.height);
+  const { fetched, prepared } = preparedSizes(picture, options, limits, fit);
+  const { imageSize } = fit;
+  const square = imageSize === undefined ? picture : resize(picture, imageSize, imageSize, "lanczos");
+  const first = resize(square, fetched.width, fetched.height);
   return cutPatches(resize(first, prepared.width, prepared.height), options);
 }
 
@@ -36,15 +39,17 @@ export function preparedSizes(
   { width, height }: Size,
   { patchSize, mergeSize }: PatchOptions,
   limits: PixelLimits,
-  maxPositions = Number.POSITIVE_INFINITY,
+  { imageSize, maxPositions = Number.POSITIVE_INFINITY }: PictureFit = {},
 ): { readonly fetched: Size; readonly prepared: Size } {
   const factor = patchSize * mergeSize;
   // The limits of the reference's fetch count merged positions; theirs have 28 pixels a side.
   const scale = (factor / DEFAULT_FACTOR) ** 2;
   const minPixels = FETCH_LIMITS.minPixels * scale;
   const maxPixels = Math.min(FETCH_LIMITS.maxPixels * scale, maxPositions * factor ** 2);
-  const [fetchedHeight, fetchedWidth] = smartResizeFetch(height, width, { minPixels, maxPixels }, factor);
-  const sides = smartResizeProcessor(fetchedHeight, fetchedWidth, limits, factor);
+  const fetchLimits = { minPixels, maxPixels };
+  const [fetchedHeight, fetchedWidth] = smartResizeFetch(imageSize ?? height, imageSize ?? width, fetchLimits, factor);
+  // A strip of 143 to 1 may have become one of 206 to 1, as its short side was rounded: it is read nevertheless.
+  const sides = processorSize(fetchedHeight, fetchedWidth, limits, factor);
   // A long strip under a low limit would get a side of 0, which the reference does not guard against.
   const [preparedHeight, preparedWidth] = sides.map((side) => Math.max(side, factor)) as [number, number];
   const patches = (preparedHeight * preparedWidth) / patchSize ** 2;

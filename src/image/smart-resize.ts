@@ -48,6 +48,16 @@ export function smartResizeProcessor(
   if (height < factor) [height, width] = [factor, roundHalfEven((width * factor) / height)];
   if (width < factor) [height, width] = [roundHalfEven((height * factor) / width), factor];
   checkAspect(height, width);
+  return processorSize(height, width, limits, factor);
+}
+
+/** Variant B of a picture that variant A has checked and sized: the reference checks again, and there may refuse A's rounding. */
+export function processorSize(
+  height: number,
+  width: number,
+  limits: PixelLimits,
+  factor: number,
+): [height: number, width: number] {
   const nearest = (side: number) => roundHalfEven(side / factor) * factor;
   return fitPixels(height, width, nearest(height), nearest(width), limits, factor);
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { InputError } from "../errors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
 import { expandRow, findPictures, textBlock } from "../sequence/blocks.ts";
@@ -262,6 +263,38 @@ describe("generation", () => {
       const [a, b] = [found, wanted].map((blocks) => blocks.at(4)!.picture!.hidden);
       expect(Math.max(...a!.map((x, i) => Math.abs(x - b![i]!)))).toBeLessThan(1e-4);
     }
+  });
+
+  test("counts text alone against the limit of tokens, however long pictures are", async () => {
+    const options = { maxNewTokens: 3, blocksPerPicture: 40, stopIds: [], temperature: 0, mayDraw: false };
+    const blocks = await collect(model, prompt, options);
+    expect(blocks.map(({ kind }) => kind)).toEqual([...Array(40).fill("visual"), ...Array(4).fill("text")]);
+    expect(blocks[40]!.picture!.ids.length).toBe(160);
+    const guessed = await collect(model, prompt, { ...options, maxNewTokens: 9, lookupBlocks: 4 });
+    expect(guessed).toHaveLength(40 + 1 + 9);
+  });
+
+  test("writes text to the end of the room that is there", async () => {
+    const options = { room: prompt.length + 8, blocksPerPicture: 4, stopIds: [], temperature: 0, mayDraw: false };
+    expect(await collect(model, prompt, options)).toHaveLength(8);
+    expect(await collect(model, prompt, { ...options, lookupBlocks: 4 })).toHaveLength(8);
+  });
+
+  test("refuses a picture that does not fit before it begins it, and draws one that just does", async () => {
+    const { vocabSize, visionStart } = model.vocabulary;
+    const drawsAtOnce = Array.from({ length: vocabSize }, (_, id) => id).filter((id) => id !== visionStart);
+    const begin = (ids: readonly number[], room: number) =>
+      collect(model, ids, { room, blocksPerPicture: 6, temperature: 0, forbidden: drawsAtOnce });
+    const read = vi.spyOn(Sequence.prototype, "read");
+    await expect(begin(prompt, prompt.length + 6)).rejects.toThrow(
+      "An image takes 7 more positions, and of the 12 that this model reads at most 6 are left",
+    );
+    expect(read).not.toHaveBeenCalled();
+    await expect(begin([2, 3], 2 + 1 + 6)).rejects.toThrow(InputError);
+    expect(read).toHaveBeenCalledTimes(1); // the prompt
+    read.mockRestore();
+    expect((await begin(prompt, prompt.length + 7)).at(-1)!.picture).toBeDefined();
+    expect((await begin([2, 3], 2 + 1 + 7)).at(-1)!.picture).toBeDefined();
   });
 
   test("depends on the seed alone", async () => {

@@ -1,6 +1,7 @@
 // Writing: blocks one after the other, as write-block.ts chooses them. The grammar keeps every block well formed; a finished
 // picture comes with the hidden states it was written from.
 
+import { InputError } from "../errors.ts";
 import { type BlockIds, type BlockVocabulary, slotsPerBlock } from "../sequence/layout.ts";
 import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
 import type { LanguageModel, Sequence } from "./language-model.ts";
@@ -9,8 +10,15 @@ import { isGreedy, type SamplingOptions } from "./sampling.ts";
 import { confirmGuess, readSampler, writeBlock } from "./write-block.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {
-  /** At most this many blocks are written, the ending one included. */
-  readonly maxNewBlocks: number;
+  /** At most this many blocks are written, the ending one included; any number if absent. */
+  readonly maxNewBlocks?: number;
+  /** At most this many blocks of text are written, which those of pictures and their marks are not; any number if absent. */
+  readonly maxNewTokens?: number;
+  /**
+   * Blocks that the sequence may come to hold, the prompt's included; any number if absent. Text ends there, and a picture that
+   * would not be complete is refused before it is begun.
+   */
+  readonly room?: number;
   /** How codes are drawn, where that differs from how text is. */
   readonly pictures?: Partial<SamplingOptions>;
   readonly seed?: number;
@@ -47,10 +55,21 @@ export interface WrittenBlock {
   readonly picture?: WrittenPicture;
 }
 
+/** Throws an InputError unless a picture of so many positions and its end fit behind `used` blocks. */
+export function checkPictureFits(used: number, positions: number, room: number): void {
+  if (used + positions + 1 <= room) return;
+  throw new InputError(
+    `An image takes ${positions + 1} more positions, and of the ${room} that this model reads at most ` +
+      `${Math.max(room - used, 0)} are left: shorten the prompt, or begin a new conversation`,
+    { code: "too_long" },
+  );
+}
+
 /**
- * Reads the prompt's blocks [T, N+1] and yields new ones until one of `stopIds`, the limit, or the signal's abort (which
+ * Reads the prompt's blocks [T, N+1] and yields new ones until one of `stopIds`, a limit, or the signal's abort (which
  * throws its reason). The sequence is new, or has read the prompt's first blocks; afterwards it has read everything but,
- * perhaps, the last block. The same seed, prompt and options give the same blocks.
+ * perhaps, the last block. The same seed, prompt and options give the same blocks. Throws an InputError where a picture does
+ * not fit.
  */
 export async function* generate(
   model: LanguageModel,
@@ -60,9 +79,11 @@ export async function* generate(
 ): AsyncGenerator<WrittenBlock, void, void> {
   const { vocabulary } = model;
   const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
-  wholeNumber("maxNewBlocks", options.maxNewBlocks, 1);
-  wholeNumber("lookupBlocks", options.lookupBlocks ?? 0, 0);
-  const { maxNewBlocks, stopIds = [vocabulary.eos], signal, blocksPerRun, lookupBlocks = 0 } = options;
+  const { stopIds = [vocabulary.eos], signal, blocksPerRun, blocksPerPicture, lookupBlocks = 0 } = options;
+  const { maxNewBlocks = ANY, maxNewTokens = ANY, room = ANY } = options;
+  wholeNumber("maxNewBlocks", maxNewBlocks, 1);
+  wholeNumber("maxNewTokens", maxNewTokens, 1);
+  wholeNumber("lookupBlocks", lookupBlocks, 0);
   if (sequence.blocks.length > prompt.length)
     throw new Error(
       `The sequence has read ${sequence.length} blocks, more than the prompt's ${prompt.length / (N + 1)}`,
@@ -80,11 +101,17 @@ export async function* generate(
     row.push(lead);
   }
   const drawn: Int32Array[] = grammar.isInPicture ? openPicture(prompt, N, visionStart) : [];
+  const checkFit = () => {
+    if (blocksPerPicture !== undefined) checkPictureFits(row.length, blocksPerPicture - drawn.length, room);
+  };
+  if (grammar.isInPicture) checkFit();
+  const mostWritten = Math.min(maxNewBlocks, room - row.length);
   let unread = prompt.subarray(sequence.blocks.length);
-  for (let written = 0; written < maxNewBlocks; ) {
+  for (let [written, tokens] = [0, 0]; written < mostWritten && (grammar.isInPicture || tokens < maxNewTokens); ) {
     const lead = grammar.lead();
     const mayFollow = (id: number) => id !== visionStart && !stopIds.includes(id) && isAllowed(id, lead);
-    const most = isGuessing && !grammar.isInPicture ? Math.min(lookupBlocks, maxNewBlocks - written - 1) : 0;
+    const left = Math.min(mostWritten - written, maxNewTokens - tokens);
+    const most = isGuessing && !grammar.isInPicture ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
     await sequence.read(joinBlocks(unread, guess, vocabulary), { signal, blocksPerRun });
     signal?.throwIfAborted();
@@ -107,9 +134,11 @@ export async function* generate(
       row.push(first);
       written++;
       if (ids === blocks.at(-1)) unread = ids; // those before it were read as guesses
+      if (!wasInPicture && first !== visionStart) tokens++;
       if (first === visionStart) {
         start = sequence.length;
         drawn.length = 0;
+        checkFit();
       }
       if (first >= vocabSize) {
         drawn.push(ids.slice(0, N));
@@ -129,9 +158,10 @@ export async function* generate(
 }
 
 const NOTHING: BlockIds = new Int32Array(0);
+const ANY = Number.POSITIVE_INFINITY;
 
 function wholeNumber(name: string, value: number, from: number): void {
-  if (!Number.isInteger(value) || value < from)
+  if (value !== ANY && (!Number.isInteger(value) || value < from))
     throw new Error(`Expected \`${name}\` to be an integer from ${from} on, got ${value}`);
 }
 

@@ -1,6 +1,7 @@
 // The language model ready to run: the trunk with its cache as one session (prefill and single steps are the same graph),
 // what scores the next block as others. Sequence reads blocks, keeps their hidden states and scores what may follow.
 
+import { disposedError, ModelError } from "../errors.ts";
 import { rotary1d } from "../nn/rotary.ts";
 import { f32, type HostTensor, i32, joinFloats } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
@@ -21,6 +22,7 @@ export class LanguageModel {
   readonly #open: (graph: Graph) => Promise<Session>;
   readonly #matrix: MatrixName;
   readonly #sessions = new Map<string, Promise<Session>>();
+  #isDisposed = false;
 
   private constructor(config: LanguageModelConfig, weights: WeightSource, options: SessionOptions) {
     this.config = config;
@@ -48,13 +50,15 @@ export class LanguageModel {
 
   /** Frees the sessions. Sequences of this model cannot be used any more. */
   async dispose(): Promise<void> {
-    const sessions = [...this.#sessions.values()];
+    this.#isDisposed = true;
+    const sessions = [...this.#sessions.values()].map((session) => session.catch(() => undefined));
     this.#sessions.clear();
-    await Promise.all(sessions.map(async (session) => (await session).release()));
+    await Promise.all(sessions.map(async (session) => (await session)?.release()));
   }
 
   /** The session of one part, opened on first use. For Sequence. */
-  session(part: keyof typeof generationGraphs): Promise<Session> {
+  async session(part: keyof typeof generationGraphs): Promise<Session> {
+    if (this.#isDisposed) throw disposedError();
     let session = this.#sessions.get(part);
     if (!session) {
       const graph = new Graph();
@@ -202,7 +206,7 @@ export class Sequence {
         .subarray((S - 1) * D)
         .every(Number.isFinite)
     )
-      throw new Error("the language model's hidden states are not finite: its weights are damaged, or the input is");
+      throw new ModelError("the language model's hidden states are not finite: its weights are damaged");
     this.#record(blocks);
     this.#cache.append(values(added), S);
     for (let t = 0; t < S; t++) this.#hidden.push(values(hidden).subarray(t * D, (t + 1) * D));

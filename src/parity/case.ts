@@ -9,12 +9,14 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 
 /**
  * The allowed |computed - reference|: relative * (largest |reference|) + absolute, or none at all if exact.
- * Integers and booleans are always exact. `ignored` tensors annotate the fixture and are not compared.
+ * Integers and booleans are always exact, and with `exactWholes` the whole parts of floats too: all that a model reads of a
+ * timestep. `ignored` tensors annotate the fixture and are not compared.
  */
 export interface Tolerance {
   readonly relative?: number;
   readonly absolute?: number;
   readonly exact?: boolean;
+  readonly exactWholes?: boolean;
   readonly ignored?: boolean;
 }
 

@@ -25,7 +25,7 @@ export function compareAll(
     .map((name) => compareTensor(name, computed.get(name), references.get(name)!, tolerance(name)));
 }
 
-/** Shapes, NaN and infinities must agree; integers must be equal, floats lie within the tolerance. */
+/** Shapes, NaN and infinities must agree; integers (and, if asked for, whole parts) must be equal, floats lie within the tolerance. */
 export function compareTensor(
   name: string,
   computed: HostTensor | undefined,
@@ -47,7 +47,8 @@ export function compareTensor(
     // As they are first: it settles infinities, and 64-bit integers that a number cannot hold.
     if (found === wanted || (Number.isNaN(found) && Number.isNaN(wanted))) continue;
     const difference = Math.abs(Number(found) - Number(wanted));
-    if (!Number.isFinite(difference)) return fail(`${found} at ${i}, wanted ${wanted}`);
+    const isOtherWhole = tolerance.exactWholes && Math.trunc(Number(found)) !== Math.trunc(Number(wanted));
+    if (!Number.isFinite(difference) || isOtherWhole) return fail(`${found} at ${i}, wanted ${wanted}`);
     if (typeof found === "bigint" && typeof wanted === "bigint") deviation = Math.max(deviation, difference, 1);
     else deviation = Math.max(deviation, difference);
   }

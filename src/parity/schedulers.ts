@@ -68,7 +68,10 @@ export const schedulersCase: ParityCase = {
     return results;
   },
 
-  tolerance: (name) => ({ relative: name.startsWith("lr.") ? 1e-9 : 1e-6 }),
+  tolerance: (name) => ({
+    relative: name.startsWith("lr.") ? 1e-9 : 1e-6,
+    exactWholes: /\.(timesteps|timestep_map)$/.test(name),
+  }),
 };
 
 /** Values of a name such as `dpm.shift3.0.steps20.t`. */

@@ -3,6 +3,7 @@
 import { readFile, statfs } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { dirname, join } from "node:path";
+import { excerpt, InputError } from "../errors.ts";
 
 export interface MemoryState {
   /** All that the process could ever have. */
@@ -90,6 +91,6 @@ export async function freeDisk(path: string): Promise<number> {
   for (let at = path; ; at = dirname(at)) {
     const info = await statfs(at).catch(() => undefined);
     if (info) return info.bavail * info.bsize;
-    if (at === dirname(at)) throw new Error(`${path}: there is no such disk`);
+    if (at === dirname(at)) throw new InputError(`${excerpt(path)}: there is no such disk`);
   }
 }

@@ -3,13 +3,15 @@
 
 import { copyFile, mkdir, readdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { checkModelName } from "../arguments.ts";
 import { isSideFile } from "../checkpoint/plain-file.ts";
 import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
-import { ModelError } from "../errors.ts";
-import type { FetchOptions } from "../hub/fetch-files.ts";
+import { excerpt, InputError, ModelError, quote } from "../errors.ts";
 import { checkModel } from "../model-check.ts";
-import { openModelFolder, type PartFolders } from "../model-folder.ts";
+import { openModelFolder } from "../model-folder.ts";
+import type { ConvertOptions } from "../options.ts";
+import { readOptions, type Settings } from "../read-options.ts";
 import { createFolder } from "../runtime/atomic-folder.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
@@ -21,17 +23,6 @@ export interface ConvertProgress {
   readonly tensor: string;
   readonly doneBytes: number;
   readonly totalBytes: number;
-}
-
-export interface ConvertOptions extends Precision, PartFolders {
-  readonly signal?: AbortSignal;
-  /** Called as weights are written. */
-  readonly onProgress?: (progress: ConvertProgress) => void;
-  /** Called while a model of the Hub that is not in the cache is fetched. */
-  readonly onFetch?: FetchOptions["onProgress"];
-  readonly onWait?: FetchOptions["onWait"];
-  /** Size of one file; 5 GiB if absent. */
-  readonly maxShardBytes?: number;
 }
 
 export interface ConvertedTensor extends SquareSums {
@@ -58,7 +49,12 @@ export interface ConvertReport {
  * the parts that lie elsewhere. Throws when `target` exists, when the model is quantised already and shall be so again, or
  * when the disk has too little room. Whatever goes wrong leaves no `target`.
  */
-export async function convertModel(source: string, target: string, options: ConvertOptions): Promise<ConvertReport> {
+export async function convertModel(source: string, target: string, given: ConvertOptions): Promise<ConvertReport> {
+  checkModelName(source, "convertModel(source, target, options)");
+  checkTarget(target);
+  const options = readOptions("convertModel", given);
+  if (options.weights === "bf16" && options.block)
+    throw new InputError("Weights in bf16 have no blocks: leave out `block`", { code: "invalid_option" });
   const { detokenizer, autoencoder, signal, onFetch, onWait } = options;
   const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch, onWait });
   try {
@@ -84,10 +80,15 @@ export async function convertModel(source: string, target: string, options: Conv
   }
 }
 
+function checkTarget(target: unknown): asserts target is string {
+  if (typeof target === "string" && target !== "") return;
+  throw new InputError(`Expected the name of a new folder to convert into, got ${quote(target)}`);
+}
+
 async function writeParts(
   parts: readonly PartPlan[],
   target: string,
-  { signal, onProgress, maxShardBytes, weights, block }: ConvertOptions,
+  { signal, onProgress, maxShardBytes, weights, block }: Settings<"convertModel">,
 ): Promise<ConvertedTensor[]> {
   const totalBytes = sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
   const metadata = { format: "pt", weights, ...(weights !== "bf16" && block && { block: `${block}` }) };
@@ -136,7 +137,9 @@ function refuseSecondRounding(parts: readonly PartPlan[], { weights }: Precision
 
 async function refuseSame(source: string, target: string): Promise<void> {
   if ((await realpath(target).catch(() => "")) === (await realpath(source)))
-    throw new ModelError(`${target} is the model itself, which is never written over: name a new folder`);
+    throw new InputError(`${excerpt(target)} is the model itself, which is never written over: name a new folder`, {
+      code: "output_refused",
+    });
 }
 
 /** Beside the weights there are configs, a tokenizer, perhaps pictures of a README. */
@@ -146,8 +149,9 @@ async function checkRoom(target: string, parts: readonly PartPlan[]): Promise<vo
   const { bavail, bsize } = await statfs(target);
   if (wanted <= bavail * bsize) return;
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
-  throw new ModelError(
+  throw new InputError(
     `The converted model needs ${gigabytes(wanted)} of disk; ${dirname(target)} has ${gigabytes(bavail * bsize)}`,
+    { code: "output_refused" },
   );
 }
 

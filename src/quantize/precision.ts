@@ -9,13 +9,13 @@ import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
 import { generationGraphs, type MatrixName } from "../llm/generation-graphs.ts";
 import { isUnused, outputMatrices, traceTransformer } from "../model-check.ts";
 import { languageConfig, type ModelFolder, type ModelPart } from "../model-folder.ts";
+import type { weightFormats } from "../options.ts";
 import { type BlockFormat, isQuantized } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
 import { bookRows } from "../vision/quantizer.ts";
 import { declareTokenizer } from "../vision/tokenizer.ts";
 import { quantizableWeights } from "./quantizable-weights.ts";
 
-export const weightFormats = ["int4", "int8", "bf16"] as const;
 export type WeightFormat = (typeof weightFormats)[number];
 
 /** How one tensor is stored. */

@@ -1,7 +1,8 @@
 // A text vocabulary of any size for a model without one: bytes, then every word of one, two, three .. letters in turn, each
 // joined from the one before it and a letter; then the special tokens at the released model's places.
 
-import { byteCharacters, type Vocabulary } from "../train/bpe.ts";
+import { byteCharacters } from "../text/byte-characters.ts";
+import type { Vocabulary } from "../train/bpe.ts";
 import { IDS_AFTER_WORDS, specialTokens } from "./configs.ts";
 
 const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"];

@@ -80,6 +80,7 @@ function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Bac
   ort.env.logLevel = "fatal";
   return {
     readsFiles: isNative,
+    isBlocking: !isNative,
     async create(model, { folder, threads, profile, foldsConstants, runMemory }) {
       const opening = ort.InferenceSession.create(isNative ? castArray(model, mainRealm) : model, {
         executionProviders,

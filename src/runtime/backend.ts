@@ -31,6 +31,8 @@ export interface OrtSessionOptions {
 export interface Backend {
   /** Whether weights may be given as places in files. */
   readonly readsFiles: boolean;
+  /** Whether sessions are opened and run on the caller's own thread, where nothing else happens meanwhile. */
+  readonly isBlocking: boolean;
   create(model: Uint8Array, options: OrtSessionOptions): Promise<OrtSession>;
   tensor(type: string, data: TypedArray, shape: readonly number[]): OrtTensor;
 }

@@ -10,6 +10,7 @@ export async function loadBackend(device: Device): Promise<Backend> {
   const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web"));
   return {
     readsFiles: false,
+    isBlocking: device !== "webgpu",
     async create(model, { threads, runMemory }) {
       if (threads !== undefined) ort.env.wasm.numThreads = threads;
       const session = await ort.InferenceSession.create(model, {

@@ -59,7 +59,7 @@ export function fromBuffer(dtype: HostDType, buffer: ArrayBuffer, shape: readonl
 }
 
 /** Arrays one after the other. */
-export function joinFloats(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+export function joinFloats(parts: readonly Float32Array[]): Float32Array {
   const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

@@ -7,7 +7,7 @@ import { Socket } from "node:net";
 import { addAbortSignal, type Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { type ErrorCode, InputError } from "../errors.ts";
+import { type ErrorCode, excerpt, InputError } from "../errors.ts";
 import { descriptorOf } from "./descriptor.ts";
 import { NO_WAITING, OpenFile } from "./open-file.ts";
 import { systemCode, systemReason } from "./system-error.ts";
@@ -22,7 +22,7 @@ export interface InputLimits {
 /** Everything that `path` holds. Throws an InputError for what cannot be read, is no file or pipe, or is too large. */
 export async function readInput(path: string, limits: InputLimits): Promise<Uint8Array<ArrayBuffer>> {
   limits.signal?.throwIfAborted();
-  const name = path === "/dev/stdin" ? "standard input" : path;
+  const name = path === "/dev/stdin" ? "standard input" : excerpt(path);
   try {
     const stream = await openStream(path, name, limits);
     return stream ? await readStream(stream, name, limits) : await readFile(path, name, limits);

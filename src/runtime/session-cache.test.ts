@@ -86,7 +86,7 @@ test("is of no use after it was closed, which waits for the runs before", async 
   const running = run("a");
   await cache.close();
   await expect(running).resolves.toHaveProperty("y");
-  await expect(run("a")).rejects.toThrow("have been closed");
+  await expect(run("a")).rejects.toThrow("disposed of");
 });
 
 test("narrow weights that do not fit as float32 are widened at each run, with the same numbers", async () => {

@@ -1,6 +1,7 @@
 // Sessions that stay open between uses as long as they fit into a limit of memory together. Which of a large model's parts are in
 // memory at one time follows from the limit alone: the one at work, and of the others those that fit beside it.
 
+import { disposedError } from "../errors.ts";
 import type { Sizes } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { HostTensor } from "./host-tensor.ts";
@@ -47,7 +48,7 @@ export class SessionCache {
    */
   run(part: SessionPart, feeds: Values, { isExtra = false } = {}): Promise<Record<string, HostTensor>> {
     return this.#inTurn(async () => {
-      if (this.#isClosed) throw new Error("These sessions have been closed; load the model again");
+      if (this.#isClosed) throw disposedError();
       return (await this.#open(part, isExtra)).run(feeds);
     });
   }

@@ -2,6 +2,7 @@
 // Runtime as external data by file, offset and length, and only backends without files (WASM) get their bytes.
 
 import { type Backend, loadBackend, type OrtTensor } from "#backend";
+import { ModelError } from "../errors.ts";
 import { encodeModel, type OnnxInitializer } from "../onnx/encode.ts";
 import { lower, type ParameterSource } from "../onnx/lower.ts";
 import type { Weight } from "../onnx/weight.ts";
@@ -9,6 +10,7 @@ import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Device } from "./backend.ts";
+import { turnEventLoop } from "./event-loop.ts";
 import { type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
 import { hasShape, isQuantized, scalesName, type TensorLocation, type WeightSource } from "./weight-source.ts";
 
@@ -48,7 +50,8 @@ export type Targets = Readonly<Record<string, HostTensor | null>>;
 export interface Session {
   /**
    * Runs the graph. `fetch` names the outputs wanted (all if absent), or gives tensors to write them into.
-   * Throws when an input is missing or has another shape than declared.
+   * Throws when an input is missing or has another shape than declared. Where runs hold up the caller's thread (WASM) the event
+   * loop turns before each.
    */
   run(feeds: Values, fetch?: readonly string[] | Targets): Promise<Record<string, HostTensor>>;
   release(): Promise<void>;
@@ -77,10 +80,12 @@ async function open(
   const bytes = encodeModel(model);
   const { threads, profile, widening = "load", runMemory = "planned" } = options;
   const foldsConstants = widening === "load";
+  if (backend.isBlocking) await turnEventLoop();
   const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, runMemory });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
     async run(feeds, fetch) {
+      if (backend.isBlocking) await turnEventLoop();
       const given: Record<string, OrtTensor> = {};
       for (const [name, input] of inputs) {
         const value = feeds[name];
@@ -126,9 +131,11 @@ function selectOutputs(graph: Graph, names: readonly string[] | undefined): Map<
 function weight(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): Weight {
   const declared = graph.parameters.get(path)!;
   const found = weights.find(path);
-  if (!found) throw new Error(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);
+  if (!found) throw new ModelError(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);
   if (!hasShape(found, declared.shape)) {
-    throw new Error(`${path} has shape ${formatShape(found.shape)}, the model wants ${formatShape(declared.shape)}`);
+    throw new ModelError(
+      `${path} has shape ${formatShape(found.shape)}, the model wants ${formatShape(declared.shape)}`,
+    );
   }
   if (!isQuantized(found)) return initializer(path, { ...found, shape: declared.shape }, folder);
   const { shape, bits, block } = found;

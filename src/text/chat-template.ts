@@ -1,8 +1,10 @@
 // Conversations -> the text and ids a model was trained on, by its checkpoint's own Jinja template.
-// Each picture becomes <|vision_start|><|image_pad|><|vision_end|>; its codes take the pad's place later (sequence/).
+// Each image becomes <|vision_start|><|image_pad|><|vision_end|>; its codes take the pad's place later (sequence/).
 
-import { Template } from "@huggingface/jinja";
+import { InputError, ModelError, quote } from "../errors.ts";
+import type { TemplateJob, TemplateResult } from "./render-template.js";
 import type { TextTokenizer } from "./tokenizer.ts";
+import { PRIVATE_USE, traceUserText } from "./user-text.ts";
 
 export type Role = "system" | "user" | "assistant";
 
@@ -21,46 +23,146 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean;
 }
 
-export class ChatTemplate {
-  readonly #template: Template;
+export interface EncodeOptions extends RenderOptions {
+  /** More than any conversation that the model could read has; longer ones are refused before they are encoded. */
+  readonly maxCharacters?: number;
+}
 
-  /** Throws if the source is not a Jinja template. */
-  constructor(source: string) {
-    this.#template = new Template(source);
+export interface TemplateSetting {
+  /** Where the template comes from, for messages. */
+  readonly file: string;
+  /** `bos_token` and the like, as the tokenizer's config has them. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** Runs a template; undefined when it took more time or memory than it may. */
+  readonly render: (job: TemplateJob) => TemplateResult | undefined;
+  /** The limits of `render`, for messages. */
+  readonly limits: string;
+}
+
+const IMAGE_PAD = "<|image_pad|>";
+
+export class ChatTemplate {
+  readonly #source: string;
+  readonly #setting: TemplateSetting;
+
+  /** Throws a ModelError if the source is not a Jinja template. */
+  constructor(source: string, setting: TemplateSetting) {
+    this.#source = source;
+    this.#setting = setting;
+    if (PRIVATE_USE.test(source)) {
+      throw new ModelError(
+        `${setting.file}: the chat template holds private-use characters, which mean nothing to a model`,
+      );
+    }
+    this.#textOf(this.#run({ source }));
   }
 
-  /** The conversation as one text. */
-  render(messages: readonly Message[], { addGenerationPrompt = true }: RenderOptions = {}): string {
-    return this.#template.render({ messages: messages.map(forTemplate), add_generation_prompt: addGenerationPrompt });
+  /** The conversation as one text. Throws a ModelError when the template fails, an InputError when it refuses the conversation. */
+  render(messages: readonly Message[], options: RenderOptions = {}): string {
+    return this.#textOf(this.#render(messages, options));
   }
 
   /**
-   * The conversation as ids, with one <|image_pad|> for each picture.
-   * Text in which a special token may be spelled out is encoded apart from its surroundings, as plain text.
+   * The conversation as ids, with exactly one <|image_pad|> for each image. The names of special tokens in a message are text.
+   * Throws an InputError for an image where the template is for text alone, for a text of more than `maxCharacters`, and when the
+   * template refuses the conversation; a ModelError when the template fails.
    */
-  encode(messages: readonly Message[], tokenizer: TextTokenizer, options: RenderOptions = {}): number[] {
-    const spelled: string[] = [];
-    const guard = (text: string): string => {
-      if (!SUSPICIOUS.test(text)) return text;
-      return `${OPEN}${spelled.push(text) - 1}${CLOSE}`;
-    };
-    const rendered = this.render(
-      messages.map(({ role, content }) => ({
-        role,
-        content:
-          typeof content === "string"
-            ? guard(content)
-            : content.map((part) => (part.type === "text" ? { type: part.type, text: guard(part.text) } : part)),
-      })),
-      options,
-    );
-    // Odd pieces are the numbers between OPEN and CLOSE.
-    return rendered
-      .split(MARKED)
-      .flatMap((piece, i) =>
-        i % 2 === 0 ? tokenizer.encodeTemplate(piece) : tokenizer.encode(spelled[Number(piece)]!),
+  encode(
+    messages: readonly Message[],
+    tokenizer: TextTokenizer,
+    { maxCharacters = Number.POSITIVE_INFINITY, ...options }: EncodeOptions = {},
+  ): number[] {
+    const texts = messages.map(({ content }) => textOf(content));
+    checkLength(texts, maxCharacters);
+    const { given, text } = this.#renderAny(messages, options);
+    checkLength([text], maxCharacters);
+    const isUsers = traceUserText(text, texts, tokenizer.specialNames, (change) => {
+      const again = this.#render(
+        given.map((message) => withText(message, change)),
+        options,
       );
+      return "text" in again ? again.text : undefined;
+    });
+    const ids = tokenizer.encodeTemplate(text, isUsers);
+    const pad = tokenizer.special(IMAGE_PAD);
+    this.#checkPads(ids.filter((id) => id === pad).length, picturesOf(messages).length);
+    return ids;
   }
+
+  /** The one place where pads meet images. */
+  #checkPads(pads: number, images: number): void {
+    const { file } = this.#setting;
+    if (pads === images) return;
+    if (pads === 0) throw noImages(file);
+    throw new ModelError(
+      `${file}: the chat template writes ${pads} ${IMAGE_PAD} for ${images} images, wanted one for each`,
+    );
+  }
+
+  /** Templates for text alone take no lists of parts: they get the text of one, or the caller is told that they take no images. */
+  #renderAny(messages: readonly Message[], options: RenderOptions): { given: readonly Message[]; text: string } {
+    const result = this.#render(messages, options);
+    const hasParts = messages.some(({ content }) => typeof content !== "string");
+    if ("text" in result || !hasParts) return { given: messages, text: this.#textOf(result) };
+    const texts = messages.map(({ role, content }) => ({ role, content: textOf(content) }));
+    const joined = this.#render(texts, options);
+    if (!("text" in joined)) return { given: messages, text: this.#textOf(result) };
+    if (picturesOf(messages).length > 0) throw noImages(this.#setting.file, result);
+    return { given: texts, text: joined.text };
+  }
+
+  #render(messages: readonly Message[], { addGenerationPrompt = true }: RenderOptions): TemplateResult {
+    // As transformers: what is not used is there, and none.
+    const unused = { tools: null, documents: null };
+    const variables = { ...unused, ...this.#setting.variables, add_generation_prompt: addGenerationPrompt };
+    return this.#run({ source: this.#source, variables: { ...variables, messages: messages.map(forTemplate) } });
+  }
+
+  /** Throws a ModelError when the template went beyond its limits. */
+  #run(job: TemplateJob): TemplateResult {
+    const { file, render, limits } = this.#setting;
+    const result = render(job);
+    if (!result) throw new ModelError(`${file}: the chat template takes more than ${limits}, and was stopped`);
+    return result;
+  }
+
+  #textOf(result: TemplateResult): string {
+    if ("text" in result) return result.text;
+    const { file } = this.#setting;
+    const { fault, reason } = result;
+    const cause = new Error(reason);
+    if (fault === "refused") {
+      // The sentence is the model's author's, for whoever writes the messages.
+      throw new InputError(`${file}: the chat template refuses this conversation: ${quote(reason)}`, {
+        code: "invalid_messages",
+        cause,
+      });
+    }
+    const what = {
+      syntax: "is not a Jinja template",
+      runtime: "fails on this conversation",
+      size: `makes ${reason} of this conversation`,
+    };
+    throw new ModelError(`${file}: the chat template ${what[fault]}`, { cause });
+  }
+}
+
+function checkLength(texts: readonly string[], maxCharacters: number): void {
+  const length = texts.reduce((sum, text) => sum + text.length, 0);
+  if (length <= maxCharacters) return;
+  throw new InputError(
+    `The conversation has ${length} characters; this model reads at most ${maxCharacters}, if every token is a long one`,
+    { code: "too_long" },
+  );
+}
+
+/** A message with its texts changed. */
+function withText({ role, content }: Message, change: (text: string) => string): Message {
+  if (typeof content === "string") return { role, content: change(content) };
+  return {
+    role,
+    content: content.map((part) => (part.type === "text" ? { type: part.type, text: change(part.text) } : part)),
+  };
 }
 
 /** Every picture of a conversation, in the order of its pads. */
@@ -70,16 +172,17 @@ export function picturesOf<Image>(messages: readonly Message<Image>[]): Image[] 
   );
 }
 
-/**
- * What special tokens start with, even one that is spelled over two parts, or the mark below.
- * Such a text is encoded apart from what stands around it: it loses merges across its two ends, nothing else.
- */
-const SUSPICIOUS = /[<[\ue000]/;
+function textOf(content: Message["content"]): string {
+  if (typeof content === "string") return content;
+  return content.map((part) => (part.type === "text" ? part.text : "")).join("");
+}
 
-/** Private-use characters around the number of a text that is encoded apart; a text that holds one is guarded too. */
-const OPEN = "\ue000";
-const CLOSE = "\ue001";
-const MARKED = new RegExp(`${OPEN}(\\d+)${CLOSE}`);
+function noImages(file: string, result?: TemplateResult): InputError {
+  return new InputError(`${file}: this chat template is for text alone and takes no images`, {
+    code: "invalid_messages",
+    ...(result && "reason" in result && { cause: new Error(result.reason) }),
+  });
+}
 
 /** What templates of vision models expect: lists of parts, the picture itself left out. */
 function forTemplate({ role, content }: Message): Record<string, unknown> {
@@ -88,4 +191,21 @@ function forTemplate({ role, content }: Message): Record<string, unknown> {
     role,
     content: content.map((part) => (part.type === "image" ? { type: "image", image: "image" } : { ...part })),
   };
+}
+
+/** The template among several named ones, in any of the forms that a config may have it in. Throws a ModelError. */
+export function chooseTemplate(value: unknown, file: string): string | undefined {
+  if (value == null) return undefined;
+  if (typeof value === "string") return value;
+  const entries: [string, unknown][] = Array.isArray(value)
+    ? value.map((entry: { name?: unknown; template?: unknown } | null) => [String(entry?.name), entry?.template])
+    : typeof value === "object"
+      ? Object.entries(value)
+      : [];
+  const chosen = entries.find(([name]) => name === "default")?.[1];
+  if (typeof chosen === "string") return chosen;
+  const names = entries.map(([name]) => name).join(", ");
+  throw new ModelError(
+    `${file}: chat_template is no text and has no template named "default"${names ? `; it has ${quote(names)}` : ""}`,
+  );
 }

@@ -1,116 +1,142 @@
-// Text to ids and back, by a Hugging Face tokenizer.json. Text from users never turns into special tokens: those are
-// placed by name alone.
+// Text to ids and back, by a Hugging Face tokenizer.json. Text from users never turns into the tokens that steer a model: those
+// are placed by name alone. Added tokens that are not special (`<think>`, `<|box_start|>`) are one id wherever they stand.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
+import { readJson, readJsonIfPresent } from "../checkpoint/json-file.ts";
+import { ModelError, quote } from "../errors.ts";
+import { type AddedToken, AddedTokens, type IsPlain } from "./added-tokens.ts";
+import { byteCharacters } from "./byte-characters.ts";
+import { readTokenizer, TOKENIZER_CONFIG } from "./tokenizer-file.ts";
 
 /** A vocabulary file beyond this is a mistake or an attack: Qwen3's, with 151,643 entries, takes 11 MB. */
 const MAX_FILE_BYTES = 64_000_000;
+/** Configs of slow tokenizers list every added token. */
+export const MAX_TOKENIZER_CONFIG_BYTES = 16_000_000;
+
+/** What marks turns and images in Qwen's and Keye's vocabularies: never made of a user's text, even where a file does not call them special. */
+const STEERING = /^<\|(endoftext|im_start|im_end|vision_start|vision_end|vision_pad|image_pad|video_pad|q_eos)\|>$/;
+
+/** Text that comes with the ids it is made of. */
+export interface TextStream {
+  /** The text that has become certain: a character may be spread over several tokens. */
+  push(id: number): string;
+  end(): string;
+}
 
 export class TextTokenizer {
+  /** Where it was read from, for messages. */
+  readonly file: string;
+  /** The largest id that text can have. */
+  readonly maxId: number;
+  /** Bytes that one id stands for at most. */
+  readonly longestToken: number;
   readonly #tokenizer: Tokenizer;
-  readonly #special: ReadonlyMap<string, number>;
-  readonly #names: ReadonlyMap<number, string>;
+  readonly #byName: ReadonlyMap<string, AddedToken>;
+  readonly #byId: ReadonlyMap<number, AddedToken>;
+  /** Those that are matched here and not by the library. */
+  readonly #added: AddedTokens;
 
-  /** From the parsed tokenizer.json. */
-  constructor(json: object) {
-    this.#tokenizer = new Tokenizer(json, {});
-    const added = (json as { added_tokens?: readonly { id: number; content: string }[] }).added_tokens ?? [];
-    this.#special = new Map(added.map(({ id, content }) => [content, id]));
-    this.#names = new Map(added.map(({ id, content }) => [id, content]));
+  /** From the parsed tokenizer.json, and `added_tokens_decoder` of tokenizer_config.json. Throws a ModelError. */
+  constructor(json: unknown, file = "tokenizer.json", addedTokensDecoder: unknown = undefined) {
+    const definition = readTokenizer(json, file, addedTokensDecoder);
+    this.file = file;
+    this.maxId = definition.maxId;
+    this.longestToken = definition.longestToken;
+    try {
+      this.#tokenizer = new Tokenizer(definition.json, {});
+    } catch (cause) {
+      throw new ModelError(`${file}: cannot be used as a tokenizer`, { cause });
+    }
+    this.#byName = new Map(definition.added.map((token) => [token.content, token]));
+    this.#byId = new Map(definition.added.map((token) => [token.id, token]));
+    this.#added = new AddedTokens(
+      definition.added.filter((token) => !definition.normalized.includes(token)),
+      isSpecial,
+    );
   }
 
-  /** Reads tokenizer.json of a model's folder; throws when it is missing, too large or no tokenizer. */
+  /** Reads tokenizer.json of a model's folder, with what tokenizer_config.json adds; throws when it is missing, too large or no tokenizer. */
   static async load(folder: string): Promise<TextTokenizer> {
     const path = join(folder, "tokenizer.json");
-    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-      throw new Error(`${path}: cannot be read (${error.code})`);
-    });
-    if (bytes.length > MAX_FILE_BYTES)
-      throw new Error(`${path} has ${bytes.length} bytes; at most ${MAX_FILE_BYTES} are read`);
-    try {
-      return new TextTokenizer(JSON.parse(bytes.toString("utf8")) as object);
-    } catch (error) {
-      throw new Error(`${path}: is not a tokenizer: ${(error as Error).message}`);
-    }
+    const json = await readJson(path, MAX_FILE_BYTES);
+    const config = await readJsonIfPresent(join(folder, TOKENIZER_CONFIG), MAX_TOKENIZER_CONFIG_BYTES);
+    return new TextTokenizer(
+      json,
+      path,
+      (config as { added_tokens_decoder?: unknown } | undefined)?.added_tokens_decoder,
+    );
+  }
+
+  /** Names of the special tokens. */
+  get specialNames(): readonly string[] {
+    return [...this.#byName.values()].filter(isSpecial).map(({ content }) => content);
   }
 
   /** Ids of plain text; the names of special tokens in it are text like any other. */
   encode(text: string): number[] {
-    if (text === "") return [];
-    // The names are broken up where they stand in the text, so that the tokenizer cannot take them for tokens.
-    const pieces = this.#splitAtSpecial(text);
-    return pieces.flatMap((piece) =>
-      piece === "" ? [] : this.#tokenizer.encode(piece, { add_special_tokens: false }).ids,
-    );
+    return this.encodeTemplate(text, () => true);
+  }
+
+  /** Ids of template text, in which the names of special tokens mean the tokens, but for those that `isPlain` calls text. */
+  encodeTemplate(text: string, isPlain: IsPlain = () => false): number[] {
+    return this.#added.split(text, isPlain).flatMap((piece) => {
+      if (typeof piece !== "string") return [piece.id];
+      return piece === "" ? [] : this.#tokenizer.encode(piece, { add_special_tokens: false }).ids;
+    });
   }
 
   /** Text of ids; special tokens are left out. */
   decode(ids: readonly number[]): string {
-    const plain = ids.filter((id) => !this.#names.has(id));
-    return plain.length === 0
-      ? ""
-      : this.#tokenizer.decode(plain, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    const stream = this.stream();
+    return ids.map((id) => stream.push(id)).join("") + stream.end();
   }
 
-  /** The id of a special token; throws when the vocabulary has none of that name. */
+  /** Decodes ids as they come. */
+  stream(): TextStream {
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    return {
+      push: (id) => {
+        const added = this.#byId.get(id);
+        if (added) return isSpecial(added) ? "" : decoder.decode() + added.content;
+        return decoder.decode(bytesOf(this.#tokenizer.id_to_token(id) ?? ""), { stream: true });
+      },
+      end: () => decoder.decode(),
+    };
+  }
+
+  /** The id of a token that stands beside the vocabulary; throws when there is none of that name. */
   special(name: string): number {
-    const id = this.#special.get(name);
-    if (id === undefined)
-      throw new Error(`the tokenizer has no special token ${name}; it has ${[...this.#special.keys()].join(" ")}`);
-    return id;
+    const token = this.#byName.get(name);
+    if (!token) throw new ModelError(`${this.file}: has no token ${quote(name)} among its added tokens`);
+    return token.id;
+  }
+
+  /** The name of an added token; undefined when the id is not that of one. */
+  addedName(id: number): string | undefined {
+    return this.#byId.get(id)?.content;
+  }
+
+  /** The token of an id; undefined when text never has it. */
+  tokenOf(id: number): string | undefined {
+    return this.addedName(id) ?? this.#tokenizer.id_to_token(id);
   }
 
   /** Whether an id is a special token. */
   isSpecial(id: number): boolean {
-    return this.#names.has(id);
+    const token = this.#byId.get(id);
+    return token !== undefined && isSpecial(token);
   }
+}
 
-  /** Ids of template text, in which the names of special tokens mean the tokens. */
-  encodeTemplate(text: string): number[] {
-    const names = [...this.#special.keys()].map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-    if (names.length === 0) return this.encode(text);
-    const parts = text.split(new RegExp(`(${names.join("|")})`));
-    return parts.flatMap((part) => {
-      const id = this.#special.get(part);
-      return id === undefined ? this.encode(part) : [id];
-    });
-  }
+function isSpecial({ special, content }: AddedToken): boolean {
+  return special || STEERING.test(content);
+}
 
-  /** Decodes ids as they come: each push returns the text that has become certain. */
-  stream(): { push(id: number): string; end(): string } {
-    let pending: number[] = [];
-    const flush = () => {
-      const text = this.decode(pending);
-      pending = [];
-      return text;
-    };
-    return {
-      push: (id) => {
-        pending.push(id);
-        // A character may be spread over several tokens: at most four bytes, so a longer run is no character.
-        return this.decode(pending).endsWith("\ufffd") && pending.length < 4 ? "" : flush();
-      },
-      end: flush,
-    };
-  }
+const byteOf: ReadonlyMap<string, number> = new Map(byteCharacters.map((character, byte) => [character, byte]));
 
-  #splitAtSpecial(text: string): string[] {
-    let pieces = [text];
-    for (const name of this.#special.keys()) {
-      if (!text.includes(name)) continue;
-      const half = Math.floor(name.length / 2);
-      pieces = pieces.flatMap((piece) => {
-        const cut: string[] = [];
-        let rest = piece;
-        for (let at = rest.indexOf(name); at >= 0; at = rest.indexOf(name)) {
-          cut.push(rest.slice(0, at + half));
-          rest = rest.slice(at + half);
-        }
-        return [...cut, rest];
-      });
-    }
-    return pieces;
-  }
+/** The bytes that a token of the vocabulary stands for; a token that is not written in them stands for itself. */
+function bytesOf(token: string): Uint8Array {
+  const bytes = Array.from(token, (character) => byteOf.get(character));
+  return bytes.includes(undefined) ? new TextEncoder().encode(token) : Uint8Array.from(bytes as number[]);
 }

@@ -1,5 +1,7 @@
 // Trains a byte-level BPE vocabulary (Sennrich et al., 2016; bytes as in GPT-2) and writes it as a Hugging Face tokenizer.json.
 
+import { byteCharacters } from "../text/byte-characters.ts";
+
 /** The text is cut into words first; merges never cross their borders. GPT-2's pattern without its English contractions. */
 const WORDS = / ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
@@ -102,10 +104,3 @@ export function tokenizerJson({ tokens, merges, special }: Vocabulary, size: num
     },
   };
 }
-
-/** The printable character that stands for each byte: itself where it is printable, else one from 256 on. */
-export const byteCharacters: readonly string[] = (() => {
-  const isPrintable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-  let next = 256;
-  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : next++));
-})();

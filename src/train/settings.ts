@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { parseConfig } from "../checkpoint/parse-config.ts";
 import { InputError, quote } from "../errors.ts";
+import { nearestName } from "../option-names.ts";
 
 /** The name of a file or folder. */
 export const pathSchema = z
@@ -28,7 +29,7 @@ function suggest(schema: z.ZodType, value: unknown): string {
   const meant = unknown.flatMap(({ keys, path }) => {
     const known = fieldsAt(schema, path);
     return keys.slice(0, MAX_SUGGESTIONS).flatMap((key) => {
-      const field = closest(key, known);
+      const field = nearestName(key, known);
       return field === undefined ? [] : [`for ${quote(key)} did you mean ${quote(field)}?`];
     });
   });
@@ -48,27 +49,4 @@ function fieldsAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
 function unwrap(schema: unknown): unknown {
   const { def } = (schema ?? {}) as { def?: { innerType?: unknown } };
   return def?.innerType === undefined ? schema : unwrap(def.innerType);
-}
-
-/** The name that a misspelled one is nearest to, if it is near: a third of its letters may differ. */
-export function closest(name: string, known: readonly string[]): string | undefined {
-  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
-  const wanted = plain(name).slice(0, 64);
-  const distances = known.map((field) => ({ field, distance: editDistance(wanted, plain(field)) }));
-  const best = distances.sort((a, b) => a.distance - b.distance)[0];
-  return best && best.distance <= wanted.length / 3 ? best.field : undefined;
-}
-
-/** Letters to insert, remove or replace. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, replaced));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

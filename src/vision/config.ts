@@ -11,6 +11,10 @@ const width = (initial: number) => z.int().min(1).max(MAX_WIDTH).default(initial
 export const MIN_EPSILON = 1e-30;
 const epsilon = z.number().min(MIN_EPSILON).max(1).default(1e-6);
 
+/** How the embeddings of a position's codes become one: their sum, or their mean, which is N times smaller. */
+export const fusions = ["sum", "mean"] as const;
+export type Fusion = (typeof fusions)[number];
+
 /** Codes are stored in 16 bits. */
 const MAX_BOOK_SIZE = 65_536;
 
@@ -58,7 +62,7 @@ export const tokenizerConfigSchema = z
     init_embedding_dim: width(4096),
     llm_hidden_size: width(4096),
     output_dim: width(1024),
-    fusion_type: z.enum(["sum", "mean"]).default("sum"),
+    fusion_type: z.enum(fusions).default("sum"),
     split_dim: z.boolean().default(false),
     add_voc_reducer: only(false),
     vq_sampling_mode: only("argmin"),

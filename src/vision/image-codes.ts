@@ -21,14 +21,14 @@ export interface CodeFields {
 export class ImageCodes implements CodeFields {
   readonly grid: readonly [rows: number, columns: number];
   readonly codes: Uint16Array;
-  readonly width?: number;
-  readonly height?: number;
+  readonly width: number | undefined;
+  readonly height: number | undefined;
 
   constructor({ grid, codes, width, height }: CodeFields) {
     this.grid = grid;
     this.codes = codes;
-    if (width !== undefined) this.width = width;
-    if (height !== undefined) this.height = height;
+    this.width = width;
+    this.height = height;
   }
 
   toJSON(): Omit<CodeFields, "codes"> & { readonly codes: readonly number[] } {

@@ -1,6 +1,7 @@
 // Where each patch of one or several packed pictures stands: its row and column, the corners of the position table it
 // is interpolated from, and which four patches become one merged position. Plain arrays; layout.ts makes tensors of them.
 
+import { ModelError } from "../errors.ts";
 import { MAX_PATCHES } from "../image/patches.ts";
 
 /** The patch grid of one picture: frames, rows, columns. */
@@ -28,7 +29,7 @@ export interface Packing {
 export function packPictures(grids: readonly Grid[], tableSide: number): Packing {
   const sizes = grids.map(countPatches);
   const P = sizes.reduce((a, b) => a + b, 0);
-  if (P > MAX_PATCHES) throw new Error(`${P} patches are more than the ${MAX_PATCHES} that one run may hold`);
+  if (P > MAX_PATCHES) throw new ModelError(`${P} patches are more than the ${MAX_PATCHES} that one run may hold`);
   const packing = {
     patches: P,
     sizes,

@@ -1,15 +1,16 @@
 // The image tokenizer ready to run: a picture of any aspect -> codes, and codes -> the fused embeddings that the
 // diffusion transformer reads when no language model is used.
 
+import { disposedError } from "../errors.ts";
 import type { PatchOptions } from "../image/patches.ts";
 import type { Picture } from "../image/picture.ts";
-import { preparePicture } from "../image/processor.ts";
+import { type PictureFit, preparePicture } from "../image/processor.ts";
 import type { PixelLimits } from "../image/smart-resize.ts";
 import { f32, i32 } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
 import { mulDims } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
-import type { TokenizerConfig } from "./config.ts";
+import type { Fusion, TokenizerConfig } from "./config.ts";
 import { ImageCodes } from "./image-codes.ts";
 import { inputLayout, layoutFeeds } from "./layout.ts";
 import { embedCodes, imageTokenizer } from "./tokenizer.ts";
@@ -19,15 +20,17 @@ export class PictureTokenizer {
   readonly #patches: PatchOptions;
   readonly #limits: PixelLimits;
   readonly #encode: Session;
-  readonly #openEmbedding: () => Promise<Session>;
-  #embed: Promise<Session> | undefined;
+  readonly #openEmbedding: (fusion: Fusion) => Promise<Session>;
+  readonly #embeddings = new Map<Fusion, Promise<Session>>();
+
+  #isDisposed = false;
 
   private constructor(
     config: TokenizerConfig,
     patches: PatchOptions,
     limits: PixelLimits,
     encode: Session,
-    openEmbedding: () => Promise<Session>,
+    openEmbedding: (fusion: Fusion) => Promise<Session>,
   ) {
     this.#config = config;
     this.#patches = patches;
@@ -44,7 +47,7 @@ export class PictureTokenizer {
     limits: PixelLimits,
     options: SessionOptions = {},
   ): Promise<PictureTokenizer> {
-    const openEmbedding = () => openSession(embeddingGraph(config), weights, options);
+    const openEmbedding = (fusion: Fusion) => openSession(embeddingGraph(config, fusion), weights, options);
     return new PictureTokenizer(
       config,
       patches,
@@ -55,11 +58,10 @@ export class PictureTokenizer {
   }
 
   /**
-   * Resizes as the reference's processor does, to at most `maxPositions` if given, and encodes. Throws an InputError for
-   * extreme shapes.
+   * Resizes as the reference's processor does, so that it fits `fit` too, and encodes. Throws an InputError for extreme shapes.
    */
-  async tokenize(picture: Picture, maxPositions?: number): Promise<ImageCodes> {
-    const { pixelValues, grid } = preparePicture(picture, this.#patches, this.#limits, maxPositions);
+  async tokenize(picture: Picture, fit?: PictureFit): Promise<ImageCodes> {
+    const { pixelValues, grid } = preparePicture(picture, this.#patches, this.#limits, fit);
     const [rows, columns] = grid;
     const width = pixelValues.length / (rows * columns);
     const feeds = {
@@ -75,17 +77,20 @@ export class PictureTokenizer {
     });
   }
 
-  /** Fused embeddings [P, output_dim] of codes. */
-  async embed(codes: ImageCodes): Promise<Float32Array> {
+  /** Fused embeddings [P, output_dim] of codes; by the config's fusion unless another is named. */
+  async embed(codes: ImageCodes, fusion: Fusion = this.#config.fusion_type): Promise<Float32Array> {
+    if (this.#isDisposed) throw disposedError();
     const N = this.#config.n_q_tokens;
-    this.#embed ??= this.#openEmbedding();
-    const { embeddings } = await (await this.#embed).run({ codes: i32(codes.codes, [codes.codes.length / N, N]) });
+    const session = this.#embeddings.get(fusion) ?? this.#openEmbedding(fusion);
+    this.#embeddings.set(fusion, session);
+    const { embeddings } = await (await session).run({ codes: i32(codes.codes, [codes.codes.length / N, N]) });
     return embeddings!.data as Float32Array;
   }
 
   async dispose(): Promise<void> {
-    const embed = await this.#embed?.catch(() => undefined);
-    await Promise.all([this.#encode.release(), embed?.release()]);
+    this.#isDisposed = true;
+    const opened = [...this.#embeddings.values()].map((session) => session.catch(() => undefined));
+    await Promise.all([this.#encode.release(), ...opened.map(async (session) => (await session)?.release())]);
   }
 }
 
@@ -100,9 +105,9 @@ export function encodingGraph(config: TokenizerConfig): Graph {
 }
 
 /** codes i32 [M, N] -> embeddings [M, output_dim] */
-function embeddingGraph(config: TokenizerConfig): Graph {
+function embeddingGraph(config: TokenizerConfig, fusion: Fusion): Graph {
   const graph = new Graph();
   const codes = graph.input("codes", ["M", config.n_q_tokens], "i32");
-  graph.output("embeddings", embedCodes(graph.params.at("visual_tokenizer"), codes, config));
+  graph.output("embeddings", embedCodes(graph.params.at("visual_tokenizer"), codes, config, fusion));
   return graph;
 }

@@ -5,7 +5,7 @@ import { linear } from "../nn/linear.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { codeWidth, type TokenizerConfig } from "./config.ts";
+import { codeWidth, type Fusion, type TokenizerConfig } from "./config.ts";
 import { visionEncoder } from "./encoder.ts";
 import { constantLayout, type VisionLayout } from "./layout.ts";
 import { projector } from "./projector.ts";
@@ -39,7 +39,7 @@ export function embedCodes(
   p: Params,
   codes: Tensor,
   config: TokenizerConfig,
-  fusion: "sum" | "mean" = config.fusion_type,
+  fusion: Fusion = config.fusion_type,
 ): Tensor {
   const parts = lookUpCodes(p, codes, config);
   return fuse(p.at("up_projectors"), parts, config.output_dim, fusion);
@@ -60,7 +60,7 @@ export function poolCodes(p: Params, zq: readonly Tensor[], D: number, options: 
   return options.amplifier === 1 ? fused : fused.mul(options.amplifier);
 }
 
-function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: "sum" | "mean"): Tensor {
+function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: Fusion): Tensor {
   const sum = parts.map((part, i) => linear(p.at(i), part, width, false)).reduce((a, b) => a.add(b));
   return fusion === "mean" ? sum.div(parts.length) : sum;
 }

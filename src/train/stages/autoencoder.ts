@@ -43,7 +43,7 @@ const modelSchema = z.strictObject({
 export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
-  const config = parseAutoencoderConfig(model.config);
+  const config = parseAutoencoderConfig(model.config, "model.config");
   const grid = data.side / pixelsPerLatent(config);
   if (!Number.isInteger(grid))
     throw new InputError(`data: side is ${data.side}, expected a multiple of ${pixelsPerLatent(config)}`);

@@ -86,8 +86,8 @@ export class FrozenModels {
 
   static async open(model: DiffusionModel, data: DiffusionData, threads: number | undefined): Promise<FrozenModels> {
     const options = threads === undefined ? {} : { threads };
-    const ar = parseKeyeArConfig(model.languageModel.config);
-    const config = parseAutoencoderConfig(model.autoencoder.config);
+    const ar = parseKeyeArConfig(model.languageModel.config, "model.languageModel.config");
+    const config = parseAutoencoderConfig(model.autoencoder.config, "model.autoencoder.config");
     const side = ar.tokenizer_config.vision_config.image_size;
     const sources = await Promise.all(
       [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) =>

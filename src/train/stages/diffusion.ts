@@ -34,7 +34,7 @@ export async function openDiffusionStage(
 ): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
-  const config = parseDitConfig(model.config);
+  const config = parseDitConfig(model.config, "model.config");
   log("opening the frozen models");
   const frozen = await FrozenModels.open(model, data, run.threads);
   log(`pool: the frozen models read ${data.pool} pictures before the first step (data.pool)`);

@@ -58,7 +58,7 @@ type Data = z.infer<typeof dataSchema>;
 export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
-  const config = parseKeyeArConfig(model.config);
+  const config = parseKeyeArConfig(model.config, "model.config");
   const vision = config.tokenizer_config.vision_config;
   const corpus = await openCorpus(data.cache, vision.image_size);
   const weights = await openCheckpoint(model.visualTokenizer);

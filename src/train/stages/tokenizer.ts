@@ -19,7 +19,7 @@ import { measureAnswers, measureClasses, showPixels } from "./tokenizer-samples.
 export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const raw = parseSection(modelSchema, run, "model");
-  const model: Model = { ...raw, config: parseKeyeArConfig(raw.config) };
+  const model: Model = { ...raw, config: parseKeyeArConfig(raw.config, "model.config") };
   const vision = model.config.tokenizer_config.vision_config;
   const corpus = await openCorpus(data.cache, vision.image_size);
   const writer = new RowWriter(

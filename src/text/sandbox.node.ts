@@ -1,0 +1,64 @@
+// Runs chat templates in a thread of their own, with a deadline and a limit on memory: a loop that never ends, or text that doubles
+// until memory is full, ends in a sentence and not with the process. The caller waits, which takes a fraction of a millisecond.
+
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import type { TemplateJob, TemplateResult } from "./render-template.js";
+
+const DEADLINE_MS = 2_000;
+/** For the thread to start, which takes some 40 ms on an idle machine. */
+const START_MS = 30_000;
+const MEMORY_MB = 256;
+
+export const sandboxLimits = `${DEADLINE_MS / 1000} s and ${MEMORY_MB} MB`;
+
+interface Sandbox {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+  /** How often the thread has started and finished a job. */
+  readonly state: Int32Array;
+}
+
+let sandbox: Sandbox | undefined;
+
+/** Starts the thread, so that it is ready when the first template comes. */
+export function warmSandbox(): void {
+  sandbox ??= start();
+}
+
+/** Renders a template; undefined when it went beyond the limits. */
+export function renderInSandbox(job: TemplateJob): TemplateResult | undefined {
+  warmSandbox();
+  const { worker, port, state } = sandbox!;
+  const isReady = Atomics.wait(state, 0, 0, START_MS) !== "timed-out";
+  const before = Atomics.load(state, 1);
+  if (isReady) {
+    port.postMessage(job);
+    Atomics.wait(state, 1, before, DEADLINE_MS);
+    const answer = receiveMessageOnPort(port) as { message: TemplateResult } | undefined;
+    if (answer) return answer.message;
+  }
+  sandbox = undefined;
+  void worker.terminate();
+  port.close();
+  return undefined;
+}
+
+function start(): Sandbox {
+  const { port1, port2 } = new MessageChannel();
+  const state = new Int32Array(new SharedArrayBuffer(8));
+  const worker = new Worker(new URL("./template-worker.js", import.meta.url), {
+    workerData: { port: port2, state },
+    transferList: [port2],
+    // Flags of the process may not suit a thread.
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB, maxYoungGenerationSizeMb: 32 },
+    stdin: false,
+    stdout: true,
+    stderr: true,
+  });
+  // Neither keeps the process alive; a thread that runs out of memory ends with an error of its own.
+  worker.unref();
+  port1.unref();
+  worker.on("error", () => undefined);
+  return { worker, port: port1, state };
+}

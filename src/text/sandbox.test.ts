@@ -1,0 +1,34 @@
+import { describe, expect, test } from "vitest";
+import { renderInSandbox } from "./sandbox.node.ts";
+
+const render = (source: string) => renderInSandbox({ source, variables: { messages: [] } });
+
+describe("a chat template", () => {
+  test("is rendered as without the thread", () => {
+    expect(render("{{ 1 + 1 }} {{ messages | length }}")).toEqual({ text: "2 0" });
+  });
+
+  test.each([
+    [
+      "never ends",
+      "{% for i in range(3000) %}{% for j in range(3000) %}{% for k in range(3000) %}{% endfor %}{% endfor %}{% endfor %}",
+    ],
+    ["fills the memory", "{% for i in range(1000000000) %}{% endfor %}"],
+  ])(
+    "that %s is stopped, and the next one runs",
+    (_, source) => {
+      expect(render(source)).toBeUndefined();
+      expect(render("still here")).toEqual({ text: "still here" });
+      expect(process.memoryUsage().rss).toBeLessThan(1.5e9);
+    },
+    30_000,
+  );
+
+  test.each([
+    `{{ ${"(".repeat(60_000)}`,
+    "{{ messages.constructor.constructor('return process')() }}",
+    "{% include '/etc/hostname' %}",
+  ])("%.40s has no way out", (source) => {
+    expect(render(source)).toMatchObject({ reason: expect.any(String) });
+  });
+});
