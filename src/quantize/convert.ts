@@ -4,6 +4,7 @@
 import { copyFile, readdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkModelName } from "../arguments.ts";
+import { isSideFile } from "../checkpoint/plain-file.ts";
 import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { InputError, ModelError, quote } from "../errors.ts";
@@ -175,7 +176,7 @@ async function otherFiles(parts: readonly PartPlan[]): Promise<{ readonly from: 
 
 /** "model" of model.safetensors and of model-00001-of-00006.safetensors. */
 async function fileStem(folder: string): Promise<string> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors"));
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors") && !isSideFile(name));
   const stems = new Set(names.map((name) => name.replace(/(-\d+-of-\d+)?\.safetensors$/, "")));
   return stems.size === 1 ? [...stems][0]! : "model";
 }
