@@ -10,9 +10,6 @@ import type { ModelFolder, ModelPart } from "./model-folder.ts";
 import { type Source, sourceNames } from "./model-parts.ts";
 import type { ConditionPositions } from "./options.ts";
 
-/** vision_start and vision_end, whose hidden states are part of the condition. */
-const SPECIAL_ENTRIES = 2;
-
 export interface DetokenizerChoice {
   readonly transformer: ModelPart<DitConfig>;
   readonly autoencoder: ModelPart<AutoencoderConfig>;
@@ -21,22 +18,23 @@ export interface DetokenizerChoice {
 }
 
 /** Whether a model has all that draws from `source`. */
-export function canDraw({ detokenizer, weights }: ModelFolder, source: Source): boolean {
-  const hasNetworks = detokenizer[source] !== undefined && detokenizer.autoencoder !== undefined;
-  return hasNetworks && (source === "hidden" || hasUpProjectors(weights));
+export function canDraw(folder: ModelFolder, source: Source): boolean {
+  const { detokenizer, weights, generation } = folder;
+  const transformer = detokenizer[source];
+  if (!transformer || !detokenizer.autoencoder) return false;
+  return source === "hidden"
+    ? mostPositions(folder, transformer) >= countOf(generation.imagine.grid)
+    : hasUpProjectors(weights);
 }
 
-/** Why the model's own pictures are too large for what draws them from hidden states; undefined if they are not. */
-export function conditionFault({ path, detokenizer: { hidden }, generation }: ModelFolder): string | undefined {
-  if (!hidden || generation.positions === "raster") return undefined; // there a condition may have any length
-  const { modelMaxLength } = withNullLength(hidden.config, hidden.weights);
-  const [rows, columns] = generation.imagine.grid;
-  const entries = rows * columns + SPECIAL_ENTRIES;
-  if (entries <= modelMaxLength) return undefined;
-  return (
-    `${path} writes pictures of ${rows} x ${columns} positions, ${entries} with their marks; ${hidden.folder} reads conditions of ` +
-    `at most ${modelMaxLength} entries. Give a smaller \`grid\` under \`imagine\` in generation_config.json`
-  );
+/** Positions whose hidden states a transformer can be conditioned on, beside those of vision_start and vision_end. */
+function mostPositions({ generation }: ModelFolder, { config, weights }: ModelPart<DitConfig>): number {
+  if (generation.positions === "raster") return Number.POSITIVE_INFINITY;
+  return withNullLength(config, weights).modelMaxLength - 2;
+}
+
+function countOf([rows, columns]: readonly [number, number]): number {
+  return rows * columns;
 }
 
 /** What draws a picture of these codes. Throws, saying how to add it, when the model has no network for it. */
@@ -75,6 +73,13 @@ export function chooseDetokenizer(
   const latentGrid = [inputSize, inputSize] as const;
   // The null condition is padded like the condition, so the padding shows where guidance weighs the two.
   if (source === "hidden") {
+    const most = mostPositions(folder, transformer);
+    if (countOf(codeGrid) > most) {
+      throw new ModelError(
+        `${transformer.folder}: is conditioned on at most ${most} positions, and images have ${codeGrid.join(" x ")}: ` +
+          "give `imagine.grid` of generation_config.json fewer",
+      );
+    }
     const scheme = positions === "demo" ? ("demo" as const) : ("reference" as const);
     const settings = { positions: scheme, maxConditionLength: modelMaxLength, latentGrid };
     return { transformer, autoencoder, settings, solver: "euler" };

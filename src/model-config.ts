@@ -75,7 +75,7 @@ export function parsePreprocessorConfig(
 
 const side = z.int().min(1).max(1024);
 
-/** Of any picture that is drawn: more than the largest that the reference reads. */
+/** Of any picture that is drawn: more than the largest that any version of the reference reads, 20,480. */
 const MAX_POSITIONS = 65_536;
 
 const generationFields = {

@@ -104,6 +104,7 @@ describe("reading options", () => {
 
   test("every option can say what it has to be, in words that fit its messages", () => {
     for (const { shape } of Object.values(optionsOf))
-      for (const option of Object.values(shape)) expect(expectation(option)).toMatch(/^(an?|one of|true|32|the) /);
+      for (const option of Object.values(shape))
+        expect(expectation(option)).toMatch(/^(an?|one of|true|32|the|sum or|training or) /);
   });
 });

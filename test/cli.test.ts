@@ -1,38 +1,22 @@
 // The command line as a user meets it: the built program in a process of its own, on the model that ships.
 
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
 import { encodePng } from "../src/image/codec.node.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
+import { program, runCli } from "./run-cli.ts";
 
-const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const nano = fileURLToPath(new URL("../models/kelix-nano", import.meta.url));
 const picture = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
 
-interface Result {
-  readonly status: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function kelix(...args: string[]): Promise<Result> {
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [program, ...args],
-      { env: { ...process.env, KELIX_MODEL: "kelix-nano", HF_HUB_OFFLINE: "1", HF_HOME: folder } },
-      (error, out, err) => {
-        resolve({ status: error ? Number(error.code) : 0, out, err });
-      },
-    );
-  });
-}
+const kelix = (...args: string[]) => runCli(args, { env: { HF_HUB_OFFLINE: "1", HF_HOME: folder } });
 
 let folder: string;
 const file = (name: string) => join(folder, name);
@@ -76,6 +60,8 @@ describe("kelix", () => {
     [["describe"], /missing required argument/],
     [["imagine", "a circle"], /--output/],
     [["nonsense"], /unknown command/],
+    [["describ"], /unknown command 'describ' \(Did you mean describe\?\) \(try kelix --help\)/],
+    [["imagine", "x", "--stpes", "3"], /'--stpes' \(Did you mean --steps\?\) \(try kelix imagine --help\)/],
     [["imagine", "x", "-o", "x.png", "--steps", "0"], /integer from 1 to 1000, got 0/],
     [["describe", "x.png", "--device", "abacus"], /cpu, webgpu, cuda, wasm/],
     [["eval", "nothing"], /Expected one of nano/],
@@ -172,9 +158,9 @@ describe("kelix", () => {
     const whole = await readFile(picture);
     await writeFile(file("cut.png"), whole.subarray(0, 300));
     await writeFile(file("text.png"), "hello");
-    const strip = { width: 10_000, height: 1, data: new Uint8Array(30_000) };
-    await writeFile(file("strip.png"), await encodePng({ ...strip, data: strip.data.fill(255) }));
-    await expectFailure(["describe", file("nowhere.png")], /nowhere\.png.*no such file/);
+    const strip = { width: 10_000, height: 1, channels: 3, background: "white" } as const;
+    await sharp({ create: strip }).png().toFile(file("strip.png"));
+    await expectFailure(["describe", file("nowhere.png")], /nowhere\.png: cannot be read: there is no such file/);
     await expectFailure(["describe", file("text.png")], /text\.png/);
     await expectFailure(["tokenize", file("cut.png"), "-o", file("never.safetensors")], /cut\.png/);
     await expectFailure(["reconstruct", file("strip.png"), "-o", file("never.png")], /10000 x 1/);

@@ -22,6 +22,6 @@ export async function readJsonIfPresent(
 /** As readJsonIfPresent, of a file that must be there. */
 export async function readJson(path: string, maxBytes = MAX_CONFIG_BYTES, limits: JsonLimits = {}): Promise<unknown> {
   const value = await readJsonIfPresent(path, maxBytes, limits);
-  if (value === undefined) throw new ModelError(`${path}: cannot be read (ENOENT)`);
+  if (value === undefined) throw new ModelError(`${path}: cannot be read: there is no such file`);
   return value;
 }

@@ -6,7 +6,8 @@ import { TextTokenizer } from "./tokenizer.ts";
 
 interface Json {
   added_tokens: Record<string, unknown>[];
-  pre_tokenizer: unknown;
+  pre_tokenizer: { pretokenizers: unknown[] };
+  post_processor: unknown;
   normalizer: unknown;
   decoder: unknown;
   model: { vocab: Record<string, number>; merges: unknown[]; unk_token: string | null; type: string };
@@ -61,9 +62,46 @@ test.each<[string, (json: Json) => void, string]>([
   [
     "a pattern that nobody knows",
     (json) => {
-      json.pre_tokenizer = { type: "Split", pattern: { Regex: "(a+)+$" }, behavior: "Isolated" };
+      json.pre_tokenizer.pretokenizers[0] = { type: "Split", pattern: { Regex: "(a+)+$" }, behavior: "Isolated" };
     },
-    "pre_tokenizer",
+    'pre_tokenizer.pretokenizers[0]: the pattern "(a+)+$" is not supported: only those of Qwen2',
+  ],
+  ...["Digits", "Metaspace", "Punctuation", "Whitespace", "Nonsense"].map(
+    (type): [string, (json: Json) => void, string] => [
+      `a split of type ${type}`,
+      (json) => {
+        json.pre_tokenizer.pretokenizers.unshift({ type });
+      },
+      `pretokenizers[0]: type is "${type}", which is not supported`,
+    ],
+  ),
+  [
+    "a split that drops text",
+    (json) => {
+      json.pre_tokenizer.pretokenizers.unshift({ type: "Split", pattern: { String: " " }, behavior: "Removed" });
+    },
+    'a Split that removes " " is not supported',
+  ],
+  [
+    "a vocabulary that is not of bytes",
+    (json) => {
+      json.pre_tokenizer.pretokenizers.pop();
+    },
+    "has not ByteLevel once and last",
+  ],
+  [
+    "tokens that a post-processor would add",
+    (json) => {
+      json.post_processor = { type: "TemplateProcessing", single: [] };
+    },
+    'post_processor: type is "TemplateProcessing"',
+  ],
+  [
+    "half of a character as a token",
+    (json) => {
+      json.added_tokens.push({ ...think, content: "\ud83c" });
+    },
+    "half of a character",
   ],
   [
     "a replacement by a pattern",
@@ -156,12 +194,21 @@ test.each<[string, (json: Json) => void, string]>([
   expect(nano(edit)).toThrow(message);
 });
 
+test("reads a vocabulary of the released model's size", () => {
+  const large = nano((json) => {
+    for (let id = 2000; id < 151_936; id++) json.model.vocab[`word ${id}`] = id;
+  })();
+  expect(large.maxId).toBe(151_935);
+});
+
 describe("beside a model's config", () => {
-  const ids = { vocabSize: 1536, eos: 1531, visionStart: 1532, visionEnd: 1533, imagePad: 1534 };
+  const ids = { vocabSize: 1536, eos: 1531, visionStart: 1532, visionEnd: 1533, imagePad: 1534, qEos: 1535, pad: 1529 };
   const tokenizer = nano(() => undefined)();
 
   test("a tokenizer fits its own model", () => {
     expect(() => checkTextIds(tokenizer, ids)).not.toThrow();
+    expect(() => checkTextIds(tokenizer, { ...ids, pad: null })).not.toThrow();
+    expect(() => checkTextIds(tokenizer, { ...ids, pad: ids.eos })).not.toThrow();
   });
 
   test.each([
@@ -170,6 +217,9 @@ describe("beside a model's config", () => {
     [{ ...ids, visionStart: 3 }, "<|vision_start|> has the id 1532"],
     [{ ...ids, eos: 7 }, "eos_token_id 7 is not an added token"],
     [{ ...ids, eos: 1532 }, "eos_token_id 1532 is <|vision_start|>"],
+    [{ ...ids, eos: 1529, pad: 1531 }, 'pad_token_id 1531 is "<|im_end|>"'],
+    [{ ...ids, qEos: 7 }, "q_eos_token 7 is"],
+    [{ ...ids, qEos: 1530 }, 'q_eos_token 1530 is "<|im_start|>"'],
   ])("%j is refused", (wrong, message) => {
     expect(() => checkTextIds(tokenizer, wrong)).toThrow(message);
   });

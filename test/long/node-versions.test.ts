@@ -1,0 +1,12 @@
+// The smoke test on the oldest Node that is promised and on each later line.
+
+import { expect, test } from "vitest";
+import { findNode, runSmoke } from "../smoke/run-smoke.ts";
+
+test.each(["20.19.0", "22", "24", "26"])("the smoke test passes on Node %s", async (version) => {
+  const node = await findNode(version);
+  if (node === undefined) return;
+  const { stdout, stderr } = await runSmoke(node);
+  expect(stdout).toContain(`Node v${version}`);
+  expect(stderr).toBe("");
+});
