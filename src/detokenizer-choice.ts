@@ -18,9 +18,25 @@ export interface DetokenizerChoice {
 }
 
 /** Whether a model has all that draws from `source`. */
-export function canDraw({ detokenizer, weights }: ModelFolder, source: Source): boolean {
-  const hasNetworks = detokenizer[source] !== undefined && detokenizer.autoencoder !== undefined;
-  return hasNetworks && (source === "hidden" || hasUpProjectors(weights));
+export function canDraw(folder: ModelFolder, source: Source): boolean {
+  const { detokenizer, weights, generation } = folder;
+  const transformer = detokenizer[source];
+  if (!transformer || !detokenizer.autoencoder) return false;
+  return source === "hidden"
+    ? mostPositions(folder, transformer) >= countOf(generation.imagine.grid)
+    : hasUpProjectors(weights);
+}
+
+/** Positions whose hidden states a transformer can be conditioned on, beside those of vision_start and vision_end. */
+function mostPositions({ generation }: ModelFolder, { config, weights }: ModelPart<DitConfig>): number {
+  // Without weights nothing is known: the released config says fewer than its file holds.
+  const isUnknown = generation.positions === "raster" || weights.files.length === 0;
+  if (isUnknown) return Number.POSITIVE_INFINITY;
+  return withNullLength(config, weights).modelMaxLength - 2;
+}
+
+function countOf([rows, columns]: readonly [number, number]): number {
+  return rows * columns;
 }
 
 /** What draws a picture of these codes. Throws, saying how to add it, when the model has no network for it. */
@@ -59,6 +75,13 @@ export function chooseDetokenizer(
   const latentGrid = [inputSize, inputSize] as const;
   // The null condition is padded like the condition, so the padding shows where guidance weighs the two.
   if (source === "hidden") {
+    const most = mostPositions(folder, transformer);
+    if (countOf(codeGrid) > most) {
+      throw new ModelError(
+        `${transformer.folder}: is conditioned on at most ${most} positions, and images have ${codeGrid.join(" x ")}: ` +
+          "give `imagine.grid` of generation_config.json fewer",
+      );
+    }
     const scheme = positions === "demo" ? ("demo" as const) : ("reference" as const);
     const settings = { positions: scheme, maxConditionLength: modelMaxLength, latentGrid };
     return { transformer, autoencoder, settings, solver: "euler" };

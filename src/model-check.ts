@@ -69,7 +69,16 @@ export function compareModel(model: ModelFolder): string[] {
     ...compare(withoutOptional(declareMain(model), weights), weights),
     ...transformers.flatMap((part) => compare(declareOf(part, declareStoredTransformer), part.weights)),
     ...(autoencoder ? compare(declareOf(autoencoder, declareStoredAutoencoder), autoencoder.weights) : []),
+    ...transformers.flatMap((part) => (autoencoder ? compareLatents(part, autoencoder) : [])),
   ];
+}
+
+/** Drawing would find this out when the language model has written all codes. */
+function compareLatents(transformer: ModelPart<DitConfig>, autoencoder: ModelPart<AutoencoderConfig>): string[] {
+  const [{ inChannels }, { latentChannels }] = [transformer.config, autoencoder.config];
+  if (inChannels === latentChannels) return [];
+  const names = [transformer, autoencoder].map(({ folder }) => basename(folder));
+  return [`${names[0]} makes latents of ${inChannels} channels, ${names[1]} reads ${latentChannels}`];
 }
 
 /**

@@ -152,7 +152,7 @@ describe("converting", () => {
   const options = { weights: "int4", block: 32 } as const;
 
   test("never writes over the model itself or anything else", async () => {
-    await expect(convertModel(source, source, options)).rejects.toThrow(/is the model itself/);
+    await expect(convertModel(source, source, options)).rejects.toThrow(/exists already/);
     await expect(convertModel(source, target("int8"), options)).rejects.toThrow(/exists already/);
   });
 
@@ -167,20 +167,15 @@ describe("converting", () => {
     expect((await readdir(root)).sort()).toEqual(before);
   });
 
-  test("killed half-way leaves no folder that loads", async () => {
+  test("killed half-way leaves nothing", async () => {
     const parent = await mkdtemp(join(root, "killed-"));
     const command = [program, "convert", "kelix-nano", join(parent, "out"), "--weights", "int4"];
-    const child = spawn(process.execPath, command, { stdio: "ignore" });
-    const ended = new Promise((resolve) => child.once("exit", (_, signal) => resolve(signal)));
-    let partial: string | undefined;
-    while (!partial) {
-      partial = (await readdir(parent)).find((name) => name.endsWith(".partial"));
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    const child = spawn(process.execPath, command);
+    const ended = new Promise((resolve) => child.once("close", (_, signal) => resolve(signal)));
+    while ((await readdir(parent)).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill("SIGKILL");
     expect(await ended).toBe("SIGKILL");
-    expect(await readdir(parent)).toEqual([partial]);
-    await expect(openModelFolder(join(parent, partial))).rejects.toThrow(/config\.json: cannot be read/);
+    expect(await readdir(parent)).toEqual([]);
   });
 });
 

@@ -285,6 +285,23 @@ describe("what does not fit", () => {
     await expect(Kelix.load(folder)).rejects.toThrow(`shards are missing: ${first}`);
   });
 
+  test("an autoencoder of other latents is refused at load, before any code is written for it", async () => {
+    const other = await mkdtemp(join(root, "latents-"));
+    await writeModel(other, { ...smallSizes, autoencoder: { ...smallSizes.autoencoder, latent_channels: 16 } });
+    await expect(Kelix.load(released, { autoencoder: join(other, "vae") })).rejects.toThrow(
+      "Kelix-DiT makes latents of 32 channels, vae reads 16",
+    );
+  });
+
+  test("a grid of more positions than the transformer is conditioned on is refused, and in a conversation not drawn", async () => {
+    const folder = await folderOf(() => true);
+    await writeFile(join(folder, "generation_config.json"), JSON.stringify({ imagine: { grid: [26, 28] } }));
+    await using(folder, {}, async (kelix) => {
+      expect(kelix.canImagine).toBe(false);
+      await expect(kelix.imagine("x")).rejects.toThrow("at most 718 positions, and images have 26 x 28");
+    });
+  });
+
   test("what differs from the configs is listed in one message, whatever part it is in", async () => {
     const folder = await folderOf((name) => isAutoregressive(name) && name !== "config.json");
     const config = JSON.parse(await readFile(join(released, "config.json"), "utf8"));

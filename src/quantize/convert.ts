@@ -1,18 +1,19 @@
 // A model's folder into another one at lower precision. Tensors pass one by one, a few rows at a time, so the memory needed does
 // not grow with the model. The new folder gets its name when it is whole; until then nothing in it can be loaded.
 
-import { copyFile, mkdir, readdir, realpath, stat, statfs } from "node:fs/promises";
+import { copyFile, mkdir, readdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkModelName } from "../arguments.ts";
 import { isSideFile } from "../checkpoint/plain-file.ts";
 import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
-import { excerpt, InputError, ModelError, quote } from "../errors.ts";
+import { InputError, ModelError, quote } from "../errors.ts";
 import { checkModel } from "../model-check.ts";
 import { openModelFolder } from "../model-folder.ts";
 import type { ConvertOptions } from "../options.ts";
 import { readOptions, type Settings } from "../read-options.ts";
-import { createFolder } from "../runtime/atomic-folder.ts";
+import { createFolder, refuseExisting } from "../runtime/atomic-folder.ts";
+import { formatBytes } from "../runtime/format-bytes.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
 import { ConvertMemory, type SquareSums } from "./convert-memory.ts";
@@ -56,12 +57,12 @@ export async function convertModel(source: string, target: string, given: Conver
   if (options.weights === "bf16" && options.block)
     throw new InputError("Weights in bf16 have no blocks: leave out `block`", { code: "invalid_option" });
   const { detokenizer, autoencoder, signal, onFetch, onWait } = options;
+  await refuseExisting(target); // before anything is fetched
   const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch, onWait });
   try {
     checkModel(model);
     const parts = planPrecision(model, options);
     refuseSecondRounding(parts, options);
-    await refuseSame(model.path, target);
     return await createFolder(target, async (folder) => {
       await checkRoom(folder, parts);
       const tensors = await writeParts(parts, folder, options);
@@ -135,22 +136,14 @@ function refuseSecondRounding(parts: readonly PartPlan[], { weights }: Precision
   }
 }
 
-async function refuseSame(source: string, target: string): Promise<void> {
-  if ((await realpath(target).catch(() => "")) === (await realpath(source)))
-    throw new InputError(`${excerpt(target)} is the model itself, which is never written over: name a new folder`, {
-      code: "output_refused",
-    });
-}
-
 /** Beside the weights there are configs, a tokenizer, perhaps pictures of a README. */
 async function checkRoom(target: string, parts: readonly PartPlan[]): Promise<void> {
   const copied = await Promise.all((await otherFiles(parts)).map(async ({ from }) => (await stat(from)).size));
   const wanted = sum(copied) + sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
   const { bavail, bsize } = await statfs(target);
   if (wanted <= bavail * bsize) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
   throw new InputError(
-    `The converted model needs ${gigabytes(wanted)} of disk; ${dirname(target)} has ${gigabytes(bavail * bsize)}`,
+    `The converted model needs ${formatBytes(wanted)} of disk, and ${dirname(target)} has ${formatBytes(bavail * bsize)}: name a folder on another disk, or make room`,
     { code: "output_refused" },
   );
 }

@@ -14,8 +14,7 @@ import { systemCode, systemReason } from "./system-error.ts";
  * before or after the work, and when the system refuses to write. If anything fails nothing is left.
  */
 export async function createFolder<T>(path: string, write: (folder: string) => Promise<T>): Promise<T> {
-  if (await exists(path))
-    throw refusal(`${path} exists already and is not written over: name a new folder, or remove it`);
+  await refuseExisting(path);
   const parent = dirname(resolve(path));
   let made: string | undefined;
   let partial: string | undefined;
@@ -43,6 +42,12 @@ export async function createFolder<T>(path: string, write: (folder: string) => P
   } finally {
     stop();
   }
+}
+
+/** Throws an InputError when there is something of that name. */
+export async function refuseExisting(path: string): Promise<void> {
+  if (await exists(path))
+    throw refusal(`${path} exists already and is not written over: name a new folder, or remove it`);
 }
 
 async function explain(error: unknown, path: string, partial = path): Promise<unknown> {

@@ -124,7 +124,7 @@ export class RunFolder {
     for (const name of [folder, join(folder, "checkpoints"), join(folder, "samples")]) await removeLeftovers(name);
     for (const path of [this.#logFile, this.#numbersFile]) {
       const lines = await cutRunLog(path, step);
-      if (lines > 0) this.#log(`${path}: ${lines} lines were not of the first ${step} steps and are gone`);
+      if (lines > 0) this.#log(`${path}: cut back to step ${step}, ${lines} ${lines === 1 ? "line" : "lines"} removed`);
     }
     const path = join(folder, "config.json");
     const text = `${JSON.stringify(this.#config, null, 2)}\n`;

@@ -2,6 +2,7 @@
 
 import { InputError, KelixError, MemoryError, ModelError, quote } from "../errors.ts";
 import { type RunConfig, readRunConfig, stageNames } from "./config.ts";
+import { resolveLatest } from "./latest.ts";
 import { type LogEntry, type RunOptions, train } from "./run.ts";
 import type { Stage } from "./stage.ts";
 
@@ -18,14 +19,15 @@ const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
 export async function startTraining(stage: string, path: string, options: RunOptions = {}): Promise<LogEntry[]> {
   if (!stageNames.some((name) => name === stage))
     throw new InputError(`${quote(stage)} is no stage of training; there are ${stageNames.join(", ")}`);
-  const config = await readRunConfig(path);
-  if (config.stage !== stage) throw new InputError(`${path} is for the stage ${config.stage}, not ${stage}`);
+  const written = await readRunConfig(path);
+  if (written.stage !== stage) throw new InputError(`${path} is for the stage ${written.stage}, not ${stage}`);
+  const config = await resolveLatest(written);
   const open = await openers[config.stage]();
   const { log = () => {}, signal } = options;
   try {
     return await train(config, () => open(config, log, signal).catch((error: unknown) => refuse(path, error)), options);
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
+    if (!(error instanceof RangeError && /array|allocation/i.test(error.message))) throw error;
     // An array that the engine cannot make: the sizes are the config's.
     throw new MemoryError(`${path}: its sizes need more memory than one array can have; make the batch smaller`, 0, 0);
   }

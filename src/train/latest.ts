@@ -1,0 +1,31 @@
+// "runs/nano/tokenizer@latest" in a config: the weights that another run has reached, so that its number of steps need not be known.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { InputError, quote } from "../errors.ts";
+import type { RunConfig } from "./config.ts";
+import { latestCheckpoint } from "./training-state.ts";
+
+const SUFFIX = "@latest";
+
+/** The config with such names replaced by files, in `initFrom` and anywhere in `model`. Throws where a run has no checkpoint. */
+export async function resolveLatest(config: RunConfig): Promise<RunConfig> {
+  const [initFrom, model] = await Promise.all([resolve(config.initFrom), resolve(config.model)]);
+  return { ...config, initFrom: initFrom as string[], model: model as RunConfig["model"] }; // of the same form
+}
+
+async function resolve(value: unknown): Promise<unknown> {
+  if (typeof value === "string") return value.endsWith(SUFFIX) ? findWeights(value) : value;
+  if (Array.isArray(value)) return Promise.all(value.map(resolve));
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(async ([key, inner]) => [key, await resolve(inner)] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** The running average where the run keeps one: what its samples were made with. */
+async function findWeights(name: string): Promise<string> {
+  const checkpoint = await latestCheckpoint(name.slice(0, -SUFFIX.length));
+  if (!checkpoint) throw new InputError(`${quote(name)}: this run has no checkpoint yet; train it first`);
+  const average = join(checkpoint.folder, "average.safetensors");
+  return existsSync(average) ? average : join(checkpoint.folder, "model.safetensors");
+}
