@@ -155,17 +155,15 @@ const tokenize = {
 const reconstruct = {
   ...drawing,
   /**
-   * An image keeps its size and aspect as far as the model's limits let it; otherwise, and if absent, released models see it as a
-   * square, as in their recipe (`reconstruct.image_size` of generation_config.json). Not read for codes.
+   * An image keeps its size and aspect as far as the model's limits let it; otherwise released models see it as a square, as in
+   * their recipe (`reconstruct.image_size` of generation_config.json). Codes have their size already.
    */
-  keepSize: flag
-    .default(false)
-    .describe("keep the image's size and aspect, where the model's recipe makes it a square"),
+  keepSize: flag.default(false).describe("keep the image's size and aspect where the model's recipe takes a square"),
   /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
   fusion: z
     .enum(fusions, { error: fusions.join(" or ") })
     .optional()
-    .describe("how the embeddings of a position's codes are fused"),
+    .describe("how embeddings of codes are fused; as the model says if absent"),
 };
 
 const imagine = {
@@ -174,20 +172,20 @@ const imagine = {
   /** Images to draw, with seeds one after the other; the result is then an array. */
   n: integer(1, 1000).optional().describe("how many, with seeds one after the other"),
   /**
-   * Where the transformer is told that the codes lie: as in the model's training if absent, or, for models trained by the
-   * reference, as its released demo guesses (`demo`), to compare like with like.
+   * Where the transformer is told that the codes lie: as in the model's training, or, for models trained by the reference, as its
+   * released demo guesses (`demo`), to compare like with like.
    */
   positions: z
     .enum(["training", "demo"], { error: "training or demo" })
     .default("training")
-    .describe("where the codes are said to lie: as in training, or as the released demo guesses"),
+    .describe("where codes are said to lie: as in training, or as the released demo guesses"),
 };
 
 const chat = {
   ...sampling,
   ...drawing,
   /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
-  maxNewTokens: integer(1, 1_000_000).default(256).describe("length of an answer at most"),
+  maxNewTokens: integer(1, 1_000_000).default(256).describe("tokens of text of an answer at most"),
   /**
    * Tokens that one step may guess from the conversation, where the answer repeats it; 0 if absent. The answer is the same,
    * only sooner or, where guesses fail, later: more than 64 would be wrong nearly always, and each guess costs. Only the likeliest
@@ -232,6 +230,9 @@ const convert = {
 };
 
 const evaluate = {
+  signal,
+  /** Called before each image with the part of the suite that it belongs to. */
+  onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
   /** Divides the number of images of each part; for a quick look. */
   every: integer(1, 100).default(1).describe("only every n-th image, for a quick look"),
   /** Images imagined for each prompt: one is drawn at random, so more of them tell two models apart better. */

@@ -33,6 +33,10 @@ describe("reading options", () => {
     ["reconstruct", { seed: -1 }, "Expected `seed` to be an integer from 0 to 9007199254740991, got -1"],
     ["reconstruct", { seed: 5n }, "Expected `seed` to be an integer from 0 to 9007199254740991, got 5n"],
     ["reconstruct", { guidance: Number.NaN }, "Expected `guidance` to be a number from 0 to 100, got NaN"],
+    ["imagine", { temperature: -1 }, "Expected `temperature` to be a number from 0 to 100, got -1"],
+    ["imagine", { temperature: Number.NaN }, "Expected `temperature` to be a number from 0 to 100, got NaN"],
+    ["imagine", { topK: 1.5 }, "Expected `topK` to be an integer from 0 to 4194304, got 1.5"],
+    ["imagine", { topP: 1.1 }, "Expected `topP` to be a number above 0 and at most 1, got 1.1"],
     ["imagine", { topP: 0 }, "Expected `topP` to be a number above 0 and at most 1, got 0"],
     ["imagine", { n: 1001 }, "Expected `n` to be an integer from 1 to 1000, got 1001"],
     ["load", { device: "gpu" }, 'Expected `device` to be one of cpu, webgpu, cuda, wasm, got "gpu"'],
@@ -100,6 +104,7 @@ describe("reading options", () => {
 
   test("every option can say what it has to be, in words that fit its messages", () => {
     for (const { shape } of Object.values(optionsOf))
-      for (const option of Object.values(shape)) expect(expectation(option)).toMatch(/^(an?|one of|true|32|the) /);
+      for (const option of Object.values(shape))
+        expect(expectation(option)).toMatch(/^(an?|one of|true|32|the|sum or|training or) /);
   });
 });

@@ -16,11 +16,7 @@ import { isQuantized } from "../src/runtime/weight-source.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 const picture = "data/heldout/demo/rocket.png";
-const formats = [
-  { weights: "int4", block: 32 },
-  { weights: "int8", block: 32 },
-  { weights: "bf16", block: 32 },
-] as const;
+const formats = [{ weights: "int4", block: 32 }, { weights: "int8", block: 32 }, { weights: "bf16" }] as const;
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
@@ -136,7 +132,7 @@ describe("a converted model", () => {
   });
 
   test("can be widened again, but not rounded a second time", async () => {
-    await convertModel(target("int4"), target("widened"), { weights: "bf16", block: 32 });
+    await convertModel(target("int4"), target("widened"), { weights: "bf16" });
     const wanted = await run(target("int4"));
     expect(psnr((await run(target("widened"), wanted.codes)).reconstruction, wanted.reconstruction)).toBeGreaterThan(
       35,

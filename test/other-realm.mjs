@@ -1,24 +1,29 @@
-// Runs a module of Node's in a realm of its own, as Jest does: node --experimental-vm-modules other-realm.mjs FILE [ARGUMENTS]
+// Runs Kelix in a realm of its own, as Jest does: node --experimental-vm-modules other-realm.mjs DIST/index.js MODEL IMAGE
 
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import vm from "node:vm";
 
+const [, , main = "", model = "", picture = ""] = process.argv;
 const own = vm.createContext({});
+const inOwn = (/** @type {string} */ code) => vm.runInContext(code, own);
 // What is of Node and not of the language; as in Jest, `process` is a copy.
 for (const name of Object.getOwnPropertyNames(globalThis)) {
-  if (!vm.runInContext(`"${name}" in globalThis`, own)) own[name] = globalThis[name];
+  if (!inOwn(`"${name}" in globalThis`)) own[name] = Reflect.get(globalThis, name);
 }
 own.process = Object.create(process, { env: { value: { ...process.env } } });
 
+/** @type {Map<string, Promise<vm.Module>>} */
 const modules = new Map();
 
-function load(url) {
-  if (!modules.has(url)) modules.set(url, url.endsWith(".js") && url.includes("/dist/") ? source(url) : outside(url));
-  return modules.get(url);
+function load(/** @type {string} */ url) {
+  const module = modules.get(url) ?? (url.includes("/dist/") && url.endsWith(".js") ? source(url) : outside(url));
+  modules.set(url, module);
+  return module;
 }
 
-async function source(url) {
+/** @returns {Promise<vm.Module>} */
+async function source(/** @type {string} */ url) {
   return new vm.SourceTextModule(await readFile(new URL(url), "utf8"), {
     context: own,
     identifier: url,
@@ -29,35 +34,34 @@ async function source(url) {
   });
 }
 
-async function outside(url) {
+/** @returns {Promise<vm.Module>} */
+async function outside(/** @type {string} */ url) {
   const module = await import(url);
-  return new vm.SyntheticModule(
-    Object.keys(module),
-    function () {
-      for (const name of Object.keys(module)) this.setExport(name, module[name]);
-    },
-    { context: own, identifier: url },
-  );
+  const names = Object.keys(module);
+  const evaluate = () => {
+    for (const name of names) copy.setExport(name, module[name]);
+  };
+  const copy = new vm.SyntheticModule(names, evaluate, { context: own, identifier: url });
+  return copy;
 }
 
-function resolve(name, from) {
+function resolve(/** @type {string} */ name, /** @type {string} */ from) {
   if (name.startsWith(".") || name.startsWith("file:")) return new URL(name, from).href;
-  if (name === "#backend") return new URL("./runtime/backend.node.js", root).href;
+  if (name === "#backend") return new URL("./runtime/backend.node.js", pathToFileURL(main)).href;
   return name.startsWith("node:") ? name : import.meta.resolve(name);
 }
 
-async function link(module) {
+async function link(/** @type {vm.Module} */ module) {
   if (module.status === "unlinked") await module.link((name, { identifier }) => load(resolve(name, identifier)));
   if (module.status === "linked") await module.evaluate();
   return module;
 }
 
-const root = pathToFileURL(process.argv[2]).href;
-const { Kelix } = (await link(await load(root))).namespace;
-const inOwn = (code) => vm.runInContext(code, own);
+const { namespace } = await link(await load(pathToFileURL(main).href));
+const { Kelix } = /** @type {typeof import("../src/index.ts")} */ (namespace);
 
-const kelix = await Kelix.load(process.argv[3], { threads: 1 });
-own.file = [...(await readFile(process.argv[4]))];
+const kelix = await Kelix.load(model, { threads: 1 });
+own.file = [...(await readFile(picture))];
 const codes = await kelix.tokenize(inOwn("Uint8Array.from(file)"));
 const pieces = [];
 const content = [{ type: "image", image: codes }];

@@ -63,6 +63,14 @@ test("prints nothing with --quiet, and one value with --json", async () => {
   expect(json.err).toMatch(/^step 6\/6 /m);
 });
 
+test("goes on to its end when the reader of its lines has gone", async () => {
+  const run = start(await configure("unread", { steps: 30 }));
+  while (!run.result.out.includes("step 2/")) await once(run.child.stdout, "data");
+  run.child.stdout.destroy();
+  expect(await run.ended).toMatchObject({ status: 0, err: "" });
+  expect(await loggedSteps("unread")).toHaveLength(30);
+});
+
 test("the second of two in one folder ends at once, in a sentence", async () => {
   const config = await configure("both", { steps: 100_000, checkpointEvery: 100_000 });
   const first = start(config);

@@ -16,16 +16,16 @@ import {
   writeImage,
 } from "../index.ts";
 import { descriptorOf } from "../runtime/descriptor.ts";
-import { type GlobalOptions, parseSeed, withModel } from "./context.ts";
+import { type GlobalOptions, withModel } from "./context.ts";
 import { inputPath } from "./inputs.ts";
+import { addFlags } from "./option-flags.ts";
 import { complain, complainOf, interrupted, note } from "./terminal.ts";
 
 const HELP = "/image FILE adds an image to your next message, /new starts over, /quit ends.";
 
 export function define(command: Command): void {
-  command
+  addFlags(command, "chat", { seed: "<n>" })
     .argument("[image...]", "images of the first message")
-    .option("--seed <n>", "the same seed gives the same answers", parseSeed, 0)
     .addHelpText(
       "after",
       `\nIn the conversation: ${HELP}\nImages that the model draws are written into the working folder.\n\nExamples:\n  kelix chat cat.png\n  kelix chat cat.png < questions.txt`,

@@ -6,7 +6,7 @@ import { estimateCheck } from "../check/estimate.ts";
 import { reportText } from "../check/report-text.ts";
 import { KelixError } from "../index.ts";
 import { type GlobalOptions, partFolders, showTransfer } from "./context.ts";
-import { complain, interrupted, note, printable, printJson, showProgress } from "./terminal.ts";
+import { interrupted, note, printable, printJson, report, showProgress } from "./terminal.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
 
 /** Whoever waits longer than this wants to know before. */
@@ -64,5 +64,5 @@ async function sayHowLong(name: string, skip: readonly CheckPart[], globals: Glo
   const longest = checkParts.filter((part) => !skip.includes(part)).sort((a, b) => parts[b] - parts[a])[0];
   const text = `this takes at least ${formatSeconds(seconds)} and about ${formatBytes(memoryBytes)} of memory`;
   if (seconds < LONG_S || longest === undefined) note(text);
-  else complain(`${text}; without the longest part (--skip ${longest}) ${formatSeconds(seconds - parts[longest])}`);
+  else report(`${text}; without the longest part (--skip ${longest}) ${formatSeconds(seconds - parts[longest])}`);
 }

@@ -63,6 +63,8 @@ function imageName(image: string): string {
 
 /** A million positions of eight codes as JSON; more than any model reads. */
 const MAX_TEXT_BYTES = 64_000_000;
+/** Each of them is an output file when it is drawn. */
+const MAX_IMAGES = 10_000;
 /** No model has more: bounds what is read of a file from a stranger before the model says what it takes. */
 const MAX_POSITIONS = 65_536;
 const MAX_BOOKS = 64;
@@ -120,6 +122,7 @@ async function readTensors(file: SafetensorsTensors, path: string): Promise<Code
   const names = [...file.tensors.keys()].filter((name) => /^codes(\.\d+)?$/.test(name));
   if (names.length === 0)
     throw new InputError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`, WRONG);
+  checkCount(names.length, path);
   const images: CodeFields[] = [];
   for (const name of names.sort((a, b) => number(a) - number(b))) {
     const { shape, dtype } = file.tensors.get(name)!;
@@ -132,6 +135,12 @@ async function readTensors(file: SafetensorsTensors, path: string): Promise<Code
     images.push({ grid, codes: toCodes(`${path}: ${name}`, await file.read(name)) });
   }
   return images;
+}
+
+/** Throws an InputError when there are more images than one file may hold. */
+export function checkCount(images: number, name: string): void {
+  if (images <= MAX_IMAGES) return;
+  throw new InputError(`${name}: ${images} images; a file of codes holds at most ${MAX_IMAGES}`, WRONG);
 }
 
 function checkSize(P: number, N: number, name: string): void {
@@ -183,6 +192,7 @@ function parseList(bytes: Uint8Array, name: string): CodeFields[] {
       `${name}: holds no codes as kelix tokenize writes them: {"images": [{"grid": [6, 6], "codes": [..]}]}`,
       WRONG,
     );
+  checkCount(data.length, name);
   for (const [i, { grid, codes }] of data.entries()) {
     const [P, N] = [grid[0] * grid[1], codes.length / (grid[0] * grid[1])];
     if (!Number.isInteger(N) || N < 1)

@@ -1,8 +1,7 @@
-// What the commands share that work with a model: how it is loaded, progress, and numbers read from options.
+// What the commands share that work with a model: how it is loaded, and progress.
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { InvalidArgumentError } from "commander";
 import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress, type PullWait } from "../index.ts";
 import type { Output } from "../runtime/output.ts";
 import { complain, interrupted, printable, report, showProgress } from "./terminal.ts";
@@ -108,25 +107,3 @@ export function showTransfer(): (progress: PullProgress) => void {
     showProgress(`fetching ${transfer.line(progress)}`);
   };
 }
-
-/** Parser of a whole number between two limits. */
-export function integer(from: number, to: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() === "" || !Number.isInteger(value) || value < from || value > to)
-      throw new InvalidArgumentError(`Expected an integer from ${from} to ${to}, got ${text}`);
-    return value;
-  };
-}
-
-/** Parser of a number between two limits. */
-export function decimal(from: number, to: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() === "" || !(value >= from && value <= to))
-      throw new InvalidArgumentError(`Expected a number from ${from} to ${to}, got ${text}`);
-    return value;
-  };
-}
-
-export const parseSeed = integer(0, Number.MAX_SAFE_INTEGER);

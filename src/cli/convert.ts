@@ -1,37 +1,23 @@
 // kelix convert SRC DST --weights int4: a model at lower precision, as a folder that loads like any other.
 
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { InputError } from "../errors.ts";
-import { weightFormats } from "../options.ts";
+import type { Command } from "commander";
+import type { ConvertOptions } from "../options.ts";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
-import type { StoredForm, WeightFormat } from "../quantize/precision.ts";
-import type { BlockFormat } from "../runtime/weight-source.ts";
+import type { StoredForm } from "../quantize/precision.ts";
 import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
+import { addFlags } from "./option-flags.ts";
 import { interrupted, printable, printJson, showProgress } from "./terminal.ts";
 import { formatBytes, Transfer } from "./transfer.ts";
 
-interface ConvertCommandOptions {
-  readonly weights: WeightFormat;
-  readonly block?: BlockFormat["block"];
-}
-
 export function define(command: Command): void {
-  command
+  addFlags(command, "convertModel", { weights: "<format>", block: "<n>" })
     .argument("<source>", "a folder, a repository of the Hub or a built-in name")
     .argument("<target>", "the new folder")
-    .addOption(new Option("--weights <format>", "of linear maps").choices(weightFormats).makeOptionMandatory())
-    .option(
-      "--block <n>",
-      "weights that share a scale, 32 or 128; if absent 32 for 4 bits in rows below 1024, else 128",
-      blockSize,
-    )
     .addHelpText(
       "after",
       "\nExample:\n  kelix convert kelix-nano nano-int4 --weights int4 && kelix describe cat.png --model nano-int4",
     )
-    .action(async (source: string, target: string, options: ConvertCommandOptions, command: Command) => {
-      if (options.weights === "bf16" && options.block)
-        throw new InputError("Weights in bf16 have no blocks: leave out --block", { code: "invalid_option" });
+    .action(async (source: string, target: string, options: ConvertOptions, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       const transfer = new Transfer();
       const report = await convertModel(source, target, {
@@ -46,12 +32,6 @@ export function define(command: Command): void {
       if (globals.json) printJson(asJson(report));
       else process.stdout.write(asTable(report));
     });
-}
-
-function blockSize(text: string): BlockFormat["block"] {
-  if (text === "32") return 32;
-  if (text === "128") return 128;
-  throw new InvalidArgumentError(`Expected 32 or 128, got ${text}`);
 }
 
 function asJson({ tensors, ...report }: ConvertReport) {

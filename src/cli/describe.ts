@@ -3,8 +3,9 @@
 import type { Command } from "commander";
 import type { Kelix } from "../index.ts";
 import { publicUrl } from "../safe-url.ts";
-import { type GlobalOptions, integer, withModel } from "./context.ts";
+import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, readPrompt } from "./inputs.ts";
+import { addFlags } from "./option-flags.ts";
 import { interrupted, printable, printJson } from "./terminal.ts";
 
 interface Options {
@@ -13,10 +14,9 @@ interface Options {
 }
 
 export function define(command: Command): void {
-  command
+  addFlags(command, "chat", { maxNewTokens: "<n>" })
     .argument("<image...>", "paths or URLs; - reads standard input")
     .option("--prompt <text>", "what to ask; - reads it from standard input", "What is this?")
-    .option("--max-new-tokens <n>", "length of an answer at most", integer(1, 100_000), 256)
     .addHelpText(
       "after",
       '\nExamples:\n  kelix describe cat.png\n  kelix describe shapes.png --prompt "How many shapes are there?"\n  curl -s https://example.org/cat.jpg | kelix describe -',

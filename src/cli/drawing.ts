@@ -3,7 +3,8 @@
 import type { Command } from "commander";
 import { type DrawOptions, InputError, type KelixError, type Picture } from "../index.ts";
 import { withoutSecrets } from "../safe-url.ts";
-import { decimal, type GlobalOptions, integer, onProgress, parseSeed } from "./context.ts";
+import { type GlobalOptions, onProgress } from "./context.ts";
+import { addFlags } from "./option-flags.ts";
 import type { ImageOutputs } from "./outputs.ts";
 import { complainOf, interrupted, messageOf, note, printJson } from "./terminal.ts";
 
@@ -17,11 +18,8 @@ export interface DrawingOptions {
 
 /** Declares the options; `several` says how a second picture's file is named. */
 export function addDrawingOptions(command: Command, several: string): Command {
-  return command
-    .requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output; ${several}`)
-    .option("--seed <n>", "the same seed gives the same picture", parseSeed, 0)
-    .option("--steps <n>", "steps of the sampler", integer(1, 1000))
-    .option("--guidance <x>", "classifier-free guidance; 1 is none", decimal(0, 100));
+  command.requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output; ${several}`);
+  return addFlags(command, "reconstruct", { seed: "<n>", steps: "<n>", guidance: "<x>" });
 }
 
 /** What every drawing is given: progress on the terminal, and Ctrl-C. */

@@ -2,25 +2,19 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { evaluateNano } from "../eval/nano.ts";
-import { type GlobalOptions, integer, withModel } from "./context.ts";
+import { type GlobalOptions, withModel } from "./context.ts";
+import { addFlags } from "./option-flags.ts";
 import { interrupted, printJson, showProgress } from "./terminal.ts";
 
 const suites = ["nano"] as const;
 
 export function define(command: Command): void {
-  command
+  addFlags(command, "evaluateNano", { every: "<n>", seeds: "<n>" })
     .argument("<suite>", `one of: ${suites.join(", ")}`, (text) => {
       if (!(suites as readonly string[]).includes(text))
         throw new InvalidArgumentError(`Expected one of ${suites.join(", ")}, got ${text}`);
       return text;
     })
-    .option("--every <n>", "only every n-th picture, for a quick look", integer(1, 100), 1)
-    .option(
-      "--seeds <n>",
-      "pictures imagined for each prompt: more of them tell two models apart better",
-      integer(1, 1000),
-      1,
-    )
     .addHelpText("after", "\nExamples:\n  kelix eval nano --json\n  kelix eval nano --seeds 10 --model nano-int4")
     .action(async (_: string, { every, seeds }: { every: number; seeds: number }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();

@@ -4,9 +4,10 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { InputError } from "../errors.ts";
+import { excerpt, InputError } from "../errors.ts";
+import { devices } from "../runtime/backend.ts";
 import { preload } from "./few-descriptors.ts";
-import { complain, complainOf, hasFailed, interrupted, setVoice } from "./terminal.ts";
+import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
@@ -51,7 +52,7 @@ function createProgram(): Command {
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
     .option("--ignore-memory", "load even what does not fit into memory")
-    .option("--device <name>", "cpu, webgpu, cuda or wasm")
+    .option("--device <name>", `one of ${devices.join(", ")}`)
     .option("--threads <n>", "threads of one operation", numberIfAny)
     .option("--json", "print one JSON value on stdout")
     .option("-q, --quiet", "nothing on stderr but what went wrong")
@@ -84,7 +85,8 @@ function sayUsage(command: Command): void {
         `${text
           .replace(/^error: /, "")
           .trim()
-          .replace(/\s*\n\s*/g, " ")} (try ${help})`,
+          .replace(/\s*\n\s*/g, " ")
+          .replace(/'[^']{200,}'/g, (text) => `'${excerpt(text.slice(1, -1))}'`)} (try ${help})`,
       ),
   });
 }
@@ -116,6 +118,7 @@ async function run(args: readonly string[]): Promise<number> {
   process.stderr.on("error", () => undefined);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // Whoever reads the results may have had enough of them, as `head` does.
+    if (error.code === "EPIPE" && outlivesReader()) return;
     if (error.code === "EPIPE") process.exit(0);
     complain(
       `the results cannot be printed: ${error.code === "ENOSPC" ? "the disk is full" : (error.code ?? error.name)}`,

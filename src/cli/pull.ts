@@ -4,14 +4,13 @@ import { type Command, InvalidArgumentError } from "commander";
 import { parseHubName } from "../hub/hub-name.ts";
 import { InputError, type PullResult, pullModel } from "../index.ts";
 import { type GlobalOptions, showTransfer, showWait } from "./context.ts";
+import { addFlags } from "./option-flags.ts";
 import { interrupted, printJson } from "./terminal.ts";
 import { formatBytes } from "./transfer.ts";
 
 export function define(command: Command): void {
-  command
+  addFlags(command, "pullModel", { revision: "<name>", include: "<pattern...>" })
     .argument("<repo>", "owner/name, or owner/name@revision", repoName)
-    .option("--revision <name>", "a branch, tag or commit; main if absent")
-    .option("--include <pattern...>", 'files to fetch, such as "vae/*", in place of all that a model needs')
     .addHelpText(
       "after",
       '\nExamples:\n  kelix pull OpenOneRec/Kelix-SFT\n  kelix pull owner/name --revision v1.0 --include config.json "vae/*"\n' +

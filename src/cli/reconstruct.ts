@@ -1,7 +1,7 @@
 // kelix reconstruct IMAGE|CODES -o FILE: pixels from codes alone.
 
 import { fileURLToPath } from "node:url";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { MAX_FILE_BYTES } from "../image/codec.node.ts";
 import type { CodeFields, ImageInput, Kelix, ReconstructOptions } from "../index.ts";
 import { isStream, readInput } from "../runtime/input.ts";
@@ -9,6 +9,7 @@ import { areCodes, holdsCodes, parseCodes, readCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
 import { inputPath } from "./inputs.ts";
+import { addFlags } from "./option-flags.ts";
 import { checkStandardOutput, ImageOutputs, numbered } from "./outputs.ts";
 import { interrupted } from "./terminal.ts";
 
@@ -16,14 +17,8 @@ interface Options extends DrawingOptions, Pick<ReconstructOptions, "keepSize" | 
 
 export function define(command: Command): void {
   command.argument("<input>", "an image, or codes as kelix tokenize writes them; - reads either from standard input");
-  addDrawingOptions(command, "a number is added for each further image of a file of codes")
-    .option("--keep-size", "keep the image's size and aspect where the model's recipe takes a square")
-    .addOption(
-      new Option("--fusion <how>", "how the codes' embeddings are fused; as the model says if absent").choices([
-        "sum",
-        "mean",
-      ]),
-    )
+  addDrawingOptions(command, "a number is added for each further image of a file of codes");
+  addFlags(command, "reconstruct", { keepSize: "", fusion: "<how>" })
     .addHelpText(
       "after",
       "\nExamples:\n  kelix reconstruct cat.png -o back.png\n  kelix reconstruct cat.safetensors -o back.png --steps 20",

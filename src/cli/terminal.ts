@@ -8,7 +8,7 @@ import { withoutSecrets } from "../safe-url.ts";
 /** Aborts at Ctrl-C; main.ts then ends with status 130. */
 export const interrupted = new AbortController();
 
-const state = { isQuiet: false, isVerbose: false, hasFailed: false };
+const state = { isQuiet: false, isVerbose: false, hasFailed: false, outlivesReader: false };
 
 /** --quiet and --verbose. */
 export function setVoice(voice: { readonly quiet?: boolean; readonly verbose?: boolean }): void {
@@ -36,6 +36,21 @@ export function report(text: string): void {
   if (state.isQuiet) return;
   showProgress("");
   process.stderr.write(`${text}\n`);
+}
+
+/** A line of a command's own log on stdout, which may be for somebody who watches, or a file. */
+export function say(text: string): void {
+  if (!state.isQuiet) process.stdout.write(`${text}\n`);
+}
+
+/** Makes the command go on when nobody reads its output any more. */
+export function outliveReader(): void {
+  state.outlivesReader = true;
+}
+
+/** Whether the command goes on without a reader. */
+export function outlivesReader(): boolean {
+  return state.outlivesReader;
 }
 
 /** No message is longer. */

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { Kelix } from "../index.ts";
 import { openOutput } from "../runtime/output.ts";
 import { publicUrl } from "../safe-url.ts";
-import { checkCodesOutput, type NamedCodes, writeCodes } from "./code-files.ts";
+import { checkCodesOutput, checkCount, type NamedCodes, writeCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, isFailure, withoutFailures } from "./inputs.ts";
 import { checkStandardOutput, outputPath } from "./outputs.ts";
@@ -22,6 +22,7 @@ export function define(command: Command): void {
     .action(async (images: string[], options: { output: string }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       checkInputs(images);
+      checkCount(images.length, options.output);
       checkStandardOutput(options.output, globals);
       const inputs = images.map(inputPath);
       const output = await openOutput(outputPath(options.output), { inputs, signal: interrupted.signal });

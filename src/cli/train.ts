@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { startTraining } from "../train/start.ts";
 import type { GlobalOptions } from "./context.ts";
-import { interrupted, printable, printJson, report } from "./terminal.ts";
+import { interrupted, outliveReader, printable, printJson, report, say } from "./terminal.ts";
 
 interface Options {
   readonly config: string;
@@ -19,15 +19,16 @@ export function define(command: Command): void {
     .option("--accept-changes", "with --resume: even if the settings now say that something else is trained")
     .addHelpText(
       "after",
-      "\nExample, in a clone of the repository, which can make the training data:\n  npm run data\n  kelix train tokenizer --config configs/nano/tokenizer.json\nA line every `logEvery` steps goes to stderr, unless --quiet is given. Ctrl-C saves a checkpoint.",
+      "\nExample, in a clone of the repository, which can make the training data:\n  npm run data\n  kelix train tokenizer --config configs/nano/tokenizer.json\nA line every `logEvery` steps goes to stdout (with --json, whose value is the last of them, to stderr), unless --quiet is given. Ctrl-C saves a checkpoint.",
     )
     .action(async (stage: string, options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
+      outliveReader(); // hours of work are not given up because nobody reads its lines any more
       const entries = await startTraining(stage, options.config, {
         resume: options.resume ?? false,
         acceptChanges: options.acceptChanges ?? false,
         signal: interrupted.signal,
-        log: (line) => report(printable(line)),
+        log: (line) => (globals.json ? report(printable(line)) : say(printable(line))),
       });
       if (globals.json) printJson(entries.at(-1) ?? null);
       interrupted.signal.throwIfAborted();

@@ -3,7 +3,9 @@
 
 import type { Picture } from "../image/picture.ts";
 import type { Kelix } from "../kelix.ts";
+import type { EvalOptions } from "../options.ts";
 import { counterRandom } from "../random/counter.ts";
+import { readOptions, type Settings } from "../read-options.ts";
 import { withArticle } from "../train/data/concepts.ts";
 import { askAboutScene, parseScenePrompt, questionOnlyFloor, type SceneQuestion } from "../train/data/scene-text.ts";
 import { colours, drawScene, sampleScene } from "../train/data/scenes.ts";
@@ -24,14 +26,7 @@ export interface NanoResults {
   readonly imagine: { readonly accuracy: number; readonly n: number };
 }
 
-export interface NanoOptions {
-  /** Divides the number of pictures of each part; for a quick look. */
-  readonly every?: number;
-  /** Pictures imagined for each prompt, 1 if absent: one is drawn at random, so more of them tell two models apart better. */
-  readonly seeds?: number;
-  readonly onProgress?: (part: string, done: number, total: number) => void;
-  readonly signal?: AbortSignal;
-}
+type NanoSettings = Settings<"evaluateNano">;
 
 /** Scenes of the evaluation: a seed that no training config uses. */
 const SCENE_SEED = 900_913;
@@ -40,7 +35,8 @@ const IMAGINE_PROMPTS = 100;
 const CAPTION_QUESTION = "What is this?";
 
 /** Runs the whole suite. */
-export async function evaluateNano(kelix: Kelix, options: NanoOptions = {}): Promise<NanoResults> {
+export async function evaluateNano(kelix: Kelix, given: EvalOptions = {}): Promise<NanoResults> {
+  const options = readOptions("evaluateNano", given);
   return {
     reconstruction: await measureReconstruction(kelix, options),
     caption: await measureCaptions(kelix, options),
@@ -50,8 +46,8 @@ export async function evaluateNano(kelix: Kelix, options: NanoOptions = {}): Pro
 }
 
 /** Pictures through their codes and back. */
-async function measureReconstruction(kelix: Kelix, options: NanoOptions): Promise<NanoResults["reconstruction"]> {
-  const pictures = (await openHeldOut()).filter((_, i) => i % (options.every ?? 1) === 0);
+async function measureReconstruction(kelix: Kelix, options: NanoSettings): Promise<NanoResults["reconstruction"]> {
+  const pictures = (await openHeldOut()).filter((_, i) => i % options.every === 0);
   const used: Set<number>[] = [];
   let psnr = 0;
   for (const [i, { picture }] of pictures.entries()) {
@@ -69,10 +65,10 @@ async function measureReconstruction(kelix: Kelix, options: NanoOptions): Promis
 }
 
 /** The concept of each held-out picture of a known concept, named in the canonical form. */
-async function measureCaptions(kelix: Kelix, options: NanoOptions): Promise<NanoResults["caption"]> {
+async function measureCaptions(kelix: Kelix, options: NanoSettings): Promise<NanoResults["caption"]> {
   const pictures = (await openHeldOut())
     .filter(({ isKnownConcept }) => isKnownConcept)
-    .filter((_, i) => i % (options.every ?? 1) === 0);
+    .filter((_, i) => i % options.every === 0);
   let right = 0;
   for (const [i, { picture, caption }] of pictures.entries()) {
     step(options, "captions", i, pictures.length);
@@ -82,8 +78,8 @@ async function measureCaptions(kelix: Kelix, options: NanoOptions): Promise<Nano
 }
 
 /** Questions on colour, shape and count in equal parts. */
-async function measureScenes(kelix: Kelix, options: NanoOptions): Promise<NanoResults["scenes"]> {
-  const wanted = Math.ceil(SCENE_QUESTIONS / (options.every ?? 1));
+async function measureScenes(kelix: Kelix, options: NanoSettings): Promise<NanoResults["scenes"]> {
+  const wanted = Math.ceil(SCENE_QUESTIONS / options.every);
   const asked: { picture: Picture; question: SceneQuestion }[] = [];
   for (let index = 0; asked.length < wanted; index++) {
     const scene = sampleScene(SCENE_SEED, index);
@@ -103,9 +99,9 @@ async function measureScenes(kelix: Kelix, options: NanoOptions): Promise<NanoRe
 }
 
 /** Pictures drawn to prompts such as "two red circles", judged from their pixels. */
-async function measureImagination(kelix: Kelix, options: NanoOptions): Promise<NanoResults["imagine"]> {
-  const prompts = scenePrompts(Math.ceil(IMAGINE_PROMPTS / (options.every ?? 1)));
-  const n = prompts.length * (options.seeds ?? 1);
+async function measureImagination(kelix: Kelix, options: NanoSettings): Promise<NanoResults["imagine"]> {
+  const prompts = scenePrompts(Math.ceil(IMAGINE_PROMPTS / options.every));
+  const n = prompts.length * options.seeds;
   let right = 0;
   for (let seed = 0; seed < n; seed++) {
     step(options, "imagine", seed, n);
@@ -134,7 +130,7 @@ function answer(kelix: Kelix, image: Picture, question: string): Promise<string>
   return askAbout(kelix, image, question, { maxNewTokens: 24, temperature: 0 });
 }
 
-function step({ onProgress, signal }: NanoOptions, part: string, done: number, total: number): void {
+function step({ onProgress, signal }: NanoSettings, part: string, done: number, total: number): void {
   signal?.throwIfAborted();
   onProgress?.(part, done, total);
 }

@@ -10,7 +10,7 @@ import { readInput } from "../runtime/input.ts";
 import { publicUrl, splitCredentials } from "../safe-url.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
 import { findImage, type ImageInput } from "./image-input.ts";
-import { type Picture, readPixels } from "./picture.ts";
+import { checkSize, type Picture, readPixels } from "./picture.ts";
 
 export interface LoadImageOptions {
   readonly signal?: AbortSignal;
@@ -27,6 +27,7 @@ export async function loadImage(input: ImageInput, options: LoadImageOptions = {
   if ("url" in found) return loadUrl(found.url, options);
   if ("bytes" in found) return decodeImage(found.bytes);
   if ("blob" in found) return loadBlob(found.blob);
+  checkSize(found.pixels.width, found.pixels.height);
   return readPixels(found.pixels);
 }
 

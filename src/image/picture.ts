@@ -23,16 +23,17 @@ export const MAX_PIXELS = 40_000_000;
 /** The limit of the reference's resize; a longer strip has no useful patches. */
 export const MAX_ASPECT = 200;
 
+function checkSides(width: number, height: number, name: string): void {
+  if (Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1) return;
+  const got = `${quote(width)} x ${quote(height)}`;
+  throw new InputError(`${name}: expected a width and height of at least 1 pixel, got ${got}`, {
+    code: "invalid_image",
+  });
+}
+
 /** Refuses sizes that no later step should meet; `name` says whose they are. */
-export function checkSize(width: number, height: number, name: string): void {
-  if (!(Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1)) {
-    throw new InputError(
-      `${name}: expected a width and height of at least 1 pixel, got ${quote(width)} x ${quote(height)}`,
-      {
-        code: "invalid_image",
-      },
-    );
-  }
+export function checkSize(width: number, height: number, name = "image"): void {
+  checkSides(width, height, name);
   if (width * height > MAX_PIXELS) {
     throw new InputError(
       `${name}: the image has ${width} x ${height} pixels, at most ${MAX_PIXELS / 1e6} million are accepted`,
@@ -49,12 +50,11 @@ export function checkSize(width: number, height: number, name: string): void {
 
 /** Makes a picture of RGB or RGBA bytes, told apart by their number; transparent parts become white. */
 export function pictureFromPixels(width: number, height: number, data: Uint8Array, name = "image"): Picture {
-  checkSize(width, height, name);
   if (channelsOf(width, height, data.length, name) === 4) return { width, height, data: pasteOnWhite(data) };
   return { width, height, data: new Uint8Array(data) };
 }
 
-/** Pixels of a caller as a picture of its own. Throws an InputError for what is not bytes. */
+/** Pixels of a caller as a picture of its own, of any size. Throws an InputError for what is not bytes. */
 export function readPixels(pixels: RawImage, name = "image"): Picture {
   if (typeof pixels !== "object" || pixels === null) {
     throw new InputError(`${name}: expected pixels as { width, height, data }, got ${quote(pixels)}`, {
@@ -62,7 +62,7 @@ export function readPixels(pixels: RawImage, name = "image"): Picture {
     });
   }
   const { width, height, data } = pixels;
-  checkSize(width, height, name);
+  checkSides(width, height, name);
   const bytes = bytesOf(data);
   // Numbers below 0 are no bytes, though they are as long.
   if (bytes && kindOf(data) !== "Int8Array") return pictureFromPixels(width, height, bytes, name);

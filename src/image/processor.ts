@@ -46,12 +46,8 @@ export function preparedSizes(
   const scale = (factor / DEFAULT_FACTOR) ** 2;
   const minPixels = FETCH_LIMITS.minPixels * scale;
   const maxPixels = Math.min(FETCH_LIMITS.maxPixels * scale, maxPositions * factor ** 2);
-  const [fetchedHeight, fetchedWidth] = smartResizeFetch(
-    imageSize ?? height,
-    imageSize ?? width,
-    { minPixels, maxPixels },
-    factor,
-  );
+  const fetchLimits = { minPixels, maxPixels };
+  const [fetchedHeight, fetchedWidth] = smartResizeFetch(imageSize ?? height, imageSize ?? width, fetchLimits, factor);
   // A strip of 143 to 1 may have become one of 206 to 1, as its short side was rounded: it is read nevertheless.
   const sides = processorSize(fetchedHeight, fetchedWidth, limits, factor);
   // A long strip under a low limit would get a side of 0, which the reference does not guard against.

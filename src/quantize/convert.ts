@@ -1,7 +1,7 @@
 // A model's folder into another one at lower precision. Tensors pass one by one, a few rows at a time, so the memory needed does
 // not grow with the model. The new folder gets its name when it is whole; until then nothing in it can be loaded.
 
-import { copyFile, mkdir, readdir, stat, statfs } from "node:fs/promises";
+import { copyFile, readdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkModelName } from "../arguments.ts";
 import { isSideFile } from "../checkpoint/plain-file.ts";
@@ -14,6 +14,7 @@ import type { ConvertOptions } from "../options.ts";
 import { readOptions, type Settings } from "../read-options.ts";
 import { createFolder, refuseExisting } from "../runtime/atomic-folder.ts";
 import { formatBytes } from "../runtime/format-bytes.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
 import { ConvertMemory, type SquareSums } from "./convert-memory.ts";
@@ -55,7 +56,7 @@ export async function convertModel(source: string, target: string, given: Conver
   checkTarget(target);
   const options = readOptions("convertModel", given);
   if (options.weights === "bf16" && options.block)
-    throw new InputError("Weights in bf16 have no blocks: leave out `block`", { code: "invalid_option" });
+    throw new InputError("Weights in bf16 have no blocks: leave out `block` (--block)", { code: "invalid_option" });
   const { detokenizer, autoencoder, signal, onFetch, onWait } = options;
   await refuseExisting(target); // before anything is fetched
   const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch, onWait });
@@ -97,7 +98,7 @@ async function writeParts(
   const converted: ConvertedTensor[] = [];
   let doneBytes = 0;
   for (const { folder, checkpoint, tensors } of parts) {
-    await mkdir(join(target, folder), { recursive: true });
+    await makeFolder(join(target, folder));
     const shapes = new Map(tensors.flatMap(storedTensors));
     const stem = await fileStem(checkpoint.path);
     const writer = await ShardedWriter.create(join(target, folder), stem, shapes, {

@@ -44,6 +44,7 @@ const kinds: readonly Kind[] = [
 
 /** Messages of fetch that have no code. */
 const codeless: readonly (readonly [RegExp, string])[] = [
+  [/does not match the HTTP/, "what came is not HTTP"],
   [/bad port/, "fetch does not connect to this port"],
   [/redirect count/, "it redirects without end"],
   [/redirect|scheme|cross.origin/i, "it redirects to an address that cannot be followed"],

@@ -1,5 +1,6 @@
 // Conversations about pictures as rows of ids in the chat template's form, for training.
 
+import { InputError } from "../../errors.ts";
 import type { TextTokenizer } from "../../text/tokenizer.ts";
 import type { Sample } from "./corpus.ts";
 import type { Turn } from "./scene-text.ts";
@@ -55,7 +56,7 @@ export class RowWriter {
       const said = [...this.#text(answer), ...this.#end];
       if (ids.length + opened.length + said.length > length) {
         if (i === 0)
-          throw new Error(`a conversation of ${opened.length + said.length} tokens does not fit into ${length}`);
+          throw new InputError(`a conversation of ${opened.length + said.length} tokens does not fit into ${length}`);
         return;
       }
       ids.push(...opened, ...said);

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { encode } from "../../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
+import { InputError } from "../../errors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { planesOf } from "../../image/planes.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -141,7 +142,8 @@ export class FrozenModels {
       const row = writer.imagining(prompt);
       const ids = Int32Array.from({ length }, (_, t) => row.ids[t] ?? writer.padId);
       const first = ids.indexOf(vocabulary.visionStart);
-      if (first + M + 2 > length) throw new Error(`the prompt "${prompt}" has more than ${ROOM_FOR_PROMPT - 2} tokens`);
+      if (first + M + 2 > length)
+        throw new InputError(`the prompt "${prompt}" has more than ${ROOM_FOR_PROMPT - 2} tokens`);
       const inputs = blockInputs(
         expandRow(ids, idsFromCodes(codes.subarray(b * M * N, (b + 1) * M * N), vocabulary), vocabulary),
         vocabulary,

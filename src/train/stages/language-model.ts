@@ -4,6 +4,7 @@
 
 import { z } from "zod";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { InputError } from "../../errors.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
 import { supervisedRows } from "../../llm/loss.ts";
@@ -109,7 +110,7 @@ function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: number,
       ? writer.imagining(sample.prompt)
       : writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length);
     if (row.ids.length > data.length)
-      throw new Error(`a row of ${row.ids.length} blocks does not fit into ${data.length}: "${sample.prompt}"`);
+      throw new InputError(`a row of ${row.ids.length} blocks does not fit into ${data.length}: "${sample.prompt}"`);
     return { sample, row };
   });
 }
@@ -177,7 +178,7 @@ function packBatch(
     weight.set(inputs.weight, b * T * N);
     const scored = supervisedRows(blockLabels(blocks, mask, vocabulary), vocabulary);
     if (q + scored.positions.length > Q || r + scored.rows.length > R) {
-      throw new Error(`the batch has more than ${Q} scored blocks or ${R} labels; raise scoredBlocks or labels`);
+      throw new InputError(`the batch has more than ${Q} scored blocks or ${R} labels; raise scoredBlocks or labels`);
     }
     scored.rows.forEach((place, i) => {
       fill.rows[r + i] = place + q * (N + 1);

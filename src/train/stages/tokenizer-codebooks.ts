@@ -1,5 +1,6 @@
 // How codebooks start: at k-means centres of the features that the encoder gives when quantizing begins.
 
+import { InputError } from "../../errors.ts";
 import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -28,7 +29,7 @@ export async function seedCodebooks(
   const { n_q_tokens: N, init_embedding_dim: width } = config;
   const d = codeWidth(config);
   if (width !== d)
-    throw new Error(`k-means starts want init_embedding_dim (${width}) equal to the width of a code (${d})`);
+    throw new InputError(`k-means starts want init_embedding_dim (${width}) equal to the width of a code (${d})`);
   log(`k-means: the encoder reads ${model.kmeansPictures} pictures`);
   const z = await collectFeatures(memoryWeights(valuesOf(store)), corpus, model, seed);
   const S = bookSize(config);

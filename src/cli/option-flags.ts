@@ -1,0 +1,44 @@
+// The command line's flags for options of the library: what a flag is called, what its help says, its default and its check are those
+// of the option's schema.
+
+import { type Command, Option } from "commander";
+import type { z } from "zod";
+import { excerpt, InputError } from "../errors.ts";
+import { type Call, optionsOf } from "../options.ts";
+import { expectation } from "../read-options.ts";
+
+type Name<C extends Call> = keyof (typeof optionsOf)[C]["shape"] & string;
+
+/** Declares a flag for each of these options of a call, with what stands for its value in the help, nothing for a switch. */
+export function addFlags<C extends Call>(
+  command: Command,
+  call: C,
+  values: Readonly<Partial<Record<Name<C>, string>>>,
+): Command {
+  for (const [name, value] of Object.entries<string | undefined>(values)) {
+    command.addOption(flag(name, value ?? "", (optionsOf[call].shape as Record<string, z.ZodType>)[name]!));
+  }
+  return command;
+}
+
+function flag(name: string, value: string, option: z.ZodType): Option {
+  const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const absent = option.safeParse(undefined);
+  const about = option.description ?? "";
+  if (value === "") return new Option(`--${kebab}`, about);
+  const wanted = expectation(option);
+  const help = /^a (text|list)/.test(wanted) ? about : `${about} (${wanted})`;
+  const declared = new Option(`--${kebab} ${value}`, help).makeOptionMandatory(!absent.success);
+  if (absent.data !== undefined) declared.default(absent.data);
+  // Each value of a list by itself is as good as the list's other values, which commander gathers.
+  return value.endsWith("...>") ? declared : declared.argParser((text) => parse(`--${kebab}`, option, text));
+}
+
+/** The value that a text stands for: itself, or the number that it spells. */
+function parse(flag: string, option: z.ZodType, text: string): unknown {
+  const values = text.trim() === "" ? [text] : [text, Number(text)];
+  const found = values.map((value) => option.safeParse(value)).find(({ success }) => success);
+  if (found) return found.data;
+  const got = text.trim() === "" ? "an empty text" : excerpt(text);
+  throw new InputError(`${flag}: Expected ${expectation(option)}, got ${got}`, { code: "invalid_option" });
+}
