@@ -29,7 +29,9 @@ export function canDraw(folder: ModelFolder, source: Source): boolean {
 
 /** Positions whose hidden states a transformer can be conditioned on, beside those of vision_start and vision_end. */
 function mostPositions({ generation }: ModelFolder, { config, weights }: ModelPart<DitConfig>): number {
-  if (generation.positions === "raster") return Number.POSITIVE_INFINITY;
+  // Without weights nothing is known: the released config says fewer than its file holds.
+  const isUnknown = generation.positions === "raster" || weights.files.length === 0;
+  if (isUnknown) return Number.POSITIVE_INFINITY;
   return withNullLength(config, weights).modelMaxLength - 2;
 }
 

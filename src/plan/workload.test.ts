@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "../detokenizer/config.ts";
+import { canDraw } from "../detokenizer-choice.ts";
 import { MemoryError } from "../errors.ts";
 import { parseKeyeArConfig } from "../llm/config.ts";
 import { BLOCKS_PER_RUN } from "../llm/language-model.ts";
@@ -156,6 +157,12 @@ test("what cannot fit is refused with what is needed, what there is, and what wo
     /^\/model needs about 3\d\.\d GB of memory to answer a question; 9\.0 GB are available\. With int4 weights it needs [78]\.\d GB: kelix convert \/model NEW_FOLDER --weights int4\. .*--ignore-memory/,
   );
   await expect(checkAnswerFits(released, memory(4e9))).rejects.toThrow(/Even with int4 weights it would need/);
+});
+
+test("a model without its weights is planned to draw, though its config tells a shorter condition than its file holds", () => {
+  const stated = withMissingWeights(configsAlone({ ...releasedSizes, conditionRows: 300 }));
+  expect(canDraw(stated, "hidden")).toBe(true);
+  expect(drawingTask(stated, "hidden", [18, 18]).works.length).toBeGreaterThan(0);
 });
 
 test("a picture of so many positions that the encoder has no memory for them is refused, with the limit that lets it in", async () => {
