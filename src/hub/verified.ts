@@ -3,10 +3,11 @@
 //
 //   models--owner--name/kelix/COMMIT.json      { "files": { PATH: { "hash", "sizeBytes", "mtimeMs" } } }
 
-import { mkdir, open, readdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { OpenFile } from "../runtime/open-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import type { RepoCache } from "./cache.ts";
 import type { RepoFile } from "./listing.ts";
@@ -76,7 +77,7 @@ export class VerifiedContents {
 }
 
 async function hashPath(path: string, name: string, signal?: AbortSignal): Promise<string> {
-  const file = await open(path, "r");
+  const file = await OpenFile.open(path);
   try {
     return await hashFile(file, name, signal);
   } finally {
