@@ -61,7 +61,10 @@ describe("kelix", () => {
     [["imagine", "a circle"], /--output/],
     [["nonsense"], /unknown command/],
     [["describ"], /unknown command 'describ' \(Did you mean describe\?\) \(try kelix --help\)/],
-    [["imagine", "x", "--stpes", "3"], /'--stpes' \(Did you mean --steps\?\) \(try kelix imagine --help\)/],
+    [
+      ["imagine", "x", "-o", "x.png", "--stpes", "3"],
+      /'--stpes' \(Did you mean --steps\?\) \(try kelix imagine --help\)/,
+    ],
     [["imagine", "x", "-o", "x.png", "--steps", "0"], /integer from 1 to 1000, got 0/],
     [["describe", "x.png", "--device", "abacus"], /cpu, webgpu, cuda, wasm/],
     [["eval", "nothing"], /Expected one of nano/],

@@ -1,7 +1,7 @@
 // The hash that a content of the cache is named by.
 
 import { createHash } from "node:crypto";
-import type { FileHandle } from "node:fs/promises";
+import type { OpenFile } from "../runtime/open-file.ts";
 
 const READ_BYTES = 1 << 20;
 
@@ -9,7 +9,7 @@ const READ_BYTES = 1 << 20;
  * Hash of a file as it is on the disk: SHA-256 for the names of large files; for those of small ones git's SHA-1, which begins with
  * a line about the size. `name` says which it is compared with.
  */
-export async function hashFile(file: FileHandle, name: string, signal?: AbortSignal): Promise<string> {
+export async function hashFile(file: OpenFile, name: string, signal?: AbortSignal): Promise<string> {
   const { size } = await file.stat();
   const hash = name.length === 64 ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
   const buffer = Buffer.alloc(Math.min(READ_BYTES, Math.max(size, 1)));

@@ -3,12 +3,12 @@
 // one takes over and goes on with by a Range request. It gets its final name when what is on the disk has the right hash.
 
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
+import { OpenFile } from "../runtime/open-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import { sizeOf } from "./cache.ts";
-
 import type { RepoFile } from "./listing.ts";
 import { type Answer, hostOf, request } from "./request.ts";
 import { type RetryOptions, withRetries } from "./retry.ts";
@@ -81,7 +81,7 @@ export async function downloadBlob(
 /** The bytes that have come. */
 interface Part {
   readonly path: string;
-  readonly file: FileHandle;
+  readonly file: OpenFile;
   readonly sizeBytes: number;
   /** Whether the rest may be asked for alone: not of a server that answers this with nonsense. */
   mayResume: boolean;
@@ -102,7 +102,7 @@ async function openPart(blobPath: string, { sizeBytes: total }: RepoFile, option
       );
     } else await rm(earlier.path, { force: true });
   }
-  const file = await open(path, isTaken ? "r+" : "wx+");
+  const file = await OpenFile.open(path, isTaken ? "r+" : "wx+");
   let sizeBytes = isTaken ? (await file.stat()).size : 0;
   options.onSize?.(sizeBytes);
   return {

@@ -18,28 +18,36 @@ import { openHubModel, type PullResult, pullModel } from "./pull.ts";
 
 /** Gives the code that the system refuses a call with, if it does. */
 type Refuse = (call: "symlink" | "link" | "mkdir" | "open" | "write" | "rename", path: string) => string | undefined;
-const disk = vi.hoisted(() => ({ refuse: (() => undefined) as Refuse }));
-
-vi.mock("node:fs/promises", async (importActual) => {
-  const actual = await importActual<typeof import("node:fs/promises")>();
-  const check = (call: Parameters<Refuse>[0], path: unknown) => {
+const disk = vi.hoisted(() => ({
+  refuse: (() => undefined) as Refuse,
+  check(call: Parameters<Refuse>[0], path: unknown) {
     const code = disk.refuse(call, String(path));
     if (code) throw Object.assign(new Error(`${code}: refused, ${call}`), { code, syscall: call, path });
-  };
-  const open: typeof actual.open = async (path, flags, mode) => {
-    if (flags !== undefined && flags !== "r" && typeof flags !== "number") check("open", path);
-    const file = await actual.open(path, flags, mode);
-    const write = file.write.bind(file) as (...args: unknown[]) => Promise<never>;
+  },
+}));
+
+vi.mock("../runtime/open-file.ts", async (importActual) => {
+  const actual = await importActual<typeof import("../runtime/open-file.ts")>();
+  const open = actual.OpenFile.open.bind(actual.OpenFile);
+  actual.OpenFile.open = async (path, flags) => {
+    if (typeof flags === "string" && flags !== "r") disk.check("open", path);
+    const file = await open(path, flags);
+    const write = file.write.bind(file);
     return Object.assign(file, {
-      write: async (...args: unknown[]) => {
-        check("write", path);
+      write: async (...args: Parameters<typeof write>) => {
+        disk.check("write", path);
         return write(...args);
       },
     });
   };
+  return actual;
+});
+
+vi.mock("node:fs/promises", async (importActual) => {
+  const actual = await importActual<typeof import("node:fs/promises")>();
+  const { check } = disk;
   return {
     ...actual,
-    open,
     symlink: async (...args: Parameters<typeof actual.symlink>) => {
       check("symlink", args[1]);
       await actual.symlink(...args);

@@ -3,11 +3,12 @@
 //
 //   models--owner--name/kelix/COMMIT.json      { "files": { PATH: { "hash", "sizeBytes", "mtimeMs" } } }
 
-import { open, readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { makeFolder } from "../runtime/make-folder.ts";
+import { OpenFile } from "../runtime/open-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import type { RepoCache } from "./cache.ts";
 import type { RepoFile } from "./listing.ts";
@@ -77,7 +78,7 @@ export class VerifiedContents {
 }
 
 async function hashPath(path: string, name: string, signal?: AbortSignal): Promise<string> {
-  const file = await open(path, "r");
+  const file = await OpenFile.open(path);
   try {
     return await hashFile(file, name, signal);
   } finally {

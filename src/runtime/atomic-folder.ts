@@ -3,10 +3,11 @@
 // die at once by the next call in the same place.
 
 import { spawn } from "node:child_process";
-import { lstat, mkdir, open, rename, rm, rmdir } from "node:fs/promises";
+import { lstat, mkdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { InputError, KelixError, ModelError, quote } from "../errors.ts";
 import { makeFolder } from "./make-folder.ts";
+import { OpenFile } from "./open-file.ts";
 import { heartbeat, removeStale, temporaryName } from "./stale.ts";
 import { systemCode, systemReason } from "./system-error.ts";
 
@@ -118,7 +119,7 @@ function removeIfKilled(folder: string): () => void {
 
 /** Makes the names inside a folder last; not every system can. */
 async function flush(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
+  const handle = await OpenFile.open(folder);
   await handle.sync().catch(() => undefined);
   await handle.close();
 }

@@ -9,13 +9,13 @@
 // `lost` tells it so.
 
 import { randomUUID } from "node:crypto";
-import { constants } from "node:fs";
-import { type FileHandle, link, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { link, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InputError, KelixError } from "../errors.ts";
 import { makeFolder } from "./make-folder.ts";
+import { OpenFile } from "./open-file.ts";
 import { identifyProcess, type ProcessIdentity, probeProcess } from "./process-identity.ts";
 
 export interface FileLock {
@@ -132,13 +132,14 @@ function parseOwner(content = ""): Owner | undefined {
 
 /** The file's content and time; undefined if there is none. It is opened, since network file systems remember what `stat` says. */
 async function look(path: string): Promise<Seen | undefined> {
-  let file: FileHandle | undefined;
+  let file: OpenFile | undefined;
   try {
     // A pipe must not keep this waiting.
-    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    const info = await file.stat({ bigint: true });
+    file = await OpenFile.open(path);
+    const info = await file.statBig();
     if (!info.isFile()) throw new InputError(`${path}: expected a lock file, found something else. Remove it`);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_LOCK_BYTES), 0, MAX_LOCK_BYTES, 0);
+    const buffer = Buffer.alloc(MAX_LOCK_BYTES);
+    const { bytesRead } = await file.read(buffer, 0, MAX_LOCK_BYTES, 0);
     return { content: buffer.toString("utf8", 0, bytesRead), mtimeNs: info.mtimeNs };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -163,10 +164,10 @@ async function create(path: string, silenceMs: number): Promise<FileLock | undef
     ...(identity && { process: identity }),
   });
   const own = `${path}.${id}`;
-  const file = await open(own, "wx");
-  let held: FileHandle | undefined;
+  const file = await OpenFile.open(own, "wx");
+  let held: OpenFile | undefined;
   try {
-    await file.writeFile(content);
+    await file.write(Buffer.from(content));
     try {
       await link(own, path);
       held = file;
@@ -186,16 +187,16 @@ async function create(path: string, silenceMs: number): Promise<FileLock | undef
 }
 
 /** Where there are no links the lock is empty for a moment; should it be taken for abandoned by then, this is seen at the end. */
-async function createWithoutLinks(path: string, content: string): Promise<FileHandle | undefined> {
-  let file: FileHandle;
+async function createWithoutLinks(path: string, content: string): Promise<OpenFile | undefined> {
+  let file: OpenFile;
   try {
-    file = await open(path, "wx");
+    file = await OpenFile.open(path, "wx");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return undefined;
     throw error;
   }
   try {
-    await file.writeFile(content);
+    await file.write(Buffer.from(content));
     if ((await look(path))?.content === content) return file;
   } catch (error) {
     await file.close();
@@ -209,12 +210,12 @@ async function createWithoutLinks(path: string, content: string): Promise<FileHa
 class HeldLock implements FileLock {
   readonly #path: string;
   readonly #content: string;
-  readonly #file: FileHandle;
+  readonly #file: OpenFile;
   readonly #timer: NodeJS.Timeout;
   readonly #lost = new AbortController();
   #isReleased = false;
 
-  constructor(path: string, content: string, silenceMs: number, file: FileHandle) {
+  constructor(path: string, content: string, silenceMs: number, file: OpenFile) {
     this.#path = path;
     this.#content = content;
     this.#file = file;
@@ -228,7 +229,7 @@ class HeldLock implements FileLock {
   async #touch(): Promise<void> {
     const now = new Date();
     // By its handle: the name may lead to another's lock by now.
-    await this.#file.utimes(now, now).catch(() => this.#file.write(this.#content, 0));
+    await this.#file.utimes(now, now).catch(() => this.#file.write(Buffer.from(this.#content), 0, undefined, 0));
     const seen = await look(this.#path);
     if (!this.#isReleased && seen?.content !== this.#content)
       this.#lost.abort(

@@ -1,7 +1,19 @@
 // An open file as a plain descriptor. Node's own FileHandle must be closed by hand: when the garbage collector finds one first,
 // Node 26 ends the process. Whoever forgets to close this one wastes a descriptor until the collector comes by.
 
-import { close, constants, fstat, fsync, ftruncate, open, read, type Stats, write } from "node:fs";
+import {
+  type BigIntStats,
+  close,
+  constants,
+  fstat,
+  fsync,
+  ftruncate,
+  futimes,
+  open,
+  read,
+  type Stats,
+  write,
+} from "node:fs";
 import { promisify } from "node:util";
 import { KelixError } from "../errors.ts";
 
@@ -10,6 +22,7 @@ const calls = {
   fstat: promisify(fstat),
   fsync: promisify(fsync),
   ftruncate: promisify(ftruncate),
+  futimes: promisify(futimes),
   open: promisify(open),
   read: promisify(read),
   write: promisify(write),
@@ -46,6 +59,15 @@ export class OpenFile {
 
   stat(): Promise<Stats> {
     return this.#run((fd) => calls.fstat(fd));
+  }
+
+  /** Facts with times in nanoseconds. */
+  statBig(): Promise<BigIntStats> {
+    return this.#run((fd) => calls.fstat(fd, { bigint: true }));
+  }
+
+  utimes(accessed: Date, modified: Date): Promise<void> {
+    return this.#run((fd) => calls.futimes(fd, accessed, modified));
   }
 
   truncate(bytes: number): Promise<void> {
