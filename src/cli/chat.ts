@@ -32,8 +32,6 @@ export function define(command: Command): void {
     )
     .action(async (images: string[], { seed }: { seed: number }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
-      if (globals.json)
-        throw new InputError("A conversation is not one value: chat has no --json", { code: "invalid_option" });
       if (images.some((image) => descriptorOf(inputPath(image)) === 0))
         throw new InputError("Standard input holds the conversation: name the image's file", {
           code: "invalid_option",

@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress, type PullWait } from "../index.ts";
 import type { Output } from "../runtime/output.ts";
-import { complain, interrupted, printable, report, showProgress } from "./terminal.ts";
+import { complain, interrupted, report, showProgress } from "./terminal.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {
@@ -70,7 +70,7 @@ async function modelFiles(folders: readonly string[]): Promise<string[]> {
 
 /** Where --dit and --vae say that parts of the model lie. */
 export function partFolders({ dit, vae }: GlobalOptions): Pick<LoadOptions, "detokenizer" | "autoencoder"> {
-  return { ...(dit && { detokenizer: dit }), ...(vae && { autoencoder: vae }) };
+  return { ...(dit && { detokenizer: dit }), ...(vae !== undefined && { autoencoder: vae }) };
 }
 
 /** Progress of drawing as a line. */
@@ -88,7 +88,7 @@ const taskNames: Readonly<Record<Progress["task"], string>> = {
 
 /** Why a fetch stands still; also without a terminal, where it would look like a hang. */
 export function showWait({ message }: PullWait): void {
-  report(`kelix: waiting: ${printable(message)}`);
+  report(`kelix: waiting: ${message}`);
 }
 
 const REDRAW_MS = 100;

@@ -3,7 +3,7 @@
 // Exit status: 0 done, 1 failed (also when one of many images failed), 2 used wrongly, 130 interrupted.
 
 import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help, type Option } from "commander";
 import { excerpt, InputError } from "../errors.ts";
 import { devices } from "../runtime/backend.ts";
 import { preload } from "./few-descriptors.ts";
@@ -41,6 +41,33 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   ],
 };
 
+/** Of the options that stand for all commands, those that some do not have: they load no model, or only look at one. */
+const loading = ["model", "dit", "vae", "ignoreMemory", "device", "threads"];
+const without: Readonly<Record<string, readonly string[]>> = {
+  train: loading,
+  pull: loading,
+  convert: ["model", "ignoreMemory", "device", "threads"],
+  info: ["ignoreMemory", "device", "threads"],
+  plan: ["ignoreMemory", "device"],
+  chat: ["json"],
+};
+
+const plainHelp = Object.assign(new Help(), { showGlobalOptions: true });
+
+function hasOption(command: Command, option: Option): boolean {
+  return !without[command.name()]?.includes(option.attributeName());
+}
+
+/** Throws for an option that a command would ignore. */
+function checkOptions(program: Command, command: Command): void {
+  for (const option of program.options) {
+    if (hasOption(command, option) || program.getOptionValueSource(option.attributeName()) !== "cli") continue;
+    throw new InputError(`${command.name()} has no ${option.long} (try kelix ${command.name()} --help)`, {
+      code: "invalid_option",
+    });
+  }
+}
+
 function createProgram(): Command {
   const program = new Command("kelix")
     .description("Images as discrete codes that a language model reads and writes.")
@@ -59,7 +86,11 @@ function createProgram(): Command {
     .option("--verbose", "print an error in full")
     .version(packageVersion(), "-v, --version")
     .helpOption("-h, --help")
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({
+      showGlobalOptions: true,
+      visibleGlobalOptions: (command) =>
+        plainHelp.visibleGlobalOptions(command).filter((option) => hasOption(command, option)),
+    })
     .exitOverride()
     .addHelpText(
       "after",
@@ -69,6 +100,7 @@ function createProgram(): Command {
   for (const [name, [about]] of Object.entries(commands)) sayUsage(program.command(name).description(about));
   program.hook("preSubcommand", async (_, command) => {
     setVoice(program.opts());
+    checkOptions(program, command);
     preload(command.name());
     const [, load] = commands[command.name()]!;
     (await load()).define(command);

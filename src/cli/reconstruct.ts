@@ -46,10 +46,21 @@ export function define(command: Command): void {
 
 type Source = CodeFields | ImageInput;
 
+/** The path that an argument means; undefined for an address that is none of a file here. */
+function localPath(input: string): string | undefined {
+  if (/^(https?|data):/i.test(input)) return undefined;
+  if (!/^file:/i.test(input)) return inputPath(input);
+  try {
+    return fileURLToPath(input);
+  } catch {
+    return undefined; // reading it as an image says what is wrong
+  }
+}
+
 /** Everything that the input holds: the codes of a file, or one image. */
 async function readSources(input: string): Promise<Source[]> {
-  if (/^(https?|data):/i.test(input)) return [input];
-  const path = /^file:\/\/\//i.test(input) ? fileURLToPath(input) : inputPath(input);
+  const path = localPath(input);
+  if (path === undefined) return [input];
   if (!(await isStream(path))) return (await holdsCodes(path)) ? readCodes(path) : [path];
   const { signal } = interrupted;
   const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_input", signal });

@@ -35,7 +35,7 @@ export function note(text: string): void {
 export function report(text: string): void {
   if (state.isQuiet) return;
   showProgress("");
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${printable(text)}\n`);
 }
 
 /** A line of a command's own log on stdout, which may be for somebody who watches, or a file. */

@@ -28,7 +28,7 @@ export function define(command: Command): void {
         resume: options.resume ?? false,
         acceptChanges: options.acceptChanges ?? false,
         signal: interrupted.signal,
-        log: (line) => (globals.json ? report(printable(line)) : say(printable(line))),
+        log: (line) => (globals.json ? report(line) : say(printable(line))),
       });
       if (globals.json) printJson(entries.at(-1) ?? null);
       interrupted.signal.throwIfAborted();
