@@ -2,7 +2,7 @@
 
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
-import { ModelError } from "../errors.ts";
+import { excerpt, ModelError } from "../errors.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import { systemReason } from "../runtime/system-error.ts";
 
@@ -50,7 +50,7 @@ function isAbsence(error: unknown): boolean {
 }
 
 function cannotRead(path: string, error: NodeJS.ErrnoException): ModelError {
-  return new ModelError(`${path}: cannot be read: ${systemReason(error)}`, { cause: error });
+  return new ModelError(`${excerpt(path)}: cannot be read: ${systemReason(error)}`, { cause: error });
 }
 
 function refuseUnlessPlain(path: string, info: Stats): void {
