@@ -6,13 +6,17 @@ import { openSafetensors } from "../../checkpoint/safetensors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { fade, PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
+import { readEmojiNames } from "./concept-icons.ts";
+import { type Drawings, openDrawings } from "./drawings.ts";
+import { openFonts } from "./fonts.ts";
 import { defaultCacheFolder, readJson } from "./icon-sets.ts";
+import { drawLettering, type Lettering, type LetteringSource, letteringOf, sampleLettering } from "./lettering.ts";
+import { wordsForLettering } from "./lettering-text.ts";
+import type { SampleKind } from "./mix.ts";
 import { type IndexEntry, type PictureIndex, picturesFolder } from "./render.ts";
 import { askAboutScene, describeScene, promptForScene, type SceneQuestion, type Turn } from "./scene-text.ts";
-import { drawScene, type Scene, sampleScene } from "./scenes.ts";
-import { type Split, splitOf, splits } from "./split.ts";
-
-export type SampleKind = "emoji" | "scene";
+import { type Colour, colours, colourValues, drawScene, type Scene, sampleScene } from "./scenes.ts";
+import { isHeldOutConcept, type Split, splitOf, splits } from "./split.ts";
 
 export interface Sample {
   readonly picture: Picture;
@@ -26,6 +30,10 @@ export interface Sample {
   /** Scenes only. */
   readonly scene?: Scene;
   readonly question?: SceneQuestion;
+  /** Lettering only. */
+  readonly lettering?: Lettering;
+  /** Of icons and of lettering: what they are drawn in. */
+  readonly colour?: Colour | "white";
 }
 
 export interface Corpus {
@@ -58,8 +66,15 @@ const promptForms: readonly ((caption: string) => string)[] = [
   (caption) => `Show me ${caption}.`,
 ];
 
-/** Reads the packed pictures into memory (about 37 kB each at 96 x 96). Throws where they are not there. */
-export async function openCorpus(cacheFolder = defaultCacheFolder(), side = 96): Promise<Corpus> {
+/**
+ * Reads the packed pictures into memory (about 37 kB each at 96 x 96; drawings of icons 9 kB) for the kinds of samples that
+ * will be asked for. Throws where they are not there.
+ */
+export async function openCorpus(
+  cacheFolder = defaultCacheFolder(),
+  side = 96,
+  kinds: readonly SampleKind[] = ["emoji", "scene"],
+): Promise<Corpus> {
   const folder = picturesFolder(cacheFolder, side);
   const index = (await readJson(join(folder, "index.json")).catch((cause) => {
     throw new Error(`${folder}: holds no pictures. Run \`npm run data -- --side ${side}\` first`, { cause });
@@ -70,7 +85,11 @@ export async function openCorpus(cacheFolder = defaultCacheFolder(), side = 96):
     pictures.set(style, (await file.read("pictures")).data as Uint8Array);
     await file.close();
   }
-  return new PictureCorpus(index, pictures);
+  const drawings = kinds.includes("icon") ? await openDrawings(cacheFolder, side) : undefined;
+  const lettering = kinds.includes("lettering")
+    ? { fonts: await openFonts(cacheFolder), words: await letteringWords(cacheFolder) }
+    : undefined;
+  return new PictureCorpus(index, pictures, drawings, lettering);
 }
 
 /** Share of training emoji that are faded into another style. */
@@ -84,7 +103,21 @@ class PictureCorpus implements Corpus {
   /** Training pictures by concept. */
   readonly #byConcept: readonly (readonly IndexEntry[])[];
 
-  constructor(index: PictureIndex, pictures: ReadonlyMap<string, Uint8Array>) {
+  readonly #drawings: Drawings | undefined;
+  readonly #lettering: Readonly<Record<Split, LetteringSource>> | undefined;
+
+  constructor(
+    index: PictureIndex,
+    pictures: ReadonlyMap<string, Uint8Array>,
+    drawings?: Drawings,
+    lettering?: LetteringSource,
+  ) {
+    this.#drawings = drawings;
+    this.#lettering = lettering && {
+      train: letteringOf(lettering, "train"),
+      heldOutStyle: letteringOf(lettering, "heldOutStyle"),
+      heldOutConcept: letteringOf(lettering, "heldOutConcept"),
+    };
     this.side = index.side;
     this.#pictures = pictures;
     this.#entries = new Map(
@@ -111,7 +144,16 @@ class PictureCorpus implements Corpus {
 
   sample(kind: SampleKind, split: Split, seed: number, index: number): Sample {
     const random = counterRandom(seed, `${kind} ${split}`).fork(index);
-    return kind === "scene" ? this.#scene(split, seed, index, random) : this.#emoji(split, index, random);
+    switch (kind) {
+      case "emoji":
+        return this.#emoji(split, index, random);
+      case "scene":
+        return this.#scene(split, seed, index, random);
+      case "icon":
+        return this.#icon(split, random);
+      case "lettering":
+        return this.#writing(split, random);
+    }
   }
 
   #emoji(split: Split, index: number, random: CounterRandom): Sample {
@@ -127,6 +169,39 @@ class PictureCorpus implements Corpus {
       ...wordsFor(caption, caption, random.fork("words")),
       concept: entry,
     };
+  }
+
+  #icon(split: Split, random: CounterRandom): Sample {
+    if (!this.#drawings) throw new Error("The corpus was opened without icons");
+    const draw = random.fork("icon").sequence();
+    const { train, heldOut } = this.#drawings;
+    const mask = this.#drawings.mask(draw.pick(split === "train" ? train : heldOut));
+    const colour = draw.pick(colours);
+    const [red, green, blue] = colourValues[colour];
+    const jitter = (value: number) => Math.max(0, Math.min(255, value + draw.integer(31) - 15));
+    const ink = [jitter(red), jitter(green), jitter(blue)];
+    const rgba = new Uint8Array(mask.length * 4);
+    mask.forEach((opacity, at) => {
+      rgba.set(ink, at * 4);
+      rgba[at * 4 + 3] = opacity;
+    });
+    const { background, ...view } = sampleView(this.side, random.fork("view"));
+    const contrast = background.reduce((sum, value, c) => sum + Math.abs(value - ink[c]!), 0);
+    const picture = renderView(rgba, this.side, {
+      ...view,
+      background: contrast < 150 ? [255, 255, 255] : background,
+      saturation: 1,
+      gain: [1, 1, 1],
+      offset: 0,
+    });
+    return { picture, ...describeColour(colour, random.fork("words")), colour };
+  }
+
+  #writing(split: Split, random: CounterRandom): Sample {
+    if (!this.#lettering) throw new Error("The corpus was opened without lettering");
+    const lettering = sampleLettering(this.#lettering[split], this.side, random);
+    const words = wordsForLettering(lettering, random.fork("words"));
+    return { picture: drawLettering(lettering, this.side), ...words, lettering, colour: lettering.colour };
   }
 
   #pickEntry(split: Split, index: number, random: CounterRandom): IndexEntry {
@@ -159,6 +234,25 @@ class PictureCorpus implements Corpus {
     };
   }
 }
+
+/** An icon in one colour on another. What is asked is the colour; icons are not named. */
+function describeColour(colour: string, random: CounterRandom): Pick<Sample, "caption" | "describe" | "prompt"> {
+  const question = random.sequence().pick(["What colour is it?", "What color is it?", "What colour is the drawing?"]);
+  return { caption: colour, describe: { question, answer: colour }, prompt: `a ${colour} drawing` };
+}
+
+/** Words of the emoji's names and tags, but those of concepts that are held out. */
+async function letteringWords(cacheFolder: string): Promise<string[]> {
+  const names = await readEmojiNames(cacheFolder);
+  const heldOut = new Set(
+    names.filter(({ hexcode }) => isHeldOutConcept(hexcode)).flatMap(({ label }) => wordsOf(label)),
+  );
+  const words = new Set(names.flatMap(({ label, tags = [] }) => [label, ...tags].flatMap(wordsOf)));
+  return [...words].filter((word) => word.length <= MOST_LETTERS && !heldOut.has(word)).sort();
+}
+
+const MOST_LETTERS = 8;
+const wordsOf = (text: string) => text.toLowerCase().match(/\b[a-z]{2,}\b/g) ?? [];
 
 function wordsFor(caption: string, wish: string, random: CounterRandom): { describe: Turn; prompt: string } {
   const draw = random.sequence();

@@ -3,7 +3,10 @@
 
 import { parseArgs } from "node:util";
 import { openCorpus } from "./corpus.ts";
-import { defaultCacheFolder, fetchPackages } from "./icon-sets.ts";
+import { drawingPackages, renderDrawings } from "./drawings.ts";
+import { fontPackages, renderFonts } from "./fonts.ts";
+import { defaultCacheFolder, emojiPackages } from "./icon-sets.ts";
+import { fetchPackages } from "./packages.ts";
 import { renderPictures } from "./render.ts";
 import { isHeldOutConcept, splitOf, splits } from "./split.ts";
 import { writeHeldOut } from "./write-heldout.ts";
@@ -18,11 +21,14 @@ if (!Number.isInteger(side) || side < 16 || side > 512) {
 const cache = values.cache ?? defaultCacheFolder();
 const log = (line: string) => process.stderr.write(`${line}\n`);
 
-await fetchPackages(cache, log);
+await fetchPackages(cache, [...emojiPackages, ...drawingPackages, ...fontPackages], log);
 const index = await renderPictures(cache, side, log);
+const drawings = await renderDrawings(cache, side, log);
+await renderFonts(cache, log);
 const hexcodes = [...new Set(index.pictures.map(({ hexcode }) => hexcode))];
 const heldOut = hexcodes.filter(isHeldOutConcept).length;
 log(`${hexcodes.length} concepts, ${heldOut} of them held out; ${index.pictures.length} pictures in ${cache}`);
+log(`${drawings.names.length} drawings of icons`);
 for (const split of splits) {
   log(`${split}: ${index.pictures.filter(({ hexcode, style }) => splitOf(hexcode, style) === split).length} pictures`);
 }

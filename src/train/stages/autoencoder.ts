@@ -10,9 +10,11 @@ import { counterRandom } from "../../random/counter.ts";
 import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import type { RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
+import { mixSchema, pickKind, type SampleKind, sampleKinds } from "../data/mix.ts";
 import { pixelError } from "../metrics.ts";
 import type { Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
@@ -21,8 +23,8 @@ const dataSchema = z.strictObject({
   cache: z.string().optional(),
   side: z.int().min(16),
   batch: z.int().min(1),
-  /** Share of drawn scenes; the rest is emoji. */
-  scenes: z.number().min(0).max(1),
+  /** Shares of the kinds of pictures. */
+  mix: mixSchema,
 });
 
 const modelSchema = z.strictObject({
@@ -32,6 +34,8 @@ const modelSchema = z.strictObject({
   weights: z.strictObject({
     squared: z.number().min(0).default(1),
     absolute: z.number().min(0).default(0.2),
+    /** On the absolute error of the differences between neighbouring pixels: edges. */
+    gradient: z.number().min(0).default(0.2),
     /** On the latents' mean square, which would grow without it. */
     latents: z.number().min(0).default(1e-3),
   }),
@@ -42,7 +46,7 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
   const data = dataSchema.parse(run.data);
   const model = modelSchema.parse(run.model);
   const config = parseAutoencoderConfig(model.config);
-  const corpus = await openCorpus(data.cache, data.side);
+  const corpus = await openCorpus(data.cache, data.side, sampleKinds);
   const { batch: B, side } = data;
   const grid = side / pixelsPerLatent(config);
   const latentShape = [B, config.latentChannels, grid, grid];
@@ -53,8 +57,7 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
     async batch(step) {
       const random = counterRandom(run.seed, "batch").fork(step);
       const pictures = Array.from({ length: B }, (_, i) => {
-        const kind = random.uniform(i) < data.scenes ? "scene" : "emoji";
-        return corpus.sample(kind, "train", run.seed, step * B + i).picture;
+        return corpus.sample(pickKind(data.mix, random.uniform(i)), "train", run.seed, step * B + i).picture;
       });
       const noise = random.fork("noise").fillNormal(new Float32Array(latentShape.reduce((a, b) => a * b, 1)));
       return {
@@ -80,32 +83,49 @@ export function traceAutoencoder(
   const difference = decode(graph.params, noisy, config).sub(pixels);
   const axes = [0, 1, 2, 3];
   const squared = difference.square().mean(axes);
+  const edges = [2, 3]
+    .map((axis) => slope(difference, axis).abs().mean(axes))
+    .reduce((a, b) => a.add(b))
+    .div(2);
   const spread = latents.square().mean(axes);
   const loss = squared
     .mul(weights.squared)
     .add(difference.abs().mean(axes).mul(weights.absolute))
+    .add(edges.mul(weights.gradient))
     .add(spread.mul(weights.latents));
-  return { loss, reports: { squared, spread } };
+  return { loss, reports: { squared, edges, spread } };
 }
 
-/** Held-out pictures beside what comes back; returns the PSNR over them. */
+/** Differences between neighbours along an axis. */
+function slope(x: Tensor, axis: number): Tensor {
+  const length = x.size(axis);
+  return x.slice(axis, 1, length).sub(x.slice(axis, 0, length - 1));
+}
+
+/** Measured pictures of each kind; emoji of held-out concepts count under `psnr`. */
+const measured: Readonly<Record<SampleKind, number>> = { emoji: 96, scene: 32, icon: 32, lettering: 32 };
+const SHOWN = 8;
+
+/** Held-out pictures of each kind beside what comes back; returns the PSNR over them. */
 async function showPictures(
   weights: WeightSource,
   config: AutoencoderConfig,
   corpus: Corpus,
   path: string,
 ): Promise<Record<string, number>> {
-  const originals = Array.from(
-    { length: 32 },
-    (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutConcept", 7, i * 17).picture,
-  );
-  const back = await passThrough(originals, weights, config);
-  await writeContactSheet(
-    path,
-    originals.flatMap((picture, i) => [picture, back[i]!]),
-    8,
-  );
-  return { psnr: pixelError(originals, back).psnr };
+  const numbers: Record<string, number> = {};
+  const shown: Picture[] = [];
+  for (const kind of sampleKinds) {
+    const originals = Array.from(
+      { length: measured[kind] },
+      (_, i) => corpus.sample(kind, "heldOutConcept", 7, i * 17).picture,
+    );
+    const back = await passThrough(originals, weights, config);
+    shown.push(...originals.slice(0, SHOWN).flatMap((picture, i) => [picture, back[i]!]));
+    numbers[kind === "emoji" ? "psnr" : `psnr.${kind}`] = pixelError(originals, back).psnr;
+  }
+  await writeContactSheet(path, shown, SHOWN);
+  return numbers;
 }
 
 /** Pictures of one size through the autoencoder. */
