@@ -145,14 +145,15 @@ function drawGlyph(picture: Picture, glyph: Uint8Array, at: PlacedLetter, scale:
   }
 }
 
-/** For each cell of a grid over the picture the letter whose middle lies in it, as an index into CHARACTERS, or -1. */
+/** For each cell of a grid over the picture the letter whose middle lies in it, as an index into CHARACTERS; -1 for none or several. */
 export function letterGrid({ letters, size }: Lettering, side: number, grid: number): Int32Array {
   const cells = new Int32Array(grid * grid).fill(-1);
+  const counts = new Int32Array(grid * grid);
   const cell = side / grid;
   for (const { character, x, y, advance } of letters) {
-    const column = Math.floor((x + advance / 2) / cell);
-    const row = Math.floor((y - 0.3 * size) / cell);
-    cells[row * grid + column] = CHARACTERS.indexOf(character);
+    const at = Math.floor((y - 0.3 * size) / cell) * grid + Math.floor((x + advance / 2) / cell);
+    cells[at] = CHARACTERS.indexOf(character);
+    counts[at]!++;
   }
-  return cells;
+  return cells.map((letter, at) => (counts[at] === 1 ? letter : -1));
 }
