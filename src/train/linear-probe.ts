@@ -54,7 +54,7 @@ export class RidgeProbe {
   }
 
   /** The fitted map: features [n, width] -> pixels [n, outputs]. */
-  async solve(): Promise<(features: Float32Array) => Promise<Float32Array>> {
+  async solve(): Promise<(features: Float32Array) => Promise<Float32Array<ArrayBuffer>>> {
     await this.#sums.release();
     const size = this.#width + 1;
     let trace = 0;
@@ -68,7 +68,7 @@ export class RidgeProbe {
     return async (features) => {
       const n = features.length / this.#width;
       const { y } = await session.run({ x: f32(withOne(features, this.#width), [n, size]) });
-      return y!.data as Float32Array;
+      return y!.data as Float32Array<ArrayBuffer>;
     };
   }
 }
@@ -107,43 +107,43 @@ function subtractRow(x: Float64Array, i: number, k: number, factor: number, m: n
   for (let c = 0; c < m; c++) x[i * m + c]! -= factor * x[k * m + c]!;
 }
 
-/** Share of the queries whose nearest of the known vectors, by cosine, has their label. Rows of `width`. */
-export async function nearestShare(
-  known: { readonly rows: Float32Array; readonly labels: readonly string[] },
-  queries: { readonly rows: Float32Array; readonly labels: readonly string[] },
-  width: number,
-): Promise<number> {
-  const [mean, chunk] = [new Float64Array(width), 32];
+export interface LabelledRows {
+  readonly rows: Float32Array;
+  readonly labels: readonly string[];
+}
+
+/** Share of the queries whose nearest of the known vectors, by cosine around the known ones' mean, has their label. Rows of `width`. */
+export async function nearestShare(known: LabelledRows, queries: LabelledRows, width: number): Promise<number> {
   const count = known.labels.length;
-  known.rows.forEach((value, i) => {
-    mean[i % width]! += value / count;
-  });
-  const unit = (rows: Float32Array) => {
-    const centred = Float32Array.from(rows, (value, i) => value - mean[i % width]!);
-    for (let at = 0; at < centred.length; at += width) {
-      const row = centred.subarray(at, at + width);
-      const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0)) || 1;
-      for (let i = 0; i < width; i++) row[i]! /= length;
-    }
-    return centred;
-  };
+  const mean = new Float64Array(width);
+  for (let at = 0; at < known.rows.length; at += width) {
+    for (let i = 0; i < width; i++) mean[i]! += known.rows[at + i]! / count;
+  }
   const graph = new Graph();
   const scores = graph.input("queries", ["q", width]).matmul(graph.input("known", ["k", width]), { transB: true });
   graph.output("nearest", scores.argmax());
   const session = await openSession(graph, memoryWeights(new Map()));
-  const all = f32(unit(known.rows), [count, width]);
-  let right = 0;
-  for (let start = 0; start < queries.labels.length; start += chunk) {
-    const labels = queries.labels.slice(start, start + chunk);
-    const rows = f32(unit(queries.rows.subarray(start * width, (start + labels.length) * width)), [
-      labels.length,
-      width,
-    ]);
-    const { nearest } = await session.run({ queries: rows, known: all });
-    labels.forEach((label, i) => {
-      if (known.labels[Number(nearest!.data[i])] === label) right++;
-    });
-  }
+  const { nearest } = await session.run({
+    queries: f32(unitRows(queries.rows, mean), [queries.labels.length, width]),
+    known: f32(unitRows(known.rows, mean), [count, width]),
+  });
   await session.release();
+  const right = queries.labels.filter((label, i) => known.labels[Number(nearest!.data[i])] === label).length;
   return right / queries.labels.length;
+}
+
+function unitRows(rows: Float32Array, mean: Float64Array): Float32Array<ArrayBuffer> {
+  const width = mean.length;
+  const unit = new Float32Array(rows.length);
+  for (let at = 0; at < rows.length; at += width) {
+    let squares = 1e-12;
+    for (let i = 0; i < width; i++) {
+      const value = rows[at + i]! - mean[i]!;
+      unit[at + i] = value;
+      squares += value * value;
+    }
+    const length = Math.sqrt(squares);
+    for (let i = 0; i < width; i++) unit[at + i]! /= length;
+  }
+  return unit;
 }

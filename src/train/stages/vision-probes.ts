@@ -1,6 +1,8 @@
 // What the embeddings of plain drawings hold, measured while the image tokenizer trains: in dB, by ridge regression to each position's
 // pixels, and as the share of held-out drawings whose nearest training drawing shows the same concept.
 
+import type { Picture } from "../../image/picture.ts";
+import { f32 } from "../../runtime/host-tensor.ts";
 import type { WeightSource } from "../../runtime/session.ts";
 import { openSession } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
@@ -13,6 +15,17 @@ import { pixelError } from "../metrics.ts";
 import { embedPictures, type Model, pixelInput } from "./tokenizer-graph.ts";
 
 const BATCH = 48;
+
+/** Drawings as they are shown plainly; kept, because each takes some milliseconds and every probe wants thousands. */
+const plainViews = new WeakMap<IndexEntry, Picture>();
+
+function plainView(corpus: Corpus, entry: IndexEntry): Picture {
+  const known = plainViews.get(entry);
+  if (known) return known;
+  const picture = renderView(corpus.rgba(entry), corpus.side, PLAIN_VIEW);
+  plainViews.set(entry, picture);
+  return picture;
+}
 
 /** ridgeDb: fitted on every second training drawing, measured on the held-out style. neighbours: among all training drawings. */
 export async function probeEmbeddings(
@@ -34,7 +47,7 @@ export async function probeEmbeddings(
     for (let start = 0; start < entries.length; start += BATCH) {
       const kept = entries.slice(start, start + BATCH);
       const shown = Array.from({ length: BATCH }, (_, i) => kept[i] ?? kept[0]!);
-      const pictures = shown.map((entry) => renderView(corpus.rgba(entry), corpus.side, PLAIN_VIEW));
+      const pictures = shown.map((entry) => plainView(corpus, entry));
       const result = await session.run({ pixels: patchesOf(pictures, vision.patch_size) });
       yield {
         start,
@@ -62,7 +75,7 @@ export async function probeEmbeddings(
   for await (const { start, pictures, features } of batches(heldOut)) {
     queries.set(features, start * width);
     const drawn = picturesFromPatches(
-      { data: await draw(features), shape: [], dtype: "f32" } as never,
+      f32(await draw(features), [pictures.length * positions, outputs]),
       vision,
       pictures.length,
     );
