@@ -27,7 +27,7 @@ def read_legacy(data):
     class Unpickler(pickle.Unpickler):
         def find_class(self, module, name):
             if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-                return lambda storage, offset, size, stride, *rest: (storage, offset, size)
+                return lambda storage, offset, size, stride, *rest: (storage, offset, size, stride)
             if (module, name) == ("collections", "OrderedDict"):
                 return collections.OrderedDict
             if module == "torch" and name in TYPES:
@@ -47,10 +47,15 @@ def read_legacy(data):
         (count,) = struct.unpack("<q", stream.read(8))
         storage.values = array.array(code)
         storage.values.frombytes(stream.read(count * size))
-    return {
-        name: (list(shape), storage.values[offset : offset + math.prod(shape)])
-        for name, (storage, offset, shape) in state.items()
-    }
+    return {name: (list(shape), gather(*tensor)) for name, tensor in state.items() for shape in [tensor[2]]}
+
+
+def gather(storage, offset, shape, stride):
+    """The elements in the order of the axes: tensors that were transposed before saving lie otherwise."""
+    places = [offset]
+    for size, step in zip(shape, stride):
+        places = [place + i * step for place in places for i in range(size)]
+    return array.array(storage.values.typecode, (storage.values[place] for place in places))
 
 
 def fold(state, conv, norm):
