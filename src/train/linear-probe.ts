@@ -53,24 +53,43 @@ export class RidgeProbe {
     });
   }
 
-  /** The fitted map: features [n, width] -> pixels [n, outputs]. */
-  async solve(): Promise<(features: Float32Array) => Promise<Float32Array<ArrayBuffer>>> {
+  /** The fitted map [width + 1, outputs]; its last row is the offset. Ends the fitting. */
+  async weights(): Promise<Float32Array<ArrayBuffer>> {
     await this.#sums.release();
     const size = this.#width + 1;
+    const gram = Float64Array.from(this.#gram);
     let trace = 0;
-    for (let i = 0; i < size; i++) trace += this.#gram[i * size + i]! / size;
-    for (let i = 0; i < size; i++) this.#gram[i * size + i]! += RIDGE * trace;
-    const weights = solveSymmetric(this.#gram, this.#moments, size, this.#outputs);
-    const graph = new Graph();
-    const x = graph.input("x", ["n", size]);
-    graph.output("y", x.matmul(graph.constant(weights, [size, this.#outputs])));
-    const session = await openSession(graph, memoryWeights(new Map()));
-    return async (features) => {
-      const n = features.length / this.#width;
-      const { y } = await session.run({ x: f32(withOne(features, this.#width), [n, size]) });
-      return y!.data as Float32Array<ArrayBuffer>;
-    };
+    for (let i = 0; i < size; i++) trace += gram[i * size + i]! / size;
+    for (let i = 0; i < size; i++) gram[i * size + i]! += RIDGE * trace;
+    return solveSymmetric(gram, this.#moments, size, this.#outputs);
   }
+
+  /** Sums over all rows so far of the products of features, a 1 at their end: [width + 1, width + 1]. */
+  get gram(): Float64Array {
+    return this.#gram;
+  }
+
+  /** The fitted map as a function: features [n, width] -> [n, outputs]. */
+  async solve(): Promise<(features: Float32Array) => Promise<Float32Array<ArrayBuffer>>> {
+    return applyLinear(await this.weights(), this.#width, this.#outputs);
+  }
+}
+
+/** weights [width + 1, outputs], the last row an offset -> the map from features [n, width] to [n, outputs]. */
+export async function applyLinear(
+  weights: Float32Array<ArrayBuffer>,
+  width: number,
+  outputs: number,
+): Promise<(features: Float32Array) => Promise<Float32Array<ArrayBuffer>>> {
+  const graph = new Graph();
+  const x = graph.input("x", ["n", width + 1]);
+  graph.output("y", x.matmul(graph.constant(weights, [width + 1, outputs])));
+  const session = await openSession(graph, memoryWeights(new Map()));
+  return async (features) => {
+    const n = features.length / width;
+    const { y } = await session.run({ x: f32(withOne(features, width), [n, width + 1]) });
+    return y!.data as Float32Array<ArrayBuffer>;
+  };
 }
 
 function withOne(features: Float32Array, width: number): Float32Array<ArrayBuffer> {

@@ -9,8 +9,7 @@ import { f32 } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
 import { openSession } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
-import { ParameterStore } from "./parameter-store.ts";
-import { valuesOf } from "./stages/tokenizer-codebooks.ts";
+import { ParameterStore, valuesOf } from "./parameter-store.ts";
 import { TEACHER_WIDTH, teacherMap } from "./teacher.ts";
 import { centreAndNorm, VisionTargets } from "./vision-targets.ts";
 

@@ -54,8 +54,10 @@ export const modelSchema = z.strictObject({
   }),
   /** The frozen models whose latents and features are learned. */
   targets: targetsSchema.prefault({}),
-  /** Pictures whose features the codebooks' k-means is run over. */
-  kmeansPictures: z.int().min(1).default(512),
+  /** With `quantize`: the vision stage's weights that `encoder`, books and up-projections are fitted to, and its code width. */
+  start: z.strictObject({ weights: z.string(), codeWidth: z.int().min(1) }).optional(),
+  /** Pictures whose features that fit and the codebooks' k-means are run over. */
+  kmeansPictures: z.int().min(1).default(2048),
 });
 
 export type Data = z.infer<typeof dataSchema>;

@@ -1,6 +1,6 @@
 // Training of the image tokenizer end to end: pictures and questions in, answers out, through a language model that is
 // trained along. Three uses: `quantize: false` has continuous features (the twin that discrete codes are measured against);
-// without a weight on text it trains the vision encoder alone; `quantize: true` goes on with codebooks that start at k-means centres.
+// without a weight on text it trains the vision encoder alone; `quantize: true` goes on with codebooks (tokenizer-start.ts).
 // Auxiliary heads see to it that codes keep what matters (auxiliary-heads.ts); they are dropped when training ends.
 
 import { stat, writeFile } from "node:fs/promises";
@@ -16,14 +16,14 @@ import { openCorpus, type Sample } from "../data/corpus.ts";
 import { defaultCacheFolder } from "../data/icon-sets.ts";
 import { pickKind, sampleKinds } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
-import { ParameterStore } from "../parameter-store.ts";
+import { ParameterStore, valuesOf } from "../parameter-store.ts";
 import type { Stage } from "../stage.ts";
 import { traceLoss } from "../train-graph.ts";
 import { type TargetsConfig, VisionTargets } from "../vision-targets.ts";
 import { type BatchContext, batchOf } from "./tokenizer-batch.ts";
-import { seedCodebooks, valuesOf } from "./tokenizer-codebooks.ts";
 import { dataSchema, hasText, type Model, modelSchema, traceTokenizer } from "./tokenizer-graph.ts";
 import { measureAnswers, measureClasses, showPixels } from "./tokenizer-samples.ts";
+import { startFromVision } from "./tokenizer-start.ts";
 import { probeEmbeddings } from "./vision-probes.ts";
 
 /** Opens the stage; the corpus must have been fetched by `npm run data`. */
@@ -44,6 +44,10 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
       corpus.sample(pickKind(data.mix, random.uniform(i)), "train", run.seed, step * data.batch + i),
     );
   };
+  if (model.quantize && !model.start && run.initFrom.length === 0)
+    throw new InputError(
+      "model.quantize: books start from a vision stage (model.start) or from trained ones (initFrom)",
+    );
   const targets = await openTargets(model, itemsOf, data.cache ?? defaultCacheFolder(), run.threads);
   return {
     losses: { conversation: (graph) => traceTokenizer(graph, model, data, corpus.concepts.length) },
@@ -54,7 +58,11 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
       return { ...batch, feeds: { ...batch.feeds, ...(await targets.of(items.map(({ picture }) => picture))) } };
     },
     async prepare(store, log) {
-      if (model.quantize) await seedCodebooks(store, corpus, model, run.seed, log);
+      if (!model.start) return;
+      if (!targets)
+        throw new InputError("model.start needs a weight on latents or teacher: books are shared out by them");
+      const pictures = (batch: number) => itemsOf(batch).map(({ picture }) => picture);
+      await startFromVision(model.start, { store, model, targets, pictures, seed: run.seed, log });
     },
     async samples(weights, folder, step) {
       const pixels = await showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
