@@ -5,16 +5,18 @@ import { join } from "node:path";
 import { openSafetensors } from "../../checkpoint/safetensors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { fade, PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
+import { fade, PLAIN_VIEW, renderView, sampleRequestView, sampleView } from "./augment.ts";
 import { readEmojiNames } from "./concept-icons.ts";
+import { withArticle } from "./concepts.ts";
 import { type Drawings, openDrawings } from "./drawings.ts";
 import { openFonts } from "./fonts.ts";
 import { defaultCacheFolder, readJson } from "./icon-sets.ts";
 import { drawLettering, type Lettering, type LetteringSource, letteringOf, sampleLettering } from "./lettering.ts";
 import { wordsForLettering } from "./lettering-text.ts";
 import type { SampleKind } from "./mix.ts";
+import { ask, describeQuestions, request } from "./phrasing.ts";
 import { type IndexEntry, type PictureIndex, picturesFolder } from "./render.ts";
-import { askAboutScene, describeScene, promptForScene, type SceneQuestion, type Turn } from "./scene-text.ts";
+import { askAboutScene, describeScene, isThere, promptForScene, type SceneQuestion, type Turn } from "./scene-text.ts";
 import { type Colour, colours, colourValues, drawScene, type Scene, sampleScene } from "./scenes.ts";
 import { isHeldOutConcept, type Split, splitOf, splits } from "./split.ts";
 
@@ -36,6 +38,9 @@ export interface Sample {
   readonly colour?: Colour | "white";
 }
 
+/** Emoji that are to be drawn are shown nearly plain, in one style; those that are asked about in any view, also between styles. */
+export type SampleUse = "question" | "request";
+
 export interface Corpus {
   readonly side: number;
   /** Code points of the concepts that are trained on, in a fixed order. */
@@ -44,27 +49,12 @@ export interface Corpus {
    * The sample of a seed and an index. Training emoji are drawn by concept, then by style, and augmented;
    * held-out emoji are shown plainly, picture `index` modulo their number. Scenes of different splits never share a draw.
    */
-  sample(kind: SampleKind, split: Split, seed: number, index: number): Sample;
+  sample(kind: SampleKind, split: Split, seed: number, index: number, use?: SampleUse): Sample;
   /** The emoji pictures of a split in a fixed order. */
   entries(split: Split): readonly IndexEntry[];
   /** [side, side, 4] */
   rgba(entry: IndexEntry): Uint8Array;
 }
-
-export const describeQuestions = [
-  "Describe the picture.",
-  "What is this?",
-  "What do you see?",
-  "What does the picture show?",
-  "Describe it.",
-] as const;
-
-const promptForms: readonly ((caption: string) => string)[] = [
-  (caption) => caption,
-  (caption) => `Draw ${caption}.`,
-  (caption) => `a picture of ${caption}`,
-  (caption) => `Show me ${caption}.`,
-];
 
 /**
  * Reads the packed pictures into memory (about 37 kB each at 96 x 96; drawings of icons 9 kB) for the kinds of samples that
@@ -142,11 +132,11 @@ class PictureCorpus implements Corpus {
     return this.#pictures.get(style)!.subarray(row * size, (row + 1) * size);
   }
 
-  sample(kind: SampleKind, split: Split, seed: number, index: number): Sample {
+  sample(kind: SampleKind, split: Split, seed: number, index: number, use: SampleUse = "question"): Sample {
     const random = counterRandom(seed, `${kind} ${split}`).fork(index);
     switch (kind) {
       case "emoji":
-        return this.#emoji(split, index, random);
+        return this.#emoji(split, index, random, use);
       case "scene":
         return this.#scene(split, seed, index, random);
       case "icon":
@@ -156,19 +146,36 @@ class PictureCorpus implements Corpus {
     }
   }
 
-  #emoji(split: Split, index: number, random: CounterRandom): Sample {
+  #emoji(split: Split, index: number, random: CounterRandom, use: SampleUse): Sample {
     const entry = this.#pickEntry(split, index, random);
     const { caption } = entry;
-    const picture =
-      split === "train"
-        ? renderView(this.#mixStyles(entry, random.fork("mix")), this.side, sampleView(this.side, random.fork("view")))
-        : renderView(this.rgba(entry), this.side, PLAIN_VIEW);
+    const isRequest = use === "request";
+    const view = random.fork("view");
+    const drawing = split === "train" && !isRequest ? this.#mixStyles(entry, random.fork("mix")) : this.rgba(entry);
+    const shown =
+      split !== "train" ? PLAIN_VIEW : isRequest ? sampleRequestView(this.side, view) : sampleView(this.side, view);
+    const words = random.fork("words").sequence();
     return {
-      picture,
+      picture: renderView(drawing, this.side, shown),
       caption,
-      ...wordsFor(caption, caption, random.fork("words")),
+      describe: { question: this.#ask(words.pick(describeQuestions), split, random.fork("describe")), answer: caption },
+      prompt: request(isRequest && words.uniform() < 0.5 ? inStyle(entry) : caption, random.fork("request")),
+      ...(split === "train" && { question: this.#isThis(entry, random.fork("is this")) }),
       concept: entry,
     };
+  }
+
+  /** In training as anybody asks it; held out in the words of the table, so that numbers can be compared. */
+  #ask(question: string, split: Split, random: CounterRandom, isAlike = false): string {
+    return split === "train" ? ask(question, random, isAlike) : question;
+  }
+
+  #isThis({ hexcode, caption }: IndexEntry, random: CounterRandom): SceneQuestion {
+    const draw = random.sequence();
+    const isTrue = draw.uniform() < 0.5;
+    const other = draw.pick(this.#byConcept.filter(([first]) => first!.hexcode !== hexcode))[0]!;
+    const question = ask(`Is this ${isTrue ? caption : other.caption}?`, random.fork("form"));
+    return { about: "yesNo", question, answer: isTrue ? "yes" : "no" };
   }
 
   #icon(split: Split, random: CounterRandom): Sample {
@@ -224,13 +231,19 @@ class PictureCorpus implements Corpus {
     // Splits take turns over the indices, so that a picture belongs to one of them.
     const scene = sampleScene(seed, index * splits.length + splits.indexOf(split), this.side);
     const caption = describeScene(scene);
-    const wish = promptForScene(scene, random.fork("prompt"));
+    const isAlike = scene.kind === "group";
+    const words = random.fork("words").sequence();
+    const canonical =
+      split === "train" && words.uniform() < 0.2
+        ? isThere(scene, random.fork("is there"))
+        : askAboutScene(scene, random.fork("question"));
     return {
       picture: drawScene(scene, this.side),
       caption,
-      ...wordsFor(caption, wish, random.fork("words")),
+      describe: { question: this.#ask(words.pick(describeQuestions), split, random.fork("describe")), answer: caption },
+      prompt: request(promptForScene(scene, random.fork("prompt")), random.fork("request")),
       scene,
-      question: askAboutScene(scene, random.fork("question")),
+      question: { ...canonical, question: this.#ask(canonical.question, split, random.fork("form"), isAlike) },
     };
   }
 }
@@ -254,23 +267,34 @@ async function letteringWords(cacheFolder: string): Promise<string[]> {
 const MOST_LETTERS = 8;
 const wordsOf = (text: string) => text.toLowerCase().match(/\b[a-z]{2,}\b/g) ?? [];
 
-function wordsFor(caption: string, wish: string, random: CounterRandom): { describe: Turn; prompt: string } {
-  const draw = random.sequence();
-  const question = draw.pick(describeQuestions);
-  const form = draw.uniform() < 0.6 ? promptForms[0]! : draw.pick(promptForms.slice(1));
-  return { describe: { question, answer: caption }, prompt: form(wish) };
+/** What the drawings of each training style look like, in a word. */
+const styleWords: Readonly<Record<string, string>> = {
+  noto: "shaded",
+  openmoji: "outlined",
+  "fluent-emoji": "glossy",
+  "fluent-emoji-flat": "flat",
+  emojione: "plain",
+  fxemoji: "bold",
+  "noto-v1": "soft",
+  "emojione-v1": "bright",
+  "streamline-emojis": "light",
+};
+
+/** "a glossy red apple": a caption with the word for its style. */
+export function inStyle({ caption, style }: Pick<IndexEntry, "caption" | "style">): string {
+  const word = styleWords[style];
+  if (!word) return caption;
+  const [, name] = /^an? (.+)$/.exec(caption) ?? [];
+  return name ? withArticle(`${word} ${name}`) : `${word} ${caption}`;
 }
 
 /** Every sentence form that the corpus can produce, with repetition as in training: for the vocabulary. */
-export function* corpusTexts(captions: readonly string[], scenes: number): Generator<string> {
-  for (const caption of captions) {
-    for (const form of promptForms) yield form(caption);
-    yield* describeQuestions;
-  }
-  for (let index = 0; index < scenes; index++) {
-    const random = counterRandom(0, "corpus texts").fork(index);
-    const scene = sampleScene(0, index);
-    const { question, answer } = askAboutScene(scene, random.fork("question"));
-    yield* [describeScene(scene), promptForScene(scene, random.fork("prompt")), question, answer];
+export function* corpusTexts(corpus: Corpus, kinds: readonly SampleKind[], samples: number): Generator<string> {
+  for (const kind of kinds) {
+    for (let index = 0; index < samples; index++) {
+      const { describe, question, prompt } = corpus.sample(kind, "train", 0, index, "request");
+      yield* [describe.question, describe.answer, prompt];
+      if (question) yield* [question.question, question.answer];
+    }
   }
 }

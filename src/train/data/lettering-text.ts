@@ -2,6 +2,7 @@
 
 import type { CounterRandom } from "../../random/counter.ts";
 import type { Lettering } from "./lettering.ts";
+import { asTyped } from "./phrasing.ts";
 import type { Turn } from "./scene-text.ts";
 
 export const readQuestions = [
@@ -28,6 +29,14 @@ export function wordsForLettering(
     `"${text}" in ${ink}letters`,
     `${ink}letters that say "${text}"`,
     `Write "${text}".`,
+    `Please write "${text}".`,
+    `the text "${text}"`,
+    `an image that says "${text}"`,
+    `a sign with "${text}" in ${ink}letters`,
   ]);
-  return { caption: text, describe: { question: draw.pick(readQuestions), answer: text }, prompt };
+  return {
+    caption: text,
+    describe: { question: asTyped(draw.pick(readQuestions), random.fork("question")), answer: text },
+    prompt: asTyped(prompt, random.fork("prompt")),
+  };
 }
