@@ -9,12 +9,13 @@ import { LanguageModel } from "../../llm/language-model.ts";
 import { supervisedRows } from "../../llm/loss.ts";
 import { languageModelPaths, readBlocks, scoreBlocks } from "../../llm/model.ts";
 import { rowTables } from "../../llm/row-tables.ts";
-import { counterRandom } from "../../random/counter.ts";
+import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { f32, i32 } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { blockInputs, expandRow } from "../../sequence/blocks.ts";
 import { idsFromCodes } from "../../sequence/ids.ts";
 import { blockLabels } from "../../sequence/labels.ts";
+import type { BlockVocabulary } from "../../sequence/layout.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
 import { bookSize } from "../../vision/config.ts";
@@ -22,6 +23,7 @@ import { codebook } from "../../vision/quantizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
 import type { RunConfig } from "../config.ts";
 import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
+import { kindsOf, mixSchema, pickKind } from "../data/mix.ts";
 import { type EncodedRow, RowWriter, turnsAbout } from "../data/rows.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import type { Batch, Stage } from "../stage.ts";
@@ -40,9 +42,16 @@ const dataSchema = z.strictObject({
   /** Scored blocks and labels of a batch, at most. */
   scoredBlocks: z.int().min(1),
   labels: z.int().min(1),
-  /** Share of drawn scenes among questions and among requests; the rest is emoji. */
-  scenes: z.number().min(0).max(1),
-  imagineScenes: z.number().min(0).max(1),
+  /** Shares of the kinds of pictures that are asked about and that are asked for. */
+  questions: mixSchema,
+  requests: mixSchema,
+  /** Share of requests that say nothing: what guidance compares with. */
+  promptless: z.number().min(0).max(1).default(0),
+  /**
+   * Share of positions of a requested picture that show a wrong code where they are read, though not where they are scored: a model that
+   * writes reads its own mistakes.
+   */
+  wrongCodes: z.number().min(0).max(1).default(0),
 });
 
 const modelSchema = z.strictObject({
@@ -59,7 +68,11 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
   const model = modelSchema.parse(run.model);
   const config = parseKeyeArConfig(model.config);
   const vision = config.tokenizer_config.vision_config;
-  const corpus = await openCorpus(data.cache, vision.image_size);
+  const corpus = await openCorpus(
+    data.cache,
+    vision.image_size,
+    kindsOf(data.questions, data.requests, { emoji: 1, scene: 1 }),
+  );
   const weights = await openCheckpoint(model.visualTokenizer);
   const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch, run.threads);
   const text = await TextTokenizer.load(data.tokenizer);
@@ -72,6 +85,7 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
       return packBatch(
         items.map(({ row }) => row),
         codes,
+        counterRandom(run.seed, "wrong codes").fork(step),
         config,
         data,
         writer.padId,
@@ -102,10 +116,11 @@ function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: number,
   const random = counterRandom(seed, "batch").fork(step);
   return Array.from({ length: data.batch }, (_, b) => {
     const isRequest = b < data.imagine;
-    const kind = random.uniform(b) < (isRequest ? data.imagineScenes : data.scenes) ? "scene" : "emoji";
-    const sample = corpus.sample(kind, "train", seed, step * data.batch + b);
+    const kind = pickKind(isRequest ? data.requests : data.questions, random.uniform(b));
+    const sample = corpus.sample(kind, "train", seed, step * data.batch + b, isRequest ? "request" : "question");
+    const isSilent = random.fork("promptless").uniform(b) < data.promptless;
     const row = isRequest
-      ? writer.imagining(sample.prompt)
+      ? writer.imagining(isSilent ? "" : sample.prompt)
       : writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length);
     if (row.ids.length > data.length)
       throw new Error(`a row of ${row.ids.length} blocks does not fit into ${data.length}: "${sample.prompt}"`);
@@ -147,6 +162,7 @@ function traceBlocks(
 function packBatch(
   rows: readonly EncodedRow[],
   codes: Int32Array,
+  random: CounterRandom,
   config: KeyeArConfig,
   data: Data,
   padId: number,
@@ -169,9 +185,10 @@ function packBatch(
   rows.forEach((row, b) => {
     const ids = Int32Array.from({ length: T }, (_, t) => row.ids[t] ?? padId);
     const mask = Uint8Array.from({ length: T }, (_, t) => (row.isAnswer[t] ? 1 : 0));
-    const pictureIds = idsFromCodes(codes.subarray(b * perPicture, (b + 1) * perPicture), vocabulary);
-    const blocks = expandRow(ids, pictureIds, vocabulary);
-    const inputs = blockInputs(blocks, vocabulary);
+    const own = codes.subarray(b * perPicture, (b + 1) * perPicture);
+    const blocks = expandRow(ids, idsFromCodes(own, vocabulary), vocabulary);
+    const read = b < data.imagine ? spoil(own, N, data.wrongCodes, vocabulary, random.fork(b)) : own;
+    const inputs = blockInputs(expandRow(ids, idsFromCodes(read, vocabulary), vocabulary), vocabulary);
     index.set(inputs.index, b * T * N);
     weight.set(inputs.weight, b * T * N);
     const scored = supervisedRows(blockLabels(blocks, mask, vocabulary), vocabulary);
@@ -215,6 +232,26 @@ function packBatch(
       imageShare: f32(share("image"), [R]),
     },
   };
+}
+
+/** Codes [M, N] of a picture, one code replaced at a share of its positions by any other of its book. */
+export function spoil(
+  codes: Int32Array,
+  N: number,
+  share: number,
+  { codebookSize }: Pick<BlockVocabulary, "codebookSize">,
+  random: CounterRandom,
+): Int32Array {
+  if (share === 0) return codes;
+  const size = codebookSize / N;
+  const spoilt = Int32Array.from(codes);
+  for (let position = 0; position < codes.length / N; position++) {
+    const draw = random.fork(position).sequence();
+    if (draw.uniform() >= share) continue;
+    const at = position * N + draw.integer(N);
+    spoilt[at] = (codes[at]! + 1 + draw.integer(size - 1)) % size;
+  }
+  return spoilt;
 }
 
 /**
