@@ -3,18 +3,15 @@
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 
 import { z } from "zod";
-import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
-import { supervisedRows } from "../../llm/loss.ts";
-import { languageModelPaths, readBlocks, scoreBlocks } from "../../llm/model.ts";
-import { rowTables } from "../../llm/row-tables.ts";
+import { traceLanguageModelLoss, trainingFeeds } from "../../llm/model.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { f32, i32 } from "../../runtime/host-tensor.ts";
+import { f32 } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
-import { blockInputs, expandRow } from "../../sequence/blocks.ts";
+import { expandRow } from "../../sequence/blocks.ts";
 import { idsFromCodes } from "../../sequence/ids.ts";
-import { blockLabels } from "../../sequence/labels.ts";
 import type { BlockVocabulary } from "../../sequence/layout.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
@@ -94,7 +91,7 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
     prepare: (store, log) => seedFromTokenizer(store, config, weights, log),
     async samples(trained, folder, step) {
       const options = run.threads === undefined ? {} : { threads: run.threads };
-      const language = await LanguageModel.open(languageModelConfig(config), trained, options);
+      const language = await LanguageModel.open(languageModelConfig(config), withOutput(trained), options);
       const parts = { corpus, tokenizer, writer, text, batch: data.batch, length: data.length };
       const numbers = await showAnswers(language, parts, `${folder}/answers-${step}.md`);
       await language.dispose();
@@ -105,6 +102,14 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
       await weights.close();
     },
   };
+}
+
+const LM_HEAD = "lm_head.weight";
+const OUTPUT = "model.model.output.weight";
+
+/** Weights as generation names them: one matrix under both names. */
+function withOutput(weights: WeightSource): WeightSource {
+  return { find: (name) => weights.find(name === OUTPUT ? LM_HEAD : name) };
 }
 
 interface Item {
@@ -133,22 +138,8 @@ function traceBlocks(
   config: KeyeArConfig,
   { batch: B, length: T, scoredBlocks, labels: R }: Data,
 ): TracedLoss {
-  const language = languageModelConfig(config);
-  const { qwen } = language;
-  const N = qwen.n_q_tokens;
-  const read = readBlocks(
-    graph.params,
-    {
-      index: graph.input("index", [B, T, N], "i32"),
-      weight: graph.input("weight", [B, T, N]),
-      ...rowTables(graph, T, qwen),
-    },
-    language,
-  );
-  const { loss, rowLosses } = scoreBlocks(read, languageModelPaths(graph.params).output, language, {
-    scoredBlocks,
-    labels: R,
-  });
+  const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
+  const { loss, rowLosses } = traceLanguageModelLoss(graph, languageModelConfig(config), sizes);
   // Means over the labels of one kind: weights that are 1/count on them and 0 elsewhere.
   const mean = (name: string) =>
     rowLosses
@@ -169,68 +160,35 @@ function packBatch(
 ): Batch {
   const vocabulary = blockVocabulary(config.qwen_config);
   const N = vocabulary.codesPerPatch;
-  const { batch: B, length: T, scoredBlocks: Q, labels: R } = data;
+  const { batch: B, length: T, scoredBlocks, labels: R } = data;
   const perPicture = codes.length / rows.length;
-  const index = new Int32Array(B * T * N);
-  const weight = new Float32Array(B * T * N);
-  const fill = {
-    positions: new Int32Array(Q),
-    next: new Int32Array(Q),
-    rows: new Int32Array(R),
-    labels: new Int32Array(R),
-    weights: new Float32Array(R),
-  };
-  let [q, r] = [0, 0];
-  const kinds: ("text" | "image" | "end")[] = [];
-  rows.forEach((row, b) => {
+  const packed = rows.map((row, b) => {
     const ids = Int32Array.from({ length: T }, (_, t) => row.ids[t] ?? padId);
-    const mask = Uint8Array.from({ length: T }, (_, t) => (row.isAnswer[t] ? 1 : 0));
     const own = codes.subarray(b * perPicture, (b + 1) * perPicture);
-    const blocks = expandRow(ids, idsFromCodes(own, vocabulary), vocabulary);
     const read = b < data.imagine ? spoil(own, N, data.wrongCodes, vocabulary, random.fork(b)) : own;
-    const inputs = blockInputs(expandRow(ids, idsFromCodes(read, vocabulary), vocabulary), vocabulary);
-    index.set(inputs.index, b * T * N);
-    weight.set(inputs.weight, b * T * N);
-    const scored = supervisedRows(blockLabels(blocks, mask, vocabulary), vocabulary);
-    if (q + scored.positions.length > Q || r + scored.rows.length > R) {
-      throw new Error(`the batch has more than ${Q} scored blocks or ${R} labels; raise scoredBlocks or labels`);
-    }
-    scored.rows.forEach((place, i) => {
-      fill.rows[r + i] = place + q * (N + 1);
-      fill.labels[r + i] = scored.labels[i]!;
-      fill.weights[r + i] = scored.weights[i]! * scored.count;
-      kinds.push(
-        scored.labels[i] === vocabulary.qEos ? "end" : scored.labels[i]! >= vocabulary.vocabSize ? "image" : "text",
-      );
-    });
-    scored.positions.forEach((t, i) => {
-      fill.positions[q + i] = b * T + t;
-      fill.next[q + i] = b * T + t + 1;
-    });
-    q += scored.positions.length;
-    r += scored.rows.length;
+    return {
+      blocks: expandRow(ids, idsFromCodes(own, vocabulary), vocabulary),
+      read: expandRow(ids, idsFromCodes(read, vocabulary), vocabulary),
+      lossMask: Uint8Array.from({ length: T }, (_, t) => (row.isAnswer[t] ? 1 : 0)),
+      cuSegments: [0, T],
+    };
   });
+  const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
+  const { feeds, scored } = trainingFeeds(packed, languageModelConfig(config), sizes);
+  const kindOf = (label: number) =>
+    label === vocabulary.qEos ? "end" : label >= vocabulary.vocabSize ? "image" : "text";
+  const kinds = Array.from(scored.labels.subarray(0, scored.count), kindOf);
   const share = (kind: string) => {
     const count = kinds.filter((k) => k === kind).length;
-    return Float32Array.from({ length: R }, (_, i) => (kinds[i] === kind ? 1 / count : 0));
+    return f32(
+      Float32Array.from({ length: R }, (_, i) => (kinds[i] === kind ? 1 / count : 0)),
+      [R],
+    );
   };
   return {
     loss: "blocks",
     tokens: B * T,
-    feeds: {
-      index: i32(index, [B, T, N]),
-      weight: f32(weight, [B, T, N]),
-      positions: i32(fill.positions, [Q]),
-      next: i32(fill.next, [Q]),
-      rows: i32(fill.rows, [R]),
-      labels: i32(fill.labels, [R]),
-      weights: f32(
-        fill.weights.map((value) => value / r),
-        [R],
-      ),
-      textShare: f32(share("text"), [R]),
-      imageShare: f32(share("image"), [R]),
-    },
+    feeds: { ...feeds, textShare: share("text"), imageShare: share("image") },
   };
 }
 
@@ -261,7 +219,7 @@ export function spoil(
 async function seedFromTokenizer(
   store: ParameterStore,
   config: KeyeArConfig,
-  weights: WeightSource,
+  source: Checkpoint,
   log: (line: string) => void,
 ): Promise<void> {
   const { tokenizer_config: tokenizer, qwen_config: qwen } = config;
@@ -271,7 +229,7 @@ async function seedFromTokenizer(
     const up = p.at("up_projectors", i).get("weight", [tokenizer.output_dim, tokenizer.embedding_dim]);
     graph.output(`book${i}`, codebook(p, i, tokenizer).linear(up).div(tokenizer.n_q_tokens));
   }
-  const session = await openSession(graph, weights);
+  const session = await openSession(graph, source);
   const books = await session.run({});
   await session.release();
   const table = store.view("values", "model.model.tok_embeddings.embed_tokens.weight");
@@ -279,5 +237,7 @@ async function seedFromTokenizer(
     table.set(books[`book${i}`]!.data as Float32Array, (qwen.vocab_size + i * bookSize(tokenizer)) * qwen.embed_dim);
   }
   store.view("values", "model.model.token_head.output_linear.weight").fill(0);
+  // The tokenizer's stage trained the matrix under the name that generation reads; here it is the one that training reads.
+  store.set("values", LM_HEAD, await source.read(OUTPUT));
   log("code embeddings start as the tokenizer's; the token head starts as the identity");
 }
