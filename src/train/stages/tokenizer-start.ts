@@ -30,7 +30,7 @@ const CONSTANT = 4;
 export interface StartContext {
   readonly store: ParameterStore;
   readonly model: Model;
-  readonly targets: VisionTargets;
+  readonly targets: Pick<VisionTargets, "of">;
   /** A batch of training pictures. */
   readonly pictures: (batch: number) => readonly Picture[];
   readonly seed: number;
