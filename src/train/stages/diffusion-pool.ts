@@ -178,7 +178,7 @@ export class FrozenModels {
 }
 
 /** Tokens around a picture in a request, its end mark included. */
-const ROOM_FOR_PROMPT = 36;
+const ROOM_FOR_PROMPT = 84;
 
 function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: number): Tensor {
   const language = languageModelConfig(ar);
