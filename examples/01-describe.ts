@@ -10,7 +10,7 @@ const question = {
     { type: "image", image },
     { type: "text", text: "What is this?" },
   ],
-} as const;
+};
 for await (const piece of kelix.chat([question])) if (typeof piece === "string") process.stdout.write(piece);
 process.stdout.write("\n");
 await kelix.dispose();

@@ -28,6 +28,9 @@ export interface WidenedPart {
   readonly image?: ImageInput | CodesInput | undefined;
 }
 
+/** Characters that Unicode's normal forms make one of, at most. */
+const MAX_COMPOSED = 3;
+
 export interface ConversationReader {
   readonly text: TextFiles;
   readonly vocabulary: BlockVocabulary;
@@ -46,7 +49,8 @@ export async function readConversation(
 ): Promise<BlockIds> {
   checkMessages(messages);
   const images = picturesOf(messages);
-  const encoded = text.chatTemplate.encode(messages, text.tokenizer);
+  const maxCharacters = room * text.tokenizer.longestToken * MAX_COMPOSED;
+  const encoded = text.chatTemplate.encode(messages, text.tokenizer, { maxCharacters });
   checkRoom(encoded.length, room);
   // Codes are checked before any image is tokenized.
   const found = images.map((image) => (isCodesInput(image) ? readCodes(image) : image));

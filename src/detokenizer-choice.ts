@@ -10,9 +10,6 @@ import type { ModelFolder, ModelPart } from "./model-folder.ts";
 import { type Source, sourceNames } from "./model-parts.ts";
 import type { ConditionPositions } from "./options.ts";
 
-/** vision_start and vision_end, whose hidden states are part of the condition. */
-const SPECIAL_ENTRIES = 2;
-
 export interface DetokenizerChoice {
   readonly transformer: ModelPart<DitConfig>;
   readonly autoencoder: ModelPart<AutoencoderConfig>;
@@ -32,25 +29,14 @@ export function canDraw(folder: ModelFolder, source: Source): boolean {
 
 /** Positions whose hidden states a transformer can be conditioned on, beside those of vision_start and vision_end. */
 function mostPositions({ generation }: ModelFolder, { config, weights }: ModelPart<DitConfig>): number {
-  if (generation.positions === "raster") return Number.POSITIVE_INFINITY;
+  // Without weights nothing is known: the released config says fewer than its file holds.
+  const isUnknown = generation.positions === "raster" || weights.files.length === 0;
+  if (isUnknown) return Number.POSITIVE_INFINITY;
   return withNullLength(config, weights).modelMaxLength - 2;
 }
 
 function countOf([rows, columns]: readonly [number, number]): number {
   return rows * columns;
-}
-
-/** Why the model's own pictures are too large for what draws them from hidden states; undefined if they are not. */
-export function conditionFault({ path, detokenizer: { hidden }, generation }: ModelFolder): string | undefined {
-  if (!hidden || generation.positions === "raster") return undefined; // there a condition may have any length
-  const { modelMaxLength } = withNullLength(hidden.config, hidden.weights);
-  const [rows, columns] = generation.imagine.grid;
-  const entries = rows * columns + SPECIAL_ENTRIES;
-  if (entries <= modelMaxLength) return undefined;
-  return (
-    `${path} writes pictures of ${rows} x ${columns} positions, ${entries} with their marks; ${hidden.folder} reads conditions of ` +
-    `at most ${modelMaxLength} entries. Give a smaller \`grid\` under \`imagine\` in generation_config.json`
-  );
 }
 
 /** What draws a picture of these codes. Throws, saying how to add it, when the model has no network for it. */

@@ -1,5 +1,6 @@
+import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import { excerpt, FetchError, InputError, KelixError, MemoryError, ModelError, quote } from "./errors.ts";
+import { errorCodes, excerpt, FetchError, InputError, KelixError, MemoryError, ModelError, quote } from "./errors.ts";
 
 test("every class has a code, and is a KelixError", () => {
   const errors = [
@@ -15,6 +16,13 @@ test("every class has a code, and is a KelixError", () => {
     expect(error.code).toBe(code);
     expect(error.name).toBe(error.constructor.name);
   }
+});
+
+test("the docs tell when each class and each code occurs, and of no others", async () => {
+  const docs = await readFile(new URL("../docs/errors.md", import.meta.url), "utf8");
+  const rows = [...docs.matchAll(/^\| `(\w+)`/gm)].map((match) => match[1]);
+  const classes = [KelixError, InputError, ModelError, FetchError, MemoryError].map(({ name }) => name);
+  expect(rows.sort()).toEqual([...classes, ...errorCodes].sort());
 });
 
 describe("quote", () => {

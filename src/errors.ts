@@ -3,25 +3,27 @@
 
 import { withoutSecrets } from "./safe-url.ts";
 
-/** What an error is about, stable between versions: for programs to compare. */
-export type ErrorCode =
-  | "invalid_input"
-  | "invalid_option"
-  | "invalid_image"
-  | "invalid_codes"
-  | "invalid_messages"
-  | "too_long"
-  | "output_refused"
-  | "output_failed"
-  | "model_not_found"
-  | "invalid_model"
-  | "unsupported_model"
-  | "missing_part"
-  | "device_unavailable"
-  | "fetch_failed"
-  | "out_of_memory"
-  | "disposed"
-  | "internal";
+/** What an error is about, stable between versions: for programs to compare. docs/errors.md says when each occurs. */
+export const errorCodes = [
+  "invalid_input",
+  "invalid_option",
+  "invalid_image",
+  "invalid_codes",
+  "invalid_messages",
+  "too_long",
+  "output_refused",
+  "output_failed",
+  "model_not_found",
+  "invalid_model",
+  "unsupported_model",
+  "missing_part",
+  "device_unavailable",
+  "fetch_failed",
+  "out_of_memory",
+  "disposed",
+  "internal",
+] as const;
+export type ErrorCode = (typeof errorCodes)[number];
 
 export interface KelixErrorOptions extends ErrorOptions {
   readonly code?: ErrorCode;

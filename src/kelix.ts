@@ -8,7 +8,7 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { canDraw, chooseDetokenizer, conditionFault } from "./detokenizer-choice.ts";
+import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { disposedError, InputError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
@@ -151,7 +151,10 @@ export class Kelix implements AsyncDisposable {
       await warnOfTwoOutputs(folder.weights, onWarning);
       if (folder.unknownFields.length > 0) onWarning?.(describeUnknownFields(folder));
       const text = folder.ar && (await loadText(folder.path));
-      if (text && folder.ar) checkTextIds(text.tokenizer, blockVocabulary(folder.ar.qwen_config));
+      if (text && folder.ar) {
+        const { qwen_config: qwen } = folder.ar;
+        checkTextIds(text.tokenizer, { ...blockVocabulary(qwen), pad: qwen.pad_token_id });
+      }
       signal?.throwIfAborted();
       onProgress?.({ task: "load", done: 1, total: 1 });
       return new Kelix(folder, text, settings, widening);
@@ -248,8 +251,7 @@ export class Kelix implements AsyncDisposable {
     return this.#call(settings, async () => {
       languageConfig(this.#folder); // refuses before any work is done, as does this:
       chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
-      const fault = conditionFault(this.#folder);
-      if (fault) throw new ModelError(fault);
+      if (!this.#ignoreMemory) await this.#checkDrawing("hidden", imagine.grid);
       const sampling = this.#pictureSampling(settings);
       const pictures: DrawnPicture[] = [];
       for (let i = 0; i < n; i++) {
@@ -262,7 +264,7 @@ export class Kelix implements AsyncDisposable {
 
   /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
   get canImagine(): boolean {
-    return canDraw(this.#folder, "hidden") && conditionFault(this.#folder) === undefined;
+    return canDraw(this.#folder, "hidden");
   }
 
   /** Sizes of the model's parts. */

@@ -45,8 +45,14 @@ export function hasUpProjectors(weights: Checkpoint): boolean {
 /** Throws one ModelError that lists everything missing, unknown or of another shape in any of the model's parts. */
 export function checkModel(folder: ModelFolder): void {
   const faults = compareModel(folder);
-  if (faults.length) throw new ModelError(`${faults.join(". ")}. Is this the right preset?`);
+  if (faults.length === 0) return;
+  const text = faults.join(". ");
+  const shown = text.length > MAX_FAULTS ? `${text.slice(0, MAX_FAULTS)}…` : text;
+  throw new ModelError(`${shown}. Is this the right preset?`);
 }
+
+/** Characters of all faults of a model in one message. */
+const MAX_FAULTS = 3000;
 
 /** What checkModel throws, as one text for each part that does not fit. */
 export function compareModel(model: ModelFolder): string[] {

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { ignored, type OnUnknown, only, parseConfig, unsupported } from "./checkpoint/parse-config.ts";
 import { DEFAULT_FACTOR, PROCESSOR_LIMITS } from "./image/smart-resize.ts";
+import { ranges } from "./options.ts";
 import { fusions, type VisionConfig } from "./vision/config.ts";
 
 /** Merged 2 x 2, as the projector is. */
@@ -72,11 +73,9 @@ export function parsePreprocessorConfig(
   return parseConfig(preprocessorSchema(vision), json ?? {}, file, onUnknown);
 }
 
-const steps = z.int().min(1).max(1000);
-const guidance = z.number().min(0).max(100);
 const side = z.int().min(1).max(1024);
 
-/** Of any picture that is drawn: more than the largest that the reference reads. */
+/** Of any picture that is drawn: more than the largest that any version of the reference reads, 20,480. */
 const MAX_POSITIONS = 65_536;
 
 const generationFields = {
@@ -89,8 +88,8 @@ const generationFields = {
   positions: z.enum(["raster", "reference"]).default("reference"),
   reconstruct: z
     .strictObject({
-      steps: steps.default(20),
-      guidance: guidance.default(4.5),
+      steps: ranges.steps.default(20),
+      guidance: ranges.guidance.default(4.5),
       /**
        * A picture to be drawn again is first brought to so many pixels a side, its aspect not kept; it keeps its size and aspect
        * if absent and positions are `raster`. The reference's scripts have 1024, whatever the transformer's size.
@@ -104,11 +103,11 @@ const generationFields = {
     .prefault({}),
   imagine: z
     .strictObject({
-      steps: steps.default(50),
-      guidance: guidance.default(1),
-      temperature: z.number().min(0).default(0),
-      top_k: z.int().min(0).default(0),
-      top_p: z.number().gt(0).max(1).default(1),
+      steps: ranges.steps.default(50),
+      guidance: ranges.guidance.default(1),
+      temperature: ranges.temperature.default(0),
+      top_k: ranges.topK.default(0),
+      top_p: ranges.topP.default(1),
       /** Rows and columns of the picture's positions. */
       grid: z
         .tuple([side, side])

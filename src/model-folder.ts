@@ -237,7 +237,7 @@ function refuseTooManyPositions(preprocessor: PreprocessorConfig, { qwen_config 
   const positions = Math.ceil(min_pixels / (patch_size * merge_size) ** 2);
   if (positions < qwen_config.max_seq_len) return;
   throw new ModelError(
-    `${file}: min_pixels ${min_pixels} makes ${positions} positions of a picture, the language model reads at most ${qwen_config.max_seq_len}`,
+    `${file}: min_pixels ${min_pixels} makes ${positions} positions of an image, the language model reads at most ${qwen_config.max_seq_len}`,
   );
 }
 
@@ -258,7 +258,7 @@ const MAX_FIELDS = 10;
 export function languageConfig({ ar, path }: Pick<ModelFolder, "ar" | "path">): KeyeArConfig {
   if (ar) return ar;
   throw new ModelError(
-    `${path} holds an image tokenizer alone (KeyeTokenizerConfig) and no language model: it can tokenize and reconstruct pictures. Name the folder of the whole model`,
+    `${path} holds an image tokenizer alone (KeyeTokenizerConfig) and no language model: it can tokenize and reconstruct images. Name the folder of the whole model`,
     { code: "missing_part" },
   );
 }

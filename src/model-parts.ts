@@ -7,6 +7,7 @@ import { readJsonIfPresent } from "./checkpoint/json-file.ts";
 import { isSideFile } from "./checkpoint/plain-file.ts";
 import type { DitConfig } from "./detokenizer/config.ts";
 import { ModelError } from "./errors.ts";
+import { systemReason } from "./runtime/system-error.ts";
 
 export type PartKind = "autoregressive" | "tokenizer" | "transformer" | "autoencoder";
 
@@ -32,7 +33,7 @@ const MAX_FOLDERS = 100;
 /** The parts in a folder's own config.json and in those of its sub-folders, in order of their names. */
 export async function findParts(folder: string): Promise<FoundPart[]> {
   const all = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new ModelError(`${folder}: cannot be read (${error.code})`, { cause: error });
+    throw new ModelError(`${folder}: cannot be read: ${systemReason(error)}`, { cause: error });
   });
   const entries = all.filter(({ name }) => !isSideFile(name));
   // Links count: a folder may be put together from checkpoints that lie elsewhere.

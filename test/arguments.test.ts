@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as api from "../src/index.ts";
 import { Kelix, KelixError, pullModel } from "../src/index.ts";
 import { convertModel } from "../src/quantize/convert.ts";
+import { foreign, tryOddArguments } from "./odd-arguments.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 let folder: string;
@@ -44,10 +45,6 @@ const calls: Readonly<Record<string, (model: Kelix, options: object) => Promise<
   imagine: (model, options) => model.imagine("a red apple", options),
   chat: (model, options) => answer(model, messages, options),
 };
-
-/** What an engine or another library says in place of a sentence of ours. */
-const foreign =
-  /Cannot (read|set|convert|destructure)|is not (a function|iterable|defined)|undefined \(reading|Invalid (array|typed array)|onnx|Vips|zod|"code":/i;
 
 async function refusal(work: () => Promise<unknown>): Promise<KelixError> {
   const error = await work().then(
@@ -130,6 +127,8 @@ describe("arguments", () => {
     expect(error.message).toMatch(message);
     expect(error.code).toBe(code);
   });
+
+  test("whatever they are get a sentence, or what was asked for", () => tryOddArguments(kelix, 100));
 
   test.each(Object.keys(calls))("%s takes options that are undefined for absent", async (name) => {
     const absent = { signal: undefined, ...(name === "tokenize" ? {} : { seed: undefined, steps: undefined }) };

@@ -78,6 +78,26 @@ describe("kelix", () => {
     expect(status).toBe(2);
   });
 
+  test("repeats no name at length", async () => {
+    const long = "x".repeat(3000);
+    const calls = [
+      ["describe", long],
+      ["describe", "a.png", "--model", long],
+      ["describe", "a.png", `--${long}`],
+      ["describe", "a.png", "--max-new-tokens", long],
+      ["reconstruct", picture, "-o", `${long}.png`],
+      ["pull", "a/b", "--revision", long],
+      ["train", "tokenizer", "--config", long],
+      ["eval", long],
+      [long],
+    ];
+    for (const { status, err } of await Promise.all(calls.map((args) => kelix(...args)))) {
+      expect(status).toBeGreaterThan(0);
+      expect(err.length).toBeLessThan(400);
+      expect(err.trim().split("\n")).toHaveLength(1);
+    }
+  });
+
   test("describes a picture, in text and as JSON", async () => {
     const plain = await kelix("describe", picture);
     expect(plain).toMatchObject({ status: 0, err: "" });

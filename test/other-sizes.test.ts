@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
-import { inspectModel, Kelix, ModelError, planModel } from "../src/index.ts";
+import { inspectModel, Kelix, planModel } from "../src/index.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import { f32 } from "../src/runtime/host-tensor.ts";
 import { type TinyConfigs, writeTinyModel } from "./tiny-model.ts";
@@ -142,21 +142,4 @@ test("the position table that the reference stores is not read where positions a
   await kelix.dispose();
   const report = await convertModel(folder, join(folder, "int8"), { weights: "int8" });
   expect(report.dropped).toContain(table);
-});
-
-test("a picture that the transformer's condition cannot hold is refused before its codes are written", async () => {
-  const folder = await mkdtemp(join(root, "condition-"));
-  const change = changed({ N: 8, patch: 8, dit: { model_max_length: 5 } });
-  await writeTinyModel(folder, 1, (configs) => {
-    const { generation, ...rest } = change(configs);
-    return { ...rest, generation: { ...generation, positions: "reference" } };
-  });
-  const kelix = await Kelix.load(folder, { threads: 1 });
-  expect(kelix.canImagine).toBe(false);
-  const steps: string[] = [];
-  const imagining = kelix.imagine("a cat", { onProgress: ({ task }) => steps.push(task) });
-  await expect(imagining).rejects.toThrow(ModelError);
-  await expect(imagining).rejects.toThrow(/6 x 6 positions, 38 with their marks; .* at most 5 entries/);
-  expect(steps).toEqual([]);
-  await kelix.dispose();
 });

@@ -5,6 +5,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ModelError } from "../errors.ts";
 import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
+import { systemReason } from "../runtime/system-error.ts";
 import { hasShape, isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
@@ -220,7 +221,7 @@ export function toF32(tensor: HostTensor, where: string): HostTensor {
 
 async function listFiles(path: string): Promise<{ readonly files: string[]; readonly index?: ShardIndex }> {
   const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
+    throw new ModelError(`${path}: cannot be opened: ${systemReason(error)}`, { cause: error });
   });
   if (info.isFile()) {
     if (isPickle(path)) throw refusePickle(path, basename(path));
@@ -228,7 +229,7 @@ async function listFiles(path: string): Promise<{ readonly files: string[]; read
   }
   if (!info.isDirectory()) await statPlainFile(path); // throws, saying what it is
   const found = await readdir(path).catch((error: NodeJS.ErrnoException) => {
-    throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
+    throw new ModelError(`${path}: cannot be opened: ${systemReason(error)}`, { cause: error });
   });
   const entries = found.filter((name) => !isSideFile(name)).sort();
   const weights = entries.filter((name) => name.endsWith(".safetensors"));

@@ -1,6 +1,6 @@
 // JSON files of a model's folder. They come from strangers, so each kind has a size beyond which it is not read.
 
-import { ModelError } from "../errors.ts";
+import { excerpt, ModelError } from "../errors.ts";
 import { readPlainFile, refuseStrangers } from "./plain-file.ts";
 import { type JsonLimits, parseJson } from "./strict-json.ts";
 
@@ -22,6 +22,6 @@ export async function readJsonIfPresent(
 /** As readJsonIfPresent, of a file that must be there. */
 export async function readJson(path: string, maxBytes = MAX_CONFIG_BYTES, limits: JsonLimits = {}): Promise<unknown> {
   const value = await readJsonIfPresent(path, maxBytes, limits);
-  if (value === undefined) throw new ModelError(`${path}: cannot be read (ENOENT)`);
+  if (value === undefined) throw new ModelError(`${excerpt(path)}: cannot be read: there is no such file`);
   return value;
 }

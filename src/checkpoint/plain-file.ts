@@ -2,8 +2,9 @@
 
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
-import { ModelError } from "../errors.ts";
+import { excerpt, ModelError } from "../errors.ts";
 import { OpenFile } from "../runtime/open-file.ts";
+import { systemReason } from "../runtime/system-error.ts";
 
 /**
  * The bytes of a file, or undefined where there is none. Throws a ModelError, naming it, when it is no plain file, larger than
@@ -49,7 +50,7 @@ function isAbsence(error: unknown): boolean {
 }
 
 function cannotRead(path: string, error: NodeJS.ErrnoException): ModelError {
-  return new ModelError(`${path}: cannot be read (${error.code ?? "unknown reason"})`, { cause: error });
+  return new ModelError(`${excerpt(path)}: cannot be read: ${systemReason(error)}`, { cause: error });
 }
 
 function refuseUnlessPlain(path: string, info: Stats): void {

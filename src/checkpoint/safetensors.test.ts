@@ -212,11 +212,11 @@ describe("writing and reading", () => {
 
   test("says which file cannot be opened, and closes a broken one", async () => {
     await expect(openSafetensors(join(folder, "absent.safetensors"))).rejects.toThrow(
-      /absent.safetensors: cannot be read \(ENOENT\)/,
+      /absent.safetensors: cannot be read: there is no such file/,
     );
     await writeFile(join(folder, "bad.safetensors"), file("{}", 0, 2n ** 64n - 1n));
     await expect(readSafetensors(join(folder, "bad.safetensors"))).rejects.toThrow(
-      /^bad.safetensors: the header claims/,
+      /bad.safetensors: the header claims/,
     );
   });
 });

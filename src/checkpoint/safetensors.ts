@@ -8,6 +8,7 @@ import { writeAll } from "../runtime/atomic-file.ts";
 import { countElements, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import { type Output, openOutput } from "../runtime/output.ts";
+import { systemReason } from "../runtime/system-error.ts";
 import { statPlainFile } from "./plain-file.ts";
 import {
   headerLength,
@@ -39,15 +40,13 @@ export interface SafetensorsFile extends SafetensorsTensors {
 
 /** Opens a file and checks its header; throws a ModelError that says what is wrong with it. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const name = basename(path);
-  await statPlainFile(path); // a pipe would be waited for
+  await statPlainFile(path);
   const file = await OpenFile.open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new ModelError(`${path}: cannot be opened (${error.code})`, { cause: error });
+    throw new ModelError(`${path}: cannot be opened: ${systemReason(error)}`, { cause: error });
   });
   try {
     const info = await file.stat();
-    if (!info.isFile()) throw new ModelError(`${path}: is not a file`);
-    const tensors = await openTensors(file, info.size, name);
+    const tensors = await openTensors(file, info.size, path);
     return { ...tensors, path, realPath: await realpath(path), sizeBytes: info.size, close: () => file.close() };
   } catch (error) {
     await file.close();

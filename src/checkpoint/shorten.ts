@@ -4,7 +4,7 @@
 const MAX_NAMES = 20;
 
 /** Characters of one name in a message. */
-const MAX_NAME = 200;
+const MAX_NAME = 120;
 
 /** A list in words, cut after so many names, the rest as a count. */
 export function shorten(names: readonly string[], most = MAX_NAMES): string {

@@ -1,11 +1,11 @@
 // The folder that kelix demo writes: all its files are found writable, and none of them an input, before the work.
 
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, quote } from "../errors.ts";
 import { encodeImage } from "../image/codec.node.ts";
 import type { Picture } from "../index.ts";
 import { writeAll } from "../runtime/atomic-file.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { type Output, openOutput } from "../runtime/output.ts";
 import { systemReason } from "../runtime/system-error.ts";
 
@@ -18,7 +18,7 @@ export class DemoFolder {
 
   /** Makes the folder if it is not there; throws an InputError when one of these files cannot be written in it. */
   static async open(folder: string, names: readonly string[], inputs: readonly string[]): Promise<DemoFolder> {
-    await mkdir(folder, { recursive: true }).catch((cause) => {
+    await makeFolder(folder).catch((cause) => {
       throw new InputError(`${quote(folder)} cannot be made: ${systemReason(cause)}`, {
         code: "output_refused",
         cause,

@@ -1,6 +1,7 @@
 // kelix eval SUITE: benchmark tables.
 
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
+import { InputError, quote } from "../errors.ts";
 import { evaluateNano } from "../eval/nano.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
@@ -12,7 +13,7 @@ export function define(command: Command): void {
   addFlags(command, "evaluateNano", { every: "<n>", seeds: "<n>" })
     .argument("<suite>", `one of: ${suites.join(", ")}`, (text) => {
       if (!(suites as readonly string[]).includes(text))
-        throw new InvalidArgumentError(`Expected one of ${suites.join(", ")}, got ${text}`);
+        throw new InputError(`Expected one of ${suites.join(", ")}, got ${quote(text)}`, { code: "invalid_option" });
       return text;
     })
     .addHelpText("after", "\nExamples:\n  kelix eval nano --json\n  kelix eval nano --seeds 10 --model nano-int4")

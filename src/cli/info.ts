@@ -36,7 +36,12 @@ function describe(info: InspectedModel): [string, string][] {
   const { tokenizeBytes, answerBytes, pictureBytes } = info.memory;
   const answering =
     answerBytes === undefined ? `${formatBytes(tokenizeBytes)} to tokenize` : `${formatBytes(answerBytes)} to answer`;
-  const drawing = pictureBytes === undefined ? "; it cannot draw" : `, ${formatBytes(pictureBytes)} to draw`;
+  const drawing =
+    pictureBytes !== undefined
+      ? `, ${formatBytes(pictureBytes)} to draw`
+      : answerBytes === undefined
+        ? "" // an image tokenizer alone
+        : "; it cannot draw";
   return [
     ["folder", info.path],
     ...info.parts.map((part): [string, string] => [partNames[part.part], describePart(part, info)]),

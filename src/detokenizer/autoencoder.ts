@@ -1,6 +1,7 @@
 // The deep-compression autoencoder (DC-AE, arXiv:2410.10733; diffusers' AutoencoderDC): pixels <-> latents.
 // Stages of residual blocks, each at half the resolution of the one before; stage 0 is the finest.
 
+import { ModelError } from "../errors.ts";
 import {
   averageChannels,
   channelRmsNorm,
@@ -110,7 +111,7 @@ function givePixels(p: Params, x: Tensor, config: AutoencoderConfig): Tensor {
 // A first stage without layers is skipped over: conv_in halves at once, to the second stage's width.
 function stageAfter(stages: readonly StageConfig[]): StageConfig {
   const second = stages[1];
-  if (!second) throw new Error("AutoencoderDC config: the only stage has no layers");
+  if (!second) throw new ModelError("AutoencoderDC config: the only stage has no layers");
   return second;
 }
 

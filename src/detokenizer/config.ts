@@ -8,13 +8,19 @@ import { ignored, type OnUnknown, parseConfig } from "../checkpoint/parse-config
 const MAX_WIDTH = 65_536;
 const MAX_DEPTH = 512;
 const MAX_CONDITION_LENGTH = 65_536;
+/** Latents a side: eight times those of a picture of 1024 pixels. */
+const MAX_INPUT_SIDE = 256;
+/** Of an autoencoder: each halves the picture. */
+const MAX_STAGES = 10;
+/** Of all stages together. */
+const MAX_LAYERS = 128;
 
 const width = z.int().min(1).max(MAX_WIDTH);
 const flag = z.boolean();
 
 const ditSchema = z
   .strictObject({
-    input_size: width.default(32),
+    input_size: z.int().min(1).max(MAX_INPUT_SIDE).default(32),
     patch_size: z.int().min(1).max(64).default(1),
     in_channels: width.default(32),
     hidden_size: width.default(2240),
@@ -88,10 +94,10 @@ export function parseDitConfig(json: unknown, file = "SanaConfig", onUnknown?: O
 }
 
 const blockType = z.enum(["ResBlock", "EfficientViTBlock"]);
-const list = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(16);
-const layers = list(z.int().min(0).max(MAX_DEPTH)).refine(
-  (counts) => counts.reduce((a, b) => a + b, 0) <= MAX_DEPTH,
-  `must not have more than ${MAX_DEPTH} layers in all`,
+const list = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(MAX_STAGES);
+const layers = list(z.int().min(0).max(MAX_LAYERS)).refine(
+  (counts) => counts.reduce((a, b) => a + b, 0) <= MAX_LAYERS,
+  `must not have more than ${MAX_LAYERS} layers in all`,
 );
 const scales = z
   .array(

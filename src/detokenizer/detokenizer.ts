@@ -1,7 +1,7 @@
 // The detokenizer: hidden states of the language model at a picture's blocks -> latents -> pixels.
 // Its networks are opened when they are needed and share a limit of memory: docs/decisions/0006-detokenizer-memory.md.
 
-import { InputError, ModelError } from "../errors.ts";
+import { ModelError } from "../errors.ts";
 import type { Picture } from "../image/picture.ts";
 import { counterRandom } from "../random/counter.ts";
 import { joinFloats } from "../runtime/host-tensor.ts";
@@ -70,9 +70,7 @@ export function previewInterval(stepFlop: number, decodeFlop: number): number {
   return decodeFlop <= CHEAP_FLOP ? 1 : Math.ceil(decodeFlop / (PREVIEW_SHARE * stepFlop));
 }
 
-export const MAX_STEPS = 1000;
 const DEFAULT_STEPS = 50;
-const CODE = { code: "invalid_option" } as const;
 
 export class Detokenizer {
   readonly #denoiser: Denoiser;
@@ -106,10 +104,6 @@ export class Detokenizer {
    */
   async detokenize(request: DetokenizeRequest, options: DetokenizeOptions = {}): Promise<Picture> {
     const { seed = 0, steps = DEFAULT_STEPS, solver = "euler", guidance = 1, signal, onPreview } = options;
-    if (!Number.isInteger(steps) || steps < 1 || steps > MAX_STEPS) {
-      throw new InputError(`Expected \`steps\` to be an integer from 1 to ${MAX_STEPS}, got ${steps}`, CODE);
-    }
-    if (!Number.isFinite(guidance)) throw new InputError(`Expected \`guidance\` to be a number, got ${guidance}`, CODE);
     signal?.throwIfAborted();
     const { velocity, stepFlop } = await this.#velocity(request, guidance, solver);
     const interval = onPreview ? previewInterval(stepFlop(), this.#decoder.flop(this.#grid)) : steps;

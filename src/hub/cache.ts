@@ -7,9 +7,10 @@
 //
 // Whatever has a final name is whole. Refs are written after all files.
 
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { type HubName, isCommit } from "./hub-name.ts";
 import { readRecord } from "./verified.ts";
 
@@ -116,6 +117,6 @@ export async function writeRef(cache: RepoCache, revision: string, commit: strin
   if (isCommit(revision)) return;
   const path = cache.ref(revision);
   if ((await readFile(path, "utf8").catch(() => "")).trim() === commit) return;
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await replaceFile(path, (file) => writeAll(file, Buffer.from(commit)));
 }

@@ -1,10 +1,11 @@
 // Makes files of a repository appear in a snapshot of the cache: sees which contents are missing and whether there is room for
 // them, fetches several at a time, and links all files when every content is there.
 
-import { mkdir, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
 import { formatBytes } from "../runtime/format-bytes.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import type { RepoCache } from "./cache.ts";
 import { diskError } from "./disk-error.ts";
 import { type DownloadOptions, downloadBlob, findParts } from "./download.ts";
@@ -112,7 +113,7 @@ export async function fetchFiles(
   const orDiskError = (file: string) => (error: unknown) => {
     throw diskError(error, `${repo}: ${file}`, blobs, countMissing(contents));
   };
-  if (unplaced.length > 0) await mkdir(blobs, { recursive: true }).catch(orDiskError("the folder of its files"));
+  if (unplaced.length > 0) await makeFolder(blobs).catch(orDiskError("the folder of its files"));
   await checkSpace(blobs, missingBytes, repo);
   tell();
 

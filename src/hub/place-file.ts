@@ -2,8 +2,9 @@
 // and where the file system has neither, as exFAT and some network shares, by moving it there, or by a copy if it is needed elsewhere too.
 
 import { constants } from "node:fs";
-import { copyFile, link, mkdir, rename, rm, symlink } from "node:fs/promises";
+import { copyFile, link, rename, rm, symlink } from "node:fs/promises";
 import { dirname, relative } from "node:path";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { sizeOf } from "./cache.ts";
 import { newPartPath } from "./download.ts";
 
@@ -20,7 +21,7 @@ export interface Placement {
 
 /** The content of a copy is not checked here. */
 export async function placeFile({ source, path, sizeBytes, blobPath, mayMove }: Placement): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await rm(path, { force: true, recursive: true });
   const ways = [
     () => symlink(relative(dirname(path), source), path, "file"),

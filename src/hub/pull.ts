@@ -41,6 +41,10 @@ export async function pullModel(name: string, options: PullOptions = {}): Promis
 /** As `pullModel`, with options that are checked. */
 export async function pull(name: string, options: PullOptions): Promise<PullResult> {
   const hubName = typeof name === "string" ? parseHubName(name, options.revision) : undefined;
+  if (!hubName && typeof name === "string" && parseHubName(name))
+    throw new InputError(`Expected \`revision\` to be a branch, a tag or a commit, got ${quote(options.revision)}`, {
+      code: "invalid_option",
+    });
   if (!hubName)
     throw new InputError(
       `Expected a repository of the Hub as owner/name or owner/name@revision, got ${quote(typeof name === "string" ? publicUrl(name) : name)}`,

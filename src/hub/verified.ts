@@ -3,10 +3,11 @@
 //
 //   models--owner--name/kelix/COMMIT.json      { "files": { PATH: { "hash", "sizeBytes", "mtimeMs" } } }
 
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import type { RepoCache } from "./cache.ts";
@@ -105,7 +106,7 @@ export async function writeRecord(
     if (info?.size !== sizeBytes) merged.delete(name);
   }
   for (const [name, file] of files) merged.set(name, file);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const text = JSON.stringify({ files: Object.fromEntries(merged) });
   await replaceFile(path, (file) => writeAll(file, Buffer.from(text)));
 }

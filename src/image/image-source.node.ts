@@ -67,7 +67,7 @@ async function loadData(url: URL): Promise<Picture> {
 
 async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: LoadImageOptions): Promise<Picture> {
   signal?.throwIfAborted();
-  const name = publicUrl(url);
+  const name = excerpt(publicUrl(url));
   const deadline = AbortSignal.timeout(timeoutMs);
   const bytes = await receive(
     url,

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { InputError } from "../errors.ts";
 import { findBucket } from "./buckets.ts";
 import { crop, resizeAndCenterCrop } from "./crop.ts";
 import { loadImage } from "./image-source.node.ts";
 import { cutPatches, fetchResize, processPicture } from "./patches.ts";
-import { type PictureFit, preparePicture } from "./processor.ts";
+import { type PictureFit, preparedSizes, preparePicture } from "./processor.ts";
 import { resize } from "./resize.ts";
 import { roundHalfEven } from "./rounding.ts";
 import { smartResizeFetch, smartResizeProcessor } from "./smart-resize.ts";
@@ -81,6 +82,17 @@ test("a message's limit holds beside the model's, whichever is lower", () => {
   expect(positions()).toEqual([5, 7]);
   expect(positions(1000)).toEqual([5, 7]);
   expect(positions(12)).toEqual([2, 4]);
+});
+
+test("sizes are known, and too many patches refused, before a picture is resized", () => {
+  const options = { ...release, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+  const limits = { minPixels: 4 * 784, maxPixels: 40 * 784 };
+  const { fetched, prepared } = preparedSizes({ width: 281, height: 560 }, options, limits);
+  expect(fetched).toEqual({ width: 280, height: 560 });
+  expect(prepared).toEqual({ width: 112, height: 224 });
+  const hostile = { minPixels: 1e9, maxPixels: 1e9 };
+  expect(() => preparedSizes({ width: 9, height: 9 }, options, hostile)).toThrow(InputError);
+  expect(() => preparedSizes({ width: 9, height: 9 }, options, hostile)).toThrow(/make \d+ patches .* at most 1048576/);
 });
 
 describe("a picture for the model", () => {

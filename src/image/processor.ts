@@ -55,7 +55,7 @@ export function preparedSizes(
   const patches = (preparedHeight * preparedWidth) / patchSize ** 2;
   if (patches > MAX_PATCHES) {
     throw new InputError(
-      `The model's limits make ${patches} patches of a picture of ${width} x ${height}, at most ${MAX_PATCHES} are read at once`,
+      `The model's limits make ${patches} patches of an image of ${width} x ${height}, at most ${MAX_PATCHES} are read at once`,
       { code: "invalid_image" },
     );
   }

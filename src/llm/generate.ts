@@ -81,9 +81,6 @@ export async function* generate(
   const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
   const { stopIds = [vocabulary.eos], signal, blocksPerRun, blocksPerPicture, lookupBlocks = 0 } = options;
   const { maxNewBlocks = ANY, maxNewTokens = ANY, room = ANY } = options;
-  wholeNumber("maxNewBlocks", maxNewBlocks, 1);
-  wholeNumber("maxNewTokens", maxNewTokens, 1);
-  wholeNumber("lookupBlocks", lookupBlocks, 0);
   if (sequence.blocks.length > prompt.length)
     throw new Error(
       `The sequence has read ${sequence.length} blocks, more than the prompt's ${prompt.length / (N + 1)}`,
@@ -159,11 +156,6 @@ export async function* generate(
 
 const NOTHING: BlockIds = new Int32Array(0);
 const ANY = Number.POSITIVE_INFINITY;
-
-function wholeNumber(name: string, value: number, from: number): void {
-  if (value !== ANY && (!Number.isInteger(value) || value < from))
-    throw new Error(`Expected \`${name}\` to be an integer from ${from} on, got ${value}`);
-}
 
 /** Blocks with text blocks of the given ids after them. */
 function joinBlocks(blocks: BlockIds, text: readonly number[], vocabulary: BlockVocabulary): BlockIds {

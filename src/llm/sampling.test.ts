@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { counterRandom } from "../random/counter.ts";
-import { checkSampling, type IdRange, type SamplingOptions, sampleId, sampleIdAsReference } from "./sampling.ts";
+import { type IdRange, type SamplingOptions, sampleId, sampleIdAsReference } from "./sampling.ts";
 
 const logits = Float32Array.from([0.5, 2, 1, -1, 3, 2, 0, 1.5]);
 const everything: readonly IdRange[] = [[0, 8]];
@@ -74,11 +74,5 @@ describe("sampling", () => {
     expect(sampleId(tied, [[0, 4]], { ...all, temperature: 0 }, 0.99)).toBe(1);
     expect(sampleId(tied, [[0, 4]], { ...all, topK: 1 }, 0.99)).toBe(1);
     expect(sampleIdAsReference(tied, { ...all, topK: 1 }, 0.99)).toBe(1);
-  });
-
-  test("refuses options that mean nothing", () => {
-    for (const wrong of [{ temperature: -1 }, { temperature: Number.NaN }, { topK: 1.5 }, { topP: 0 }, { topP: 1.1 }]) {
-      expect(() => checkSampling({ ...all, ...wrong })).toThrow("Expected");
-    }
   });
 });

@@ -20,14 +20,6 @@ export function isGreedy({ temperature, topK }: SamplingOptions): boolean {
   return temperature === 0 || topK === 1;
 }
 
-/** Throws unless the options are usable. */
-export function checkSampling({ temperature, topK, topP }: SamplingOptions): void {
-  if (!(temperature >= 0 && Number.isFinite(temperature)))
-    throw new Error(`Expected \`temperature\` to be 0 or more, got ${temperature}`);
-  if (!Number.isInteger(topK) || topK < 0) throw new Error(`Expected \`topK\` to be an integer from 0 on, got ${topK}`);
-  if (!(topP > 0 && topP <= 1)) throw new Error(`Expected \`topP\` to be above 0 and at most 1, got ${topP}`);
-}
-
 /** Draws one of the allowed ids. `uniform` in [0, 1) decides; the lowest id wins a tie of scores. */
 export function sampleId(
   logits: Float32Array,

@@ -6,7 +6,7 @@ import { textBlock } from "../sequence/blocks.ts";
 import { type BlockIds, type BlockVocabulary, bookRange, slotsPerBlock } from "../sequence/layout.ts";
 import { isAllowed } from "./grammar.ts";
 import type { Sequence } from "./language-model.ts";
-import { argmax, checkSampling, defaultSampling, type IdRange, type SamplingOptions, sampleId } from "./sampling.ts";
+import { argmax, defaultSampling, type IdRange, type SamplingOptions, sampleId } from "./sampling.ts";
 
 export interface SamplerOptions extends Partial<SamplingOptions> {
   readonly seed?: number;
@@ -21,7 +21,7 @@ export interface Sampler {
   readonly isSlotBySlot: boolean;
 }
 
-/** The checked options of drawing, and its random numbers: functions of the seed and of what is drawn. */
+/** The options of drawing, and its random numbers: functions of the seed and of what is drawn. */
 export function readSampler(options: SamplerOptions, { codesPerPatch: N, codebookSize }: BlockVocabulary): Sampler {
   const { temperature, topK, topP } = defaultSampling;
   const sampling: SamplingOptions = {
@@ -29,7 +29,6 @@ export function readSampler(options: SamplerOptions, { codesPerPatch: N, codeboo
     topK: options.topK ?? topK,
     topP: options.topP ?? topP,
   };
-  checkSampling(sampling);
   const random = counterRandom(options.seed ?? 0, "blocks");
   const noise = random.fork("gumbel");
   const ranks = codebookSize / N + 1; // a book's entries and vision_end

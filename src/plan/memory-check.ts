@@ -26,7 +26,7 @@ export async function checkAnswerFits(model: ModelFolder, memory?: MemoryState):
   const { availableBytes } = memory ?? (await readMemory());
   if (weightBytes(model.weights) * MOST_GROWTH < availableBytes) return; // no need to trace a small model
   if (model.ar) refuseUnlessFits(model, "answer a question", (own) => memoryNeed(answerTask(own)), availableBytes);
-  else refuseUnlessFits(model, "tokenize a picture", (own) => memoryNeed(tokenizeTask(own)), availableBytes);
+  else refuseUnlessFits(model, "tokenize an image", (own) => memoryNeed(tokenizeTask(own)), availableBytes);
 }
 
 /**
@@ -83,8 +83,8 @@ export async function checkPositionsFit(
   const needed = sessionMemory(encodingGraph(tokenizer), weights, widening, { M: positions }).runBytes;
   if (needed <= availableBytes) return;
   throw new MemoryError(
-    `A picture of ${positions} positions needs about ${gigabytes(needed)} of memory to be read; ${gigabytes(availableBytes)} are available. ` +
-      `The model's limit is max_pixels ${preprocessor.max_pixels} of its preprocessor_config.json: make the picture smaller, or the limit. ` +
+    `An image of ${positions} positions needs about ${gigabytes(needed)} of memory to be read; ${gigabytes(availableBytes)} are available. ` +
+      `The model's limit is max_pixels ${preprocessor.max_pixels} of its preprocessor_config.json: make the image smaller, or the limit. ` +
       "To read it all the same: `ignoreMemory` (--ignore-memory)",
     needed,
     availableBytes,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "../detokenizer/config.ts";
+import { canDraw } from "../detokenizer-choice.ts";
 import { MemoryError } from "../errors.ts";
 import { parseKeyeArConfig } from "../llm/config.ts";
 import { BLOCKS_PER_RUN } from "../llm/language-model.ts";
@@ -14,7 +15,7 @@ import { writeModel } from "../rehearsal/write-model.ts";
 import { isReadWhole } from "../tensor/weight-uses.ts";
 import { graphCost } from "./graph-cost.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
-import { checkAnswerFits } from "./memory-check.ts";
+import { checkAnswerFits, checkPositionsFit } from "./memory-check.ts";
 import { planOpened } from "./plan.ts";
 import { worksSeconds } from "./seconds.ts";
 import { convertedModel, weightBytes, withMissingWeights } from "./stated-weights.ts";
@@ -156,6 +157,22 @@ test("what cannot fit is refused with what is needed, what there is, and what wo
     /^\/model needs about 3\d\.\d GB of memory to answer a question; 9\.0 GB are available\. With int4 weights it needs [78]\.\d GB: kelix convert \/model NEW_FOLDER --weights int4\. .*--ignore-memory/,
   );
   await expect(checkAnswerFits(released, memory(4e9))).rejects.toThrow(/Even with int4 weights it would need/);
+});
+
+test("a model without its weights is planned to draw, though its config tells a shorter condition than its file holds", () => {
+  const stated = withMissingWeights(configsAlone({ ...releasedSizes, conditionRows: 300 }));
+  expect(canDraw(stated, "hidden")).toBe(true);
+  expect(drawingTask(stated, "hidden", [18, 18]).works.length).toBeGreaterThan(0);
+});
+
+test("a picture of so many positions that the encoder has no memory for them is refused, with the limit that lets it in", async () => {
+  const memory = { totalBytes: 64e9, availableBytes: 20e9 };
+  await checkPositionsFit(released, 1280, "load", memory);
+  const refused = checkPositionsFit(released, 16_384, "load", memory);
+  await expect(refused).rejects.toThrow(MemoryError);
+  await expect(refused).rejects.toThrow(
+    /16384 positions needs about \d{3}\.\d GB .* 20\.0 GB are available.*max_pixels 1003520/,
+  );
 });
 
 describe("a model on the disk", () => {

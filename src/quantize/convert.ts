@@ -1,9 +1,10 @@
 // A model's folder into another one at lower precision. Tensors pass one by one, a few rows at a time, so the memory needed does
 // not grow with the model. The new folder gets its name when it is whole; until then nothing in it can be loaded.
 
-import { copyFile, mkdir, readdir, stat, statfs } from "node:fs/promises";
+import { copyFile, readdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkModelName } from "../arguments.ts";
+import { isSideFile } from "../checkpoint/plain-file.ts";
 import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { InputError, ModelError, quote } from "../errors.ts";
@@ -13,6 +14,7 @@ import type { ConvertOptions } from "../options.ts";
 import { readOptions, type Settings } from "../read-options.ts";
 import { createFolder, refuseExisting } from "../runtime/atomic-folder.ts";
 import { formatBytes } from "../runtime/format-bytes.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { OpenFile } from "../runtime/open-file.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
 import { ConvertMemory, type SquareSums } from "./convert-memory.ts";
@@ -96,7 +98,7 @@ async function writeParts(
   const converted: ConvertedTensor[] = [];
   let doneBytes = 0;
   for (const { folder, checkpoint, tensors } of parts) {
-    await mkdir(join(target, folder), { recursive: true });
+    await makeFolder(join(target, folder));
     const shapes = new Map(tensors.flatMap(storedTensors));
     const stem = await fileStem(checkpoint.path);
     const writer = await ShardedWriter.create(join(target, folder), stem, shapes, {
@@ -174,7 +176,7 @@ async function otherFiles(parts: readonly PartPlan[]): Promise<{ readonly from: 
 
 /** "model" of model.safetensors and of model-00001-of-00006.safetensors. */
 async function fileStem(folder: string): Promise<string> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors"));
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors") && !isSideFile(name));
   const stems = new Set(names.map((name) => name.replace(/(-\d+-of-\d+)?\.safetensors$/, "")));
   return stems.size === 1 ? [...stems][0]! : "model";
 }

@@ -11,6 +11,7 @@ import { freeDisk } from "../plan/machine.ts";
 import { BASE_BYTES, drawingNeed, memoryNeed } from "../plan/memory.ts";
 import { convertedModel, weightBytes } from "../plan/stated-weights.ts";
 import { answerTask, drawingTask, writingTask } from "../plan/workload.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { releasedSizes, smallSizes } from "./configs.ts";
 import type { PartResult } from "./part.ts";
 import { halfSide, type PartName, type PartRequest } from "./parts.ts";
@@ -57,7 +58,7 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const { isSmall, parent, signal, onNews } = options;
   const [model, converted] = rehearsalBytes(isSmall);
   await checkRoom(parent, model, converted, onNews);
-  await mkdir(parent, { recursive: true });
+  await makeFolder(parent);
   const folder = await mkdtemp(join(parent, "kelix-rehearsal-"));
   try {
     const request: PartRequest = { isSmall, source: join(folder, "released"), target: join(folder, "int4") };

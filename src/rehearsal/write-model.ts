@@ -1,7 +1,7 @@
 // Writes a model of random weights in the layout in which the released checkpoints lie: the autoregressive model in shards with
 // their index, the diffusion transformer and the autoencoder in folders beside it. No preprocessing or drawing settings of ours.
 
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { f32ToBf16 } from "../checkpoint/bfloat16.ts";
 import { type TensorShape, tensorBytes } from "../checkpoint/safetensors-layout.ts";
@@ -10,6 +10,7 @@ import { parseAutoencoderConfig, parseDitConfig } from "../detokenizer/config.ts
 import { parseKeyeArConfig } from "../llm/config.ts";
 import { declareAutoencoder, declareAutoregressive, declareTransformer, outputMatrices } from "../model-check.ts";
 import { countElements } from "../runtime/host-tensor.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import type { Init } from "../tensor/params.ts";
 import { releasedTemplate } from "../text/load-text.node.ts";
 import { tokenizerJson } from "../train/bpe.ts";
@@ -124,7 +125,7 @@ async function writePart(
   numbers: NormalNumbers,
   { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress: (bytes: number) => void },
 ): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await writeFile(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
   const shapes = new Map(tensors.map(({ name, shape }) => [name, stored(shape)]));
   const writer = await ShardedWriter.create(folder, stem, shapes, { metadata: { format: "pt" }, maxShardBytes });

@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { lstat, mkdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { InputError, KelixError, ModelError, quote } from "../errors.ts";
+import { makeFolder } from "./make-folder.ts";
 import { OpenFile } from "./open-file.ts";
 import { heartbeat, removeStale, temporaryName } from "./stale.ts";
 import { systemCode, systemReason } from "./system-error.ts";
@@ -21,7 +22,7 @@ export async function createFolder<T>(path: string, write: (folder: string) => P
   let partial: string | undefined;
   let stop = () => {};
   try {
-    made = await mkdir(parent, { recursive: true });
+    made = await makeFolder(parent);
     await removeStale(parent);
     partial = join(parent, temporaryName("partial"));
     const [stopHelper, stopHeartbeat] = [removeIfKilled(partial), heartbeat(partial)];

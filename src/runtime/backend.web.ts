@@ -1,12 +1,16 @@
 // ONNX Runtime in the browser: WASM, or WebGPU where it is asked for.
 
+import { InputError } from "../errors.ts";
 import type { Backend, Device, OrtSession, OrtTensor } from "./backend.ts";
 
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
 
 /** The backend for a device; "cpu" is WASM here. Throws for devices that a browser does not have. */
 export async function loadBackend(device: Device): Promise<Backend> {
-  if (device === "cuda") throw new Error("The device cuda is not available in a browser; present are wasm, webgpu");
+  if (device === "cuda")
+    throw new InputError("The device cuda is not available in a browser; present are wasm, webgpu", {
+      code: "device_unavailable",
+    });
   const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web"));
   return {
     readsFiles: false,

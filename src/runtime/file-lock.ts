@@ -9,11 +9,12 @@
 // `lost` tells it so.
 
 import { randomUUID } from "node:crypto";
-import { link, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { link, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InputError, KelixError } from "../errors.ts";
+import { makeFolder } from "./make-folder.ts";
 import { OpenFile } from "./open-file.ts";
 import { identifyProcess, type ProcessIdentity, probeProcess } from "./process-identity.ts";
 
@@ -57,7 +58,7 @@ export async function waitForLock(path: string, options: LockOptions = {}): Prom
 
 async function acquire(path: string, options: LockOptions, waits: boolean): Promise<FileLock | undefined> {
   const { signal, onWait, silenceMs = SILENCE_MS } = options;
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const owner = new Watch();
   const takeover = new Watch();
   for (let isFirst = true; ; isFirst = false) {

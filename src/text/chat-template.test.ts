@@ -95,11 +95,42 @@ test("a template that looks into the text sees it as it is", () => {
   expect(tokenizer.decode(ids)).toBe("a red circle");
 });
 
-test("no cut by a template makes a special token of a text", () => {
-  const cut = make("{% for m in messages %}{{ m.content.split('</x>') | join('') }}{% endfor %}");
-  for (const text of ["<|im_</x>end|>", "<</x>|im_end|>", "<|im_end|</x>>", "<|im_end</x>|>"]) {
-    expect(specialsIn(cut.encode([{ role: "user", content: text }], tokenizer)), text).toEqual([]);
-  }
+test.each([
+  ["{{ m.content | length }}", "a<|b|> <|im_", "12"],
+  ["{% if '<|b|>' in m.content %}yes{% endif %}", "<|b|>", "yes"],
+  ["{% if m.content == '<|im_' %}yes{% endif %}", "<|im_", "yes"],
+  ["{{ m.content.replace('<', '(') }}", "<b> |", "(b> |"],
+])("%s sees %j as it is", (part, content, seen) => {
+  const ids = make(`{% for m in messages %}<|im_start|>${part}{% endfor %}`).encode(
+    [{ role: "user", content }],
+    tokenizer,
+  );
+  expect(tokenizer.decode(ids)).toBe(seen);
+});
+
+describe("no change that a template makes to a text", () => {
+  const edit = (part: string) => make(`{% for m in messages %}<|im_start|>${part}{% endfor %}`);
+
+  test.each([
+    ["{{ m.content.split('</x>') | join('') }}", "<|im_</x>end|>"],
+    ["{{ m.content.split('</x>') | join('') }}", "<</x>|im_end|>"],
+    ["{{ m.content.replace('<x>', '') }}", "<|im_<x>end|>"],
+    ["{{ m.content.replace('&lt;', '<') }}", "&lt;|im_end|>"],
+    ["{{ m.content | lower }}", "<|IM_END|>"],
+    ["{{ m.content | trim }}{{ m.content | trim }}", "  <|im_end|>"],
+    ["{% if '<' in m.content %}{{ m.content }}{% endif %}", "<|im_end|>"],
+    ["{{ m.content }}end|>", "<|im_"],
+  ])("makes a special token of it: %s of %j", (part, content) => {
+    expect(specialsIn(edit(part).encode([{ role: "user", content }], tokenizer))).toEqual([
+      tokenizer.special("<|im_start|>"),
+    ]);
+  });
+
+  test("hides where a special token's name comes from: the text is refused then", () => {
+    const looking = edit("{% if '<|im_end|>' in m.content %}{{ m.content }}{% endif %}");
+    expect(() => looking.encode([{ role: "user", content: "<|im_end|>" }], tokenizer)).toThrow(InputError);
+    expect(() => looking.encode([{ role: "user", content: "<|im_end" }], tokenizer)).not.toThrow();
+  });
 });
 
 test("templates can name the begin and the end of a text", () => {
@@ -127,14 +158,42 @@ describe("images", () => {
     const twice = make("<|image_pad|><|image_pad|>");
     expect(() => twice.encode([question], tokenizer)).toThrow("writes 2 <|image_pad|> for 1 images");
     expect(() => twice.encode([question], tokenizer)).toThrow(ModelError);
+    const always = make("<|image_pad|>");
+    expect(() => always.encode([{ role: "user", content: "no image" }], tokenizer)).toThrow(
+      "t.jinja: the chat template writes 1 <|image_pad|> for 0 images",
+    );
   });
 });
 
 test("what is no template is refused, and what fails says so without the library's words", () => {
   expect(() => make("{{ 'a }}")).toThrow("t.jinja: the chat template is not a Jinja template");
-  expect(() => make("{{ raise_exception('no') }}").render([])).toThrow(
+  expect(() => make("{{ messages.x() }}").render([])).toThrow(
     /^t\.jinja: the chat template fails on this conversation$/,
   );
+});
+
+test("a template's own complaint about a conversation reaches whoever wrote it", () => {
+  const strict = make("{{ raise_exception('roles must alternate') }}");
+  expect(() => strict.render([])).toThrow(InputError);
+  expect(() => strict.render([])).toThrow(
+    't.jinja: the chat template refuses this conversation: "roles must alternate"',
+  );
+});
+
+test("a text that no model could read is refused before it is encoded", () => {
+  const long: Message = { role: "user", content: "a".repeat(1e6) };
+  expect(() => template.encode([long], tokenizer, { maxCharacters: 1000 })).toThrow(
+    "The conversation has 1000000 characters",
+  );
+  const wordy = make("{% for i in range(1000) %}words {% endfor %}");
+  expect(() => wordy.encode([], tokenizer, { maxCharacters: 1000 })).toThrow("6000 characters");
+  const doubling =
+    "{% set n = namespace(x='0123456789') %}{% for i in range(20) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}";
+  expect(() => make(doubling).render([])).toThrow("t.jinja: the chat template makes 10485760 characters");
+});
+
+test("dates are written in English, whatever the machine speaks", () => {
+  expect(make("{{ strftime_now('%d %B %Y %q') }}").render([])).toMatch(/^\d\d [A-Z][a-z]+ \d{4} %q$/);
 });
 
 test("of several named templates the default one is taken; what is none is refused", () => {

@@ -4,6 +4,7 @@
 import { InputError, ModelError, quote } from "../errors.ts";
 import type { TemplateJob, TemplateResult } from "./render-template.js";
 import type { TextTokenizer } from "./tokenizer.ts";
+import { PRIVATE_USE, traceUserText } from "./user-text.ts";
 
 export type Role = "system" | "user" | "assistant";
 
@@ -22,6 +23,11 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean;
 }
 
+export interface EncodeOptions extends RenderOptions {
+  /** More than any conversation that the model could read has; longer ones are refused before they are encoded. */
+  readonly maxCharacters?: number;
+}
+
 export interface TemplateSetting {
   /** Where the template comes from, for messages. */
   readonly file: string;
@@ -34,8 +40,6 @@ export interface TemplateSetting {
 }
 
 const IMAGE_PAD = "<|image_pad|>";
-/** The Basic Multilingual Plane's: one of them marks what a user wrote while a template runs. */
-const PRIVATE_USE = /[\ue000-\uf8ff]/;
 
 export class ChatTemplate {
   readonly #source: string;
@@ -50,68 +54,115 @@ export class ChatTemplate {
         `${setting.file}: the chat template holds private-use characters, which mean nothing to a model`,
       );
     }
-    this.#run({ source });
+    this.#textOf(this.#run({ source }));
   }
 
-  /** The conversation as one text. Throws a ModelError when the template fails. */
-  render(messages: readonly Message[], { addGenerationPrompt = true }: RenderOptions = {}): string {
-    const variables = { ...this.#setting.variables, add_generation_prompt: addGenerationPrompt };
-    return this.#run({ source: this.#source, variables: { ...variables, messages: messages.map(forTemplate) } });
+  /** The conversation as one text. Throws a ModelError when the template fails, an InputError when it refuses the conversation. */
+  render(messages: readonly Message[], options: RenderOptions = {}): string {
+    return this.#textOf(this.#render(messages, options));
   }
 
   /**
    * The conversation as ids, with exactly one <|image_pad|> for each image. The names of special tokens in a message are text.
-   * Throws an InputError for an image where the template is for text alone, and a ModelError when the template fails.
+   * Throws an InputError for an image where the template is for text alone, for a text of more than `maxCharacters`, and when the
+   * template refuses the conversation; a ModelError when the template fails.
    */
-  encode(messages: readonly Message[], tokenizer: TextTokenizer, options: RenderOptions = {}): number[] {
-    const { file } = this.#setting;
-    const mark = unusedCharacter(messages);
-    const rendered = this.#renderAny(markSpecial(messages, tokenizer, mark), options);
-    const ids = tokenizer.encodeTemplate(rendered, (piece) => piece.replaceAll(mark, ""));
-    const images = picturesOf(messages).length;
-    if (images === 0) return ids;
+  encode(
+    messages: readonly Message[],
+    tokenizer: TextTokenizer,
+    { maxCharacters = Number.POSITIVE_INFINITY, ...options }: EncodeOptions = {},
+  ): number[] {
+    const texts = messages.map(({ content }) => textOf(content));
+    checkLength(texts, maxCharacters);
+    const { given, text } = this.#renderAny(messages, options);
+    checkLength([text], maxCharacters);
+    const isUsers = traceUserText(text, texts, tokenizer.specialNames, (change) => {
+      const again = this.#render(
+        given.map((message) => withText(message, change)),
+        options,
+      );
+      return "text" in again ? again.text : undefined;
+    });
+    const ids = tokenizer.encodeTemplate(text, isUsers);
     const pad = tokenizer.special(IMAGE_PAD);
-    const pads = ids.filter((id) => id === pad).length;
-    if (pads === 0) throw noImages(file);
-    if (pads !== images)
-      throw new ModelError(`${file}: writes ${pads} ${IMAGE_PAD} for ${images} images, wanted one for each`);
+    this.#checkPads(ids.filter((id) => id === pad).length, picturesOf(messages).length);
     return ids;
   }
 
-  /** Templates for text alone take no lists of parts: they get the text of one, or the caller is told that they take no images. */
-  #renderAny(messages: readonly Message[], options: RenderOptions): string {
-    try {
-      return this.render(messages, options);
-    } catch (error) {
-      if (messages.every(({ content }) => typeof content === "string")) throw error;
-      const texts = messages.map(({ role, content }) => ({ role, content: textOf(content) }));
-      const rendered = this.render(texts, options);
-      if (picturesOf(messages).length > 0) throw noImages(this.#setting.file, error);
-      return rendered;
-    }
+  /** The one place where pads meet images. */
+  #checkPads(pads: number, images: number): void {
+    const { file } = this.#setting;
+    if (pads === images) return;
+    if (pads === 0) throw noImages(file);
+    throw new ModelError(
+      `${file}: the chat template writes ${pads} ${IMAGE_PAD} for ${images} images, wanted one for each`,
+    );
   }
 
-  #run(job: TemplateJob): string {
+  /** Templates for text alone take no lists of parts: they get the text of one, or the caller is told that they take no images. */
+  #renderAny(messages: readonly Message[], options: RenderOptions): { given: readonly Message[]; text: string } {
+    const result = this.#render(messages, options);
+    const hasParts = messages.some(({ content }) => typeof content !== "string");
+    if ("text" in result || !hasParts) return { given: messages, text: this.#textOf(result) };
+    const texts = messages.map(({ role, content }) => ({ role, content: textOf(content) }));
+    const joined = this.#render(texts, options);
+    if (!("text" in joined)) return { given: messages, text: this.#textOf(result) };
+    if (picturesOf(messages).length > 0) throw noImages(this.#setting.file, result);
+    return { given: texts, text: joined.text };
+  }
+
+  #render(messages: readonly Message[], { addGenerationPrompt = true }: RenderOptions): TemplateResult {
+    // As transformers: what is not used is there, and none.
+    const unused = { tools: null, documents: null };
+    const variables = { ...unused, ...this.#setting.variables, add_generation_prompt: addGenerationPrompt };
+    return this.#run({ source: this.#source, variables: { ...variables, messages: messages.map(forTemplate) } });
+  }
+
+  /** Throws a ModelError when the template went beyond its limits. */
+  #run(job: TemplateJob): TemplateResult {
     const { file, render, limits } = this.#setting;
     const result = render(job);
     if (!result) throw new ModelError(`${file}: the chat template takes more than ${limits}, and was stopped`);
+    return result;
+  }
+
+  #textOf(result: TemplateResult): string {
     if ("text" in result) return result.text;
-    const cause = new Error(result.reason);
-    const what = result.fault === "syntax" ? "is not a Jinja template" : "fails on this conversation";
-    throw new ModelError(`${file}: the chat template ${what}`, { cause });
+    const { file } = this.#setting;
+    const { fault, reason } = result;
+    const cause = new Error(reason);
+    if (fault === "refused") {
+      // The sentence is the model's author's, for whoever writes the messages.
+      throw new InputError(`${file}: the chat template refuses this conversation: ${quote(reason)}`, {
+        code: "invalid_messages",
+        cause,
+      });
+    }
+    const what = {
+      syntax: "is not a Jinja template",
+      runtime: "fails on this conversation",
+      size: `makes ${reason} of this conversation`,
+    };
+    throw new ModelError(`${file}: the chat template ${what[fault]}`, { cause });
   }
 }
 
-/** A private-use character that the conversation does not hold; the template holds none. */
-function unusedCharacter(messages: readonly Message[]): string {
-  const texts = messages.map(({ content }) => textOf(content));
-  for (let code = 0xe000; code <= 0xf8ff; code++) {
-    const character = String.fromCharCode(code);
-    if (!texts.some((text) => text.includes(character))) return character;
-  }
-  throw new InputError("Expected a conversation without every private-use character of Unicode", {
-    code: "invalid_messages",
-  });
+function checkLength(texts: readonly string[], maxCharacters: number): void {
+  const length = texts.reduce((sum, text) => sum + text.length, 0);
+  if (length <= maxCharacters) return;
+  throw new InputError(
+    `The conversation has ${length} characters; this model reads at most ${maxCharacters}, if every token is a long one`,
+    { code: "too_long" },
+  );
+}
+
+/** A message with its texts changed. */
+function withText({ role, content }: Message, change: (text: string) => string): Message {
+  if (typeof content === "string") return { role, content: change(content) };
+  return {
+    role,
+    content: content.map((part) => (part.type === "text" ? { type: part.type, text: change(part.text) } : part)),
+  };
 }
 
 /** Every picture of a conversation, in the order of its pads. */
@@ -126,39 +177,11 @@ function textOf(content: Message["content"]): string {
   return content.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 
-function noImages(file: string, cause?: unknown): InputError {
+function noImages(file: string, result?: TemplateResult): InputError {
   return new InputError(`${file}: this chat template is for text alone and takes no images`, {
     code: "invalid_messages",
-    cause,
+    ...(result && "reason" in result && { cause: new Error(result.reason) }),
   });
-}
-
-/**
- * Puts `mark` into the texts wherever they could spell a special token: after its first character and before its last, which
- * nothing but two cuts by the template could undo. A template sees all else in a text as it is, and may look for it.
- */
-function markSpecial(messages: readonly Message[], tokenizer: TextTokenizer, mark: string): Message[] {
-  const names = tokenizer.specialNames.filter((name) => name.length > 1);
-  const heads = new Set(names.map((name) => name.slice(0, 2)));
-  const tails = new Set(names.map((name) => name.slice(-2)));
-  const firsts = new Set(names.map((name) => name[0]!));
-  const guard = (text: string): string => {
-    let marked = "";
-    for (let i = 0; i < text.length; i++) {
-      marked += text[i];
-      const pair = text.slice(i, i + 2);
-      // At the end of a text the next one may go on with the name.
-      if (heads.has(pair) || tails.has(pair) || (i === text.length - 1 && firsts.has(pair))) marked += mark;
-    }
-    return marked;
-  };
-  return messages.map(({ role, content }) => ({
-    role,
-    content:
-      typeof content === "string"
-        ? guard(content)
-        : content.map((part) => (part.type === "text" ? { type: part.type, text: guard(part.text) } : part)),
-  }));
 }
 
 /** What templates of vision models expect: lists of parts, the picture itself left out. */

@@ -1,6 +1,6 @@
 // Compares a tokenizer with the config of the language model that it is for: ids that disagree give nonsense without an error.
 
-import { ModelError } from "../errors.ts";
+import { ModelError, quote } from "../errors.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** What the language model's config says of text. */
@@ -11,6 +11,9 @@ export interface TextIds {
   readonly visionStart: number;
   readonly visionEnd: number;
   readonly imagePad: number;
+  readonly qEos: number;
+  /** Fills rows while training, if anything does. */
+  readonly pad: number | null;
 }
 
 const names = {
@@ -18,6 +21,9 @@ const names = {
   visionEnd: ["vision_end_token_id", "<|vision_end|>"],
   imagePad: ["image_token_id", "<|image_pad|>"],
 } as const;
+/** Whether a token has a part in every prompt or answer. */
+const steers = (name: string) => /^<\|(im_start|im_end|endoftext|vision_\w+|image_pad|video_pad)\|>$/.test(name);
+
 /** Tokens that may end an answer. */
 const ends = ["<|im_end|>", "<|endoftext|>"];
 
@@ -32,6 +38,13 @@ export function checkTextIds(tokenizer: TextTokenizer, ids: TextIds): void {
     if (found !== wanted)
       throw new ModelError(`${file}: ${name} has the id ${found}, but the config's ${field} is ${wanted}`);
   }
+  // The released vocabularies leave q_eos without a name.
+  const qEos = tokenizer.tokenOf(ids.qEos);
+  if (qEos !== undefined && (tokenizer.addedName(ids.qEos) === undefined || steers(qEos)))
+    throw new ModelError(`${file}: the config's q_eos_token ${ids.qEos} is ${quote(qEos)}, wanted a token of its own`);
+  const pad = ids.pad === null || ids.pad === ids.eos ? undefined : tokenizer.tokenOf(ids.pad);
+  if (pad !== undefined && (tokenizer.addedName(ids.pad!) === undefined || (steers(pad) && pad !== "<|endoftext|>")))
+    throw new ModelError(`${file}: the config's pad_token_id ${ids.pad} is ${quote(pad)}, wanted <|endoftext|>`);
   const end = tokenizer.addedName(ids.eos);
   if (end === undefined || !ends.includes(end)) {
     const found = end === undefined ? "not an added token" : end;

@@ -6,6 +6,9 @@ const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 /** What most of them end with: runs of signs, line ends, spaces before a word, other spaces. */
 const REST = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
+/** What a ByteLevel pre-tokenizer with `use_regex` splits by. */
+export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
 export const knownPatterns: ReadonlyMap<string, string> = new Map([
   [`${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|${REST}`, "Qwen2, Qwen3 and Keye"],
   [`${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|${REST}`, "Llama 3 and GPT-4 (cl100k)"],
@@ -25,6 +28,6 @@ export const knownPatterns: ReadonlyMap<string, string> = new Map([
     ].join("|"),
     "GPT-4o (o200k)",
   ],
-  ["'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "GPT-2"],
+  [gpt2Pattern, "GPT-2"],
   [" ?\\p{L}+| ?\\p{N}| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "kelix-nano"],
 ]);

@@ -51,7 +51,7 @@ async function findTemplate(
   const bytes = await readPlainFile(path, MAX_TEMPLATE_BYTES);
   if (bytes) {
     refuseStrangers(bytes, path);
-    return { file: path, source: new TextDecoder().decode(bytes) };
+    return { file: path, source: decodeText(bytes, path) };
   }
   const processor = join(folder, "chat_template.json");
   const places: readonly (readonly [file: string, config: Config])[] = [
@@ -63,6 +63,14 @@ async function findTemplate(
     if (source !== undefined) return { file, source };
   }
   return { file: "the released chat template", source: releasedTemplate };
+}
+
+function decodeText(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new ModelError(`${file}: is not text in UTF-8`, { cause });
+  }
 }
 
 /** Tokens that templates may name; a file has them as texts or with their settings. */

@@ -1,14 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { ModelError } from "../errors.ts";
-import { syntheticVocabulary } from "../rehearsal/vocabulary.ts";
-import { tokenizerJson } from "../train/bpe.ts";
 import { checkTextIds } from "./check-text.ts";
 import { TextTokenizer } from "./tokenizer.ts";
 
 interface Json {
   added_tokens: Record<string, unknown>[];
-  pre_tokenizer: unknown;
+  pre_tokenizer: { pretokenizers: unknown[] };
+  post_processor: unknown;
   normalizer: unknown;
   decoder: unknown;
   model: { vocab: Record<string, number>; merges: unknown[]; unk_token: string | null; type: string };
@@ -59,13 +58,63 @@ test("tokens of tokenizer_config.json are added where tokenizer.json lacks them"
   );
 });
 
+test("tokenizer_config.json can make an added token special, and not the other way round", () => {
+  const json = JSON.parse(text) as Json;
+  json.added_tokens.find(({ content }) => content === "<|q_eos|>")!.content = "<x>";
+  Object.assign(json.added_tokens.find(({ content }) => content === "<|endoftext|>")!, {
+    content: "<y>",
+    special: false,
+  });
+  const named = (content: string, special: boolean) => ({ content, special });
+  const tokenizer = new TextTokenizer(json, "t", { 1529: named("<y>", true), 1535: named("<x>", false) });
+  expect([1529, 1535].map((id) => tokenizer.isSpecial(id))).toEqual([true, true]);
+  expect(tokenizer.decode([1529, 1535])).toBe("");
+});
+
 test.each<[string, (json: Json) => void, string]>([
   [
     "a pattern that nobody knows",
     (json) => {
-      json.pre_tokenizer = { type: "Split", pattern: { Regex: "(a+)+$" }, behavior: "Isolated" };
+      json.pre_tokenizer.pretokenizers[0] = { type: "Split", pattern: { Regex: "(a+)+$" }, behavior: "Isolated" };
     },
-    "pre_tokenizer",
+    'pre_tokenizer.pretokenizers[0]: the pattern "(a+)+$" is not supported: only those of Qwen2',
+  ],
+  ...["Digits", "Metaspace", "Punctuation", "Whitespace", "Nonsense"].map(
+    (type): [string, (json: Json) => void, string] => [
+      `a split of type ${type}`,
+      (json) => {
+        json.pre_tokenizer.pretokenizers.unshift({ type });
+      },
+      `pretokenizers[0]: type is "${type}", which is not supported`,
+    ],
+  ),
+  [
+    "a split that drops text",
+    (json) => {
+      json.pre_tokenizer.pretokenizers.unshift({ type: "Split", pattern: { String: " " }, behavior: "Removed" });
+    },
+    'a Split that removes " " is not supported',
+  ],
+  [
+    "a vocabulary that is not of bytes",
+    (json) => {
+      json.pre_tokenizer.pretokenizers.pop();
+    },
+    "has not ByteLevel once and last",
+  ],
+  [
+    "tokens that a post-processor would add",
+    (json) => {
+      json.post_processor = { type: "TemplateProcessing", single: [] };
+    },
+    'post_processor: type is "TemplateProcessing"',
+  ],
+  [
+    "half of a character as a token",
+    (json) => {
+      json.added_tokens.push({ ...think, content: "\ud83c" });
+    },
+    "half of a character",
   ],
   [
     "a replacement by a pattern",
@@ -159,18 +208,20 @@ test.each<[string, (json: Json) => void, string]>([
 });
 
 test("reads a vocabulary of the released model's size", () => {
-  const { tokens, merges, special } = syntheticVocabulary(151_936);
-  const tokenizer = new TextTokenizer(tokenizerJson({ tokens, merges, special }, tokens.length + special.length));
-  expect(tokenizer.maxId).toBe(tokens.length + special.length - 1);
-  expect(tokenizer.decode(tokenizer.encode("a red circle"))).toBe("a red circle");
+  const large = nano((json) => {
+    for (let id = 2000; id < 151_936; id++) json.model.vocab[`word ${id}`] = id;
+  })();
+  expect(large.maxId).toBe(151_935);
 });
 
 describe("beside a model's config", () => {
-  const ids = { vocabSize: 1536, eos: 1531, visionStart: 1532, visionEnd: 1533, imagePad: 1534 };
+  const ids = { vocabSize: 1536, eos: 1531, visionStart: 1532, visionEnd: 1533, imagePad: 1534, qEos: 1535, pad: 1529 };
   const tokenizer = nano(() => undefined)();
 
   test("a tokenizer fits its own model", () => {
     expect(() => checkTextIds(tokenizer, ids)).not.toThrow();
+    expect(() => checkTextIds(tokenizer, { ...ids, pad: null })).not.toThrow();
+    expect(() => checkTextIds(tokenizer, { ...ids, pad: ids.eos })).not.toThrow();
   });
 
   test.each([
@@ -179,6 +230,9 @@ describe("beside a model's config", () => {
     [{ ...ids, visionStart: 3 }, "<|vision_start|> has the id 1532"],
     [{ ...ids, eos: 7 }, "eos_token_id 7 is not an added token"],
     [{ ...ids, eos: 1532 }, "eos_token_id 1532 is <|vision_start|>"],
+    [{ ...ids, eos: 1529, pad: 1531 }, 'pad_token_id 1531 is "<|im_end|>"'],
+    [{ ...ids, qEos: 7 }, "q_eos_token 7 is"],
+    [{ ...ids, qEos: 1530 }, 'q_eos_token 1530 is "<|im_start|>"'],
   ])("%j is refused", (wrong, message) => {
     expect(() => checkTextIds(tokenizer, wrong)).toThrow(message);
   });

@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { readJson, readJsonIfPresent } from "../checkpoint/json-file.ts";
 import { ModelError, quote } from "../errors.ts";
-import { type AddedToken, readTokenizer, TOKENIZER_CONFIG } from "./tokenizer-file.ts";
+import { type AddedToken, AddedTokens, type IsPlain } from "./added-tokens.ts";
+import { byteCharacters } from "./byte-characters.ts";
+import { readTokenizer, TOKENIZER_CONFIG } from "./tokenizer-file.ts";
 
 /** A vocabulary file beyond this is a mistake or an attack: Qwen3's, with 151,643 entries, takes 11 MB. */
 const MAX_FILE_BYTES = 64_000_000;
@@ -15,35 +17,42 @@ export const MAX_TOKENIZER_CONFIG_BYTES = 16_000_000;
 /** What marks turns and images in Qwen's and Keye's vocabularies: never made of a user's text, even where a file does not call them special. */
 const STEERING = /^<\|(endoftext|im_start|im_end|vision_start|vision_end|vision_pad|image_pad|video_pad|q_eos)\|>$/;
 
+/** Text that comes with the ids it is made of. */
+export interface TextStream {
+  /** The text that has become certain: a character may be spread over several tokens. */
+  push(id: number): string;
+  end(): string;
+}
+
 export class TextTokenizer {
   /** Where it was read from, for messages. */
   readonly file: string;
   /** The largest id that text can have. */
   readonly maxId: number;
+  /** Bytes that one id stands for at most. */
+  readonly longestToken: number;
   readonly #tokenizer: Tokenizer;
-  readonly #added: ReadonlyMap<string, AddedToken>;
-  readonly #special: ReadonlyMap<string, AddedToken>;
-  readonly #specialIds: ReadonlySet<number>;
-  /** Splits text at the names of special tokens, which are kept; the longest first. */
-  readonly #atSpecial: RegExp;
+  readonly #byName: ReadonlyMap<string, AddedToken>;
+  readonly #byId: ReadonlyMap<number, AddedToken>;
+  /** Those that are matched here and not by the library. */
+  readonly #added: AddedTokens;
 
   /** From the parsed tokenizer.json, and `added_tokens_decoder` of tokenizer_config.json. Throws a ModelError. */
   constructor(json: unknown, file = "tokenizer.json", addedTokensDecoder: unknown = undefined) {
     const definition = readTokenizer(json, file, addedTokensDecoder);
     this.file = file;
     this.maxId = definition.maxId;
+    this.longestToken = definition.longestToken;
     try {
       this.#tokenizer = new Tokenizer(definition.json, {});
     } catch (cause) {
       throw new ModelError(`${file}: cannot be used as a tokenizer`, { cause });
     }
-    this.#added = new Map(definition.added.map((token) => [token.content, token]));
-    const special = definition.added.filter((token) => token.special || STEERING.test(token.content));
-    this.#special = new Map(special.map((token) => [token.content, token]));
-    this.#specialIds = new Set(special.map(({ id }) => id));
-    const names = [...this.#special.keys()].sort((a, b) => b.length - a.length);
-    this.#atSpecial = new RegExp(
-      `(${names.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|") || "(?!)"})`,
+    this.#byName = new Map(definition.added.map((token) => [token.content, token]));
+    this.#byId = new Map(definition.added.map((token) => [token.id, token]));
+    this.#added = new AddedTokens(
+      definition.added.filter((token) => !definition.normalized.includes(token)),
+      isSpecial,
     );
   }
 
@@ -61,84 +70,73 @@ export class TextTokenizer {
 
   /** Names of the special tokens. */
   get specialNames(): readonly string[] {
-    return [...this.#special.keys()];
+    return [...this.#byName.values()].filter(isSpecial).map(({ content }) => content);
   }
 
   /** Ids of plain text; the names of special tokens in it are text like any other. */
   encode(text: string): number[] {
-    // The names are broken up where they stand in the text, so that the tokenizer cannot take them for tokens.
-    const pieces = text.split(this.#atSpecial).reduce<string[]>(
-      (cut, piece, i) => {
-        const half = i % 2 === 0 ? 0 : Math.floor(piece.length / 2);
-        cut.push(cut.pop()! + piece.slice(0, half));
-        if (half > 0) cut.push("");
-        cut.push(cut.pop()! + piece.slice(half));
-        return cut;
-      },
-      [""],
-    );
-    return pieces.flatMap((piece) =>
-      piece === "" ? [] : this.#tokenizer.encode(piece, { add_special_tokens: false }).ids,
-    );
+    return this.encodeTemplate(text, () => true);
+  }
+
+  /** Ids of template text, in which the names of special tokens mean the tokens, but for those that `isPlain` calls text. */
+  encodeTemplate(text: string, isPlain: IsPlain = () => false): number[] {
+    return this.#added.split(text, isPlain).flatMap((piece) => {
+      if (typeof piece !== "string") return [piece.id];
+      return piece === "" ? [] : this.#tokenizer.encode(piece, { add_special_tokens: false }).ids;
+    });
   }
 
   /** Text of ids; special tokens are left out. */
   decode(ids: readonly number[]): string {
-    const plain = ids.filter((id) => !this.#specialIds.has(id));
-    return plain.length === 0
-      ? ""
-      : this.#tokenizer.decode(plain, { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+    const stream = this.stream();
+    return ids.map((id) => stream.push(id)).join("") + stream.end();
+  }
+
+  /** Decodes ids as they come. */
+  stream(): TextStream {
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    return {
+      push: (id) => {
+        const added = this.#byId.get(id);
+        if (added) return isSpecial(added) ? "" : decoder.decode() + added.content;
+        return decoder.decode(bytesOf(this.#tokenizer.id_to_token(id) ?? ""), { stream: true });
+      },
+      end: () => decoder.decode(),
+    };
   }
 
   /** The id of a token that stands beside the vocabulary; throws when there is none of that name. */
   special(name: string): number {
-    const token = this.#added.get(name);
+    const token = this.#byName.get(name);
     if (!token) throw new ModelError(`${this.file}: has no token ${quote(name)} among its added tokens`);
     return token.id;
   }
 
   /** The name of an added token; undefined when the id is not that of one. */
   addedName(id: number): string | undefined {
-    for (const token of this.#added.values()) if (token.id === id) return token.content;
-    return undefined;
+    return this.#byId.get(id)?.content;
+  }
+
+  /** The token of an id; undefined when text never has it. */
+  tokenOf(id: number): string | undefined {
+    return this.addedName(id) ?? this.#tokenizer.id_to_token(id);
   }
 
   /** Whether an id is a special token. */
   isSpecial(id: number): boolean {
-    return this.#specialIds.has(id);
+    const token = this.#byId.get(id);
+    return token !== undefined && isSpecial(token);
   }
+}
 
-  /**
-   * Ids of template text, in which the names of special tokens mean the tokens. `plain` turns what stands between them into the
-   * text that is encoded.
-   */
-  encodeTemplate(text: string, plain: (piece: string) => string = (piece) => piece): number[] {
-    const parts = text.split(this.#atSpecial);
-    // Odd parts are names.
-    return parts.flatMap((part, i) => {
-      if (i % 2 === 1) return [this.#special.get(part)!.id];
-      const before = this.#special.get(parts[i - 1] ?? "");
-      const after = this.#special.get(parts[i + 1] ?? "");
-      const start = before?.rstrip ? part.trimStart() : part;
-      return this.encode(plain(after?.lstrip ? start.trimEnd() : start));
-    });
-  }
+function isSpecial({ special, content }: AddedToken): boolean {
+  return special || STEERING.test(content);
+}
 
-  /** Decodes ids as they come: each push returns the text that has become certain. */
-  stream(): { push(id: number): string; end(): string } {
-    let pending: number[] = [];
-    const flush = () => {
-      const text = this.decode(pending);
-      pending = [];
-      return text;
-    };
-    return {
-      push: (id) => {
-        pending.push(id);
-        // A character may be spread over several tokens: at most four bytes, so a longer run is no character.
-        return this.decode(pending).endsWith("\ufffd") && pending.length < 4 ? "" : flush();
-      },
-      end: flush,
-    };
-  }
+const byteOf: ReadonlyMap<string, number> = new Map(byteCharacters.map((character, byte) => [character, byte]));
+
+/** The bytes that a token of the vocabulary stands for; a token that is not written in them stands for itself. */
+function bytesOf(token: string): Uint8Array {
+  const bytes = Array.from(token, (character) => byteOf.get(character));
+  return bytes.includes(undefined) ? new TextEncoder().encode(token) : Uint8Array.from(bytes as number[]);
 }

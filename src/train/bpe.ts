@@ -1,5 +1,6 @@
 // Trains a byte-level BPE vocabulary (Sennrich et al., 2016; bytes as in GPT-2) and writes it as a Hugging Face tokenizer.json.
 
+import { InputError } from "../errors.ts";
 import { byteCharacters } from "../text/byte-characters.ts";
 
 /** The text is cut into words first; merges never cross their borders. GPT-2's pattern without its English contractions. */
@@ -31,7 +32,7 @@ export function trainBpe(texts: Iterable<string>, { size, special }: BpeOptions)
   }));
   const merges: [string, string][] = [];
   const room = size - special.length - 256;
-  if (room < 0) throw new Error(`Expected a vocabulary of at least ${256 + special.length} entries, got ${size}`);
+  if (room < 0) throw new InputError(`Expected a vocabulary of at least ${256 + special.length} entries, got ${size}`);
   while (merges.length < room) {
     const pairs = new Map<string, number>();
     for (const { pieces, count } of words) {

@@ -1,5 +1,7 @@
 // The learning rate's course over the steps: the reference's three schedules, with its names and corner cases.
 
+import { InputError } from "../errors.ts";
+
 export interface LrSchedule {
   readonly name: "cosine" | "cosine_v2" | "constant";
   /** Steps over which the rate rises from 0; the first step has rate 0 if there are any. */
@@ -22,7 +24,8 @@ export function learningRateFactor(schedule: LrSchedule, step: number): number {
   if (name !== "constant" && step < stop) return 0;
   if (step < warmup) return step / Math.max(1, warmup);
   if (name === "constant") return 1;
-  if (schedule.total === undefined) throw new Error(`A ${name} schedule wants \`total\`, the step at which it ends`);
+  if (schedule.total === undefined)
+    throw new InputError(`A ${name} schedule wants \`total\`, the step at which it ends`);
   const end = name === "cosine_v2" ? (schedule.decay ?? schedule.total) : schedule.total;
   if (step > end || step > schedule.total) return minRate;
   const progress = (step - warmup) / Math.max(1, end - warmup);

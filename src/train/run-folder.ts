@@ -1,13 +1,14 @@
 // The folder that a run lives in: one process at a time trains there, every file in it is of the same run, and each appears whole.
 //   config.json  log.jsonl  loss.svg  samples/  checkpoints/step-N/  train.lock
 
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { readJsonIfPresent } from "../checkpoint/json-file.ts";
 import { InputError } from "../errors.ts";
 import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
 import { removeEmptyFolders } from "../runtime/atomic-folder.ts";
 import { type FileLock, tryLock } from "../runtime/file-lock.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { isTemporaryName } from "../runtime/stale.ts";
 import { systemReason, whileWriting } from "../runtime/system-error.ts";
 import { type RunConfig, runSchema } from "./config.ts";
@@ -58,7 +59,7 @@ export class RunFolder {
   static async open(config: RunConfig, options: OpenRunOptions = {}): Promise<RunFolder> {
     const { folder } = config;
     const { resume = false, log = () => {}, signal } = options;
-    const made = await whileWriting(folder, () => mkdir(join(folder, "checkpoints"), { recursive: true }));
+    const made = await whileWriting(folder, () => makeFolder(join(folder, "checkpoints")));
     const onWait = () =>
       log(`${folder}: another process may be training here; waiting up to ${LOCK_SILENCE_MS / 1000} s`);
     const lock = await whileWriting(folder, () =>

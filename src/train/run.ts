@@ -1,9 +1,9 @@
 // The training loop: batches in, updates out, with log lines, samples, checkpoints and exact resuming.
 
-import { mkdir } from "node:fs/promises";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { counterRandom } from "../random/counter.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
 import { whileWriting } from "../runtime/system-error.ts";
 import type { RunConfig } from "./config.ts";
@@ -115,7 +115,7 @@ async function makeSamples(
   log(`step ${step}: making samples`);
   const folder = run.samplesFolder;
   const numbers = await whileWriting(folder, async () => {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     return stage.samples!(memoryWeights(finalTensors(store)), folder, step);
   });
   await run.logNumbers({ step, ...numbers });

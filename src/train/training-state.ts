@@ -1,13 +1,14 @@
 // Checkpoints of a training run: parameters, moments and running average, to go on from bit for bit.
 // Each is a folder written under a temporary name and renamed when whole, so that a kill leaves the previous one.
 
-import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { readJson } from "../checkpoint/json-file.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../checkpoint/safetensors.ts";
 import { ModelError, quote } from "../errors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import { makeFolder } from "../runtime/make-folder.ts";
 import { systemReason, whileWriting } from "../runtime/system-error.ts";
 import type { ParameterStore, Region, StoredParameter } from "./parameter-store.ts";
 import { parseSettings } from "./settings.ts";
@@ -38,7 +39,7 @@ export async function writeTrainingState(run: string, step: number, store: Param
   const replaced = join(root, `.step-${step}.old`);
   await whileWriting(folder, async () => {
     await rm(temporary, { recursive: true, force: true });
-    await mkdir(temporary, { recursive: true });
+    await makeFolder(temporary);
     try {
       for (const [region, name] of filesOf(store)) {
         await writeSafetensors(join(temporary, name), tensors(store, region), { step: String(step) });

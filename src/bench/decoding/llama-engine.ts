@@ -1,9 +1,10 @@
 // llama.cpp as an engine, through node-llama-cpp. It is no dependency of this project: the benchmark fetches it into the cache
 // when it is first wanted.
 
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { makeFolder } from "../../runtime/make-folder.ts";
 import { installPackages } from "../../train/data/npm.ts";
 import type { DecodingEngine, Task } from "./engine.ts";
 
@@ -34,7 +35,7 @@ export async function installLlama(cache: string, log: (line: string) => void): 
   log(`fetching node-llama-cpp@${LLAMA_VERSION}`);
   const partial = `${folder}.partial`;
   await rm(partial, { recursive: true, force: true });
-  await mkdir(partial, { recursive: true });
+  await makeFolder(partial);
   // Its optional dependencies are binaries for every machine there is, some with CUDA: only the one for this is wanted.
   const packages = ["node-llama-cpp", `@node-llama-cpp/${binaries()}`].map((name) => `${name}@${LLAMA_VERSION}`);
   await installPackages(partial, packages, ["--omit=optional"]);

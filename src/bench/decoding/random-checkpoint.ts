@@ -1,7 +1,7 @@
 // Checkpoints of random weights in the layout that quantised checkpoints have, written once into the cache and then opened like
 // any other: what is measured is the project's own decoder.
 
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { writeSafetensors } from "../../checkpoint/safetensors.ts";
@@ -9,6 +9,7 @@ import type { LanguageModelConfig } from "../../llm/config.ts";
 import { generationGraphs } from "../../llm/generation-graphs.ts";
 import { matrixForm } from "../../quantize/precision.ts";
 import { f32, type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { makeFolder } from "../../runtime/make-folder.ts";
 import { type BlockFormat, isQuantized, scalesName, type WeightSource } from "../../runtime/weight-source.ts";
 import { Graph, type Parameter } from "../../tensor/graph.ts";
 import { defaultCacheFolder } from "../../train/data/icon-sets.ts";
@@ -55,8 +56,8 @@ export async function openRandomCheckpoint(
   if (!(await stat(folder).catch(() => undefined))) {
     const partial = `${folder}.partial`;
     await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
-    await mkdir(dirname(folder), { recursive: true });
+    await makeFolder(partial);
+    await makeFolder(dirname(folder));
     await writeShards(partial, randomTensors(config, formOf));
     await rename(partial, folder);
   }

@@ -1,7 +1,8 @@
 // A Qwen3 model of random 4-bit weights as llama.cpp reads it, of the same shape as the checkpoint beside it.
 
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolder } from "../../runtime/make-folder.ts";
 import { byteLength, type GgufTensor, type GgufValue, writeGguf } from "./gguf.ts";
 import { fillRandomBytes } from "./random-bytes.ts";
 import type { DecodingShape } from "./shapes.ts";
@@ -14,7 +15,7 @@ const SCALE_F16 = 0x1c00;
 /** Writes the file unless it is there. */
 export async function writeRandomGguf(path: string, shape: DecodingShape): Promise<void> {
   if (await stat(path).catch(() => undefined)) return;
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await writeGguf(path, metadata(shape), tensors(shape));
 }
 

@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import { openSafetensors } from "../../checkpoint/safetensors.ts";
+import { InputError } from "../../errors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { fade, PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
@@ -62,7 +63,7 @@ const promptForms: readonly ((caption: string) => string)[] = [
 export async function openCorpus(cacheFolder = defaultCacheFolder(), side = 96): Promise<Corpus> {
   const folder = picturesFolder(cacheFolder, side);
   const index = (await readJson(join(folder, "index.json")).catch((cause) => {
-    throw new Error(`${folder}: holds no pictures. Run \`npm run data -- --side ${side}\` first`, { cause });
+    throw new InputError(`${folder}: holds no pictures. Run \`npm run data -- --side ${side}\` first`, { cause });
   })) as PictureIndex;
   const pictures = new Map<string, Uint8Array>();
   for (const style of new Set(index.pictures.map((entry) => entry.style))) {

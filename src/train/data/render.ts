@@ -2,12 +2,12 @@
 // What is drawn already is kept; a style's file appears whole or not at all.
 
 import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
 import { replaceFile, writeAll } from "../../runtime/atomic-file.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
+import { makeFolder } from "../../runtime/make-folder.ts";
 import { type Concept, findIcon, loadConcepts } from "./concept-icons.ts";
 import { iconSets, type License, loadSet } from "./icon-sets.ts";
 
@@ -40,7 +40,7 @@ export async function renderPictures(cache: string, side: number, log: (line: st
   log(`${isKept.filter(Boolean).length} of ${concepts.length} concepts are in at least ${MIN_STYLES} styles`);
 
   const folder = picturesFolder(cache, side);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const pictures: IndexEntry[] = [];
   for (const [s, set] of sets.entries()) {
     const drawn = concepts.flatMap((concept, c) => {

@@ -1,11 +1,11 @@
 // Writes the held-out sample that lies in the repository: the style that training never sees, as one PNG sheet with an index,
 // a few single pictures for the demo, and the licences. Evaluation and demo need nothing else (eval/heldout.ts reads it).
 
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writePng } from "../../image/codec.node.ts";
 import type { Picture } from "../../image/picture.ts";
 import { replaceFile, writeAll } from "../../runtime/atomic-file.ts";
+import { makeFolder } from "../../runtime/make-folder.ts";
 import type { Corpus, Sample } from "./corpus.ts";
 import type { License } from "./icon-sets.ts";
 import { HELD_OUT_STYLE } from "./split.ts";
@@ -24,7 +24,7 @@ export async function writeHeldOut(
   corpus: Corpus,
   licenses: Readonly<Record<string, License>>,
 ): Promise<number> {
-  await mkdir(join(folder, "demo"), { recursive: true });
+  await makeFolder(join(folder, "demo"));
   const known = corpus.entries("heldOutStyle").map((_, i) => corpus.sample("emoji", "heldOutStyle", 0, i));
   const unknown = corpus
     .entries("heldOutConcept")

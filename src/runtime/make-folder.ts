@@ -1,0 +1,30 @@
+// Makes a folder and those above it that are missing. Node's own `mkdir(path, { recursive: true })` never returns on a file system
+// that answers ENOENT for a new folder in one that is there, as /proc does.
+
+import { mkdir, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+
+/** The topmost folder that was made; undefined where all were there. Throws the system's error. */
+export async function makeFolder(path: string): Promise<string | undefined> {
+  const missing: string[] = [];
+  let at = resolve(path);
+  let found = await look(at);
+  for (; !found; found = await look(at)) {
+    missing.unshift(at);
+    at = dirname(at);
+  }
+  if (missing.length === 0 && !found.isDirectory()) await mkdir(at); // EEXIST
+  for (const folder of missing) {
+    await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error; // made by another process meanwhile
+    });
+  }
+  return missing[0];
+}
+
+async function look(path: string) {
+  return stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" && dirname(path) !== path) return undefined;
+    throw error;
+  });
+}

@@ -1,0 +1,105 @@
+// What a tokenizer.json does to a text before and after BPE (`normalizer`, `pre_tokenizer`, `post_processor`), checked and in the form
+// in which the library does the same as the reference's. What the library does differently is refused by name.
+
+import { z } from "zod";
+import { parseConfig } from "../checkpoint/parse-config.ts";
+import { ModelError, quote } from "../errors.ts";
+import { gpt2Pattern, knownPatterns } from "./known-patterns.ts";
+
+/** More steps are no tokenizer's. */
+const MAX_STEPS = 8;
+const MAX_SEPARATOR = 200;
+
+const flag = z.boolean().default(false);
+const stepOf = <const T extends readonly string[]>(types: T) => z.looseObject({ type: z.enum(types) });
+
+const normalizer = stepOf(["NFC", "NFD", "NFKC", "NFKD"]);
+
+const preTokenizer = stepOf(["Split", "ByteLevel"]);
+const split = z.looseObject({
+  pattern: z.strictObject({ Regex: z.string().optional(), String: z.string().min(1).max(MAX_SEPARATOR).optional() }),
+  behavior: z.enum(["Isolated", "Removed"]),
+  invert: flag,
+});
+const byteLevel = z.looseObject({ add_prefix_space: flag, use_regex: z.boolean().default(true) });
+
+const postProcessor = stepOf(["ByteLevel"]);
+
+/** `normalizer` as the library takes it. Throws a ModelError that names the file and the field. */
+export function readNormalizer(value: unknown, file: string): object | null {
+  if (value == null) return null;
+  const normalizers = readSequence(normalizer, value, file, "normalizer", "normalizers").map(({ step }) => step);
+  return { type: "Sequence", normalizers };
+}
+
+/** `pre_tokenizer` as the library takes it: splits by known patterns, then bytes as characters. */
+export function readPreTokenizer(value: unknown, file: string): object {
+  const steps = readSequence(preTokenizer, value, file, "pre_tokenizer", "pretokenizers");
+  const last = steps.at(-1);
+  if (last?.step.type !== "ByteLevel" || steps.filter(({ step }) => step.type === "ByteLevel").length > 1) {
+    throw new ModelError(
+      `${file}: pre_tokenizer has not ByteLevel once and last, as only byte-level vocabularies have it`,
+      {
+        code: "unsupported_model",
+      },
+    );
+  }
+  const pretokenizers = steps.flatMap(({ step, at }) =>
+    step.type === "Split" ? [readSplit(step, at)] : readByteLevel(step, at),
+  );
+  return { type: "Sequence", pretokenizers };
+}
+
+/** `post_processor` adds nothing to a prompt: the chat template writes all of it. */
+export function checkPostProcessor(value: unknown, file: string): void {
+  if (value != null) readSequence(postProcessor, value, file, "post_processor", "processors");
+}
+
+function readSplit(step: unknown, at: string): object {
+  const { pattern, behavior, invert } = parseConfig(split, step, at);
+  const { Regex, String: separator } = pattern;
+  if ((Regex === undefined) === (separator === undefined)) {
+    throw new ModelError(`${at}: pattern has to hold either a Regex or a String`);
+  }
+  if (Regex !== undefined && !knownPatterns.has(Regex)) {
+    const known = [...knownPatterns.values()].join("; ");
+    throw unsupported(`${at}: the pattern ${quote(Regex)} is not supported: only those of ${known}`);
+  }
+  // The known patterns match all of a text, so that what is between two matches is nothing.
+  if (behavior === "Removed" && !(invert && Regex !== undefined)) {
+    throw unsupported(`${at}: a Split that removes ${quote(Regex ?? separator)} is not supported`);
+  }
+  // Inverted or not, isolated pieces are the same; the library would drop some.
+  return { type: "Split", pattern, behavior: "Isolated", invert: false };
+}
+
+function readByteLevel(step: unknown, at: string): object[] {
+  const { add_prefix_space, use_regex } = parseConfig(byteLevel, step, at);
+  const bytes = { type: "ByteLevel", add_prefix_space, use_regex: false };
+  if (!use_regex) return [bytes];
+  if (add_prefix_space) throw unsupported(`${at}: add_prefix_space with use_regex is not supported`);
+  // The library's own pattern takes JavaScript's white space for Unicode's.
+  return [{ type: "Split", pattern: { Regex: gpt2Pattern }, behavior: "Isolated", invert: false }, bytes];
+}
+
+/** The steps of one, or of a Sequence of them, each with its place for messages. */
+function readSequence<T extends string>(
+  schema: z.ZodType<{ readonly type: T }>,
+  value: unknown,
+  file: string,
+  field: string,
+  list: string,
+): { readonly step: { readonly type: T }; readonly at: string }[] {
+  const at = `${file}: ${field}`;
+  if ((value as { type?: unknown } | null)?.type !== "Sequence") return [{ step: parseConfig(schema, value, at), at }];
+  const sequence = z.looseObject({ [list]: z.array(z.unknown()).max(MAX_STEPS) });
+  const steps = parseConfig(sequence, value, at)[list] as readonly unknown[];
+  return steps.map((step, i) => ({
+    step: parseConfig(schema, step, `${at}.${list}[${i}]`),
+    at: `${at}.${list}[${i}]`,
+  }));
+}
+
+function unsupported(message: string): ModelError {
+  return new ModelError(message, { code: "unsupported_model" });
+}
