@@ -2,6 +2,7 @@
 
 import { InputError, quote } from "../errors.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
+import { divide255 } from "./pixel-formats.ts";
 
 export interface Picture {
   readonly width: number;
@@ -106,14 +107,13 @@ function toBytes(values: ArrayLike<unknown>, name: string): Uint8Array {
   return bytes;
 }
 
-/** RGBA -> RGB over white, with Pillow's rounding: (t + 128 + ((t + 128) >> 8)) >> 8 for t / 255. */
+/** RGBA -> RGB over white, with Pillow's rounding. */
 function pasteOnWhite(rgba: Uint8Array): Uint8Array {
   const rgb = new Uint8Array((rgba.length / 4) * 3);
   for (let from = 0, to = 0; from < rgba.length; from += 4) {
     const alpha = rgba[from + 3]!;
     for (let channel = 0; channel < 3; channel++) {
-      const t = rgba[from + channel]! * alpha + 255 * (255 - alpha) + 128;
-      rgb[to++] = (t + (t >> 8)) >> 8;
+      rgb[to++] = divide255(rgba[from + channel]! * alpha + 255 * (255 - alpha));
     }
   }
   return rgb;

@@ -11,7 +11,7 @@ export function cmykToRgb(cmyk: Uint8Array): Uint8Array {
 }
 
 /** t / 255 with Pillow's rounding, for t up to 255 * 255. */
-function divide255(t: number): number {
+export function divide255(t: number): number {
   return (t + 128 + ((t + 128) >> 8)) >> 8;
 }
 
