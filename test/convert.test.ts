@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { type ImageCodes, Kelix, type Picture } from "../src/index.ts";
-import { openModelFolder } from "../src/model-folder.ts";
+import { openModelFolder } from "../src/model/open.ts";
 import type { ConvertOptions } from "../src/options.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import type { Device } from "../src/runtime/session.ts";

@@ -4,8 +4,8 @@
 import { basename } from "node:path";
 import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
-import { writeAll } from "../runtime/atomic-file.ts";
-import { openOutput } from "../runtime/output.ts";
+import { writeAll } from "../files/atomic-file.ts";
+import { openOutput } from "../files/output.ts";
 import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels, type RawImage, readPixels } from "./picture.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { loadSharp } from "./sharp.node.ts";
