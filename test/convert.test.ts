@@ -42,10 +42,10 @@ async function run(model: string, codes?: ImageCodes, device: Device = "cpu"): P
   const kelix = await Kelix.load(model, { threads: 1, device });
   try {
     const own = await kelix.tokenize(picture);
-    const image = codes ?? own;
+    const used = codes ?? own;
     let text = "";
     const content = [
-      { type: "image", image },
+      { type: "image", image: used },
       { type: "text", text: "What is this?" },
     ] as const;
     for await (const piece of kelix.chat([{ role: "user", content: [...content] }], { maxNewTokens: 4 })) {
