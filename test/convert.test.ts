@@ -51,7 +51,7 @@ async function run(model: string, codes?: ImageCodes, device: Device = "cpu"): P
     for await (const piece of kelix.chat([{ role: "user", content: [...content] }], { maxNewTokens: 4 })) {
       if (typeof piece === "string") text += piece;
     }
-    const reconstruction = await kelix.reconstruct(image, { seed: 1 });
+    const reconstruction = await kelix.reconstruct(used, { seed: 1 });
     return { codes: own, reconstruction, text, drawing: await kelix.imagine("a red circle", { seed: 1 }) };
   } finally {
     await kelix.dispose();
