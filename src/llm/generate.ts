@@ -5,7 +5,7 @@ import { InputError } from "../errors.ts";
 import { textBlock } from "../sequence/blocks.ts";
 import type { BlockIds, BlockVocabulary } from "../sequence/layout.ts";
 import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
-import type { LanguageModel, Sequence } from "./language-model.ts";
+import type { LanguageModel } from "./language-model.ts";
 import { lookUp } from "./prompt-lookup.ts";
 import { isGreedy, type SamplingOptions } from "./sampling.ts";
 import { confirmGuess, readSampler, writeBlock } from "./write-block.ts";
