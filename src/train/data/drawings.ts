@@ -4,11 +4,11 @@
 import { join } from "node:path";
 import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { InputError } from "../../errors.ts";
+import { replaceFile, writeAll } from "../../files/atomic-file.ts";
+import { makeFolder } from "../../files/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
 import { counterRandom } from "../../random/counter.ts";
-import { replaceFile, writeAll } from "../../runtime/atomic-file.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { makeFolder } from "../../runtime/make-folder.ts";
 import { loadConcepts } from "./concept-icons.ts";
 import { iconPackage, type License, loadSet, readJson } from "./icon-sets.ts";
 import { isHeldOutConcept } from "./split.ts";

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { InputError } from "../../errors.ts";
+import { makeFolder } from "../../files/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
 import { f32, hostTensor } from "../../runtime/host-tensor.ts";
-import { makeFolder } from "../../runtime/make-folder.ts";
 import { type CachedPackage, packageFolder } from "./packages.ts";
 
 /** What can be written. */

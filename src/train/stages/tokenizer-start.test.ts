@@ -45,7 +45,7 @@ async function tinyModel(width: number, quantize: boolean): Promise<Model> {
   return { ...parsed, config: parseKeyeArConfig(parsed.config) };
 }
 
-const data = dataSchema.parse({ tokenizer: "", batch: BATCH, length: 40, answers: 8, mix: { scene: 1 } });
+const data = dataSchema.parse({ tokenizer: "none", batch: BATCH, length: 40, answers: 8, mix: { scene: 1 } });
 const pictures = (batch: number): Picture[] =>
   Array.from({ length: BATCH }, (_, i) => drawScene(sampleScene(1, batch * BATCH + i, SIDE), SIDE));
 

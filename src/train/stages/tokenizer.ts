@@ -6,9 +6,9 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { InputError } from "../../errors.ts";
+import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
-import { replaceFile, writeAll } from "../../runtime/atomic-file.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
 import type { WeightSource } from "../../runtime/session.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
