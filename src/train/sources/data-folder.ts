@@ -3,9 +3,9 @@
 import { realpath, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, sep, win32 } from "node:path";
 import { InputError, quote } from "../../errors.ts";
+import { readInput } from "../../files/input.ts";
+import { systemReason } from "../../files/system-error.ts";
 import { decodeImage, MAX_FILE_BYTES } from "../../image/codec.node.ts";
-import { readInput } from "../../runtime/input.ts";
-import { systemReason } from "../../runtime/system-error.ts";
 import type { StoredImage } from "./example.ts";
 
 export class DataFolder {

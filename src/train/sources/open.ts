@@ -4,7 +4,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, quote } from "../../errors.ts";
-import { systemReason } from "../../runtime/system-error.ts";
+import { systemReason } from "../../files/system-error.ts";
 import type { DataSource } from "./example.ts";
 import { IMAGE_SUFFIX, openImageFolder } from "./image-folder.ts";
 import { openJsonLines } from "./jsonl.ts";

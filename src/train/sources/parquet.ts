@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
 import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { InputError, quote } from "../../errors.ts";
-import type { OpenFile } from "../../runtime/open-file.ts";
+import type { OpenFile } from "../../files/open-file.ts";
 import { DataFolder } from "./data-folder.ts";
 import type { DataSource } from "./example.ts";
 import { openPlainFile, readExactly } from "./jsonl.ts";

@@ -2,7 +2,7 @@
 // Nothing is unpacked. Links, devices and folders are passed over: no member leads anywhere but into the tar itself.
 
 import { InputError } from "../../errors.ts";
-import type { OpenFile } from "../../runtime/open-file.ts";
+import type { OpenFile } from "../../files/open-file.ts";
 import { readExactly } from "./jsonl.ts";
 
 export interface TarMember {

@@ -4,8 +4,8 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { InputError, quote } from "../../errors.ts";
+import type { OpenFile } from "../../files/open-file.ts";
 import { decodeImage, MAX_FILE_BYTES } from "../../image/codec.node.ts";
-import type { OpenFile } from "../../runtime/open-file.ts";
 import type { DataSource, Example, StoredImage } from "./example.ts";
 import { GrowingNumbers } from "./growing-numbers.ts";
 import { openPlainFile, parseRow, readExactly } from "./jsonl.ts";
