@@ -74,7 +74,7 @@ export async function readTogether(
 }
 
 /** Of [arrays, B, size] those of one b: [arrays, size]. */
-function ownRows(all: Float32Array, b: number, B: number, arrays: number, size: number): Float32Array {
+export function ownRows(all: Float32Array, b: number, B: number, arrays: number, size: number): Float32Array {
   const own = new Float32Array(arrays * size);
   for (let i = 0; i < arrays; i++) own.set(all.subarray((i * B + b) * size, (i * B + b + 1) * size), i * size);
   return own;

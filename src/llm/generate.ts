@@ -8,6 +8,7 @@ import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { lookUp } from "./prompt-lookup.ts";
 import { isGreedy, type SamplingOptions } from "./sampling.ts";
+import type { Sequence } from "./sequence.ts";
 import { confirmGuess, readSampler, writeBlock } from "./write-block.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {

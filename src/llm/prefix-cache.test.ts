@@ -3,8 +3,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
-import { LanguageModel, type Sequence } from "./language-model.ts";
+import { LanguageModel } from "./language-model.ts";
 import { PrefixCache } from "./prefix-cache.ts";
+import type { Sequence } from "./sequence.ts";
 
 const MEGABYTE = 2 ** 20;
 

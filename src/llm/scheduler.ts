@@ -216,8 +216,8 @@ function lengthClass({ sequence, blocks }: ReadRequest, vocabulary: BlockVocabul
 function groups<T>(all: readonly T[], areAlike: (a: T, b: T) => boolean, fits: (group: readonly T[]) => boolean): T[][] {
   const found: T[][] = [];
   for (let left = [...all]; left.length > 0; ) {
-    const group = [left[0]!];
-    for (const item of left.slice(1)) if (areAlike(group[0]!, item) && fits([...group, item])) group.push(item);
+    const group = left.slice(0, 1);
+    for (const item of left.slice(1)) if (areAlike(group[0] as T, item) && fits([...group, item])) group.push(item);
     left = left.filter((item) => !group.includes(item));
     found.push(group);
   }
