@@ -1,9 +1,12 @@
 // Changes of a scene, with the words that ask for them: recolour, add, remove, move. What is not named stays where it is.
 
-import type { CounterRandom } from "../../random/counter.ts";
+import type { Picture } from "../../image/picture.ts";
+import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { withArticle } from "./concepts.ts";
-import { colours, colourValues, type Scene, type SceneObject } from "./scenes.ts";
+import { asTyped } from "./phrasing.ts";
+import { colours, colourValues, drawScene, type Scene, type SceneObject, sampleScene } from "./scenes.ts";
 import { EXTENT } from "./shapes.ts";
+import { type Split, splits } from "./split.ts";
 
 export const editKinds = ["recolour", "add", "remove", "move"] as const;
 export type EditKind = (typeof editKinds)[number];
@@ -28,6 +31,25 @@ export function editScene(scene: Scene, side: number, random: CounterRandom): Sc
     if (edit) return { kind: kind!, ...edit };
   }
   throw new Error("a scene can always be recoloured");
+}
+
+/** A scene's image, what is asked of it, and the image that fulfils it. */
+export interface EditSample {
+  readonly before: Picture;
+  readonly instruction: string;
+  readonly after: Picture;
+}
+
+/** The edit of a seed and an index. Splits share no scene; in training it is asked as anybody types it. */
+export function sampleEdit(split: Split, seed: number, index: number, side: number): EditSample {
+  const random = counterRandom(seed, `edit ${split}`).fork(index);
+  const scene = sampleScene(seed, index * splits.length + splits.indexOf(split), side);
+  const { instruction, after } = editScene(scene, side, random);
+  return {
+    before: drawScene(scene, side),
+    instruction: split === "train" ? asTyped(instruction, random.fork("typed")) : instruction,
+    after: drawScene(after, side),
+  };
 }
 
 type Edit = (scene: Scene, side: number, random: CounterRandom) => Omit<SceneEdit, "kind"> | undefined;

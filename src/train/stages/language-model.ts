@@ -4,62 +4,30 @@
 
 import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
-import { InputError } from "../../errors.ts";
-import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
+import { type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
-import { traceLanguageModelLoss, trainingFeeds } from "../../llm/model.ts";
-import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { f32 } from "../../runtime/host-tensor.ts";
+import { counterRandom } from "../../random/counter.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
-import { expandRow } from "../../sequence/blocks.ts";
-import { idsFromCodes } from "../../sequence/ids.ts";
-import type { BlockVocabulary } from "../../sequence/layout.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
 import { bookSize } from "../../vision/config.ts";
 import { codebook } from "../../vision/quantizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
-import { type Corpus, openCorpus, type Sample } from "../data/corpus.ts";
-import { kindsOf, mixSchema, pickKind } from "../data/mix.ts";
-import { type EncodedRow, RowWriter, turnsAbout } from "../data/rows.ts";
+import { openCorpus } from "../data/corpus.ts";
+import { kindsOf } from "../data/mix.ts";
+import { RowWriter } from "../data/rows.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { pathSchema } from "../settings.ts";
-import type { Batch, Stage } from "../stage.ts";
-import type { TracedLoss } from "../train-graph.ts";
+import type { Stage } from "../stage.ts";
+import { dataSchema, packBatch, sampleRows, traceBlocks } from "./language-batch.ts";
 import { showAnswers } from "./language-samples.ts";
-
-const dataSchema = z.strictObject({
-  cache: pathSchema.optional(),
-  /** Folder of tokenizer.json. */
-  tokenizer: pathSchema,
-  /** Rows of a batch, and how many of them ask for a picture. */
-  batch: z.int().min(1).max(4096),
-  imagine: z.int().min(0),
-  /** Blocks of a row. */
-  length: z.int().min(16).max(16_384),
-  /** Scored blocks and labels of a batch, at most. */
-  scoredBlocks: z.int().min(1).max(1_000_000),
-  labels: z.int().min(1).max(10_000_000),
-  /** Shares of the kinds of pictures that are asked about and that are asked for. */
-  questions: mixSchema,
-  requests: mixSchema,
-  /** Share of requests that say nothing: what guidance compares with. */
-  promptless: z.number().min(0).max(1).default(0),
-  /**
-   * Share of positions of a requested picture that show a wrong code where they are read, though not where they are scored: a model that
-   * writes reads its own mistakes.
-   */
-  wrongCodes: z.number().min(0).max(1).default(0),
-});
 
 const modelSchema = z.strictObject({
   config: z.record(z.string(), z.unknown()),
   /** Weights of the frozen image tokenizer: a file or folder with `visual_tokenizer.*`. */
   visualTokenizer: pathSchema,
 });
-
-type Data = z.infer<typeof dataSchema>;
 
 /** Opens the stage; needs the corpus and a trained tokenizer. */
 export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
@@ -73,22 +41,15 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
     kindsOf(data.questions, data.requests, { emoji: 1, scene: 1 }),
   );
   const weights = await openCheckpoint(model.visualTokenizer);
-  const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch, run.threads);
+  const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch + data.edits, run.threads);
   const text = await TextTokenizer.load(data.tokenizer);
   const writer = new RowWriter(text, tokenizer.positions);
   return {
     losses: { blocks: (graph) => traceBlocks(graph, config, data) },
     async batch(step) {
-      const items = sampleRows(corpus, writer, data, run.seed, step);
-      const codes = await tokenizer.codes(items.map(({ sample }) => sample.picture));
-      return packBatch(
-        items.map(({ row }) => row),
-        codes,
-        counterRandom(run.seed, "wrong codes").fork(step),
-        config,
-        data,
-        writer.padId,
-      );
+      const rows = sampleRows(corpus, writer, data, run.seed, step);
+      const codes = await tokenizer.codes(rows.flatMap(({ images }) => images));
+      return packBatch(rows, codes, counterRandom(run.seed, "wrong codes").fork(step), config, data, writer.padId);
     },
     prepare: (store, log) => seedFromTokenizer(store, config, weights, log),
     async samples(trained, folder, step) {
@@ -112,106 +73,6 @@ const OUTPUT = "model.model.output.weight";
 /** Weights as generation names them: one matrix under both names. */
 function withOutput(weights: WeightSource): WeightSource {
   return { find: (name) => weights.find(name === OUTPUT ? LM_HEAD : name) };
-}
-
-interface Item {
-  readonly sample: Sample;
-  readonly row: EncodedRow;
-}
-
-function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: number, step: number): Item[] {
-  const random = counterRandom(seed, "batch").fork(step);
-  return Array.from({ length: data.batch }, (_, b) => {
-    const isRequest = b < data.imagine;
-    const kind = pickKind(isRequest ? data.requests : data.questions, random.uniform(b));
-    const sample = corpus.sample(kind, "train", seed, step * data.batch + b, isRequest ? "request" : "question");
-    const isSilent = random.fork("promptless").uniform(b) < data.promptless;
-    const row = isRequest
-      ? writer.imagining(isSilent ? "" : sample.prompt)
-      : writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length);
-    if (row.ids.length > data.length)
-      throw new InputError(`a row of ${row.ids.length} blocks does not fit into ${data.length}: "${sample.prompt}"`);
-    return { sample, row };
-  });
-}
-
-function traceBlocks(
-  graph: Graph,
-  config: KeyeArConfig,
-  { batch: B, length: T, scoredBlocks, labels: R }: Data,
-): TracedLoss {
-  const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
-  const { loss, rowLosses } = traceLanguageModelLoss(graph, languageModelConfig(config), sizes);
-  // Means over the labels of one kind: weights that are 1/count on them and 0 elsewhere.
-  const mean = (name: string) =>
-    rowLosses
-      .stopGradient()
-      .mul(graph.input(name, [R]))
-      .sum([0]);
-  return { loss, reports: { textLoss: mean("textShare"), imageLoss: mean("imageShare") } };
-}
-
-/** Rows and their pictures' codes [rows * positions, N] as the loss's inputs. */
-function packBatch(
-  rows: readonly EncodedRow[],
-  codes: Int32Array,
-  random: CounterRandom,
-  config: KeyeArConfig,
-  data: Data,
-  padId: number,
-): Batch {
-  const vocabulary = blockVocabulary(config.qwen_config);
-  const N = vocabulary.codesPerPatch;
-  const { batch: B, length: T, scoredBlocks, labels: R } = data;
-  const perPicture = codes.length / rows.length;
-  const packed = rows.map((row, b) => {
-    const ids = Int32Array.from({ length: T }, (_, t) => row.ids[t] ?? padId);
-    const own = codes.subarray(b * perPicture, (b + 1) * perPicture);
-    const read = b < data.imagine ? spoil(own, N, data.wrongCodes, vocabulary, random.fork(b)) : own;
-    return {
-      blocks: expandRow(ids, idsFromCodes(own, vocabulary), vocabulary),
-      read: expandRow(ids, idsFromCodes(read, vocabulary), vocabulary),
-      lossMask: Uint8Array.from({ length: T }, (_, t) => (row.isAnswer[t] ? 1 : 0)),
-      cuSegments: [0, T],
-    };
-  });
-  const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
-  const { feeds, scored } = trainingFeeds(packed, languageModelConfig(config), sizes);
-  const kindOf = (label: number) =>
-    label === vocabulary.qEos ? "end" : label >= vocabulary.vocabSize ? "image" : "text";
-  const kinds = Array.from(scored.labels.subarray(0, scored.count), kindOf);
-  const share = (kind: string) => {
-    const count = kinds.filter((k) => k === kind).length;
-    return f32(
-      Float32Array.from({ length: R }, (_, i) => (kinds[i] === kind ? 1 / count : 0)),
-      [R],
-    );
-  };
-  return {
-    loss: "blocks",
-    tokens: B * T,
-    feeds: { ...feeds, textShare: share("text"), imageShare: share("image") },
-  };
-}
-
-/** Codes [M, N] of a picture, one code replaced at a share of its positions by any other of its book. */
-export function spoil(
-  codes: Int32Array,
-  N: number,
-  share: number,
-  { codebookSize }: Pick<BlockVocabulary, "codebookSize">,
-  random: CounterRandom,
-): Int32Array {
-  if (share === 0) return codes;
-  const size = codebookSize / N;
-  const spoilt = Int32Array.from(codes);
-  for (let position = 0; position < codes.length / N; position++) {
-    const draw = random.fork(position).sequence();
-    if (draw.uniform() >= share) continue;
-    const at = position * N + draw.integer(N);
-    spoilt[at] = (codes[at]! + 1 + draw.integer(size - 1)) % size;
-  }
-  return spoilt;
 }
 
 /**
