@@ -182,7 +182,7 @@ export class CacheArena {
         const isInside = (slot: number | undefined): slot is number => slot !== undefined && slot >= first && slot < end;
         const free = Array.from({ length: end - first }, (_, i) => first + i).filter((slot) => !homes.includes(slot));
         free.sort((a, b) => this.#slots[a]!.usedAt - this.#slots[b]!.usedAt);
-        let cost = ((end - first - n) * this.#capacity) / 2;
+        let cost = 0;
         const slots = homes.map((home, i) => {
           if (isInside(home)) return home - first;
           const slot = free.shift();
@@ -190,6 +190,8 @@ export class CacheArena {
           cost += lengths[i]! + (this.#isRecent(this.#slots[slot]!) ? this.#slots[slot]!.length : 0);
           return slot - first;
         });
+        // Computed in vain: cheaper than moving once where its sequence may come back at the next step, dearer in the long run.
+        for (const slot of free) cost += this.#capacity * (this.#isRecent(this.#slots[slot]!) ? 0.5 : 2);
         if (cost < best.cost && !slots.includes(-1)) best = { cost, first, n: end - first, slots };
       }
     }
