@@ -89,9 +89,7 @@ export async function scoreTogether(
   const session = await model.session("text");
   const { logits } = await session.run({ hidden: lastHidden(model, wanted) });
   let at = 0;
-  return wanted.map(({ count }) =>
-    Array.from({ length: count }, () => values(logits).subarray(at * V, ++at * V)),
-  );
+  return wanted.map(({ count }) => Array.from({ length: count }, () => values(logits).subarray(at * V, ++at * V)));
 }
 
 /** For each sequence the ids [N] of its next visual block, or undefined where the image ends. All have as many candidates. */
@@ -101,7 +99,7 @@ export async function drawTogether(
 ): Promise<(Int32Array | undefined)[]> {
   const { vocabulary } = model;
   const [N, B] = [vocabulary.codesPerPatch, wanted.length];
-  const session = await model.session("picture");
+  const session = await model.session("image");
   const draws = wanted.map(({ draw }) => draw);
   const hidden = lastHidden(model, wanted);
   const { ids } = await session.run({ hidden, ...drawFeeds(draws, candidateCount(draws[0]!, vocabulary), N) });
@@ -118,7 +116,9 @@ function lastHidden(
   wanted: readonly { readonly sequence: Sequence; readonly count?: number }[],
 ): HostTensor {
   const D = config.qwen.embed_dim;
-  const hidden = joinFloats(wanted.map(({ sequence: { length }, sequence, count = 1 }) => sequence.hidden(length - count, length)));
+  const hidden = joinFloats(
+    wanted.map(({ sequence: { length }, sequence, count = 1 }) => sequence.hidden(length - count, length)),
+  );
   return f32(hidden, [hidden.length / D, D]);
 }
 

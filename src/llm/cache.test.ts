@@ -10,7 +10,12 @@ let made = 0;
 /** Rows of T positions with numbers that no other rows have. */
 function rowsOf(T: number): CacheRows {
   const first = made++ * 1000;
-  return { data: Float32Array.from({ length: ARRAYS * K * T * E }, (_, i) => first + (i % 1000)), T, start: 0, count: T };
+  return {
+    data: Float32Array.from({ length: ARRAYS * K * T * E }, (_, i) => first + (i % 1000)),
+    T,
+    start: 0,
+    count: T,
+  };
 }
 
 /** What a sequence has for head h of array i, position by position. */
@@ -116,7 +121,10 @@ test("takes no more memory than it may, however many come, but always has room f
   expect(mostSlots(shape, 200, maxBytes)).toBe(1);
   expect(mostSlots(shape, 5000, maxBytes)).toBe(1);
   for (let i = 0; i < 30; i++) {
-    expectLoaded(arena, [40, 50, 60].map((T) => [rowsOf(T)]));
+    expectLoaded(
+      arena,
+      [40, 50, 60].map((T) => [rowsOf(T)]),
+    );
     expect(arena.bytes).toBeLessThanOrEqual(maxBytes);
   }
   expectLoaded(arena, [[rowsOf(5000)]]);

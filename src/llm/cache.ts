@@ -179,7 +179,8 @@ export class CacheArena {
     let best = { cost: Number.POSITIVE_INFINITY, first: 0, n, slots: [] as number[] };
     for (let first = 0; first + n <= this.#slots.length; first++) {
       for (let end = first + n; end <= Math.min(first + n + MOST_BETWEEN, this.#slots.length); end++) {
-        const isInside = (slot: number | undefined): slot is number => slot !== undefined && slot >= first && slot < end;
+        const isInside = (slot: number | undefined): slot is number =>
+          slot !== undefined && slot >= first && slot < end;
         const free = Array.from({ length: end - first }, (_, i) => first + i).filter((slot) => !homes.includes(slot));
         free.sort((a, b) => this.#slots[a]!.usedAt - this.#slots[b]!.usedAt);
         let cost = 0;

@@ -67,7 +67,7 @@ export const generationGraphs = {
    * fed to the next. Of the output matrix only the rows of a slot's book are read, and at slot 0 that of vision_end: it has won when the first id is the
    * one after book 0. Drawing is taking the largest of scores + Gumbel noise.
    */
-  picture: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
+  image: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
     const { qwen } = config;
     const { n_q_tokens: N, embed_dim: D, vision_end_token_id: visionEnd } = qwen;
     const vocabulary = blockVocabulary(qwen);
@@ -99,7 +99,7 @@ export const generationGraphs = {
 
   /**
    * hidden [1, D], the block's sub-tokens so far i32 [N-1], slot i32 [1] -> logits [1, V+S] of that slot over all entries,
-   * as the reference computes them. What `text` and `picture` are held to.
+   * as the reference computes them. What `text` and `image` are held to.
    */
   slot: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
     const { n_q_tokens: N, embed_dim: D } = config.qwen;
@@ -131,7 +131,7 @@ export const generationGraphs = {
   },
 };
 
-/** The input of `picture` with the noise of slot i, [B, k]. */
+/** The input of `image` with the noise of slot i, [B, k]. */
 function noiseInput(i: number): string {
   return `noise.${i}`;
 }
@@ -183,7 +183,7 @@ export function candidateCount({ sampling }: VisualDraw, { codesPerPatch: N, cod
   return isGreedy(sampling) ? 1 : Math.min(sampling.topK || most, most);
 }
 
-/** Feeds of `picture` beside the hidden states, for draws with k candidates. Greedy is one candidate without noise. */
+/** Feeds of `image` beside the hidden states, for draws with k candidates. Greedy is one candidate without noise. */
 export function drawFeeds(draws: readonly VisualDraw[], k: number, N: number): Record<string, HostTensor> {
   const column = (value: (draw: VisualDraw) => number) => f32(draws.map(value), [draws.length, 1]);
   const noise = (slot: number) =>

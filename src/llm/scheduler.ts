@@ -9,9 +9,9 @@ import { turnEventLoop } from "../runtime/event-loop.ts";
 import { type BlockIds, type BlockVocabulary, blockCount, slotsPerBlock } from "../sequence/layout.ts";
 import { drawTogether, readTogether, scoreTogether } from "./batch.ts";
 import { CacheArena, type CacheShape, mostSlots } from "./cache.ts";
+import type { UnifiedQwen3Config } from "./config.ts";
 import { candidateCount, type VisualDraw } from "./generation-graphs.ts";
 import type { LanguageModel } from "./language-model.ts";
-import type { UnifiedQwen3Config } from "./config.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Sequences of one run. Twice as many gain little more: their caches are then most of what is read. */
@@ -148,7 +148,11 @@ export class Scheduler {
       lengthClass: lengthClass(request, this.#model.vocabulary),
     }));
     const [single, long] = [pieces.filter(({ blocks }) => blocks === 1), pieces.filter(({ blocks }) => blocks > 1)];
-    const runs = groups(single, (a, b) => a.lengthClass === b.lengthClass, (group) => this.#fits(group));
+    const runs = groups(
+      single,
+      (a, b) => a.lengthClass === b.lengthClass,
+      (group) => this.#fits(group),
+    );
     const [first] = long;
     if (!first) return runs;
     const share = single.length > 0 ? SHARE_WHILE_OTHERS_WRITE : 1;
@@ -163,7 +167,9 @@ export class Scheduler {
 
   #fits(group: readonly Piece[]): boolean {
     const longest = Math.max(...group.map(({ length }) => length));
-    return group.length <= MOST_TOGETHER && mostSlots(this.#shape, longest, this.#arenaBytes / MOST_ARENAS) >= group.length;
+    return (
+      group.length <= MOST_TOGETHER && mostSlots(this.#shape, longest, this.#arenaBytes / MOST_ARENAS) >= group.length
+    );
   }
 
   async #read(group: readonly Piece[]): Promise<void> {
@@ -213,7 +219,11 @@ function lengthClass({ sequence, blocks }: ReadRequest, vocabulary: BlockVocabul
 }
 
 /** Parts of what waits, in order: each with the first that is left and those after it that are alike and fit beside it. */
-function groups<T>(all: readonly T[], areAlike: (a: T, b: T) => boolean, fits: (group: readonly T[]) => boolean): T[][] {
+function groups<T>(
+  all: readonly T[],
+  areAlike: (a: T, b: T) => boolean,
+  fits: (group: readonly T[]) => boolean,
+): T[][] {
   const found: T[][] = [];
   for (let left = [...all]; left.length > 0; ) {
     const group = left.slice(0, 1);
