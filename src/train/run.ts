@@ -1,6 +1,6 @@
 // The training loop: batches in, updates out, with log lines, samples, checkpoints and exact resuming.
 
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { whileWriting } from "../files/system-error.ts";
@@ -125,7 +125,7 @@ async function makeSamples(
 
 /** What a new run starts from is there: better said before a stage has worked for minutes. */
 async function checkSources({ initFrom }: RunConfig): Promise<void> {
-  for (const source of initFrom) await (await openCheckpoint(source)).close();
+  for (const source of initFrom) await (await openCheckpointAt(source)).close();
 }
 
 async function startFresh(
@@ -136,7 +136,7 @@ async function startFresh(
 ): Promise<void> {
   store.initialize(counterRandom(config.seed, "init"));
   for (const source of config.initFrom) {
-    const checkpoint = await openCheckpoint(source);
+    const checkpoint = await openCheckpointAt(source);
     let used = 0;
     try {
       for (const path of store.parameters.keys()) {

@@ -2,7 +2,7 @@
 // Emoji come from the cache that `npm run data` fills; scenes are drawn on the spot.
 
 import { join } from "node:path";
-import { openSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
@@ -67,7 +67,7 @@ export async function openCorpus(cacheFolder = defaultCacheFolder(), side = 96):
   })) as PictureIndex;
   const pictures = new Map<string, Uint8Array>();
   for (const style of new Set(index.pictures.map((entry) => entry.style))) {
-    const file = await openSafetensors(join(folder, `${style}.safetensors`));
+    const file = await openSafetensorsAt(join(folder, `${style}.safetensors`));
     pictures.set(style, (await file.read("pictures")).data as Uint8Array);
     await file.close();
   }

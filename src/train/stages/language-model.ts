@@ -3,8 +3,9 @@
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 
 import { z } from "zod";
-import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { InputError } from "../../errors.ts";
+import { folderFiles } from "../../files/folder.node.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
 import { supervisedRows } from "../../llm/loss.ts";
@@ -62,9 +63,9 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
   const config = parseKeyeArConfig(model.config, "model.config");
   const vision = config.tokenizer_config.vision_config;
   const corpus = await openCorpus(data.cache, vision.image_size);
-  const weights = await openCheckpoint(model.visualTokenizer);
+  const weights = await openCheckpointAt(model.visualTokenizer);
   const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch, run.threads);
-  const text = await TextTokenizer.load(data.tokenizer);
+  const text = await TextTokenizer.load(folderFiles(data.tokenizer));
   const writer = new RowWriter(text, tokenizer.positions);
   return {
     losses: { blocks: (graph) => traceBlocks(graph, config, data) },

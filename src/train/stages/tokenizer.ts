@@ -3,6 +3,7 @@
 // without a weight on text it trains the vision encoder alone; `quantize: true` goes on with codebooks that start at k-means centres.
 // Auxiliary heads see to it that codes keep what matters (auxiliary-heads.ts); they are dropped when training ends.
 
+import { folderFiles } from "../../files/folder.node.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
@@ -23,7 +24,7 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   const vision = model.config.tokenizer_config.vision_config;
   const corpus = await openCorpus(data.cache, vision.image_size);
   const writer = new RowWriter(
-    await TextTokenizer.load(data.tokenizer),
+    await TextTokenizer.load(folderFiles(data.tokenizer)),
     (vision.image_size / vision.patch_size / 2) ** 2,
   );
   return {
