@@ -269,8 +269,8 @@ export class Kelix implements AsyncDisposable {
     return codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor));
   }
 
-  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
-    const picture = await platform.loadImage(image, { ...(signal && { signal }) });
+  async #tokenize(input: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
+    const picture = await platform.loadImage(input, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
     await this.#checkPositions(picture, fit);

@@ -58,11 +58,11 @@ export function formatOfName(name: string): ImageFormat {
 export async function encodeImage(picture: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>> {
   const { width, height, data } = readPixels(picture);
   const sharp = await loadSharp();
-  const image = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });
+  const encoder = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });
   const encoded = {
-    png: () => image.png(),
-    jpeg: () => image.jpeg({ quality: QUALITY }),
-    webp: () => image.webp({ quality: QUALITY }),
+    png: () => encoder.png(),
+    jpeg: () => encoder.jpeg({ quality: QUALITY }),
+    webp: () => encoder.webp({ quality: QUALITY }),
   };
   return new Uint8Array(await encoded[format]().toBuffer());
 }

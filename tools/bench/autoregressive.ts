@@ -79,7 +79,7 @@ export const autoregressiveGeneration: Benchmark = {
 function openStep(labels: number, options: SessionOptions): Promise<Workload> {
   const sizes: TrainingSizes = { blocks: T, scoredBlocks: T - 1, labels };
   const row = { blocks: exampleRow(), lossMask: new Uint8Array(T).fill(1), cuSegments: [0, T] };
-  const { feeds } = trainingFeeds(row, config, sizes);
+  const { feeds } = trainingFeeds([row], config, sizes);
   return openTraining(
     { trace: (graph) => traceLanguageModelLoss(graph, config, sizes), feeds, units: { blocks: T } },
     options,

@@ -192,9 +192,9 @@ async function trainingStep(
     (_, t) => all.labels[t * slots] !== IGNORED,
   ).filter(Boolean).length;
   const sizes = { blocks: B * T, scoredBlocks, labels: all.count };
-  const { feeds, scored } = trainingFeeds(row, languageModelConfig(config), sizes);
+  const { feeds, scored } = trainingFeeds([row], languageModelConfig(config), sizes);
   const rope = rotary1d(positions, qwen.head_dim, qwen.rope_base);
-  const angles = [B * T, qwen.head_dim / 2];
+  const angles = [1, B * T, qwen.head_dim / 2];
   const trace = (graph: Graph) => {
     const { loss, rowLosses } = traceLanguageModelLoss(graph, languageModelConfig(config), sizes);
     return { loss, reports: { rowLosses } };
