@@ -6,7 +6,7 @@ import type { ModelFiles } from "./files/model-files.ts";
 import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { ImageFormat } from "./image/image-format.ts";
 import type { ImageInput } from "./image/image-input.ts";
-import type { Picture, RawImage } from "./image/picture.ts";
+import type { RawImage, RgbImage } from "./image/rgb.ts";
 import type { OpenedModel } from "./model/open.ts";
 import type { Source } from "./model/parts.ts";
 import type { SessionOptions } from "./runtime/session.ts";
@@ -31,7 +31,7 @@ export interface Platform {
   /** The files that a name stands for, which are fetched if they are elsewhere. Throws, naming the choices, where there are none. */
   openFiles(source: ModelSource, options: OpenFilesOptions): Promise<ModelFiles>;
   /** Loads an image from whatever a caller may name. Throws an InputError for what is none, a FetchError for what does not come. */
-  loadImage(input: ImageInput, options: { readonly signal?: AbortSignal }): Promise<Picture>;
+  loadImage(input: ImageInput, options: { readonly signal?: AbortSignal }): Promise<RgbImage>;
   encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>>;
   /** Throws a MemoryError for a model that cannot fit, unless `ignoreMemory` is set. */
   guardMemory(model: OpenedModel, ignoreMemory: boolean): Promise<MemoryGuard>;

@@ -6,7 +6,7 @@ import { descriptorOf } from "../files/descriptor.ts";
 import { type Output, openOutput } from "../files/output.ts";
 import { encodeImage, formatOfName } from "../image/codec.node.ts";
 import type { ImageFormat } from "../image/image-format.ts";
-import type { Picture } from "../index.ts";
+import type { RgbImage } from "../index.ts";
 import { interrupted } from "./terminal.ts";
 
 /** The path that an argument of -o means. */
@@ -60,8 +60,8 @@ export class ImageOutputs {
     }
   }
 
-  async write(index: number, picture: Picture): Promise<void> {
-    const bytes = await encodeImage(picture, this.#formats[index]!);
+  async write(index: number, image: RgbImage): Promise<void> {
+    const bytes = await encodeImage(image, this.#formats[index]!);
     await this.outputs[index]!.write((file) => writeAll(file, bytes));
   }
 

@@ -10,10 +10,10 @@ import { decodeImage } from "./codec.node.ts";
 import { MAX_FILE_BYTES } from "./image-format.ts";
 import type { ImageInput } from "./image-input.ts";
 import { type LoadImageOptions, loadImageWith } from "./load-image.ts";
-import type { Picture } from "./picture.ts";
+import type { RgbImage } from "./rgb.ts";
 
 /** See loadImageWith. */
-export function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
+export function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<RgbImage> {
   return loadImageWith(
     { decode: decodeImage, readPath, explain: (error) => explainConnection(error, proxyHint) },
     input,

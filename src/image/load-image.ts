@@ -7,7 +7,7 @@ import { askedPauseMs } from "../files/rate-limit.ts";
 import { publicUrl, splitCredentials } from "../files/safe-url.ts";
 import { MAX_FILE_BYTES } from "./image-format.ts";
 import { findImage, type ImageInput } from "./image-input.ts";
-import { checkSize, type Picture, readPixels } from "./picture.ts";
+import { checkSize, type RgbImage, readPixels } from "./rgb.ts";
 
 export interface LoadImageOptions {
   readonly signal?: AbortSignal;
@@ -20,7 +20,7 @@ export interface LoadImageOptions {
 /** What a platform has for this. */
 export interface ImageReaders {
   /** `name` is for messages. */
-  decode(bytes: Uint8Array, name?: string): Promise<Picture>;
+  decode(bytes: Uint8Array, name?: string): Promise<RgbImage>;
   /** Where a path or a file's URL leads: to bytes, or to an address. */
   readPath(
     path: string | URL,
@@ -35,7 +35,7 @@ export async function loadImageWith(
   readers: ImageReaders,
   input: ImageInput,
   options: LoadImageOptions = {},
-): Promise<Picture> {
+): Promise<RgbImage> {
   const found = findImage(input);
   if ("path" in found) return loadPath(readers, found.path, options);
   if ("url" in found) return loadUrl(readers, found.url, options);
@@ -45,22 +45,22 @@ export async function loadImageWith(
   return readPixels(found.pixels);
 }
 
-async function loadBlob({ decode }: ImageReaders, blob: Blob): Promise<Picture> {
+async function loadBlob({ decode }: ImageReaders, blob: Blob): Promise<RgbImage> {
   checkBytes(blob.size, "blob");
   return decode(new Uint8Array(await blob.arrayBuffer()), "blob");
 }
 
-async function loadPath(readers: ImageReaders, path: string | URL, options: LoadImageOptions): Promise<Picture> {
+async function loadPath(readers: ImageReaders, path: string | URL, options: LoadImageOptions): Promise<RgbImage> {
   const found = await readers.readPath(path, options.signal);
   return found instanceof URL ? download(readers, found, options) : readers.decode(found.bytes, found.name);
 }
 
-async function loadUrl(readers: ImageReaders, url: URL, options: LoadImageOptions): Promise<Picture> {
+async function loadUrl(readers: ImageReaders, url: URL, options: LoadImageOptions): Promise<RgbImage> {
   if (url.protocol === "file:") return loadPath(readers, url, options);
   return url.protocol === "data:" ? loadData(readers, url) : download(readers, url, options);
 }
 
-async function loadData({ decode }: ImageReaders, url: URL): Promise<Picture> {
+async function loadData({ decode }: ImageReaders, url: URL): Promise<RgbImage> {
   const response = await fetch(url).catch((cause) => {
     throw new InputError("data URL: is not well formed", { code: "invalid_image", cause: plainError(cause) });
   });
@@ -71,7 +71,7 @@ async function download(
   { decode, explain }: ImageReaders,
   url: URL,
   { signal, timeoutMs = 30_000, ...options }: LoadImageOptions,
-): Promise<Picture> {
+): Promise<RgbImage> {
   signal?.throwIfAborted();
   const name = excerpt(publicUrl(url));
   const deadline = AbortSignal.timeout(timeoutMs);
