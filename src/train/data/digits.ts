@@ -97,7 +97,7 @@ export function wordsForDigit(
 ): { caption: string; describe: Turn; question: SceneQuestion; prompt: string } {
   const draw = random.sequence();
   const caption = `a handwritten ${digit}`;
-  const describe = draw.pick(["What is this?", "Describe the picture.", "What do you see?", "What is in the image?"]);
+  const describe = draw.pick(["What is this?", "Describe the image.", "What do you see?", "What is in the image?"]);
   const isColour = draw.uniform() < 0.3;
   const question = isColour ? "What colour is the digit?" : "Which digit is this?";
   const wanted = draw.pick([caption, `a handwritten ${colour} ${digit}`, `the digit ${digit}`, `a ${colour} ${digit}`]);
