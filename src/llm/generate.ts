@@ -36,7 +36,7 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   readonly blocksPerRun?: number;
   /**
    * Blocks of text that one step may guess from what was read (see prompt-lookup.ts), 0 if absent. What is written is the
-   * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed.
+   * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed, and only while nobody else writes.
    */
   readonly lookupBlocks?: number;
   /**
@@ -115,7 +115,7 @@ export async function* generate(
     const lead = grammar.lead();
     const mayFollow = (id: number) => id !== visionStart && !stopIds.includes(id) && isAllowed(id, lead);
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
-    const most = isGuessing && !grammar.isInImage ? Math.min(lookupBlocks, left - 1) : 0;
+    const most = isGuessing && !grammar.isInImage && sequence.isAlone ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
     await sequence.read(joinBlocks(unread, ...guess.map((id) => textBlock(id, vocabulary))), { signal, blocksPerRun });
     signal?.throwIfAborted();

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Session, Values } from "../runtime/session.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
@@ -9,7 +10,6 @@ import { type GenerateOptions, generate, type WrittenBlock } from "./generate.ts
 import { LanguageModel } from "./language-model.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 
-const SLOTS = 5;
 let models: LanguageModel[];
 let weights: Checkpoint[];
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
   };
   const folder = join(import.meta.dirname, "../../test/golden/ar");
   const files = ["weights", "weights_trained"].map((name) => join(folder, `${name}.safetensors`));
-  weights = await Promise.all(files.map((file) => openCheckpoint(file)));
+  weights = await Promise.all(files.map((file) => openCheckpointAt(file)));
   models = await Promise.all(weights.map((each) => LanguageModel.open(config, each, { threads: 1 })));
 });
 afterAll(async () => {

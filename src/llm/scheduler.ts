@@ -24,8 +24,8 @@ const SHARE_WHILE_OTHERS_WRITE = 1 / 4;
  */
 const [SHORT, LONGER] = [256, 4];
 const MOST_ARENAS = 2;
-/** Seven sequences of 512 positions of the released model. */
-const MOST_ARENA_BYTES = 2 ** 30;
+/** Of all arenas. One then holds eight sequences of 432 positions of the released model, a question about an image each. */
+const MOST_ARENA_BYTES = 2 ** 31;
 
 /** What the working copies of keys and values take at most, unless said otherwise. */
 export function usualArenaBytes({ num_layers, num_kv_heads, head_dim, max_seq_len }: UnifiedQwen3Config): number {
@@ -54,6 +54,15 @@ interface DrawRequest extends Request<Int32Array | undefined> {
   readonly draw: VisualDraw;
 }
 
+/** How many sequences of so many positions run together with the usual arenas. */
+export function sequencesTogether(config: UnifiedQwen3Config, positions: number): number {
+  return Math.min(MOST_TOGETHER, mostSlots(cacheShape(config), positions, usualArenaBytes(config) / MOST_ARENAS));
+}
+
+function cacheShape({ num_layers, num_kv_heads, head_dim }: UnifiedQwen3Config): CacheShape {
+  return { layers: num_layers, heads: num_kv_heads, width: head_dim };
+}
+
 export class Scheduler {
   readonly #model: LanguageModel;
   readonly #shape: CacheShape;
@@ -68,9 +77,8 @@ export class Scheduler {
 
   /** Working copies of keys and values take up to `arenaBytes`, and more only for a single sequence. */
   constructor(model: LanguageModel, arenaBytes: number) {
-    const { num_layers, num_kv_heads, head_dim } = model.config.qwen;
     this.#model = model;
-    this.#shape = { layers: num_layers, heads: num_kv_heads, width: head_dim };
+    this.#shape = cacheShape(model.config.qwen);
     this.#arenaBytes = arenaBytes;
   }
 
