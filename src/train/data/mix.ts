@@ -3,7 +3,7 @@
 import { z } from "zod";
 
 /** What the corpus draws, and `own`: examples of the data that a run names. */
-export const sampleKinds = ["emoji", "scene", "icon", "lettering", "own"] as const;
+export const sampleKinds = ["emoji", "scene", "icon", "lettering", "digit", "own"] as const;
 export type SampleKind = (typeof sampleKinds)[number];
 
 /** Weights of the kinds; they need not sum to 1. */

@@ -3,7 +3,9 @@
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 
 import { z } from "zod";
-import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import { folderFiles } from "../../files/folder.node.ts";
 import { type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -37,14 +39,14 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
   const vision = config.tokenizer_config.vision_config;
   const kinds = kindsOf(written.questions, written.requests);
   const samples = await Samples.open({ cache: written.cache, side: vision.image_size, kinds, own });
-  const weights = await openCheckpoint(model.visualTokenizer);
+  const weights = await openCheckpointAt(model.visualTokenizer);
   const tokenizer = await BatchTokenizer.open(
     config.tokenizer_config,
     weights,
     written.batch + written.edits,
     run.threads,
   );
-  const text = await TextTokenizer.load(written.tokenizer);
+  const text = await TextTokenizer.load(folderFiles(written.tokenizer));
   const writer = new RowWriter(text, tokenizer.positions);
   const slots = config.qwen_config.n_q_tokens + 1;
   const rowsOf = (data: WrittenData, step: number) =>

@@ -7,6 +7,7 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { InputError } from "../../errors.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
+import { folderFiles } from "../../files/folder.node.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -39,7 +40,7 @@ export async function openTokenizerStage(run: RunConfig, { own }: StageContext =
   const samples = await Samples.open({ cache: data.cache, side: vision.image_size, kinds, own });
   const { corpus } = samples;
   const writer = new RowWriter(
-    await TextTokenizer.load(data.tokenizer),
+    await TextTokenizer.load(folderFiles(data.tokenizer)),
     (vision.image_size / vision.patch_size / 2) ** 2,
   );
   const context = { samples, writer, model, data };
