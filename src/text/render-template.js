@@ -58,7 +58,7 @@ export function renderTemplate({ source, variables }, limits) {
 function stopAfter(interpreter, deadlineMs) {
   const end = performance.now() + deadlineMs;
   const evaluate = interpreter.evaluate.bind(interpreter);
-  /** @param {Parameters<Interpreter["evaluate"]>} step */
+  /** @param {unknown[]} step */
   interpreter.evaluate = (...step) => {
     if (performance.now() > end) throw new Stop();
     return evaluate(...step);
