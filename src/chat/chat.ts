@@ -1,8 +1,8 @@
 // One answer of the model: its events as they come, or the whole as a result. The work starts with the first of either, goes on as
 // events are asked for, and is done once however often they are read.
 
-import type { DrawnImage } from "./image/image.ts";
-import type { ImageCodes } from "./vision/image-codes.ts";
+import type { DrawnImage } from "../image/image.ts";
+import type { ImageCodes } from "../vision/image-codes.ts";
 
 /**
  * Why an answer ended: the model, or a stop string, ended it; it reached `maxNewTokens` or the end of the model's context; or the loop

@@ -1,10 +1,8 @@
 // How likely the model holds what a conversation's last turn says, token by token.
 
-import type { ConversationTurn } from "./conversation.ts";
-import { codesFromIds } from "./sequence/ids.ts";
-import { type BlockVocabulary, isVisual, slotsPerBlock } from "./sequence/layout.ts";
-import type { TextTokenizer } from "./text/tokenizer.ts";
-import type { ImageCodes } from "./vision/image-codes.ts";
+import { codesFromIds } from "../sequence/ids.ts";
+import { isVisual, slotsPerBlock } from "../sequence/layout.ts";
+import type { ConversationSetting, LastTurn } from "./conversation.ts";
 
 /** One token of text, or one code of an image's position. */
 export interface TokenScore {
@@ -26,19 +24,17 @@ export interface TokenScore {
 
 /** Names what was scored. `scored` has a log-probability for each token of the turn's text blocks and N for visual ones. */
 export function tokenScores(
-  { row, start }: ConversationTurn,
+  { row, start, images }: LastTurn,
   scored: readonly (readonly number[])[],
-  images: readonly ImageCodes[],
-  tokenizer: TextTokenizer,
-  vocabulary: BlockVocabulary,
+  { text: { tokenizer }, vocabulary }: Pick<ConversationSetting, "text" | "vocabulary">,
 ): TokenScore[] {
   const slots = slotsPerBlock(vocabulary);
   let [image, position] = [0, 0];
-  return scored.flatMap((logprobs, k) => {
+  return scored.flatMap((logprobs, k): TokenScore[] => {
     const ids = row.subarray((start + k) * slots, (start + k) * slots + vocabulary.codesPerPatch);
     if (!isVisual(ids[0]!, vocabulary)) {
       const id = ids[0]!;
-      return { id, logprob: logprobs[0]!, text: tokenizer.addedName(id) ?? tokenizer.decode([id]) };
+      return [{ id, logprob: logprobs[0]!, text: tokenizer.addedName(id) ?? tokenizer.decode([id]) }];
     }
     const [rows, columns] = images[image]!.grid;
     const place = { image, row: Math.floor(position / columns), column: position % columns };

@@ -1,10 +1,10 @@
 // The blocks that a language model writes, as the events of an answer: text as soon as it is certain, and finished images.
 
+import type { DrawnImage } from "../image/image.ts";
+import type { WrittenBlock, WrittenImage } from "../llm/generate.ts";
+import { StopStrings } from "../text/stop-strings.ts";
+import type { TextTokenizer } from "../text/tokenizer.ts";
 import type { Answer, Tally } from "./chat.ts";
-import type { DrawnImage } from "./image/image.ts";
-import type { WrittenBlock, WrittenImage } from "./llm/generate.ts";
-import { StopStrings } from "./text/stop-strings.ts";
-import type { TextTokenizer } from "./text/tokenizer.ts";
 
 export interface AnswerOptions {
   readonly tokenizer: TextTokenizer;
