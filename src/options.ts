@@ -4,7 +4,7 @@
 import { z } from "zod";
 import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
-import type { Picture } from "./image/picture.ts";
+import type { RgbImage } from "./image/rgb.ts";
 import type { ConvertProgress } from "./quantize/convert.ts";
 import { devices } from "./runtime/backend.ts";
 import { fusions } from "./vision/config.ts";
@@ -85,7 +85,7 @@ const drawing = {
   /** Classifier-free guidance; 1 is none and costs half. */
   guidance: ranges.guidance.optional().describe("classifier-free guidance; 1 is none"),
   /** Called with the image as it looks after a step: after each but the last, or more seldom where decoding is slow. */
-  onPreview: callback<(picture: Picture) => void | Promise<void>>().optional(),
+  onPreview: callback<(image: RgbImage) => void | Promise<void>>().optional(),
 };
 
 const sampling = {
@@ -229,6 +229,47 @@ const convert = {
   maxShardBytes: integer(1, Number.MAX_SAFE_INTEGER).optional(),
 };
 
+const finetune = {
+  signal,
+  ...machine,
+  /** A file or folder of training data; docs/data.md lists the formats. */
+  data: text.describe("a folder with captions.jsonl, or a .jsonl, .tar or .parquet file"),
+  /** Of the two factors that are trained beside each matrix: what can be learned, and the adapter's size. */
+  rank: integer(1, 4096).default(8).describe("rank of the adapter"),
+  /** The adapter's output is scaled by alpha / rank; twice the rank if absent. */
+  alpha: number(0, 1_000_000)
+    .optional()
+    .describe("the adapter's output is scaled by alpha / rank; twice the rank if absent"),
+  /** Names of linear maps, as PEFT's target_modules: the ends of their paths; `all` for every one. */
+  targets: texts
+    .default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
+    .describe("linear maps to adapt, such as q_proj v_proj, or all"),
+  rate: above(0, 1).default(1e-3).describe("learning rate"),
+  steps: integer(1, 1_000_000).default(120).describe("updates"),
+  batch: integer(1, 4096).default(16).describe("conversations of an update"),
+  /** Of a batch's conversations, how many are the model's own: they hold what it knows in place. */
+  replay: integer(0, 4096).default(8).describe("how many of them are the model's own, which keep what it knows"),
+  replayImages: integer(0, 1_000_000).default(96).describe("images that it describes for those before training begins"),
+  /** Images to describe, without words; the model imagines some if absent. */
+  replayData: text.optional().describe("where those images lie; the model imagines some if absent"),
+  /** Views of each image: moved, scaled, turned and recoloured a little. */
+  variants: integer(1, 10_000)
+    .default(16)
+    .describe("views of each image, moved and recoloured a little; 1 for itself alone"),
+  seed: seeded.seed,
+  /** The folder of the training's state; the adapter's name with `.run` if absent. */
+  run: text.optional().describe("folder of the training's state; the adapter's name with .run if absent"),
+  resume: flag.default(false).describe("go on with a training that was stopped"),
+  /** Told a line of progress. */
+  log: callback<(line: string) => void>().optional(),
+};
+
+const merge = {
+  signal,
+  /** Called as weights are written. */
+  onProgress: callback<(progress: ConvertProgress) => void>().optional(),
+};
+
 const evaluate = {
   signal,
   /** Called before each image with the part of the suite that it belongs to. */
@@ -249,6 +290,8 @@ export const optionsOf = {
   imagine: z.strictObject(imagine),
   chat: z.strictObject(chat),
   convertModel: z.strictObject(convert),
+  finetuneModel: z.strictObject(finetune),
+  mergeAdapter: z.strictObject(merge),
   pullModel: z.strictObject(pull),
   inspectModel: z.strictObject(inspect),
   planModel: z.strictObject(inspect),
@@ -270,6 +313,10 @@ export interface ChatOptions extends Options<typeof chat> {}
 export interface ConvertOptions extends Options<typeof convert> {
   readonly weights: z.input<typeof convert.weights>;
 }
+export interface FinetuneOptions extends Options<typeof finetune> {
+  readonly data: z.input<typeof finetune.data>;
+}
+export interface MergeOptions extends Options<typeof merge> {}
 export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}

@@ -27,6 +27,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   tokenize: ["turn images into codes", () => import("./tokenize.ts")],
   reconstruct: ["draw an image from its codes alone", () => import("./reconstruct.ts")],
   train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
+  finetune: ["train a low-rank adapter beside a frozen model", () => import("./finetune.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
   pull: ["fetch a model from the Hugging Face Hub, or go on with a fetch that was cut", () => import("./pull.ts")],
@@ -46,6 +47,7 @@ const loading = ["model", "dit", "vae", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
   train: loading,
   pull: loading,
+  finetune: ["model", "dit", "vae", "ignoreMemory", "device"],
   convert: ["model", "ignoreMemory", "device", "threads"],
   info: ["ignoreMemory", "device", "threads"],
   plan: ["ignoreMemory", "device"],
