@@ -84,18 +84,18 @@ export class Replay {
     const { vocabulary } = this.#model;
     const positions = grid[0] * grid[1];
     const request = this.#prompt([{ role: "user", content: prompt }], [vocabulary.visionStart]);
-    const limits = { maxNewBlocks: positions + 1, blocksPerPicture: positions };
+    const limits = { maxNewBlocks: positions + 1, blocksPerImage: positions };
     const blocks = generate(this.#model, this.#model.start(), request, {
       ...limits,
       seed,
       ...sampling,
       ...(signal && { signal }),
     });
-    for await (const { picture } of blocks)
-      if (picture)
+    for await (const { image } of blocks)
+      if (image)
         return new ImageCodes({
           grid,
-          codes: Uint16Array.from(codesFromIds(picture.ids, vocabulary)),
+          codes: Uint16Array.from(codesFromIds(image.ids, vocabulary)),
           width: undefined,
           height: undefined,
         });

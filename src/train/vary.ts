@@ -1,12 +1,12 @@
 // Variants of an image that show the same: moved, scaled and turned a little, with other colours. Few images then teach what they have
 // in common.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { CounterRandom } from "../random/counter.ts";
 import { renderView } from "./data/augment.ts";
 
 /** Another view of an image, of its size. What comes in at the edges has the colour of a corner. */
-export function vary(image: Picture, random: CounterRandom): Picture {
+export function vary(image: RgbImage, random: CounterRandom): RgbImage {
   const { width, height, data } = image;
   const draw = random.sequence();
   const signed = () => draw.uniform() * 2 - 1;

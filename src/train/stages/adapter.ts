@@ -21,7 +21,7 @@ import { Graph } from "../../tensor/graph.ts";
 import type { Message } from "../../text/chat-template.ts";
 import { loadText } from "../../text/load-text.node.ts";
 import type { ImageCodes } from "../../vision/image-codes.ts";
-import { PictureTokenizer } from "../../vision/picture-tokenizer.ts";
+import { ImageTokenizer } from "../../vision/image-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
 import { type ConversationRow, ConversationRows, type RowSize } from "../conversation-rows.ts";
 import { describeQuestions } from "../data/phrasing.ts";
@@ -113,7 +113,7 @@ export async function openAdapterStage(
     };
     const limits = { minPixels: preprocessor.min_pixels, maxPixels: preprocessor.max_pixels };
     const options = run.threads === undefined ? {} : { threads: run.threads };
-    const tokenizer = await PictureTokenizer.open(folder.tokenizer, weights, patches, limits, options);
+    const tokenizer = await ImageTokenizer.open(folder.tokenizer, weights, patches, limits, options);
     opened.push(() => tokenizer.dispose());
     const rows = new ConversationRows(text, config);
     const stream = async (path: string) => {
@@ -292,11 +292,11 @@ async function prepareOnce(
 /** Examples as rows. */
 class Examples {
   readonly #rows: ConversationRows;
-  readonly #tokenizer: PictureTokenizer;
+  readonly #tokenizer: ImageTokenizer;
   readonly #variants: number;
   readonly #codes = new Map<string, ImageCodes>();
 
-  constructor(rows: ConversationRows, tokenizer: PictureTokenizer, variants: number) {
+  constructor(rows: ConversationRows, tokenizer: ImageTokenizer, variants: number) {
     this.#rows = rows;
     this.#tokenizer = tokenizer;
     this.#variants = variants;
