@@ -58,8 +58,6 @@ const modelSchema = z.strictObject({
   out: pathSchema,
 });
 
-type Data = z.infer<typeof dataSchema>;
-
 /** What is made once, before the first step, and read again when a run goes on. */
 const preparedSchema = z.strictObject({
   key: z.string(),
