@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { renderInSandbox } from "./sandbox.node.ts";
+import { threadSandbox } from "./sandbox.node.ts";
 
-const render = (source: string) => renderInSandbox({ source, variables: { messages: [] } });
+const render = (source: string) => threadSandbox.render({ source, variables: { messages: [] } });
 
 describe("a chat template", () => {
   test("is rendered as without the thread", () => {

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { listDemoImages, openHeldOut } from "../../eval/heldout.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type Corpus, corpusTexts, inStyle, openCorpus } from "./corpus.ts";

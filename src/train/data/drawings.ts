@@ -2,7 +2,7 @@
 // their names are not trained on. Drawings named after a held-out concept are left out.
 
 import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { makeFolder } from "../../files/make-folder.ts";
@@ -95,7 +95,7 @@ export async function openDrawings(cache: string, side: number): Promise<Drawing
       cause,
     });
   })) as DrawingIndex;
-  const file = await openSafetensors(masksFile(cache, side));
+  const file = await openSafetensorsAt(masksFile(cache, side));
   const masks = (await file.read("masks")).data as Uint8Array;
   await file.close();
   const size = side * side;

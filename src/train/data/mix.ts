@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 
-export const sampleKinds = ["emoji", "scene", "icon", "lettering"] as const;
+export const sampleKinds = ["emoji", "scene", "icon", "lettering", "digit"] as const;
 export type SampleKind = (typeof sampleKinds)[number];
 
 /** Weights of the kinds; they need not sum to 1. */

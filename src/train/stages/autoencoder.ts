@@ -108,7 +108,7 @@ function slope(x: Tensor, axis: number): Tensor {
 }
 
 /** Measured images of each kind; emoji of held-out concepts count under `psnr`. */
-const measured: Readonly<Record<SampleKind, number>> = { emoji: 96, scene: 32, icon: 32, lettering: 32 };
+const measured: Readonly<Record<SampleKind, number>> = { emoji: 96, scene: 32, icon: 32, lettering: 32, digit: 32 };
 const SHOWN = 8;
 
 /** Held-out images of each kind beside what comes back; returns the PSNR over them. */

@@ -2,10 +2,12 @@
 // diffusion transformer trains on it.
 
 import { z } from "zod";
-import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { encode } from "../../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
 import { InputError } from "../../errors.ts";
+import { folderFiles } from "../../files/folder.node.ts";
 import { planesOf } from "../../image/planes.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -111,11 +113,11 @@ export class FrozenModels {
     const side = ar.tokenizer_config.vision_config.image_size;
     const sources = await Promise.all(
       [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) =>
-        openCheckpoint(path),
+        openCheckpointAt(path),
       ),
     );
     const tokenizer = await BatchTokenizer.open(ar.tokenizer_config, sources[0]!, FROZEN_BATCH, threads);
-    const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), tokenizer.positions);
+    const writer = new RowWriter(await TextTokenizer.load(folderFiles(data.tokenizer)), tokenizer.positions);
     const length = tokenizer.positions + ROOM_FOR_PROMPT;
 
     const pixels = new Graph();

@@ -1,4 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
+import { folderFiles } from "../../files/folder.node.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
@@ -15,7 +16,7 @@ let writer: RowWriter;
 beforeAll(async () => {
   const run = await readRunConfig("configs/nano/language-model.json");
   config = parseKeyeArConfig(run.model.config, "config");
-  writer = new RowWriter(await TextTokenizer.load("models/kelix-nano"), POSITIONS);
+  writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
 });
 
 test("spoil changes one code at about the share of positions, to another of its book, and leaves the true codes alone", () => {

@@ -3,7 +3,9 @@
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 
 import { z } from "zod";
-import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import { folderFiles } from "../../files/folder.node.ts";
 import { type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -40,9 +42,9 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
     vision.image_size,
     kindsOf(data.questions, data.requests, { emoji: 1, scene: 1 }),
   );
-  const weights = await openCheckpoint(model.visualTokenizer);
+  const weights = await openCheckpointAt(model.visualTokenizer);
   const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch + data.edits, run.threads);
-  const text = await TextTokenizer.load(data.tokenizer);
+  const text = await TextTokenizer.load(folderFiles(data.tokenizer));
   const writer = new RowWriter(text, tokenizer.positions);
   return {
     losses: { blocks: (graph) => traceBlocks(graph, config, data) },

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";

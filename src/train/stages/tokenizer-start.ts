@@ -5,7 +5,7 @@
 // A book's numbers pass a layer norm, which would take their mean and length away. So two numbers of each book carry a constant:
 // the norm then hardly changes the others. They come out as a 0 and as a 1, of which the 1 brings the embeddings' mean.
 
-import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -50,7 +50,7 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
       `books start at centres of ${d} numbers of which ${CARRIERS} are constant; init_embedding_dim must be ${d}`,
     );
   }
-  const checkpoint = await openCheckpoint(start.weights);
+  const checkpoint = await openCheckpointAt(start.weights);
   const taken = await takeOver(checkpoint, store);
   log(`${start.weights}: ${taken} of ${store.parameters.size} parameters`);
   const sample = await collect(checkpoint, start.codeWidth, context);
@@ -85,7 +85,7 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
 }
 
 async function takeOver(
-  checkpoint: Awaited<ReturnType<typeof openCheckpoint>>,
+  checkpoint: Awaited<ReturnType<typeof openCheckpointAt>>,
   store: ParameterStore,
 ): Promise<number> {
   let taken = 0;

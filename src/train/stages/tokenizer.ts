@@ -7,6 +7,7 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { InputError } from "../../errors.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
+import { folderFiles } from "../../files/folder.node.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
@@ -35,7 +36,7 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   const vision = model.config.tokenizer_config.vision_config;
   const corpus = await openCorpus(data.cache, vision.image_size, [...kindsOf(data.mix), ...measuredKinds(model)]);
   const writer = new RowWriter(
-    await TextTokenizer.load(data.tokenizer),
+    await TextTokenizer.load(folderFiles(data.tokenizer)),
     (vision.image_size / vision.patch_size / 2) ** 2,
   );
   const context = { corpus, writer, model, data };
