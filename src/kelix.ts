@@ -19,6 +19,7 @@ import { checkImageFits, generate, type WrittenImage } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
+import { withAdapter } from "./model/adapter.ts";
 import type { PreprocessorConfig } from "./model/config.ts";
 import { canDraw, chooseDetokenizer } from "./model/drawing.ts";
 import { describeModel, type ModelInfo } from "./model/info.ts";
@@ -379,10 +380,11 @@ export class Kelix implements AsyncDisposable {
 
   #openLanguage(): Promise<Language> {
     this.#refuseDisposed();
-    const { weights } = this.#folder;
+    const { weights, adapter } = this.#folder;
     const ar = languageConfig(this.#folder);
     this.#language ??= this.#source(weights).then(async (source) => {
-      const model = await LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions);
+      const adapted = adapter ? withAdapter(source, adapter) : source;
+      const model = await LanguageModel.open(languageModelConfig(ar), adapted, this.#smallOptions);
       return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
     });
     return this.#language;

@@ -125,6 +125,8 @@ const load = {
   ...parts,
   ...watched,
   ...machine,
+  /** A low-rank adapter beside the language model: a folder in PEFT's layout, as `kelix finetune` writes it. */
+  adapter: text.optional().describe("folder of a low-rank adapter beside the language model"),
   /** What computes; `cpu` if absent. */
   device: z
     .enum(devices, { error: `one of ${devices.join(", ")}` })

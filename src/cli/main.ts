@@ -43,14 +43,14 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
 };
 
 /** Of the options that stand for all commands, those that some do not have: they load no model, or only look at one. */
-const loading = ["model", "dit", "vae", "ignoreMemory", "device", "threads"];
+const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
   train: loading,
   pull: loading,
-  finetune: ["model", "dit", "vae", "ignoreMemory", "device"],
-  convert: ["model", "ignoreMemory", "device", "threads"],
-  info: ["ignoreMemory", "device", "threads"],
-  plan: ["ignoreMemory", "device"],
+  finetune: ["model", "dit", "vae", "adapter", "ignoreMemory", "device"],
+  convert: ["model", "adapter", "ignoreMemory", "device", "threads"],
+  info: ["adapter", "ignoreMemory", "device", "threads"],
+  plan: ["adapter", "ignoreMemory", "device"],
   chat: ["json"],
 };
 
@@ -80,6 +80,7 @@ function createProgram(): Command {
     )
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
+    .option("--adapter <folder>", "a low-rank adapter beside the language model, as `kelix finetune` writes it")
     .option("--ignore-memory", "load even what does not fit into memory")
     .option("--device <name>", `one of ${devices.join(", ")}`)
     .option("--threads <n>", "threads of one operation", numberIfAny)

@@ -1,16 +1,13 @@
 // A low-rank adapter beside a model: a folder in PEFT's layout (adapter_config.json, adapter_model.safetensors) as a source of weights
 // over the model's own. https://huggingface.co/docs/peft/developer_guides/checkpoint
 
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { readJson } from "../checkpoint/json-file.ts";
 import { ignored, only, parseConfig } from "../checkpoint/parse-config.ts";
-import { writeSafetensors } from "../checkpoint/safetensors.ts";
 import { shorten } from "../checkpoint/shorten.ts";
 import { ModelError } from "../errors.ts";
-import { createFolder } from "../files/atomic-folder.ts";
+import type { ModelFiles } from "../files/model-files.ts";
 import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
 import { traceLanguageModelLoss } from "../llm/model.ts";
 import { type LowRank, lowRankAdapters } from "../nn/adapter.ts";
@@ -27,10 +24,10 @@ export interface Adapter {
   readonly tensors: ReadonlyMap<string, HostTensor>;
 }
 
+/** The files of an adapter. */
+export const adapterFiles = ["adapter_config.json", "adapter_model.safetensors"] as const;
 /** What PEFT puts before every name: a wrapper's two levels around the model. */
-const PREFIX = "base_model.model.";
-const CONFIG = "adapter_config.json";
-const WEIGHTS = "adapter_model.safetensors";
+export const ADAPTER_PREFIX = "base_model.model.";
 /** An adapter as large as its model is none. */
 const MAX_RANK = 4096;
 
@@ -52,10 +49,10 @@ const configSchema = z.looseObject({
 });
 
 /** Reads an adapter. Throws a ModelError, naming the file, when it is none or of a kind that is not supported. */
-export async function readAdapter(path: string): Promise<Adapter> {
-  const file = join(path, CONFIG);
-  const config = parseConfig(configSchema, await readJson(file), file);
-  const checkpoint = await openCheckpoint(join(path, WEIGHTS));
+export async function readAdapter(files: ModelFiles): Promise<Adapter> {
+  const [name] = adapterFiles;
+  const config = parseConfig(configSchema, await readJson(files, name), files.nameOf(name));
+  const checkpoint = await openCheckpoint(files);
   try {
     const tensors = new Map<string, HostTensor>();
     const ranks = new Map<string, LowRank>();
@@ -76,7 +73,7 @@ export async function readAdapter(path: string): Promise<Adapter> {
       ranks.set(module, { rank, scale: alpha / (use_rslora ? Math.sqrt(rank) : rank) });
       tensors.set(name, tensor);
     }
-    return { path, ranks, tensors };
+    return { path: files.name, ranks, tensors };
   } finally {
     await checkpoint.close();
   }
@@ -107,40 +104,4 @@ export function withAdapter(base: WeightSource, { ranks, tensors }: Adapter): We
     find: (name) => own.find(name) ?? base.find(name),
     adaptLinear: lowRankAdapters((module) => ranks.get(module)),
   };
-}
-
-export interface AdapterSettings {
-  /** The name or folder of the model that it was trained on. */
-  readonly base: string;
-  readonly rank: number;
-  readonly alpha: number;
-}
-
-/** Writes an adapter as a new folder, which has its name only when it is whole. `tensors` as in an Adapter. */
-export async function writeAdapter(
-  path: string,
-  tensors: ReadonlyMap<string, HostTensor>,
-  { base, rank, alpha }: AdapterSettings,
-): Promise<void> {
-  const modules = [...tensors.keys()].flatMap((name) => /^(.+)\.lora_A\.weight$/.exec(name)?.[1] ?? []);
-  const config = {
-    peft_type: "LORA",
-    base_model_name_or_path: base,
-    r: rank,
-    lora_alpha: alpha,
-    target_modules: modules.sort(),
-    bias: "none",
-    fan_in_fan_out: false,
-    inference_mode: true,
-    lora_dropout: 0,
-    modules_to_save: null,
-    task_type: null,
-    use_dora: false,
-    use_rslora: false,
-  };
-  await createFolder(path, async (folder) => {
-    const named = [...tensors].map(([name, tensor]) => [`${PREFIX}${name}`, tensor] as const);
-    await writeSafetensors(join(folder, WEIGHTS), named, { format: "pt" });
-    await writeFile(join(folder, CONFIG), `${JSON.stringify(config, null, 2)}\n`, { flush: true });
-  });
 }

@@ -11,7 +11,7 @@ import { expandRow } from "../sequence/blocks.ts";
 import { idsFromCodes } from "../sequence/ids.ts";
 import { blockLabels, IGNORED, lossMask } from "../sequence/labels.ts";
 import type { Message } from "../text/chat-template.ts";
-import type { TextFiles } from "../text/load-text.node.ts";
+import type { TextFiles } from "../text/load-text.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 
 /** A row without its padding; plain data, so that it can be kept in a file. */

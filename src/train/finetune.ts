@@ -2,7 +2,7 @@
 // stage; the adapter's folder appears when it is whole.
 
 import { refuseExisting } from "../files/atomic-folder.ts";
-import { resolveModel } from "../model/open.ts";
+import { resolveModel } from "../model/find.node.ts";
 import type { FinetuneOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { runSchema } from "./config.ts";

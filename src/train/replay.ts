@@ -8,7 +8,7 @@ import { counterRandom } from "../random/counter.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { codesFromIds, idsFromCodes } from "../sequence/ids.ts";
 import type { Message } from "../text/chat-template.ts";
-import type { TextFiles } from "../text/load-text.node.ts";
+import type { TextFiles } from "../text/load-text.ts";
 import { ImageCodes } from "../vision/image-codes.ts";
 import type { ConversationRow, ConversationRows } from "./conversation-rows.ts";
 

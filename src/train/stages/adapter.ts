@@ -7,19 +7,21 @@ import { weightsFor } from "../../checkpoint/device-weights.ts";
 import { readJsonIfPresent } from "../../checkpoint/json-file.ts";
 import { InputError, quote } from "../../errors.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
+import { fileAt, folderFiles } from "../../files/folder.node.ts";
 import { type LanguageModelConfig, languageModelConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
 import { type TrainingSizes, traceLanguageModelLoss } from "../../llm/model.ts";
-import { writeAdapter } from "../../model/adapter.ts";
 import { checkModel } from "../../model/declare.ts";
-import { languageConfig, openModelFolder } from "../../model/open.ts";
+import { openModelAt } from "../../model/find.node.ts";
+import { languageConfig } from "../../model/open.ts";
 import { lowRankAdapters } from "../../nn/adapter.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
 import type { WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import type { Message } from "../../text/chat-template.ts";
-import { loadText } from "../../text/load-text.node.ts";
+import { loadText } from "../../text/load-text.ts";
+import { threadSandbox } from "../../text/sandbox.node.ts";
 import type { ImageCodes } from "../../vision/image-codes.ts";
 import { ImageTokenizer } from "../../vision/image-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
@@ -33,6 +35,7 @@ import { openData } from "../sources/open.ts";
 import type { Batch, Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import { vary } from "../vary.ts";
+import { writeAdapter } from "../write-adapter.ts";
 
 const dataSchema = z.strictObject({
   /** A file or folder of `docs/data.md`. */
@@ -90,7 +93,7 @@ export async function openAdapterStage(
 ): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
-  const folder = await openModelFolder(model.base);
+  const folder = await openModelAt(model.base);
   const opened: (() => Promise<unknown>)[] = [() => folder.close()];
   const release = async () => {
     for (const close of opened.reverse()) await close();
@@ -98,7 +101,7 @@ export async function openAdapterStage(
   try {
     checkModel(folder);
     const config = languageModelConfig(languageConfig(folder));
-    const text = await loadText(folder.path);
+    const text = await loadText(folderFiles(folder.path), threadSandbox);
     const weights = await weightsFor("cpu", folder.weights);
     const adapted = findTargets(config, model.targets);
     log(`adapting ${adapted.size} linear maps of ${folder.path} with rank ${model.rank}`);
@@ -279,7 +282,7 @@ async function prepareOnce(
   key: string,
   prepare: () => Promise<Omit<Prepared, "key">>,
 ): Promise<Prepared> {
-  const known = preparedSchema.safeParse(await readJsonIfPresent(path, MAX_PREPARED_BYTES));
+  const known = preparedSchema.safeParse(await readJsonIfPresent(...fileAt(path), MAX_PREPARED_BYTES));
   if (known.success && known.data.key === key) return known.data;
   const prepared = { key, ...(await prepare()) };
   const bytes = new TextEncoder().encode(`${JSON.stringify(prepared)}\n`);
