@@ -61,10 +61,13 @@ const modelSchema = z.strictObject({
   out: pathSchema,
 });
 
+const sizeSchema = z.strictObject({ blocks: z.int(), scored: z.int(), labels: z.int() }).readonly();
+
 /** What is made once, before the first step, and read again when a run goes on. */
 const preparedSchema = z.strictObject({
   key: z.string(),
-  size: z.strictObject({ blocks: z.int(), scored: z.int(), labels: z.int() }).readonly(),
+  /** Of the largest row of the data, and of the largest that the model has written. */
+  sizes: z.tuple([sizeSchema, sizeSchema]),
   replay: z
     .array(
       z.strictObject({
@@ -129,9 +132,9 @@ export async function openAdapterStage(
       found.draw(position, (example) => examples.row(example, counterRandom(run.seed, "row").fork(position)));
     const prepare = async (): Promise<Omit<Prepared, "key">> => {
       const replay = await writeReplay();
-      const sizes = replay.map((row) => rows.sizeOf(row));
-      for (let i = 0; i < Math.min(MEASURED, found.source.count); i++) sizes.push(rows.sizeOf(await rowAt(i)));
-      return { size: largest(sizes), replay };
+      const fresh: RowSize[] = [];
+      for (let i = 0; i < Math.min(MEASURED, found.source.count); i++) fresh.push(rows.sizeOf(await rowAt(i)));
+      return { sizes: [largest(fresh), largest(replay.map((row) => rows.sizeOf(row)))], replay };
     };
     const writeReplay = async (): Promise<ConversationRow[]> => {
       if (data.replay === 0 || data.replayImages === 0) return [];
@@ -157,13 +160,13 @@ export async function openAdapterStage(
       }
     };
     const key = JSON.stringify([run.seed, data, model, found.source.fingerprint]);
-    const { size, replay } = await prepareOnce(join(run.folder, "prepared.json"), key, prepare);
+    const { sizes: most, replay } = await prepareOnce(join(run.folder, "prepared.json"), key, prepare);
     const own = replay.length === 0 ? 0 : Math.min(data.replay, data.batch);
     const sizes: TrainingSizes = {
       rows: data.batch,
-      blocks: size.blocks,
-      scoredBlocks: data.batch * size.scored,
-      labels: data.batch * size.labels,
+      blocks: Math.max(...most.map(({ blocks }) => Math.ceil(blocks / STEP) * STEP)),
+      scoredBlocks: (data.batch - own) * most[0].scored + own * most[1].scored,
+      labels: (data.batch - own) * most[0].labels + own * most[1].labels,
     };
     return {
       losses: { rows: (graph) => traceAdapted(graph, config, sizes, adapted, model) },
@@ -265,13 +268,9 @@ function trainingWeights(weights: WeightSource): WeightSource {
 }
 
 function largest(sizes: readonly RowSize[]): RowSize {
-  const up = (n: number, step: number) => Math.ceil(n / step) * step;
-  const most = (of: (size: RowSize) => number) => Math.max(...sizes.map(of));
+  const most = (of: (size: RowSize) => number) => Math.max(0, ...sizes.map(of));
   return {
-    blocks: up(
-      most(({ blocks }) => blocks),
-      STEP,
-    ),
+    blocks: most(({ blocks }) => blocks),
     scored: most(({ scored }) => scored),
     labels: most(({ labels }) => labels),
   };
