@@ -10,6 +10,7 @@ import { interrupted, outliveReader, printable, printJson, report, say } from ".
 export function define(command: Command): void {
   addFlags(command, "finetuneModel", {
     data: "<path>",
+    skipBad: "",
     rank: "<n>",
     alpha: "<x>",
     targets: "<name...>",

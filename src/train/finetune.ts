@@ -6,8 +6,8 @@ import { resolveModel } from "../model/find.node.ts";
 import type { FinetuneOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { runSchema } from "./config.ts";
-import { type LogEntry, train } from "./run.ts";
-import { openAdapterStage } from "./stages/adapter.ts";
+import type { LogEntry } from "./run.ts";
+import { startRun } from "./start.ts";
 
 /** Steps between two checkpoints: seconds for a small model, minutes for a large one. */
 const CHECKPOINT_EVERY = 20;
@@ -33,7 +33,7 @@ export async function finetuneModel(model: string, out: string, given: FinetuneO
     logEvery: Math.max(1, Math.min(10, Math.floor(steps / 10))),
     checkpointEvery: CHECKPOINT_EVERY,
     data: {
-      path: options.data,
+      source: { path: options.data, skipBad: options.skipBad },
       batch,
       replay: Math.min(replay, batch - 1),
       replayImages: options.replayImages,
@@ -42,5 +42,5 @@ export async function finetuneModel(model: string, out: string, given: FinetuneO
     },
     model: { base: await resolveModel(model, { signal }), rank, alpha, targets: options.targets, out },
   });
-  return train(config, () => openAdapterStage(config, log, signal), { resume, log, ...(signal && { signal }) });
+  return startRun(config, model, { resume, log, ...(signal && { signal }) });
 }

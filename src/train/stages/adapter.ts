@@ -26,20 +26,19 @@ import type { ImageCodes } from "../../vision/image-codes.ts";
 import { ImageTokenizer } from "../../vision/image-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
 import { type ConversationRow, ConversationRows, type RowSize } from "../conversation-rows.ts";
+import { OwnData, sourceSchema } from "../data/own-data.ts";
 import { describeQuestions } from "../data/phrasing.ts";
 import { Replay } from "../replay.ts";
 import { pathSchema } from "../settings.ts";
 import type { Example, StoredImage } from "../sources/example.ts";
-import { ExampleStream, readImage } from "../sources/example-stream.ts";
-import { openData } from "../sources/open.ts";
-import type { Batch, Stage } from "../stage.ts";
+import { readImage } from "../sources/example-stream.ts";
+import type { Batch, Stage, StageContext } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import { vary } from "../vary.ts";
 import { writeAdapter } from "../write-adapter.ts";
 
 const dataSchema = z.strictObject({
-  /** A file or folder of `docs/data.md`. */
-  path: pathSchema,
+  source: sourceSchema,
   /** Rows of a batch. */
   batch: z.int().min(1).max(4096),
   /** How many of them the model has written itself, from a store of rows about so many images. */
@@ -89,11 +88,8 @@ const STEP = 8;
 const MAX_KEPT = 10_000;
 
 /** Opens the stage. Throws an InputError for data that cannot be used and targets that the model does not have. */
-export async function openAdapterStage(
-  run: RunConfig,
-  log: (line: string) => void,
-  signal?: AbortSignal,
-): Promise<Stage> {
+export async function openAdapterStage(run: RunConfig, { log = () => {}, signal, own }: StageContext): Promise<Stage> {
+  if (!own) throw new InputError("data.source: names no data to train on");
   const data = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
   const folder = await openModelAt(model.base);
@@ -120,20 +116,17 @@ export async function openAdapterStage(
     const tokenizer = await ImageTokenizer.open(folder.tokenizer, weights, patches, limits, options);
     opened.push(() => tokenizer.dispose());
     const rows = new ConversationRows(text, config);
-    const stream = async (path: string) => {
-      const source = await openData(path, signal);
-      opened.push(() => source.close());
-      const found = new ExampleStream(source, { seed: run.seed, log, ...(signal && { signal }) });
-      await found.check();
-      return { found, examples: new Examples(rows, tokenizer, data.variants) };
-    };
-    const { found, examples } = await stream(data.path);
-    const rowAt = (position: number) =>
-      found.draw(position, (example) => examples.row(example, counterRandom(run.seed, "row").fork(position)));
+    const examples = new Examples(rows, tokenizer, data.variants);
+    const rowAt = (position: number, room?: RowSize) =>
+      own.draw(position, async (example, random) => {
+        const row = await examples.row(example, random);
+        if (row && room) refuseLarger(rows.sizeOf(row), room);
+        return row;
+      });
     const prepare = async (): Promise<Omit<Prepared, "key">> => {
       const replay = await writeReplay();
       const fresh: RowSize[] = [];
-      for (let i = 0; i < Math.min(MEASURED, found.source.count); i++) fresh.push(rows.sizeOf(await rowAt(i)));
+      for (let i = 0; i < Math.min(MEASURED, own.count); i++) fresh.push(rows.sizeOf(await rowAt(i)));
       return { sizes: [largest(fresh), largest(replay.map((row) => rows.sizeOf(row)))], replay };
     };
     const writeReplay = async (): Promise<ConversationRow[]> => {
@@ -141,8 +134,13 @@ export async function openAdapterStage(
       const language = await LanguageModel.open(config, weights, { threads: 1, ...options });
       try {
         const { imagine } = folder.generation;
-        const others = data.replayPath === undefined ? undefined : await stream(data.replayPath);
-        const given = others && ((i: number) => others.found.draw(i, (example) => others.examples.image(example)));
+        const { replayPath: path } = data;
+        const others =
+          path === undefined
+            ? undefined
+            : await OwnData.open({ path, skipBad: false }, { seed: run.seed, log, signal });
+        if (others) opened.push(() => others.close());
+        const given = others && ((i: number) => others.draw(i, (example) => examples.image(example)));
         return await new Replay(language, text, rows).write({
           images: data.replayImages,
           questions: describeQuestions,
@@ -159,24 +157,24 @@ export async function openAdapterStage(
         await language.dispose();
       }
     };
-    const key = JSON.stringify([run.seed, data, model, found.source.fingerprint]);
+    const key = JSON.stringify([run.seed, data, model]);
     const { sizes: most, replay } = await prepareOnce(join(run.folder, "prepared.json"), key, prepare);
-    const own = replay.length === 0 ? 0 : Math.min(data.replay, data.batch);
+    const replayed = replay.length === 0 ? 0 : Math.min(data.replay, data.batch - 1);
+    const fresh = data.batch - replayed;
     const sizes: TrainingSizes = {
       rows: data.batch,
       blocks: Math.max(...most.map(({ blocks }) => Math.ceil(blocks / STEP) * STEP)),
-      scoredBlocks: (data.batch - own) * most[0].scored + own * most[1].scored,
-      labels: (data.batch - own) * most[0].labels + own * most[1].labels,
+      scoredBlocks: fresh * most[0].scored + replayed * most[1].scored,
+      labels: fresh * most[0].labels + replayed * most[1].labels,
     };
     return {
       losses: { rows: (graph) => traceAdapted(graph, config, sizes, adapted, model) },
       frozen: trainingWeights(weights),
       async batch(step) {
-        const fresh = data.batch - own;
         const random = counterRandom(run.seed, "replay order").fork(step);
-        const taken = Array.from({ length: own }, (_, i) => replay[random.integer(i, replay.length)]!);
+        const taken = Array.from({ length: replayed }, (_, i) => replay[random.integer(i, replay.length)]!);
         const news: ConversationRow[] = [];
-        for (let i = 0; i < fresh; i++) news.push(await rowAt(step * fresh + i));
+        for (let i = 0; i < fresh; i++) news.push(await rowAt(step * fresh + i, most[0]));
         return packBatch(rows, [...news, ...taken], fresh, sizes);
       },
       async finish(tensors) {
@@ -265,6 +263,15 @@ function trainingWeights(weights: WeightSource): WeightSource {
     find: (name) =>
       (name === "lm_head.weight" ? weights.find("model.model.output.weight") : undefined) ?? weights.find(name),
   };
+}
+
+/** A graph has the sizes that the first rows needed; longer ones are left out. */
+function refuseLarger(size: RowSize, room: RowSize): void {
+  for (const name of ["blocks", "scored", "labels"] as const)
+    if (size[name] > room[name])
+      throw new InputError(
+        `takes ${size[name]} ${name}, more than the ${room[name]} of the longest example looked at first`,
+      );
 }
 
 function largest(sizes: readonly RowSize[]): RowSize {
