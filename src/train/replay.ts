@@ -16,6 +16,8 @@ import type { ConversationRow, ConversationRows } from "./conversation-rows.ts";
 const MAX_ANSWER = 64;
 /** Every so many images are imagined for no words: what comes then spreads over all that the model knows. */
 const WORDLESS = 4;
+/** Of so many images one is also a row that draws it: those are long. */
+const DRAWN = 4;
 
 export interface ReplayOptions {
   readonly images: number;
@@ -41,7 +43,7 @@ export class Replay {
     this.#rows = rows;
   }
 
-  /** Two rows for each image, a question with the model's answer and, of imagined ones, the request with the image. */
+  /** A row for each image, a question with the model's answer; and for some that were imagined, the request with the image. */
   async write(options: ReplayOptions): Promise<ConversationRow[]> {
     const { images, questions, seed, given, signal, onProgress } = options;
     const written: ConversationRow[] = [];
@@ -64,7 +66,7 @@ export class Replay {
       if (answer === "") continue;
       said.push(answer);
       written.push(this.#rows.conversation([asked, { role: "assistant", content: answer }]));
-      if (given || prompt === "") continue;
+      if (given || prompt === "" || i % DRAWN !== 1) continue;
       const drawn: Message<ImageCodes> = { role: "assistant", content: [{ type: "image", image }] };
       written.push(this.#rows.conversation([{ role: "user", content: prompt }, drawn]));
     }

@@ -80,6 +80,17 @@ const preparedSchema = z.strictObject({
 type Prepared = z.infer<typeof preparedSchema>;
 
 const MAX_PREPARED_BYTES = 1_000_000_000;
+/** What the model is asked beside what images show. Whatever it says is what it shall go on saying. */
+const otherQuestions = [
+  "What colour is it?",
+  "What color is this?",
+  "What shape is it?",
+  "How many shapes are there?",
+  "How many are there?",
+  "Is there a red circle?",
+  "Is there a face?",
+  "What is on the left?",
+];
 /** Rows whose sizes say how much room every row gets. */
 const MEASURED = 64;
 /** Rooms are multiples of this, which products like. */
@@ -143,7 +154,7 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
         const given = others && ((i: number) => others.draw(i, (example) => examples.image(example)));
         return await new Replay(language, text, rows).write({
           images: data.replayImages,
-          questions: describeQuestions,
+          questions: [...describeQuestions, ...otherQuestions],
           seed: run.seed,
           grid: imagine.grid,
           sampling: { temperature: imagine.temperature, topK: imagine.top_k, topP: imagine.top_p },
