@@ -11,7 +11,6 @@ import { folderFiles } from "../src/files/folder.node.ts";
 import { type CodesInput, type ImageCodes, type ImageInput, inspectModel, Kelix, planModel } from "../src/index.ts";
 import { blockVocabulary, languageModelConfig } from "../src/llm/config.ts";
 import { generate } from "../src/llm/generate.ts";
-import { generateAsReference } from "../src/llm/generate-as-reference.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
 import { openModelAt } from "../src/model/find.node.ts";
 import { languageConfig, type OpenedModel } from "../src/model/open.ts";
@@ -19,6 +18,7 @@ import { convertModel } from "../src/quantize/convert.ts";
 import type { BlockIds } from "../src/sequence/layout.ts";
 import { loadText } from "../src/text/load-text.ts";
 import { threadSandbox } from "../src/text/sandbox.node.ts";
+import { generateAsReference } from "../tools/parity/generate-as-reference.ts";
 
 const folder = "test/released/gqa8/model";
 const images = "test/released/gqa8/images";
@@ -101,7 +101,7 @@ describe("a checkpoint of the reference's writer", () => {
       }
       expect(ids).toEqual(greedy.ids);
       const maxNewBlocks = as_reference.shape[0] - 1;
-      const made = await generateAsReference(model, prompts[i]!, { temperature: 1, topK: 1, topP: 1, maxNewBlocks });
+      const made = await generateAsReference(model, prompts[i]!, maxNewBlocks);
       expect([...made.blocks]).toEqual(as_reference.ids);
     });
   });
