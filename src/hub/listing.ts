@@ -1,7 +1,7 @@
 // What a repository holds at a revision. @huggingface/hub asks; its answers are checked here, since file names, sizes and
 // hashes come from a server and become paths and limits.
 
-import { z } from "zod";
+import * as z from "zod";
 import { FetchError, quote } from "../errors.ts";
 import { plainError } from "../files/connection-error.ts";
 import { formatHubName, type HubName, isCommit, isPlainPath } from "../files/hub-name.ts";
