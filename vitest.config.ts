@@ -4,7 +4,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["kelix-source"] } },
   resolve: { conditions: ["kelix-source"] },
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "tools/**/*.test.ts", "test/**/*.test.ts"],
     exclude: ["test/long/**"],
     testTimeout: 120_000,
     // Each worker's ONNX Runtime uses all cores: more workers only wait for each other.

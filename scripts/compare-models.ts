@@ -6,7 +6,7 @@ import { openHeldOut } from "../src/eval/heldout.ts";
 import { Kelix } from "../src/kelix.ts";
 import { blockVocabulary, languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
-import { languageConfig, openModelFolder } from "../src/model-folder.ts";
+import { languageConfig, openModelFolder } from "../src/model/open.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
 import { loadText } from "../src/text/load-text.node.ts";
 import { pixelError } from "../src/train/metrics.ts";

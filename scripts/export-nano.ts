@@ -38,9 +38,12 @@ async function write(folder: string, file: string, tensors: Tensors, json: objec
 }
 
 const tokenizer = await collect(config.visualTokenizer, (name) => name.startsWith("visual_tokenizer."));
-const language = await collect(config.languageModel.weights, (name) => name.startsWith("model."));
+const language = await collect(
+  config.languageModel.weights,
+  (name) => name.startsWith("model.") || name === "lm_head.weight",
+);
 // One output matrix, saved under the names that the reference's generation and training read.
-language.set("lm_head.weight", language.get("model.model.output.weight")!);
+language.set("model.model.output.weight", language.get("lm_head.weight")!);
 // Never read by anyone, but part of the reference's class.
 const d = config.languageModel.config.token_decoder_config.d_model;
 language.set("model.model.token_head.final_norm.weight", round(f32(new Float32Array(d).fill(1), [d])));

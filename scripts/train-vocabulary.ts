@@ -1,12 +1,14 @@
 // Trains kelix-nano's text vocabulary on everything its corpus can say and writes its tokenizer files.
-// Needs the corpus (npm run data). Run: npx tsx --conditions=kelix-source scripts/train-vocabulary.ts
+// Needs the corpus (npm run data). Run: npx tsx --conditions=kelix-source scripts/train-vocabulary.ts [FOLDER]
 
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { tokenizerJson, trainBpe } from "../src/train/bpe.ts";
 import { corpusTexts, openCorpus } from "../src/train/data/corpus.ts";
+import { sampleKinds } from "../src/train/data/mix.ts";
 
 const SIZE = 1536;
-const folder = "models/kelix-nano";
+const folder = process.argv[2] ?? "runs/nano/vocabulary";
+await mkdir(folder, { recursive: true });
 const special = [
   "<|endoftext|>",
   "<|im_start|>",
@@ -17,10 +19,9 @@ const special = [
   "<|q_eos|>",
 ];
 
-const corpus = await openCorpus();
-const captions = [...new Set(corpus.entries("train").map(({ caption }) => caption))].sort();
+const corpus = await openCorpus(undefined, 96, sampleKinds);
 const turns = Array<string>(200).fill("user\nassistant\nsystem\n");
-const vocabulary = trainBpe([...turns, ...corpusTexts(captions, 4000)], { size: SIZE, special });
+const vocabulary = trainBpe([...turns, ...corpusTexts(corpus, sampleKinds, 4000)], { size: SIZE, special });
 await writeFile(`${folder}/tokenizer.json`, `${JSON.stringify(tokenizerJson(vocabulary, SIZE), null, 1)}\n`);
 const config = {
   tokenizer_class: "PreTrainedTokenizerFast",

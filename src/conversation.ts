@@ -54,17 +54,17 @@ export async function readConversation(
   checkRoom(encoded.length, room);
   // Codes are checked before any image is tokenized.
   const found = images.map((image) => (isCodesInput(image) ? readCodes(image) : image));
-  const pictures: ImageCodes[] = [];
-  for (const image of found) pictures.push(image instanceof ImageCodes ? image : await tokenize(image));
+  const read: ImageCodes[] = [];
+  for (const image of found) read.push(image instanceof ImageCodes ? image : await tokenize(image));
   const row: number[] = [];
   let next = 0;
   for (const id of encoded) {
-    const [rows, columns] = id === vocabulary.imagePad ? pictures[next++]!.grid : [1, 1];
+    const [rows, columns] = id === vocabulary.imagePad ? read[next++]!.grid : [1, 1];
     for (let i = 0; i < rows * columns; i++) row.push(id);
   }
   row.push(...then);
   checkRoom(row.length, room);
-  const ids = pictures.flatMap(({ codes }) => [...idsFromCodes(codes, vocabulary)]);
+  const ids = read.flatMap(({ codes }) => [...idsFromCodes(codes, vocabulary)]);
   return expandRow(row, ids, vocabulary);
 }
 

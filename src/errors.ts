@@ -1,7 +1,7 @@
 // The classes of error that a caller treats differently. Every message is one sentence that may be shown to whoever caused it;
 // another library's own words stay in `cause`.
 
-import { withoutSecrets } from "./safe-url.ts";
+import { withoutSecrets } from "./files/safe-url.ts";
 
 /** What an error is about, stable between versions: for programs to compare. docs/errors.md says when each occurs. */
 export const errorCodes = [

@@ -16,7 +16,7 @@ export { encodeImage, encodePng, type ImageFormat, writeImage, writePng } from "
 export type { ImageInput } from "./image/image-input.ts";
 export type { Picture, RawImage } from "./image/picture.ts";
 export { type ChatPiece, type DrawnPicture, Kelix } from "./kelix.ts";
-export type { ModelInfo, PartInfo } from "./model-info.ts";
+export type { ModelInfo, PartInfo } from "./model/info.ts";
 export type {
   ChatOptions,
   DrawOptions,

@@ -8,7 +8,6 @@ import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { canDraw, chooseDetokenizer } from "./detokenizer-choice.ts";
 import { disposedError, InputError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
@@ -21,11 +20,12 @@ import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.
 import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
-import { checkModel, warnOfTwoOutputs } from "./model-check.ts";
-import type { PreprocessorConfig } from "./model-config.ts";
-import { describeUnknownFields, languageConfig, type ModelFolder, openModelFolder } from "./model-folder.ts";
-import { describeModel, type ModelInfo } from "./model-info.ts";
-import type { Source } from "./model-parts.ts";
+import type { PreprocessorConfig } from "./model/config.ts";
+import { checkModel, warnOfTwoOutputs } from "./model/declare.ts";
+import { canDraw, chooseDetokenizer } from "./model/drawing.ts";
+import { describeModel, type ModelInfo } from "./model/info.ts";
+import { describeUnknownFields, languageConfig, type ModelFolder, openModelFolder } from "./model/open.ts";
+import type { Source } from "./model/parts.ts";
 import type {
   ChatOptions,
   ConditionPositions,
@@ -309,8 +309,8 @@ export class Kelix implements AsyncDisposable {
     return codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor));
   }
 
-  async #tokenize(image: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
-    const picture = await loadImage(image, { ...(signal && { signal }) });
+  async #tokenize(input: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
+    const picture = await loadImage(input, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
     await this.#checkPositions(picture, fit);

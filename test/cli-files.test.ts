@@ -128,11 +128,11 @@ describe("input", () => {
 
   test("that is bad does not keep the others from being done", async () => {
     await writeFile(file("bad.png"), "no image");
-    const images = [picture, "bad.png", "nowhere.png", picture];
+    const given = [picture, "bad.png", "nowhere.png", picture];
     const [described, asJson, tokenized] = await Promise.all([
-      kelix(["describe", ...images]),
-      kelix(["describe", ...images, "--json"]),
-      kelix(["tokenize", ...images, "-o", "rest.json", "--json"]),
+      kelix(["describe", ...given]),
+      kelix(["describe", ...given, "--json"]),
+      kelix(["tokenize", ...given, "-o", "rest.json", "--json"]),
     ]);
     expect(described.out.trim().split("\n")).toHaveLength(2);
     for (const { status, err } of [described, asJson, tokenized]) {

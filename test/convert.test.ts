@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { type ImageCodes, Kelix, type Picture } from "../src/index.ts";
-import { openModelFolder } from "../src/model-folder.ts";
+import { openModelFolder } from "../src/model/open.ts";
 import type { ConvertOptions } from "../src/options.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import type { Device } from "../src/runtime/session.ts";
@@ -42,16 +42,16 @@ async function run(model: string, codes?: ImageCodes, device: Device = "cpu"): P
   const kelix = await Kelix.load(model, { threads: 1, device });
   try {
     const own = await kelix.tokenize(picture);
-    const image = codes ?? own;
+    const used = codes ?? own;
     let text = "";
     const content = [
-      { type: "image", image },
+      { type: "image", image: used },
       { type: "text", text: "What is this?" },
     ] as const;
     for await (const piece of kelix.chat([{ role: "user", content: [...content] }], { maxNewTokens: 4 })) {
       if (typeof piece === "string") text += piece;
     }
-    const reconstruction = await kelix.reconstruct(image, { seed: 1 });
+    const reconstruction = await kelix.reconstruct(used, { seed: 1 });
     return { codes: own, reconstruction, text, drawing: await kelix.imagine("a red circle", { seed: 1 }) };
   } finally {
     await kelix.dispose();

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import vm from "node:vm";
 
-const [, , main = "", model = "", picture = ""] = process.argv;
+const [, , main = "", model = "", file = ""] = process.argv;
 const own = vm.createContext({});
 const inOwn = (/** @type {string} */ code) => vm.runInContext(code, own);
 // What is of Node and not of the language; as in Jest, `process` is a copy.
@@ -61,19 +61,19 @@ const { namespace } = await link(await load(pathToFileURL(main).href));
 const { Kelix } = /** @type {typeof import("../src/index.ts")} */ (namespace);
 
 const kelix = await Kelix.load(model, { threads: 1 });
-own.file = [...(await readFile(picture))];
+own.file = [...(await readFile(file))];
 const codes = await kelix.tokenize(inOwn("Uint8Array.from(file)"));
 const pieces = [];
 const content = [{ type: "image", image: codes }];
 for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 4 })) pieces.push(piece);
-const image = await kelix.reconstruct(codes, { steps: 1 });
+const drawn = await kelix.reconstruct(codes, { steps: 1 });
 await kelix.dispose();
 console.log(
   JSON.stringify({
     isOtherRealm: inOwn("Uint16Array") !== Uint16Array && codes.codes instanceof inOwn("Uint16Array"),
     codes: [...codes.codes],
     answer: pieces.join(""),
-    pixels: [...image.data].slice(0, 300),
+    pixels: [...drawn.data].slice(0, 300),
     telemetry: process.env.ORT_DISABLE_TELEMETRY,
   }),
 );

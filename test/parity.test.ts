@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { readSafetensors } from "../src/checkpoint/safetensors.ts";
-import { openGolden } from "../src/parity/case.ts";
-import { compareAll, compareTensor, formatComparison } from "../src/parity/compare.ts";
-import { findCase, main, type ParityResult, runParity } from "../src/parity/main.ts";
 import { f32, type HostTensor, hostTensor, i32 } from "../src/runtime/host-tensor.ts";
+import { openGolden } from "../tools/parity/case.ts";
+import { compareAll, compareTensor, formatComparison } from "../tools/parity/compare.ts";
+import { findCase, main, type ParityResult, runParity } from "../tools/parity/main.ts";
 
 const golden = join(import.meta.dirname, "golden");
 const folders = [

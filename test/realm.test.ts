@@ -13,7 +13,7 @@ test("a realm of its own, as in Jest, gets the same codes, text and pixels from 
   let answer = "";
   const messages = [{ role: "user", content: [{ type: "image", image: codes }] }];
   for await (const piece of kelix.chat(messages, { maxNewTokens: 4 })) answer += piece;
-  const image = await kelix.reconstruct(codes, { steps: 1 });
+  const drawn = await kelix.reconstruct(codes, { steps: 1 });
   await kelix.dispose();
 
   const { ORT_DISABLE_TELEMETRY: _, ...env } = process.env;
@@ -33,7 +33,7 @@ test("a realm of its own, as in Jest, gets the same codes, text and pixels from 
     isOtherRealm: true,
     codes: [...codes.codes],
     answer,
-    pixels: [...image.data.subarray(0, 300)],
+    pixels: [...drawn.data.subarray(0, 300)],
     telemetry: "1",
   });
 });

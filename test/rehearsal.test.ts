@@ -1,4 +1,4 @@
-// The dress rehearsal at small sizes, as the built program: every part runs, and nothing is left on the disk.
+// The dress rehearsal at small sizes, as its program: every part runs, and nothing is left on the disk.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
@@ -6,11 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { releasedSizes } from "../src/rehearsal/configs.ts";
-import type { Rehearsal } from "../src/rehearsal/rehearse.ts";
-import { modelBytes } from "../src/rehearsal/write-model.ts";
+import { releasedSizes } from "../tools/rehearsal/configs.ts";
+import type { Rehearsal } from "../tools/rehearsal/rehearse.ts";
+import { modelBytes } from "../tools/rehearsal/write-model.ts";
 
-const program = fileURLToPath(new URL("../dist/rehearsal/main.js", import.meta.url));
+const program = fileURLToPath(new URL("../tools/rehearsal/main.ts", import.meta.url));
+const typescript = ["--conditions=kelix-source", "--import", import.meta.resolve("tsx")];
 
 let folder: string;
 beforeAll(async () => {
@@ -21,7 +22,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** Runs the program; `onNews` sees what it says while it runs. */
 function rehearse(onNews: (text: string, interrupt: () => void) => void = () => {}) {
   return new Promise<{ status: number | null; out: string; err: string }>((resolve) => {
-    const child = spawn(process.execPath, [program, "--small", "--json", "--dir", folder]);
+    const child = spawn(process.execPath, [...typescript, program, "--small", "--json", "--dir", folder]);
     let [out, err] = ["", ""];
     child.stdout.on("data", (text) => {
       out += text;

@@ -12,7 +12,7 @@ import { blockVocabulary, languageModelConfig } from "../src/llm/config.ts";
 import { generate } from "../src/llm/generate.ts";
 import { generateAsReference } from "../src/llm/generate-as-reference.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
-import { languageConfig, type ModelFolder, openModelFolder } from "../src/model-folder.ts";
+import { languageConfig, type ModelFolder, openModelFolder } from "../src/model/open.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import type { BlockIds } from "../src/sequence/layout.ts";
 import { loadText } from "../src/text/load-text.node.ts";

@@ -48,7 +48,7 @@ export function tinyAutoencoderRun(folder: string, cache: string, extra: object 
     checkpointEvery: 2,
     sampleEvery: 1_000_000,
     threads: 1,
-    data: { cache, side: SIDE, batch: 2, scenes: 0.5 },
+    data: { cache, side: SIDE, batch: 2, mix: { emoji: 0.5, scene: 0.5 } },
     model: {
       weights: {},
       config: {

@@ -38,8 +38,8 @@ test("tokenizes and reconstructs as the whole model does", async () => {
   const [alone, all] = [await Kelix.load(folder, { threads: 1, ...parts }), await Kelix.load(whole, { threads: 1 })];
   const codes = await alone.tokenize(image);
   expect([...codes.codes]).toEqual([...(await all.tokenize(image)).codes]);
-  const picture = await alone.reconstruct(codes, { steps: 1, seed: 3 });
-  expect(picture.data).toEqual((await all.reconstruct(codes, { steps: 1, seed: 3 })).data);
+  const drawn = await alone.reconstruct(codes, { steps: 1, seed: 3 });
+  expect(drawn.data).toEqual((await all.reconstruct(codes, { steps: 1, seed: 3 })).data);
   expect(alone.canImagine).toBe(false);
   await Promise.all([alone.dispose(), all.dispose()]);
 });

@@ -99,7 +99,7 @@ test("a killed run goes on at once, and has each step once", async () => {
 });
 
 test("what is wrong with a config is one line that names file and field", async () => {
-  const config = await configure("wrong", { data: { cache, side: 32, batch: "two", scenes: 0.5 } });
+  const config = await configure("wrong", { data: { cache, side: 32, batch: "two", mix: { emoji: 1 } } });
   const { status, err, out } = await start(config).ended;
   expect(status).toBe(1);
   expect(err).toMatch(/^kelix: .*wrong\.json: data.*batch.*\n$/);

@@ -87,11 +87,11 @@ export async function checkModel(name: string, options: CheckOptions = {}): Prom
 async function checkLoaded(kelix: Kelix, tasks: Tasks, signal: AbortSignal | undefined): Promise<void> {
   const common = { seed: SEED, ...(signal && { signal }) };
   let first: Picture | undefined;
-  for (const image of images) {
+  for (const name of images) {
     await tasks.run("tokenize", async () => {
-      const picture = await loadImage(fileURLToPath(new URL(image, imagesFolder)));
+      const picture = await loadImage(fileURLToPath(new URL(name, imagesFolder)));
       first ??= picture;
-      return { image, codes: printOfCodes(await kelix.tokenize(picture, signal ? { signal } : {})) };
+      return { image: name, codes: printOfCodes(await kelix.tokenize(picture, signal ? { signal } : {})) };
     });
   }
   await tasks.run("reconstruct", async () => {

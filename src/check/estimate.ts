@@ -1,6 +1,6 @@
 // How long a check will take and how much memory, said before it starts: with a large model it is minutes.
 
-import { describeModel } from "../model-info.ts";
+import { describeModel } from "../model/info.ts";
 import type { InspectOptions } from "../options.ts";
 import { openUnloaded } from "../plan/open-unloaded.ts";
 import { examineMachine, planOpened } from "../plan/plan.ts";

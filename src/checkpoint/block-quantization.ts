@@ -23,7 +23,7 @@ export const reaches: Readonly<Record<BlockFormat["bits"], readonly number[]>> =
 /**
  * Elements, block after block, as whole steps of their block's scale, rounded to the nearest. Of a few scales the one with the
  * smallest squared error is taken, fitted to its rounded elements by least squares. This is the plain form, which says what the
- * numbers are; models are converted by the fast one (quantize/block-kernel.ts).
+ * numbers are; models are converted by the fast one (kernels/block-quantization.ts).
  */
 export function quantize(elements: Float32Array, { bits, block }: BlockFormat): QuantizedBlocks {
   const middle = zeroPoint(bits);

@@ -4,12 +4,12 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ModelError } from "../errors.ts";
+import { isSideFile, statPlainFile } from "../files/plain-file.ts";
+import { systemReason } from "../files/system-error.ts";
 import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
-import { systemReason } from "../runtime/system-error.ts";
 import { hasShape, isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
-import { isSideFile, statPlainFile } from "./plain-file.ts";
 import { openSafetensors, type RowRange, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 import { findIndex, findIndexFaults, readShardIndex, type ShardIndex } from "./shard-index.ts";
 import { shorten } from "./shorten.ts";

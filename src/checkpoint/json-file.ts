@@ -1,7 +1,7 @@
 // JSON files of a model's folder. They come from strangers, so each kind has a size beyond which it is not read.
 
 import { excerpt, ModelError } from "../errors.ts";
-import { readPlainFile, refuseStrangers } from "./plain-file.ts";
+import { readPlainFile, refuseStrangers } from "../files/plain-file.ts";
 import { type JsonLimits, parseJson } from "./strict-json.ts";
 
 /** A config beyond this is no config. */

@@ -3,8 +3,8 @@
 // Format: https://github.com/huggingface/safetensors#format
 
 import { ModelError, quote } from "../errors.ts";
+import { refuseStrangers } from "../files/plain-file.ts";
 import { elementBytes, type HostDType } from "../runtime/host-tensor.ts";
-import { refuseStrangers } from "./plain-file.ts";
 import { parseJson } from "./strict-json.ts";
 
 /** Where a tensor lies: `byteOffset` counts from the start of the file. */

@@ -4,12 +4,12 @@
 import { realpath } from "node:fs/promises";
 import { basename } from "node:path";
 import { ModelError, quote } from "../errors.ts";
-import { writeAll } from "../runtime/atomic-file.ts";
+import { writeAll } from "../files/atomic-file.ts";
+import { OpenFile } from "../files/open-file.ts";
+import { type Output, openOutput } from "../files/output.ts";
+import { statPlainFile } from "../files/plain-file.ts";
+import { systemReason } from "../files/system-error.ts";
 import { countElements, fromBuffer, type HostTensor } from "../runtime/host-tensor.ts";
-import { OpenFile } from "../runtime/open-file.ts";
-import { type Output, openOutput } from "../runtime/output.ts";
-import { systemReason } from "../runtime/system-error.ts";
-import { statPlainFile } from "./plain-file.ts";
 import {
   headerLength,
   PREFIX_BYTES,

@@ -1,6 +1,6 @@
 // Whether two tensors of gigabytes hold the same, judged by samples: a few hundred kilobytes are read.
 
-import { OpenFile } from "../runtime/open-file.ts";
+import { OpenFile } from "../files/open-file.ts";
 import type { FileLocation } from "./checkpoint.ts";
 
 const SAMPLES = 64;

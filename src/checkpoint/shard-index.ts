@@ -5,9 +5,9 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { ModelError, quote } from "../errors.ts";
+import { isSideFile } from "../files/plain-file.ts";
 import { readJson } from "./json-file.ts";
 import { parseConfig } from "./parse-config.ts";
-import { isSideFile } from "./plain-file.ts";
 import { MAX_TENSORS } from "./safetensors-header.ts";
 import { shorten } from "./shorten.ts";
 

@@ -3,7 +3,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { OpenFile } from "../runtime/open-file.ts";
+import { OpenFile } from "../files/open-file.ts";
 import { layOut, type SafetensorsLayout, type TensorShape, tensorBytes } from "./safetensors-layout.ts";
 
 /** Of one file, as the reference writes them. */

@@ -5,6 +5,7 @@ import { on } from "node:events";
 import { lstat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
+import { descriptorOf } from "../files/descriptor.ts";
 import {
   type ChatMessage,
   type ContentPart,
@@ -15,7 +16,6 @@ import {
   type Kelix,
   writeImage,
 } from "../index.ts";
-import { descriptorOf } from "../runtime/descriptor.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { inputPath } from "./inputs.ts";
 import { addFlags } from "./option-flags.ts";

@@ -11,13 +11,13 @@ import {
   writeSafetensors,
 } from "../checkpoint/safetensors.ts";
 import { type ErrorCode, InputError, quote } from "../errors.ts";
+import { writeAll } from "../files/atomic-file.ts";
+import { isStream, readInput } from "../files/input.ts";
+import { OpenFile } from "../files/open-file.ts";
+import type { Output } from "../files/output.ts";
+import { publicUrl } from "../files/safe-url.ts";
 import type { CodeFields } from "../index.ts";
-import { writeAll } from "../runtime/atomic-file.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { isStream, readInput } from "../runtime/input.ts";
-import { OpenFile } from "../runtime/open-file.ts";
-import type { Output } from "../runtime/output.ts";
-import { publicUrl } from "../safe-url.ts";
 
 export interface NamedCodes extends CodeFields {
   readonly image: string;

@@ -2,8 +2,8 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { Output } from "../files/output.ts";
 import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress, type PullWait } from "../index.ts";
-import type { Output } from "../runtime/output.ts";
 import { complain, interrupted, report, showProgress } from "./terminal.ts";
 import { Transfer } from "./transfer.ts";
 

@@ -2,12 +2,12 @@
 
 import { join } from "node:path";
 import { InputError, quote } from "../errors.ts";
+import { writeAll } from "../files/atomic-file.ts";
+import { makeFolder } from "../files/make-folder.ts";
+import { type Output, openOutput } from "../files/output.ts";
+import { systemReason } from "../files/system-error.ts";
 import { encodeImage } from "../image/codec.node.ts";
 import type { Picture } from "../index.ts";
-import { writeAll } from "../runtime/atomic-file.ts";
-import { makeFolder } from "../runtime/make-folder.ts";
-import { type Output, openOutput } from "../runtime/output.ts";
-import { systemReason } from "../runtime/system-error.ts";
 
 export class DemoFolder {
   readonly #outputs: ReadonlyMap<string, Output>;

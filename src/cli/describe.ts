@@ -1,8 +1,8 @@
 // kelix describe IMAGE..: text for each image, streamed as it is made.
 
 import type { Command } from "commander";
+import { publicUrl } from "../files/safe-url.ts";
 import type { Kelix } from "../index.ts";
-import { publicUrl } from "../safe-url.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, readPrompt } from "./inputs.ts";
 import { addFlags } from "./option-flags.ts";

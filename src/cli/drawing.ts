@@ -1,8 +1,8 @@
 // What the commands that draw share: their options, and the finished pictures as files and facts.
 
 import type { Command } from "commander";
+import { withoutSecrets } from "../files/safe-url.ts";
 import { type DrawOptions, InputError, type KelixError, type Picture } from "../index.ts";
-import { withoutSecrets } from "../safe-url.ts";
 import { type GlobalOptions, onProgress } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
 import type { ImageOutputs } from "./outputs.ts";

@@ -1,9 +1,9 @@
 // What commands read: images by name, `-` for standard input; one that cannot be used does not keep the others from being done.
 
 import { InputError, type KelixError } from "../errors.ts";
-import { descriptorOf } from "../runtime/descriptor.ts";
-import { readInput } from "../runtime/input.ts";
-import { publicUrl, withoutSecrets } from "../safe-url.ts";
+import { descriptorOf } from "../files/descriptor.ts";
+import { readInput } from "../files/input.ts";
+import { publicUrl, withoutSecrets } from "../files/safe-url.ts";
 import { complainOf, interrupted, messageOf, showProgress } from "./terminal.ts";
 
 const STDIN = "/dev/stdin";

@@ -1,11 +1,11 @@
 // What commands write: `-` for standard input's counterpart, and images whose format the suffix names.
 
 import { InputError, quote } from "../errors.ts";
+import { writeAll } from "../files/atomic-file.ts";
+import { descriptorOf } from "../files/descriptor.ts";
+import { type Output, openOutput } from "../files/output.ts";
 import { encodeImage, formatOfName, type ImageFormat } from "../image/codec.node.ts";
 import type { Picture } from "../index.ts";
-import { writeAll } from "../runtime/atomic-file.ts";
-import { descriptorOf } from "../runtime/descriptor.ts";
-import { type Output, openOutput } from "../runtime/output.ts";
 import { interrupted } from "./terminal.ts";
 
 /** The path that an argument of -o means. */

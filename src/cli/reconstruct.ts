@@ -2,9 +2,9 @@
 
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { isStream, readInput } from "../files/input.ts";
 import { MAX_FILE_BYTES } from "../image/codec.node.ts";
 import type { CodeFields, ImageInput, Kelix, ReconstructOptions } from "../index.ts";
-import { isStream, readInput } from "../runtime/input.ts";
 import { areCodes, holdsCodes, parseCodes, readCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";

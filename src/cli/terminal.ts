@@ -3,7 +3,7 @@
 
 import { inspect } from "node:util";
 import { KelixError } from "../errors.ts";
-import { withoutSecrets } from "../safe-url.ts";
+import { withoutSecrets } from "../files/safe-url.ts";
 
 /** Aborts at Ctrl-C; main.ts then ends with status 130. */
 export const interrupted = new AbortController();

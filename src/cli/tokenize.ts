@@ -2,9 +2,9 @@
 
 import { basename } from "node:path";
 import type { Command } from "commander";
+import { openOutput } from "../files/output.ts";
+import { publicUrl } from "../files/safe-url.ts";
 import type { Kelix } from "../index.ts";
-import { openOutput } from "../runtime/output.ts";
-import { publicUrl } from "../safe-url.ts";
 import { checkCodesOutput, checkCount, type NamedCodes, writeCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, isFailure, withoutFailures } from "./inputs.ts";

@@ -1,7 +1,7 @@
 // The hash that a content of the cache is named by.
 
 import { createHash } from "node:crypto";
-import type { OpenFile } from "../runtime/open-file.ts";
+import type { OpenFile } from "../files/open-file.ts";
 
 const READ_BYTES = 1 << 20;
 

@@ -9,8 +9,8 @@
 
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
-import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
-import { makeFolder } from "../runtime/make-folder.ts";
+import { replaceFile, writeAll } from "../files/atomic-file.ts";
+import { makeFolder } from "../files/make-folder.ts";
 import { type HubName, isCommit } from "./hub-name.ts";
 import { readRecord } from "./verified.ts";
 

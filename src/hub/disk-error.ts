@@ -1,8 +1,8 @@
 // What the disk refuses of the cache: which file, why, and the way out.
 
 import { FetchError, KelixError } from "../errors.ts";
+import { systemCode, systemReason } from "../files/system-error.ts";
 import { formatBytes } from "../runtime/format-bytes.ts";
-import { systemCode, systemReason } from "../runtime/system-error.ts";
 
 /** Whether an error is the system's own about a file. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
-import { OpenFile } from "../runtime/open-file.ts";
+import { OpenFile } from "../files/open-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import { sizeOf } from "./cache.ts";
 import type { RepoFile } from "./listing.ts";

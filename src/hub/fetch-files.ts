@@ -4,8 +4,8 @@
 import { statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
+import { makeFolder } from "../files/make-folder.ts";
 import { formatBytes } from "../runtime/format-bytes.ts";
-import { makeFolder } from "../runtime/make-folder.ts";
 import type { RepoCache } from "./cache.ts";
 import { diskError } from "./disk-error.ts";
 import { type DownloadOptions, downloadBlob, findParts } from "./download.ts";

@@ -3,8 +3,8 @@
 
 import { z } from "zod";
 import { FetchError, quote } from "../errors.ts";
-import { plainError } from "../runtime/connection-error.ts";
-import { publicUrl } from "../safe-url.ts";
+import { plainError } from "../files/connection-error.ts";
+import { publicUrl } from "../files/safe-url.ts";
 
 import { formatHubName, type HubName, isCommit, isPlainPath } from "./hub-name.ts";
 import { request } from "./request.ts";

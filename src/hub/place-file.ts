@@ -4,7 +4,7 @@
 import { constants } from "node:fs";
 import { copyFile, link, rename, rm, symlink } from "node:fs/promises";
 import { dirname, relative } from "node:path";
-import { makeFolder } from "../runtime/make-folder.ts";
+import { makeFolder } from "../files/make-folder.ts";
 import { sizeOf } from "./cache.ts";
 import { newPartPath } from "./download.ts";
 

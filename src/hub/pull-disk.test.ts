@@ -26,8 +26,8 @@ const disk = vi.hoisted(() => ({
   },
 }));
 
-vi.mock("../runtime/open-file.ts", async (importActual) => {
-  const actual = await importActual<typeof import("../runtime/open-file.ts")>();
+vi.mock("../files/open-file.ts", async (importActual) => {
+  const actual = await importActual<typeof import("../files/open-file.ts")>();
   const open = actual.OpenFile.open.bind(actual.OpenFile);
   actual.OpenFile.open = async (path, flags) => {
     if (typeof flags === "string" && flags !== "r") disk.check("open", path);

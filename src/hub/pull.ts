@@ -3,10 +3,10 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FetchError, InputError, quote } from "../errors.ts";
+import { publicUrl } from "../files/safe-url.ts";
 import type { PullOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { formatBytes, formatSeconds } from "../runtime/format-bytes.ts";
-import { publicUrl } from "../safe-url.ts";
 import { type CachedFile, findFault, findSnapshot, listSnapshot, repoCache, writeRef } from "./cache.ts";
 import { diskError, diskReason, diskWay, isDiskFull, isSystemError } from "./disk-error.ts";
 import { fetchFiles, takeInventory } from "./fetch-files.ts";

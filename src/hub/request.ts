@@ -2,8 +2,8 @@
 // that says what to do.
 
 import { FetchError } from "../errors.ts";
-import { explainConnection } from "../runtime/connection-error.ts";
-import { publicUrl, splitCredentials } from "../safe-url.ts";
+import { explainConnection } from "../files/connection-error.ts";
+import { publicUrl, splitCredentials } from "../files/safe-url.ts";
 import { askedPauseMs } from "./rate-limit.ts";
 import type { HubSettings } from "./settings.ts";
 

@@ -6,9 +6,9 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
-import { makeFolder } from "../runtime/make-folder.ts";
-import { OpenFile } from "../runtime/open-file.ts";
+import { replaceFile, writeAll } from "../files/atomic-file.ts";
+import { makeFolder } from "../files/make-folder.ts";
+import { OpenFile } from "../files/open-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import type { RepoCache } from "./cache.ts";
 import type { RepoFile } from "./listing.ts";

@@ -4,8 +4,8 @@
 import { basename } from "node:path";
 import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
-import { writeAll } from "../runtime/atomic-file.ts";
-import { openOutput } from "../runtime/output.ts";
+import { writeAll } from "../files/atomic-file.ts";
+import { openOutput } from "../files/output.ts";
 import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels, type RawImage, readPixels } from "./picture.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { loadSharp } from "./sharp.node.ts";
@@ -75,11 +75,11 @@ const QUALITY = 92;
 export async function encodeImage(picture: RawImage, format: ImageFormat): Promise<Uint8Array> {
   const { width, height, data } = readPixels(picture);
   const sharp = await loadSharp();
-  const image = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });
+  const encoder = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });
   const encoded = {
-    png: () => image.png(),
-    jpeg: () => image.jpeg({ quality: QUALITY }),
-    webp: () => image.webp({ quality: QUALITY }),
+    png: () => encoder.png(),
+    jpeg: () => encoder.jpeg({ quality: QUALITY }),
+    webp: () => encoder.webp({ quality: QUALITY }),
   };
   return new Uint8Array(await encoded[format]().toBuffer());
 }

@@ -1,8 +1,8 @@
 // Tells apart what callers call an image. What is none gets a sentence that says what was passed and what to pass in its place.
 
 import { InputError, quote } from "../errors.ts";
+import { publicUrl } from "../files/safe-url.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
-import { publicUrl } from "../safe-url.ts";
 import type { RawImage } from "./picture.ts";
 
 /** What a caller may hand in: a path or URL, an encoded file's bytes, or pixels as RGB or RGBA (such as ImageData). */

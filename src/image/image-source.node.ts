@@ -4,10 +4,10 @@
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { excerpt, FetchError, InputError } from "../errors.ts";
+import { explainConnection, plainError } from "../files/connection-error.ts";
+import { readInput } from "../files/input.ts";
+import { publicUrl, splitCredentials } from "../files/safe-url.ts";
 import { askedPauseMs } from "../hub/rate-limit.ts";
-import { explainConnection, plainError } from "../runtime/connection-error.ts";
-import { readInput } from "../runtime/input.ts";
-import { publicUrl, splitCredentials } from "../safe-url.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
 import { findImage, type ImageInput } from "./image-input.ts";
 import { checkSize, type Picture, readPixels } from "./picture.ts";

@@ -337,3 +337,35 @@ test("codes of pictures are drawn by their own settings, text by the others", as
   expect(drawn("visual")).not.toEqual(greedy("visual"));
   expect(other("visual")).not.toEqual(drawn("visual"));
 });
+
+test("positions of an image that are forced are read as given, and the others are written after them", async () => {
+  const { vocabulary } = model;
+  const opened = [...prompt, vocabulary.visionStart];
+  const source = [0, 1, 2, 3, 4, 5].map((k) => [0, 1, 2, 3].map((i) => bookRange(i, vocabulary)[0] + ((k + i) % 3)));
+  const isFree = (position: number) => position === 2 || position === 5;
+  const options = { blocksPerPicture: 6, temperature: 0, maxNewBlocks: 7 };
+  const forced = (position: number) => (isFree(position) ? undefined : source[position]);
+  const reads = vi.spyOn(Sequence.prototype, "read");
+  const blocks = await collect(model, opened, { ...options, forced });
+  expect(reads).toHaveBeenCalledTimes(1 + 1 + 1 + 1 + 1 + 1); // prompt, 0 to 1, 2, 3 to 4, 5, vision_end
+  reads.mockRestore();
+  const ids = blocks.slice(0, 6).map((block) => [...block.ids.subarray(0, 4)]);
+  for (const [k, written] of ids.entries()) if (!isFree(k)) expect(written).toEqual(source[k]);
+
+  // Position 2 is what the model writes after a prompt that ends with positions 0 and 1, and so on.
+  for (const k of [2, 5]) {
+    const row = Int32Array.from([
+      ...expandRow(opened, [], vocabulary),
+      ...ids.slice(0, k).flatMap((block) => [...block, vocabulary.qEos]),
+    ]);
+    for await (const next of generate(model, model.start(), row, { ...options, maxNewBlocks: 1 }))
+      expect([...next.ids.subarray(0, 4)]).toEqual(ids[k]);
+  }
+  const whole = model.start();
+  await whole.read(
+    expandRow([...opened, ...Array(6).fill(vocabulary.imagePad), vocabulary.visionEnd], ids.flat(), vocabulary),
+  );
+  const hidden = whole.hidden(prompt.length, prompt.length + 8);
+  const { picture } = blocks.at(-1)!;
+  expect(Math.max(...picture!.hidden.map((x, i) => Math.abs(x - hidden[i]!)))).toBeLessThan(1e-4);
+});

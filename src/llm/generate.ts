@@ -2,7 +2,8 @@
 // picture comes with the hidden states it was written from.
 
 import { InputError } from "../errors.ts";
-import { type BlockIds, type BlockVocabulary, slotsPerBlock } from "../sequence/layout.ts";
+import { textBlock } from "../sequence/blocks.ts";
+import type { BlockIds, BlockVocabulary } from "../sequence/layout.ts";
 import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
 import type { LanguageModel, Sequence } from "./language-model.ts";
 import { lookUp } from "./prompt-lookup.ts";
@@ -19,6 +20,11 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
    * would not be complete is refused before it is begun.
    */
   readonly room?: number;
+  /**
+   * The ids [N] that a position of an image must have, counted from the image's first one; undefined where the model chooses.
+   * Neighbouring ones are read together.
+   */
+  readonly forced?: ((position: number) => ArrayLike<number> | undefined) | undefined;
   /** How codes are drawn, where that differs from how text is. */
   readonly pictures?: Partial<SamplingOptions>;
   readonly seed?: number;
@@ -110,27 +116,24 @@ export async function* generate(
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
     const most = isGuessing && !grammar.isInPicture ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
-    await sequence.read(joinBlocks(unread, guess, vocabulary), { signal, blocksPerRun });
+    await sequence.read(joinBlocks(unread, ...guess.map((id) => textBlock(id, vocabulary))), { signal, blocksPerRun });
     signal?.throwIfAborted();
-    const blocks =
-      guess.length > 0
-        ? await confirmGuess(sequence, guess, lead, vocabulary)
-        : [
-            await writeBlock(
-              sequence,
-              lead,
-              { ...(grammar.isInPicture ? pictureSampler : sampler), block: written },
-              vocabulary,
-            ),
-          ];
-    unread = NOTHING;
+    let blocks = grammar.isInPicture ? forcedBlocks(drawn.length, mostWritten - written, options, vocabulary) : [];
+    unread = joinBlocks(...blocks);
+    if (blocks.length === 0) {
+      const chosenBy = { ...(grammar.isInPicture ? pictureSampler : sampler), block: written };
+      blocks =
+        guess.length > 0
+          ? await confirmGuess(sequence, guess, lead, vocabulary)
+          : [await writeBlock(sequence, lead, chosenBy, vocabulary)];
+      unread = blocks.at(-1)!; // those before it were read as guesses
+    }
     for (const ids of blocks) {
       const first = ids[0]!;
       const wasInPicture = grammar.isInPicture;
       grammar.accept(first);
       row.push(first);
       written++;
-      if (ids === blocks.at(-1)) unread = ids; // those before it were read as guesses
       if (!wasInPicture && first !== visionStart) tokens++;
       if (first === visionStart) {
         start = sequence.length;
@@ -157,15 +160,32 @@ export async function* generate(
 const NOTHING: BlockIds = new Int32Array(0);
 const ANY = Number.POSITIVE_INFINITY;
 
-/** Blocks with text blocks of the given ids after them. */
-function joinBlocks(blocks: BlockIds, text: readonly number[], vocabulary: BlockVocabulary): BlockIds {
-  if (text.length === 0) return blocks;
-  const joined = new Int32Array(blocks.length + text.length * slotsPerBlock(vocabulary)).fill(vocabulary.qEos);
-  joined.set(blocks);
-  text.forEach((id, i) => {
-    joined[blocks.length + i * slotsPerBlock(vocabulary)] = id;
-  });
+/** Blocks one after the other. */
+function joinBlocks(...blocks: readonly BlockIds[]): BlockIds {
+  if (blocks.length === 1) return blocks[0]!;
+  const joined = new Int32Array(blocks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const block of blocks) {
+    joined.set(block, at);
+    at += block.length;
+  }
   return joined;
+}
+
+/** The forced blocks of an image from a position on, up to the next one that the model chooses. */
+function forcedBlocks(
+  position: number,
+  most: number,
+  { forced, blocksPerPicture = ANY }: GenerateOptions,
+  { qEos }: BlockVocabulary,
+): BlockIds[] {
+  const blocks: BlockIds[] = [];
+  while (blocks.length < most && position + blocks.length < blocksPerPicture) {
+    const ids = forced?.(position + blocks.length);
+    if (!ids) break;
+    blocks.push(Int32Array.of(...Array.from(ids), qEos));
+  }
+  return blocks;
 }
 
 /** Blocks of a picture that the prompt leaves open. */

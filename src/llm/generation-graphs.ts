@@ -111,6 +111,23 @@ export const generationGraphs = {
     const { output } = tokenHead(head, fed, config.head);
     graph.output("logits", score(output.reshape([-1, D]).gather(slot), rows));
   },
+
+  /**
+   * How likely given blocks are: hidden [R, D] of the positions before them, the sub-tokens i32 [R, N-1] that the head is fed, and of L
+   * sub-tokens to score the places in [R, N] and the ids, i32 [L] -> their log-probabilities [L] over all entries.
+   */
+  likelihood: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
+    const { n_q_tokens: N, embed_dim: D } = config.qwen;
+    const hidden = graph.input("hidden", ["R", D]);
+    const ids = graph.input("ids", ["R", Math.max(N - 1, 1)], "i32");
+    const places = graph.input("places", ["L"], "i32");
+    const labels = graph.input("labels", ["L"], "i32");
+    const { head, table, rows, score } = headParts(graph.params, config, matrix);
+    const fed = N === 1 ? hidden.reshape(["R", 1, D]) : teacherForced(hidden, table.gather(ids));
+    const { output } = tokenHead(head, fed, config.head); // [R, N, D]
+    const logits = score(output.reshape([-1, D]).gather(places), rows); // [L, V+S]
+    graph.output("logProbabilities", logits.logSoftmax().pick(labels));
+  },
 };
 
 /** Settings of drawCode that are the same for all slots; drawFeeds makes them. */

@@ -1,6 +1,7 @@
 // The training loss: cross entropy of every scored sub-token, weighted so that text and visual blocks count alike, over
 // the plain number of scored sub-tokens (arXiv 2602.09843). Rows without a label never meet the output matrix.
 
+import { InputError } from "../errors.ts";
 import { type BlockLabels, IGNORED } from "../sequence/labels.ts";
 import type { BlockVocabulary } from "../sequence/layout.ts";
 import { linearCrossEntropy, type Tensor } from "../tensor/tensor.ts";
@@ -86,6 +87,47 @@ export function supervisedRows(
     ),
     count,
   };
+}
+
+/**
+ * The rows of a batch as one, T blocks each: positions count over the flattened [B*T], places over all scored blocks, weights are over
+ * the count of all. Fills up to fixed sizes as supervisedRows does.
+ */
+export function joinSupervised(
+  parts: readonly SupervisedRows[],
+  T: number,
+  { codesPerPatch: N }: BlockVocabulary,
+  room: { readonly positions: number; readonly rows: number },
+): SupervisedRows {
+  const count = parts.reduce((sum, part) => sum + part.count, 0);
+  const scored = parts.reduce((sum, part) => sum + (part.count > 0 ? part.positions.length : 0), 0);
+  if (scored > room.positions || count > room.rows) {
+    throw new InputError(
+      `${scored} scored blocks with ${count} labels do not fit into ${room.positions} blocks and ${room.rows} labels; raise scoredBlocks or labels`,
+    );
+  }
+  const joined = {
+    positions: new Int32Array(room.positions),
+    rows: new Int32Array(room.rows),
+    labels: new Int32Array(room.rows),
+    weights: new Float32Array(room.rows),
+    count,
+  };
+  let [q, r] = [0, 0];
+  parts.forEach((part, b) => {
+    if (part.count === 0) return;
+    part.positions.forEach((t, i) => {
+      joined.positions[q + i] = b * T + t;
+    });
+    for (let i = 0; i < part.count; i++) {
+      joined.rows[r + i] = part.rows[i]! + q * (N + 1);
+      joined.labels[r + i] = part.labels[i]!;
+      joined.weights[r + i] = (part.weights[i]! * part.count) / count;
+    }
+    q += part.positions.length;
+    r += part.count;
+  });
+  return joined;
 }
 
 /** Means of unweighted cross entropies by what is predicted; NaN where a kind does not occur. */

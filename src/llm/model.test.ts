@@ -78,7 +78,7 @@ describe("training", () => {
     const table = graph.parameters.get("model.model.tok_embeddings.embed_tokens.weight")!.tensor;
     graph.output("loss", loss);
     graph.output("slope", gradients(loss, [table])[0]!);
-    const { feeds } = trainingFeeds(change, config, sizes);
+    const { feeds } = trainingFeeds([change], config, sizes);
     const { loss: value, slope } = await runOnce(graph, { ...randomWeights(graph), ...feeds });
     return { loss: value!.data[0] as number, slope: slope!.data as Float32Array };
   }
@@ -94,9 +94,31 @@ describe("training", () => {
     const tight = await run({ blocks: 10, scoredBlocks: 7, labels: 18 });
     const roomy = await run({ blocks: 10, scoredBlocks: 10, labels: 40 });
     expect(roomy.loss).toBeCloseTo(tight.loss, 5);
-    expect(() => trainingFeeds(row, config, { blocks: 10, scoredBlocks: 3, labels: 40 })).toThrow(
+    expect(() => trainingFeeds([row], config, { blocks: 10, scoredBlocks: 3, labels: 40 })).toThrow(
       "7 scored blocks with 18 labels do not fit",
     );
+  });
+
+  test("has the loss of both samples packed into one row when each has a row of its own", async () => {
+    const packed = await run({ blocks: 10, scoredBlocks: 7, labels: 18 });
+    const slots = vocabulary.codesPerPatch + 1;
+    const samples = [
+      [0, 6],
+      [6, 10],
+    ] as const;
+    const rows = samples.map(([start, end]) => ({
+      blocks: Int32Array.from({ length: 6 * slots }, (_, i) =>
+        start * slots + i < end * slots ? row.blocks[start * slots + i]! : row.blocks[5 * slots + (i % slots)]!,
+      ),
+      lossMask: Array.from({ length: 6 }, (_, t) => (start + t < end ? row.lossMask[start + t]! : 0)),
+      cuSegments: [0, 6],
+    }));
+    const sizes = { rows: 2, blocks: 6, scoredBlocks: 8, labels: 20 };
+    const graph = new Graph();
+    graph.output("loss", traceLanguageModelLoss(graph, config, sizes).loss);
+    const { feeds } = trainingFeeds(rows, config, sizes);
+    const { loss } = await runOnce(graph, { ...randomWeights(graph), ...feeds });
+    expect(loss!.data[0]).toBeCloseTo(packed.loss, 4);
   });
 
   test("does not let one sample see another", async () => {

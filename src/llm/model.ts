@@ -13,7 +13,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
 import { type Decoded, decoderStack } from "./decoder.ts";
 import { type BlockEmbeddings, embedBlocks, embeddingTable } from "./embedding.ts";
-import { type BlockLoss, blockLoss, type SupervisedRows, supervisedRows } from "./loss.ts";
+import { type BlockLoss, blockLoss, joinSupervised, type SupervisedRows, supervisedRows } from "./loss.ts";
 import { segmentMask } from "./mask.ts";
 import { finalNorm, outputMatrix } from "./output.ts";
 import { teacherForced, tokenHead } from "./token-head.ts";
@@ -79,19 +79,21 @@ export function predictNextBlocks(
   return { input, output: tokenHead(languageModelPaths(root).head, input, head).output };
 }
 
-/** Sizes of a training graph: T blocks in one packed row, of which at most Q are scored, with at most R labels. */
+/** Sizes of a training graph: B packed rows of T blocks, of which at most Q are scored, with at most R labels in all. */
 export interface TrainingSizes {
+  /** 1 if absent. */
+  readonly rows?: number;
   readonly blocks: number;
   readonly scoredBlocks: number;
   readonly labels: number;
 }
 
-/** The training loss over one packed row; trainingFeeds gives the inputs that it declares. */
+/** The training loss over packed rows; trainingFeeds gives the inputs that it declares. */
 export function traceLanguageModelLoss(graph: Graph, config: LanguageModelConfig, sizes: TrainingSizes): BlockLoss {
   const { qwen } = config;
-  const { blocks: T, scoredBlocks: Q, labels: R } = sizes;
-  const groups = [1, T, qwen.n_q_tokens];
-  const angles = [T, qwen.head_dim / 2];
+  const { rows: B = 1, blocks: T, scoredBlocks: Q, labels: R } = sizes;
+  const groups = [B, T, qwen.n_q_tokens];
+  const angles = [B, T, qwen.head_dim / 2];
   const read = readBlocks(
     graph.params,
     {
@@ -100,29 +102,15 @@ export function traceLanguageModelLoss(graph: Graph, config: LanguageModelConfig
       frozen: graph.input("frozen", groups),
       cos: graph.input("cos", angles),
       sin: graph.input("sin", angles),
-      mask: graph.input("mask", [T, T]),
+      mask: graph.input("mask", [B, T, T]),
     },
     config,
   );
-  return scoreBlocks(read, languageModelPaths(graph.params).lmHead, config, { scoredBlocks: Q, labels: R });
-}
-
-/**
- * The loss of blocks read: at most Q scored ones with at most R labels, which the graph's inputs positions, next, rows, labels
- * and weights name (see SupervisedRows). `matrix` is the path of the output matrix.
- */
-export function scoreBlocks(
-  read: ReturnType<typeof readBlocks>,
-  matrix: Params,
-  config: LanguageModelConfig,
-  { scoredBlocks: Q, labels: R }: Omit<TrainingSizes, "blocks">,
-): BlockLoss {
-  const { graph } = read.embeddings.inputs;
-  const { qwen } = config;
   const [positions, next] = [graph.input("positions", [Q], "i32"), graph.input("next", [Q], "i32")];
   const { output } = predictNextBlocks(graph.params, read, positions, next, config);
-  const normed = finalNorm(languageModelPaths(graph.params).trunk, output, qwen.norm_eps);
-  return blockLoss(normed, outputMatrix(matrix, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim), {
+  const { trunk, lmHead } = languageModelPaths(graph.params);
+  const matrix = outputMatrix(lmHead, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
+  return blockLoss(finalNorm(trunk, output, qwen.norm_eps), matrix, {
     rows: graph.input("rows", [R], "i32"),
     labels: graph.input("labels", [R], "i32"),
     weights: graph.input("weights", [R]),
@@ -133,6 +121,8 @@ export function scoreBlocks(
 export interface PackedRow {
   /** [T, N+1] */
   readonly blocks: BlockIds;
+  /** [T, N+1] what is read where it differs from what is scored. */
+  readonly read?: BlockIds;
   /** [T] */
   readonly lossMask: ArrayLike<number>;
   /** [n+1], 0 and the ends of the samples. */
@@ -141,31 +131,62 @@ export interface PackedRow {
 
 /** Inputs of traceLanguageModelLoss; `scored` is what lossByKind wants beside the row losses. */
 export function trainingFeeds(
-  row: PackedRow,
+  rows: readonly PackedRow[],
   config: LanguageModelConfig,
   sizes: TrainingSizes,
 ): { readonly feeds: Record<string, HostTensor>; readonly scored: SupervisedRows } {
   const { qwen } = config;
   const vocabulary = blockVocabulary(qwen);
-  const T = sizes.blocks;
-  const { index, weight } = blockInputs(row.blocks, vocabulary);
-  const scored = supervisedRows(blockLabels(row.blocks, row.lossMask, vocabulary), vocabulary, {
-    positions: sizes.scoredBlocks,
-    rows: sizes.labels,
-  });
-  const rope = rotary1d(segmentPositions(row.cuSegments), qwen.head_dim, qwen.rope_base);
-  const groups = [1, T, qwen.n_q_tokens];
+  const { rows: B = 1, blocks: T } = sizes;
+  if (rows.length !== B) throw new Error(`${rows.length} rows for a batch of ${B}`);
+  const parts = rows.map(({ blocks, lossMask }) =>
+    supervisedRows(blockLabels(blocks, lossMask, vocabulary), vocabulary),
+  );
+  const room = { positions: sizes.scoredBlocks, rows: sizes.labels };
+  const scored = joinSupervised(parts, T, vocabulary, room);
+  const inputs = rows.map(({ blocks, read = blocks }) => blockInputs(read, vocabulary));
+  const index = joined(
+    Int32Array,
+    inputs.map((input) => input.index),
+  );
+  const ropes = rows.map((row) => rotary1d(segmentPositions(row.cuSegments), qwen.head_dim, qwen.rope_base));
+  const groups = [B, T, qwen.n_q_tokens];
+  const angles = [B, T, qwen.head_dim / 2];
   const feeds = {
     index: i32(index, groups),
-    weight: f32(weight, groups),
+    weight: f32(
+      joined(
+        Float32Array,
+        inputs.map((input) => input.weight),
+      ),
+      groups,
+    ),
     frozen: f32(frozenRows(index, qwen.pad_token_id), groups),
-    cos: f32(rope.cos, [T, qwen.head_dim / 2]),
-    sin: f32(rope.sin, [T, qwen.head_dim / 2]),
-    mask: f32(segmentMask(row.cuSegments), [T, T]),
+    cos: f32(
+      joined(
+        Float32Array,
+        ropes.map(({ cos }) => cos),
+      ),
+      angles,
+    ),
+    sin: f32(
+      joined(
+        Float32Array,
+        ropes.map(({ sin }) => sin),
+      ),
+      angles,
+    ),
+    mask: f32(
+      joined(
+        Float32Array,
+        rows.map((row) => segmentMask(row.cuSegments)),
+      ),
+      [B, T, T],
+    ),
     positions: i32(scored.positions, [scored.positions.length]),
-    // Only blocks with a successor are scored, so the last position's wrap-around never matters here.
+    // Only blocks with a successor in their row are scored, so a row's last position never matters here.
     next: i32(
-      scored.positions.map((t) => (t + 1) % T),
+      scored.positions.map((t) => (t + 1) % (B * T)),
       [scored.positions.length],
     ),
     rows: i32(scored.rows, [scored.rows.length]),
@@ -173,6 +194,16 @@ export function trainingFeeds(
     weights: f32(scored.weights, [scored.weights.length]),
   };
   return { feeds, scored };
+}
+
+function joined<T extends Int32Array | Float32Array>(kind: new (length: number) => T, parts: readonly T[]): T {
+  const all = new kind(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** 1 where the padding entry is looked up: its row of the table stays as it is. Without one all rows learn. */

@@ -1,8 +1,8 @@
 // A model described without loading it: its parts, what is missing of them, and the memory that it will need.
 
 import { checkModelName } from "../arguments.ts";
-import { canDraw } from "../detokenizer-choice.ts";
-import { describeModel, type ModelInfo } from "../model-info.ts";
+import { canDraw } from "../model/drawing.ts";
+import { describeModel, type ModelInfo } from "../model/info.ts";
 import type { InspectOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { memoryNeed } from "./memory.ts";

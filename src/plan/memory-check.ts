@@ -2,8 +2,8 @@
 // process, says nothing.
 
 import { MemoryError } from "../errors.ts";
-import type { ModelFolder } from "../model-folder.ts";
-import type { Source } from "../model-parts.ts";
+import type { ModelFolder } from "../model/open.ts";
+import type { Source } from "../model/parts.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
 import { sessionMemory } from "../runtime/session-memory.ts";

@@ -7,7 +7,7 @@ import type { FetchOptions } from "../hub/fetch-files.ts";
 import { parseHubName } from "../hub/hub-name.ts";
 import { pull } from "../hub/pull.ts";
 import { readHubSettings } from "../hub/settings.ts";
-import { compareModel } from "../model-check.ts";
+import { compareModel } from "../model/declare.ts";
 import {
   askHub,
   findLocalModel,
@@ -15,7 +15,7 @@ import {
   openModelFolder,
   type PartFolders,
   resolveModel,
-} from "../model-folder.ts";
+} from "../model/open.ts";
 
 /** What a repository is described by. */
 const CONFIG_FILES = ["*config.json", "*.safetensors.index.json"];

@@ -2,9 +2,9 @@
 // anything is loaded.
 
 import { checkModelName } from "../arguments.ts";
-import { canDraw } from "../detokenizer-choice.ts";
-import { languageConfig, type ModelFolder } from "../model-folder.ts";
-import { describeModel } from "../model-info.ts";
+import { canDraw } from "../model/drawing.ts";
+import { describeModel } from "../model/info.ts";
+import { languageConfig, type ModelFolder } from "../model/open.ts";
 import { DEFAULT_DRAWING_BYTES, type InspectOptions, type MachineOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { coreCount, freeDisk, type MemoryState, readMemory } from "./machine.ts";

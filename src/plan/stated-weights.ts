@@ -4,8 +4,8 @@
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
 import { type TensorShape, tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ModelError } from "../errors.ts";
-import { declareAutoencoder, declareMain, declareStoredTransformer, outputMatrices } from "../model-check.ts";
-import type { ModelFolder } from "../model-folder.ts";
+import { declareAutoencoder, declareMain, declareStoredTransformer, outputMatrices } from "../model/declare.ts";
+import type { ModelFolder } from "../model/open.ts";
 import { type Precision, planPrecision, type StoredForm } from "../quantize/precision.ts";
 import { countElements } from "../runtime/host-tensor.ts";
 import type { QuantizedMatrix } from "../runtime/weight-source.ts";

@@ -4,13 +4,13 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type DecodePart, decodeGraph, planDecode } from "../detokenizer/decode-plan.ts";
 import { connectorGraph, memoryGraph, velocityGraph, withNullLength } from "../detokenizer/denoiser.ts";
-import { chooseDetokenizer } from "../detokenizer-choice.ts";
 import { languageModelConfig } from "../llm/config.ts";
 import { generationGraphs } from "../llm/generation-graphs.ts";
 import { BLOCKS_PER_RUN } from "../llm/language-model.ts";
-import { outputMatrices } from "../model-check.ts";
-import { languageConfig, type ModelFolder } from "../model-folder.ts";
-import type { Source } from "../model-parts.ts";
+import { outputMatrices } from "../model/declare.ts";
+import { chooseDetokenizer } from "../model/drawing.ts";
+import { languageConfig, type ModelFolder } from "../model/open.ts";
+import type { Source } from "../model/parts.ts";
 import type { Sizes } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
 import { encodingGraph } from "../vision/picture-tokenizer.ts";

@@ -2,8 +2,8 @@
 // from it. The kernels work tile by tile, so that float32 elements stay in the processor's first cache.
 
 import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
+import { type ConvertKernels, instantiateKernels } from "../kernels/convert.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
-import { type ConvertKernels, instantiateKernels } from "./convert-kernels.ts";
 import type { StoredForm } from "./precision.ts";
 
 /** Sums over the elements that a model reads: of their squares, and of the squares of what storing them changed. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { openModelFolder } from "../model-folder.ts";
+import { openModelFolder } from "../model/open.ts";
 import { matrixForm, planPrecision } from "./precision.ts";
 
 test("gives every matrix of kelix-nano that blocks fit the largest of its blocks, and none to convolutions wider than a pixel", async () => {

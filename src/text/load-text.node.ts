@@ -2,8 +2,8 @@
 
 import { join } from "node:path";
 import { readJsonIfPresent } from "../checkpoint/json-file.ts";
-import { readPlainFile, refuseStrangers } from "../checkpoint/plain-file.ts";
 import { ModelError } from "../errors.ts";
+import { readPlainFile, refuseStrangers } from "../files/plain-file.ts";
 import { ChatTemplate, chooseTemplate } from "./chat-template.ts";
 import { renderInSandbox, sandboxLimits, warmSandbox } from "./sandbox.node.ts";
 import { MAX_TOKENIZER_CONFIG_BYTES, TextTokenizer } from "./tokenizer.ts";

@@ -13,14 +13,16 @@ export class BatchTokenizer {
   readonly positions: number;
   readonly #session: Session;
   readonly #patchSize: number;
+  readonly #size: number;
 
-  private constructor(session: Session, positions: number, patchSize: number) {
+  private constructor(session: Session, positions: number, patchSize: number, size: number) {
     this.#session = session;
     this.positions = positions;
     this.#patchSize = patchSize;
+    this.#size = size;
   }
 
-  /** For exactly `pictures` pictures of the config's image_size at a time. */
+  /** For `pictures` pictures of the config's image_size at a time. */
   static async open(
     config: TokenizerConfig,
     weights: WeightSource,
@@ -37,13 +39,20 @@ export class BatchTokenizer {
     graph.output("codes", quantized.codes);
     graph.output("embeddings", embedCodes(p, quantized.codes, config));
     const session = await openSession(graph, weights, threads === undefined ? {} : { threads });
-    return new BatchTokenizer(session, (side / 2) ** 2, patch_size);
+    return new BatchTokenizer(session, (side / 2) ** 2, patch_size, pictures);
   }
 
-  /** Codes [pictures * positions, N] */
-  async codes(pictures: readonly Picture[]): Promise<Int32Array> {
-    const { codes } = await this.#session.run({ pixels: patchesOf(pictures, this.#patchSize) }, ["codes"]);
-    return codes!.data as Int32Array;
+  /** Codes [n * positions, N] of any number of images, read in batches of the session's size. */
+  async codes(images: readonly Picture[]): Promise<Int32Array> {
+    const parts: number[] = [];
+    for (let start = 0; start < images.length; start += this.#size) {
+      const batch = images.slice(start, start + this.#size);
+      const full = Array.from({ length: this.#size }, (_, i) => batch[i] ?? batch[0]!);
+      const { codes } = await this.#session.run({ pixels: patchesOf(full, this.#patchSize) }, ["codes"]);
+      const { data, shape } = codes!;
+      parts.push(...(data as Int32Array).subarray(0, batch.length * this.positions * shape[1]!));
+    }
+    return Int32Array.from(parts);
   }
 
   /** Codes, and the fused embeddings of them [pictures * positions, output_dim]. */

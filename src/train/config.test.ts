@@ -22,7 +22,7 @@ const good = {
   steps: 1,
   learningRate: { base: 1 },
   model: {},
-  data: { side: 96, batch: 2, scenes: 0.5 },
+  data: { side: 96, batch: 2, mix: { emoji: 1 } },
 };
 
 async function messageFor(config: unknown): Promise<string> {

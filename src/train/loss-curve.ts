@@ -1,7 +1,7 @@
 // Draws a run's losses over its steps as an SVG file to look at, from log.jsonl.
 
 import { join } from "node:path";
-import { replaceFile, writeAll } from "../runtime/atomic-file.ts";
+import { replaceFile, writeAll } from "../files/atomic-file.ts";
 import { type RunLogEntry, readRunLog } from "./run-log.ts";
 
 const WIDTH = 720;

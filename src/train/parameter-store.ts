@@ -156,3 +156,8 @@ export class ParameterStore {
     return found;
   }
 }
+
+/** All current values by path. */
+export function valuesOf(store: ParameterStore): Map<string, HostTensor> {
+  return new Map([...store.parameters.keys()].map((path) => [path, store.tensor("values", path)]));
+}

@@ -22,6 +22,7 @@ export class LogWindow {
     this.#tokens += tokens;
     for (const [name, { data }] of Object.entries(reports)) {
       if (data.length !== 1) continue;
+      if (name !== "loss" && Number.isNaN(Number(data[0]))) continue; // nothing of that kind was in the batch
       for (const key of name === "loss" ? ["loss", `loss.${loss}`] : [name]) {
         const item = this.#sums.get(key) ?? { sum: 0, count: 0 };
         this.#sums.set(key, { sum: item.sum + Number(data[0]), count: item.count + 1 });

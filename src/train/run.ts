@@ -2,10 +2,10 @@
 
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { InputError, ModelError } from "../errors.ts";
+import { makeFolder } from "../files/make-folder.ts";
+import { whileWriting } from "../files/system-error.ts";
 import { counterRandom } from "../random/counter.ts";
-import { makeFolder } from "../runtime/make-folder.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
-import { whileWriting } from "../runtime/system-error.ts";
 import type { RunConfig } from "./config.ts";
 import { createStore, finalTensors, Learner, startAverage } from "./learner.ts";
 import type { ParameterStore } from "./parameter-store.ts";

@@ -7,9 +7,9 @@ import { z } from "zod";
 import { readJson } from "../checkpoint/json-file.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../checkpoint/safetensors.ts";
 import { ModelError, quote } from "../errors.ts";
+import { makeFolder } from "../files/make-folder.ts";
+import { systemReason, whileWriting } from "../files/system-error.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { makeFolder } from "../runtime/make-folder.ts";
-import { systemReason, whileWriting } from "../runtime/system-error.ts";
 import type { ParameterStore, Region, StoredParameter } from "./parameter-store.ts";
 import { parseSettings } from "./settings.ts";
 

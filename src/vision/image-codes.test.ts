@@ -76,3 +76,46 @@ describe("codes of a caller", () => {
     );
   });
 });
+
+describe("codes as bytes", () => {
+  test("take few bytes and come back as they were", () => {
+    expect(codes.toBytes()).toHaveLength(18 + 6); // 12 codes of 4 bits
+    expect(ImageCodes.from(codes.toBytes())).toStrictEqual(codes);
+    expect(ImageCodes.from(codes.toBytes().slice().buffer)).toStrictEqual(codes);
+  });
+
+  test("survive at every width of a code, whatever is known of the image's size", () => {
+    for (let bits = 1; bits <= 16; bits++) {
+      const values = Uint16Array.from({ length: 15 }, (_, i) => (i * 40503) % 2 ** bits);
+      values[7] = 2 ** bits - 1;
+      const some = new ImageCodes({ grid: [1, 5], codes: values, width: bits % 2 ? 70_000 : undefined });
+      expect(ImageCodes.from(some.toBytes())).toStrictEqual(some);
+      expect(some.toBytes()).toHaveLength(18 + Math.ceil((15 * bits) / 8));
+    }
+  });
+
+  test("come back from JSON as text and as an object", () => {
+    expect(ImageCodes.from(JSON.stringify(codes))).toStrictEqual(codes);
+    expect(ImageCodes.from(JSON.parse(JSON.stringify(codes)))).toStrictEqual(codes);
+  });
+
+  const bytes = codes.toBytes();
+  const changed = (at: number, value: number) => Uint8Array.from(bytes, (byte, i) => (i === at ? value : byte));
+  test.each([
+    ["others", Uint8Array.of(1, 2, 3), /do not begin with KXC1/],
+    ["none", new Uint8Array(0), /do not begin with KXC1/],
+    ["cut ones", bytes.subarray(0, 20), /says 24 bytes, got 20/],
+    ["a grid of nothing", changed(4, 0), /header is damaged/],
+    ["a huge grid", changed(5, 255), /says \d+ bytes, got 24/],
+    ["codes of 40 bits", changed(9, 40), /header is damaged/],
+    ["text that is no JSON", "codes", /got "codes"/],
+    ["JSON of something else", "[1, 2]", /got \[1,2\]/],
+    ["codes that do not fill the grid", { grid: [2, 2], codes: [1, 2, 3, 4, 5] }, /2 x 2 positions/],
+    ["no codes", { grid: [2, 2], codes: [] }, /got 0 codes/],
+    ["a negative code", { grid: [1, 1], codes: [-1] }, /from 0 to 65535, got -1/],
+    ["nothing", undefined, /got undefined/],
+  ])("refuse %s", (_, input, message) => {
+    expect(() => ImageCodes.from(input as never)).toThrow(InputError);
+    expect(() => ImageCodes.from(input as never)).toThrow(message);
+  });
+});

@@ -4,7 +4,8 @@
 import { InputError, quote } from "../errors.ts";
 import type { PatchOptions } from "../image/patches.ts";
 import type { PixelLimits } from "../image/smart-resize.ts";
-import { kindOf } from "../runtime/realm.ts";
+import { bytesOf, kindOf } from "../runtime/realm.ts";
+import { packCodes, unpackCodes } from "./code-bytes.ts";
 import { bookSize, type TokenizerConfig } from "./config.ts";
 
 export interface CodeFields {
@@ -17,7 +18,7 @@ export interface CodeFields {
   readonly height?: number | undefined;
 }
 
-/** An image as codes. `JSON.stringify` writes them as plain lists, which every call takes back. */
+/** An image as codes. `JSON.stringify` writes them as plain lists, which every call takes back; `toBytes` takes less room. */
 export class ImageCodes implements CodeFields {
   readonly grid: readonly [rows: number, columns: number];
   readonly codes: Uint16Array;
@@ -29,6 +30,21 @@ export class ImageCodes implements CodeFields {
     this.codes = codes;
     this.width = width;
     this.height = height;
+  }
+
+  /**
+   * Codes from what `toBytes` gave, from JSON text, or from the parsed object. Throws an InputError for anything else; whether they are
+   * codes of a model is checked where they are used.
+   */
+  static from(input: ArrayBufferView | ArrayBufferLike | string | CodesInput): ImageCodes {
+    if (typeof input === "string") return readAnyCodes(parseJson(input));
+    const bytes = bytesOf(input);
+    return bytes ? new ImageCodes(unpackCodes(bytes)) : readAnyCodes(input);
+  }
+
+  /** A few hundred bytes, in the form that code-bytes.ts describes. */
+  toBytes(): Uint8Array {
+    return packCodes(this);
   }
 
   toJSON(): Omit<CodeFields, "codes"> & { readonly codes: readonly number[] } {
@@ -92,6 +108,30 @@ export function readCodes(input: CodesInput, limits: CodeLimits): ImageCodes {
     codes[i] = code;
   }
   return new ImageCodes({ grid, codes, width: readSide(input, "width"), height: readSide(input, "height") });
+}
+
+/** Codes that are well formed, of whatever model. */
+function readAnyCodes(input: unknown): ImageCodes {
+  if (!isCodesInput(input)) throw refuse(`Expected codes as { grid, codes }, as bytes or as JSON, got ${quote(input)}`);
+  const [rows, columns] = readGrid(input.grid, MAX_POSITIONS);
+  const N = (asList(input.codes)?.length ?? 0) / (rows * columns);
+  return readCodes(input, {
+    codesPerPosition: Math.min(Math.max(1, Math.ceil(N)), MAX_BOOKS),
+    codesPerBook: 2 ** 16,
+    maxPositions: MAX_POSITIONS,
+  });
+}
+
+/** No model has more, and files come from strangers. */
+const MAX_POSITIONS = 65_536;
+const MAX_BOOKS = 255;
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 function refuse(message: string): InputError {

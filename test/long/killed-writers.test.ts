@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openModelFolder } from "../../src/model-folder.ts";
+import { openModelFolder } from "../../src/model/open.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { runSchema } from "../../src/train/config.ts";
 import { train } from "../../src/train/run.ts";

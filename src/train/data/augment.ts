@@ -64,6 +64,14 @@ export function sampleView(side: number, random: CounterRandom): View {
   };
 }
 
+/** How a picture is shown that a request asks for: nearly plain, so that the words say all that differs. */
+export function sampleRequestView(side: number, random: CounterRandom): View {
+  const draw = random.sequence();
+  const scale = 0.85 + 0.15 * draw.uniform();
+  const shift = () => ((draw.uniform() * 2 - 1) * (1 - scale) * side) / 4;
+  return { ...PLAIN_VIEW, scaleX: scale, scaleY: scale, shiftX: shift(), shiftY: shift() };
+}
+
 /** Two drawings of the same size, rgba [side, side, 4]: the second shows through by `share`; colours are weighted by their opacity. */
 export function fade(rgba: Uint8Array, other: Uint8Array, share: number): Uint8Array {
   const mixed = new Uint8Array(rgba.length);

@@ -29,6 +29,7 @@ describe("findIcon", () => {
     style,
     version: "1",
     license: { title: "", author: "", url: "" },
+    names,
     characters: new Map(Object.entries(characters)),
     has: (name) => names.includes(name),
     svg: () => undefined,

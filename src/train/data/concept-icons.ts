@@ -4,17 +4,24 @@
 import { join } from "node:path";
 import { type ConceptName, conceptNames } from "./concepts.ts";
 import { ownNames } from "./icon-names.ts";
-import { type LoadedSet, NAMES_PACKAGE, packageFolder, readJson } from "./icon-sets.ts";
+import { type LoadedSet, NAMES_PACKAGE, readJson } from "./icon-sets.ts";
+import { packageFolder } from "./packages.ts";
 
 export interface Concept extends ConceptName {
   /** Code points in upper-case hexadecimal, as in emojibase-data: "1F34E". */
   readonly hexcode: string;
 }
 
+/** What emojibase-data says of every emoji, as far as it is used here. */
+export async function readEmojiNames(
+  cache: string,
+): Promise<{ readonly label: string; readonly hexcode: string; readonly tags?: readonly string[] }[]> {
+  return (await readJson(join(packageFolder(cache, NAMES_PACKAGE), "en", "data.json"))) as never;
+}
+
 /** Gives each name of the table its code point; throws if emojibase-data has no such label. */
 export async function loadConcepts(cache: string): Promise<{ concepts: Concept[]; labels: Set<string> }> {
-  const folder = packageFolder(cache, NAMES_PACKAGE.folder, NAMES_PACKAGE.version);
-  const data = (await readJson(join(folder, "en", "data.json"))) as { label: string; hexcode: string }[];
+  const data = await readEmojiNames(cache);
   const hexcodes = new Map(data.map(({ label, hexcode }) => [label, hexcode]));
   const concepts = conceptNames.map((concept) => {
     const hexcode = hexcodes.get(concept.label);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { listDemoPictures, openHeldOut } from "../../eval/heldout.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { type Corpus, corpusTexts, describeQuestions, openCorpus } from "./corpus.ts";
+import { type Corpus, corpusTexts, inStyle, openCorpus } from "./corpus.ts";
 import type { IndexEntry } from "./render.ts";
 import { HELD_OUT_STYLE, isHeldOutConcept, splits } from "./split.ts";
 import { writeHeldOut } from "./write-heldout.ts";
@@ -81,8 +81,27 @@ describe("Corpus.sample", () => {
       const { concept, caption, describe: turn, prompt } = corpus.sample("emoji", "train", 1, index);
       expect(caption).toBe(concept!.caption);
       expect(turn.answer).toBe(caption);
-      expect(describeQuestions).toContain(turn.question);
-      expect(prompt).toContain(caption);
+      expect(prompt.toLowerCase()).toContain(concept!.name);
+    }
+  });
+
+  test("shows what is asked for nearly plain, and what is asked about in any view", () => {
+    const corner = (use: "question" | "request", index: number) =>
+      [...corpus.sample("emoji", "train", 1, index, use).picture.data.subarray(0, 3)].join();
+    const indices = Array.from({ length: 60 }, (_, i) => i);
+    expect(new Set(indices.map((i) => corner("request", i)))).toEqual(new Set(["255,255,255"]));
+    expect(new Set(indices.map((i) => corner("question", i))).size).toBeGreaterThan(5);
+  });
+
+  test("asks in training whether it is this or that, with yes as often as no", () => {
+    const asked = Array.from({ length: 400 }, (_, i) => corpus.sample("emoji", "train", 2, i));
+    const yes = asked.filter(({ question }) => question!.answer === "yes");
+    expect(yes.length).toBeGreaterThan(150);
+    expect(yes.length).toBeLessThan(250);
+    for (const { question, concept } of asked) {
+      expect(new RegExp(`\\b${concept!.name}\\b`).test(question!.question.toLowerCase())).toBe(
+        question!.answer === "yes",
+      );
     }
   });
 
@@ -108,11 +127,17 @@ test("an empty cache is answered with the command that fills it", async () => {
   await expect(openCorpus(join(cache, "nothing"), SIDE)).rejects.toThrow("npm run data");
 });
 
-test("the vocabulary's texts hold every caption and the words of scenes", () => {
-  const texts = [...corpusTexts(["a red apple"], 200)].join("\n");
-  for (const word of ["Draw a red apple.", "What is this?", "circles", "purple", "to the left of", "How many"]) {
+test("the vocabulary's texts hold names of concepts and the words of scenes", () => {
+  const texts = [...corpusTexts(corpus, ["emoji", "scene"], 300)].join("\n");
+  for (const word of ["thing 7", "What is this?", "circles", "purple", "to the left of", "How many", "color"]) {
     expect(texts).toContain(word);
   }
+});
+
+test("a style is said between the article and the name", () => {
+  expect(inStyle({ caption: "an apple", style: "fluent-emoji" })).toBe("a glossy apple");
+  expect(inStyle({ caption: "a red apple", style: "openmoji" })).toBe("an outlined red apple");
+  expect(inStyle({ caption: "grapes", style: "noto" })).toBe("shaded grapes");
 });
 
 test("the held-out sample reads back as it was written", async () => {

@@ -6,14 +6,20 @@ import { openSafetensors } from "../../checkpoint/safetensors.ts";
 import { InputError } from "../../errors.ts";
 import type { Picture } from "../../image/picture.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { fade, PLAIN_VIEW, renderView, sampleView } from "./augment.ts";
+import { fade, PLAIN_VIEW, renderView, sampleRequestView, sampleView } from "./augment.ts";
+import { readEmojiNames } from "./concept-icons.ts";
+import { withArticle } from "./concepts.ts";
+import { type Drawings, openDrawings } from "./drawings.ts";
+import { openFonts } from "./fonts.ts";
 import { defaultCacheFolder, readJson } from "./icon-sets.ts";
+import { drawLettering, type Lettering, type LetteringSource, letteringOf, sampleLettering } from "./lettering.ts";
+import { wordsForLettering } from "./lettering-text.ts";
+import type { SampleKind } from "./mix.ts";
+import { ask, describeQuestions, request } from "./phrasing.ts";
 import { type IndexEntry, type PictureIndex, picturesFolder } from "./render.ts";
-import { askAboutScene, describeScene, promptForScene, type SceneQuestion, type Turn } from "./scene-text.ts";
-import { drawScene, type Scene, sampleScene } from "./scenes.ts";
-import { type Split, splitOf, splits } from "./split.ts";
-
-export type SampleKind = "emoji" | "scene";
+import { askAboutScene, describeScene, isThere, promptForScene, type SceneQuestion, type Turn } from "./scene-text.ts";
+import { type Colour, colours, colourValues, drawScene, type Scene, sampleScene } from "./scenes.ts";
+import { isHeldOutConcept, type Split, splitOf, splits } from "./split.ts";
 
 export interface Sample {
   readonly picture: Picture;
@@ -27,7 +33,14 @@ export interface Sample {
   /** Scenes only. */
   readonly scene?: Scene;
   readonly question?: SceneQuestion;
+  /** Lettering only. */
+  readonly lettering?: Lettering;
+  /** Of icons and of lettering: what they are drawn in. */
+  readonly colour?: Colour | "white";
 }
+
+/** Emoji that are to be drawn are shown nearly plain, in one style; those that are asked about in any view, also between styles. */
+export type SampleUse = "question" | "request";
 
 export interface Corpus {
   readonly side: number;
@@ -37,30 +50,22 @@ export interface Corpus {
    * The sample of a seed and an index. Training emoji are drawn by concept, then by style, and augmented;
    * held-out emoji are shown plainly, picture `index` modulo their number. Scenes of different splits never share a draw.
    */
-  sample(kind: SampleKind, split: Split, seed: number, index: number): Sample;
+  sample(kind: SampleKind, split: Split, seed: number, index: number, use?: SampleUse): Sample;
   /** The emoji pictures of a split in a fixed order. */
   entries(split: Split): readonly IndexEntry[];
   /** [side, side, 4] */
   rgba(entry: IndexEntry): Uint8Array;
 }
 
-export const describeQuestions = [
-  "Describe the picture.",
-  "What is this?",
-  "What do you see?",
-  "What does the picture show?",
-  "Describe it.",
-] as const;
-
-const promptForms: readonly ((caption: string) => string)[] = [
-  (caption) => caption,
-  (caption) => `Draw ${caption}.`,
-  (caption) => `a picture of ${caption}`,
-  (caption) => `Show me ${caption}.`,
-];
-
-/** Reads the packed pictures into memory (about 37 kB each at 96 x 96). Throws where they are not there. */
-export async function openCorpus(cacheFolder = defaultCacheFolder(), side = 96): Promise<Corpus> {
+/**
+ * Reads the packed pictures into memory (about 37 kB each at 96 x 96; drawings of icons 9 kB) for the kinds of samples that
+ * will be asked for. Throws where they are not there.
+ */
+export async function openCorpus(
+  cacheFolder = defaultCacheFolder(),
+  side = 96,
+  kinds: readonly SampleKind[] = ["emoji", "scene"],
+): Promise<Corpus> {
   const folder = picturesFolder(cacheFolder, side);
   const index = (await readJson(join(folder, "index.json")).catch((cause) => {
     throw new InputError(`${folder}: holds no pictures. Run \`npm run data -- --side ${side}\` first`, { cause });
@@ -71,7 +76,11 @@ export async function openCorpus(cacheFolder = defaultCacheFolder(), side = 96):
     pictures.set(style, (await file.read("pictures")).data as Uint8Array);
     await file.close();
   }
-  return new PictureCorpus(index, pictures);
+  const drawings = kinds.includes("icon") ? await openDrawings(cacheFolder, side) : undefined;
+  const lettering = kinds.includes("lettering")
+    ? { fonts: await openFonts(cacheFolder), words: await letteringWords(cacheFolder) }
+    : undefined;
+  return new PictureCorpus(index, pictures, drawings, lettering);
 }
 
 /** Share of training emoji that are faded into another style. */
@@ -85,7 +94,21 @@ class PictureCorpus implements Corpus {
   /** Training pictures by concept. */
   readonly #byConcept: readonly (readonly IndexEntry[])[];
 
-  constructor(index: PictureIndex, pictures: ReadonlyMap<string, Uint8Array>) {
+  readonly #drawings: Drawings | undefined;
+  readonly #lettering: Readonly<Record<Split, LetteringSource>> | undefined;
+
+  constructor(
+    index: PictureIndex,
+    pictures: ReadonlyMap<string, Uint8Array>,
+    drawings?: Drawings,
+    lettering?: LetteringSource,
+  ) {
+    this.#drawings = drawings;
+    this.#lettering = lettering && {
+      train: letteringOf(lettering, "train"),
+      heldOutStyle: letteringOf(lettering, "heldOutStyle"),
+      heldOutConcept: letteringOf(lettering, "heldOutConcept"),
+    };
     this.side = index.side;
     this.#pictures = pictures;
     this.#entries = new Map(
@@ -110,29 +133,88 @@ class PictureCorpus implements Corpus {
     return this.#pictures.get(style)!.subarray(row * size, (row + 1) * size);
   }
 
-  sample(kind: SampleKind, split: Split, seed: number, index: number): Sample {
+  sample(kind: SampleKind, split: Split, seed: number, index: number, use: SampleUse = "question"): Sample {
     const random = counterRandom(seed, `${kind} ${split}`).fork(index);
-    return kind === "scene" ? this.#scene(split, seed, index, random) : this.#emoji(split, index, random);
+    switch (kind) {
+      case "emoji":
+        return this.#emoji(split, index, random, use);
+      case "scene":
+        return this.#scene(split, seed, index, random);
+      case "icon":
+        return this.#icon(split, random);
+      case "lettering":
+        return this.#writing(split, random);
+    }
   }
 
-  #emoji(split: Split, index: number, random: CounterRandom): Sample {
+  #emoji(split: Split, index: number, random: CounterRandom, use: SampleUse): Sample {
     const entry = this.#pickEntry(split, index, random);
     const { caption } = entry;
-    const picture =
-      split === "train"
-        ? renderView(this.#mixStyles(entry, random.fork("mix")), this.side, sampleView(this.side, random.fork("view")))
-        : renderView(this.rgba(entry), this.side, PLAIN_VIEW);
+    const isRequest = use === "request";
+    const view = random.fork("view");
+    const drawing = split === "train" && !isRequest ? this.#mixStyles(entry, random.fork("mix")) : this.rgba(entry);
+    const shown =
+      split !== "train" ? PLAIN_VIEW : isRequest ? sampleRequestView(this.side, view) : sampleView(this.side, view);
+    const words = random.fork("words").sequence();
     return {
-      picture,
+      picture: renderView(drawing, this.side, shown),
       caption,
-      ...wordsFor(caption, caption, random.fork("words")),
+      describe: { question: this.#ask(words.pick(describeQuestions), split, random.fork("describe")), answer: caption },
+      prompt: request(isRequest && words.uniform() < 0.5 ? inStyle(entry) : caption, random.fork("request")),
+      ...(split === "train" && { question: this.#isThis(entry, random.fork("is this")) }),
       concept: entry,
     };
   }
 
+  /** In training as anybody asks it; held out in the words of the table, so that numbers can be compared. */
+  #ask(question: string, split: Split, random: CounterRandom, isAlike = false): string {
+    return split === "train" ? ask(question, random, isAlike) : question;
+  }
+
+  #isThis({ hexcode, caption }: IndexEntry, random: CounterRandom): SceneQuestion {
+    const draw = random.sequence();
+    const isTrue = draw.uniform() < 0.5;
+    const other = draw.pick(this.#byConcept.filter(([first]) => first!.hexcode !== hexcode))[0]!;
+    const question = ask(`Is this ${isTrue ? caption : other.caption}?`, random.fork("form"));
+    return { about: "yesNo", question, answer: isTrue ? "yes" : "no" };
+  }
+
+  #icon(split: Split, random: CounterRandom): Sample {
+    if (!this.#drawings) throw new InputError("The corpus was opened without icons");
+    const draw = random.fork("icon").sequence();
+    const { train, heldOut } = this.#drawings;
+    const mask = this.#drawings.mask(draw.pick(split === "train" ? train : heldOut));
+    const colour = draw.pick(colours);
+    const [red, green, blue] = colourValues[colour];
+    const jitter = (value: number) => Math.max(0, Math.min(255, value + draw.integer(31) - 15));
+    const ink = [jitter(red), jitter(green), jitter(blue)];
+    const rgba = new Uint8Array(mask.length * 4);
+    mask.forEach((opacity, at) => {
+      rgba.set(ink, at * 4);
+      rgba[at * 4 + 3] = opacity;
+    });
+    const { background, ...view } = sampleView(this.side, random.fork("view"));
+    const contrast = background.reduce((sum, value, c) => sum + Math.abs(value - ink[c]!), 0);
+    const picture = renderView(rgba, this.side, {
+      ...view,
+      background: contrast < 150 ? [255, 255, 255] : background,
+      saturation: 1,
+      gain: [1, 1, 1],
+      offset: 0,
+    });
+    return { picture, ...describeColour(colour, random.fork("words")), colour };
+  }
+
+  #writing(split: Split, random: CounterRandom): Sample {
+    if (!this.#lettering) throw new InputError("The corpus was opened without lettering");
+    const lettering = sampleLettering(this.#lettering[split], this.side, random);
+    const words = wordsForLettering(lettering, random.fork("words"));
+    return { picture: drawLettering(lettering, this.side), ...words, lettering, colour: lettering.colour };
+  }
+
   #pickEntry(split: Split, index: number, random: CounterRandom): IndexEntry {
     const entries = this.entries(split);
-    if (entries.length === 0) throw new Error(`The corpus has no emoji pictures for the split ${split}`);
+    if (entries.length === 0) throw new InputError(`The corpus has no emoji pictures for the split ${split}`);
     if (split !== "train") return entries[index % entries.length]!;
     const draw = random.fork("entry").sequence();
     return draw.pick(draw.pick(this.#byConcept));
@@ -150,34 +232,70 @@ class PictureCorpus implements Corpus {
     // Splits take turns over the indices, so that a picture belongs to one of them.
     const scene = sampleScene(seed, index * splits.length + splits.indexOf(split), this.side);
     const caption = describeScene(scene);
-    const wish = promptForScene(scene, random.fork("prompt"));
+    const isAlike = scene.kind === "group";
+    const words = random.fork("words").sequence();
+    const canonical =
+      split === "train" && words.uniform() < 0.2
+        ? isThere(scene, random.fork("is there"))
+        : askAboutScene(scene, random.fork("question"));
     return {
       picture: drawScene(scene, this.side),
       caption,
-      ...wordsFor(caption, wish, random.fork("words")),
+      describe: { question: this.#ask(words.pick(describeQuestions), split, random.fork("describe")), answer: caption },
+      prompt: request(promptForScene(scene, random.fork("prompt")), random.fork("request")),
       scene,
-      question: askAboutScene(scene, random.fork("question")),
+      question: { ...canonical, question: this.#ask(canonical.question, split, random.fork("form"), isAlike) },
     };
   }
 }
 
-function wordsFor(caption: string, wish: string, random: CounterRandom): { describe: Turn; prompt: string } {
-  const draw = random.sequence();
-  const question = draw.pick(describeQuestions);
-  const form = draw.uniform() < 0.6 ? promptForms[0]! : draw.pick(promptForms.slice(1));
-  return { describe: { question, answer: caption }, prompt: form(wish) };
+/** An icon in one colour on another. What is asked is the colour; icons are not named. */
+function describeColour(colour: string, random: CounterRandom): Pick<Sample, "caption" | "describe" | "prompt"> {
+  const question = random.sequence().pick(["What colour is it?", "What color is it?", "What colour is the drawing?"]);
+  return { caption: colour, describe: { question, answer: colour }, prompt: `a ${colour} drawing` };
+}
+
+/** Words of the emoji's names and tags, but those of concepts that are held out. */
+async function letteringWords(cacheFolder: string): Promise<string[]> {
+  const names = await readEmojiNames(cacheFolder);
+  const heldOut = new Set(
+    names.filter(({ hexcode }) => isHeldOutConcept(hexcode)).flatMap(({ label }) => wordsOf(label)),
+  );
+  const words = new Set(names.flatMap(({ label, tags = [] }) => [label, ...tags].flatMap(wordsOf)));
+  return [...words].filter((word) => word.length <= MOST_LETTERS && !heldOut.has(word)).sort();
+}
+
+const MOST_LETTERS = 8;
+const wordsOf = (text: string) => text.toLowerCase().match(/\b[a-z]{2,}\b/g) ?? [];
+
+/** What the drawings of each training style look like, in a word. */
+const styleWords: Readonly<Record<string, string>> = {
+  noto: "shaded",
+  openmoji: "outlined",
+  "fluent-emoji": "glossy",
+  "fluent-emoji-flat": "flat",
+  emojione: "plain",
+  fxemoji: "bold",
+  "noto-v1": "soft",
+  "emojione-v1": "bright",
+  "streamline-emojis": "light",
+};
+
+/** "a glossy red apple": a caption with the word for its style. */
+export function inStyle({ caption, style }: Pick<IndexEntry, "caption" | "style">): string {
+  const word = styleWords[style];
+  if (!word) return caption;
+  const [, name] = /^an? (.+)$/.exec(caption) ?? [];
+  return name ? withArticle(`${word} ${name}`) : `${word} ${caption}`;
 }
 
 /** Every sentence form that the corpus can produce, with repetition as in training: for the vocabulary. */
-export function* corpusTexts(captions: readonly string[], scenes: number): Generator<string> {
-  for (const caption of captions) {
-    for (const form of promptForms) yield form(caption);
-    yield* describeQuestions;
-  }
-  for (let index = 0; index < scenes; index++) {
-    const random = counterRandom(0, "corpus texts").fork(index);
-    const scene = sampleScene(0, index);
-    const { question, answer } = askAboutScene(scene, random.fork("question"));
-    yield* [describeScene(scene), promptForScene(scene, random.fork("prompt")), question, answer];
+export function* corpusTexts(corpus: Corpus, kinds: readonly SampleKind[], samples: number): Generator<string> {
+  for (const kind of kinds) {
+    for (let index = 0; index < samples; index++) {
+      const { describe, question, prompt } = corpus.sample(kind, "train", 0, index, "request");
+      yield* [describe.question, describe.answer, prompt];
+      if (question) yield* [question.question, question.answer];
+    }
   }
 }

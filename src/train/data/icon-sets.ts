@@ -1,10 +1,9 @@
-// The packages that emoji pictures and their names come from, at the versions that were checked.
-// `npm run data` fetches each once into the cache with the ordinary npm client; install scripts never run.
+// The packages that emoji pictures and their names come from, at the versions that were checked, and the reading of icon sets.
 
-import { readFile, rename, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { homeFolder } from "../../runtime/home-folder.ts";
-import { installPackages } from "./npm.ts";
+import { homeFolder } from "../../files/home-folder.ts";
+import { type CachedPackage, packageFolder } from "./packages.ts";
 
 export const NAMES_PACKAGE = { package: "emojibase-data", version: "17.0.0", folder: "emojibase-data" } as const;
 
@@ -33,23 +32,11 @@ export function defaultCacheFolder(): string {
   return process.env.KELIX_CACHE || join(homeFolder("the training data", "KELIX_CACHE"), ".cache", "kelix", "data");
 }
 
-/** Fetches what is not in the cache; an interrupted fetch leaves nothing under a final name. */
-export async function fetchPackages(cache: string, log: (line: string) => void): Promise<void> {
-  const sets = iconSets.map(({ style, version }) => ({ package: `@iconify-json/${style}`, version, folder: style }));
-  for (const wanted of [NAMES_PACKAGE, ...sets]) {
-    const target = packageFolder(cache, wanted.folder, wanted.version);
-    if (await readFile(join(target, "package.json")).catch(() => undefined)) continue;
-    log(`fetching ${wanted.package}@${wanted.version}`);
-    const partial = `${target}.partial`;
-    await rm(partial, { recursive: true, force: true });
-    await installPackages(partial, [`${wanted.package}@${wanted.version}`]);
-    await rename(join(partial, "node_modules", wanted.package), target);
-    await rm(partial, { recursive: true, force: true });
-  }
-}
+/** What the emoji pictures are drawn from. */
+export const emojiPackages: readonly CachedPackage[] = [NAMES_PACKAGE, ...iconSets.map(iconPackage)];
 
-export function packageFolder(cache: string, folder: string, version: string): string {
-  return join(cache, "packages", `${folder}-${version}`);
+export function iconPackage({ style, version }: Pick<IconSet, "style" | "version">): CachedPackage {
+  return { package: `@iconify-json/${style}`, version, folder: style };
 }
 
 export interface License {
@@ -64,10 +51,13 @@ export interface LoadedSet extends IconSet {
   /** SVG text of an icon at `side` pixels, or undefined if there is none of that name. */
   svg(name: string, side: number): string | undefined;
   has(name: string): boolean;
+  /** Names of the icons that the set shows, aliases left out. */
+  readonly names: readonly string[];
   readonly characters: ReadonlyMap<string, string>;
 }
 
 interface Icon {
+  readonly hidden?: boolean;
   readonly body: string;
   readonly left?: number;
   readonly top?: number;
@@ -88,12 +78,12 @@ interface InfoFile {
 }
 
 export async function loadSet(cache: string, set: IconSet): Promise<LoadedSet> {
-  const folder = packageFolder(cache, set.style, set.version);
+  const folder = packageFolder(cache, iconPackage(set));
   const file = (await readJson(join(folder, "icons.json"))) as IconFile;
   const info = (await readJson(join(folder, "info.json"))) as InfoFile;
   const charactersSet = iconSets.find(({ style }) => style === set.charactersFrom) ?? set;
-  const charactersFolder = packageFolder(cache, charactersSet.style, charactersSet.version);
-  const characters = (await readJson(join(charactersFolder, "chars.json"))) as Record<string, string>;
+  const charactersFile = join(packageFolder(cache, iconPackage(charactersSet)), "chars.json");
+  const characters = ((await readJson(charactersFile).catch(() => undefined)) ?? {}) as Record<string, string>;
   const find = (name: string): Icon | undefined =>
     Object.hasOwn(file.icons, name)
       ? file.icons[name]
@@ -104,6 +94,7 @@ export async function loadSet(cache: string, set: IconSet): Promise<LoadedSet> {
     ...set,
     license: { title: info.license.title, author: info.author.name, url: info.author.url },
     characters: new Map(Object.entries(characters)),
+    names: Object.keys(file.icons).filter((name) => !file.icons[name]!.hidden),
     has: (name) => find(name) !== undefined,
     svg(name, side) {
       const icon = find(name);

@@ -2,8 +2,12 @@
 // With --heldout data/heldout also the small held-out sample that lies in the repository.
 
 import { parseArgs } from "node:util";
+import { InputError } from "../../errors.ts";
 import { openCorpus } from "./corpus.ts";
-import { defaultCacheFolder, fetchPackages } from "./icon-sets.ts";
+import { drawingPackages, renderDrawings } from "./drawings.ts";
+import { fontPackages, renderFonts } from "./fonts.ts";
+import { defaultCacheFolder, emojiPackages } from "./icon-sets.ts";
+import { fetchPackages } from "./packages.ts";
 import { renderPictures } from "./render.ts";
 import { isHeldOutConcept, splitOf, splits } from "./split.ts";
 import { writeHeldOut } from "./write-heldout.ts";
@@ -13,16 +17,19 @@ const { values } = parseArgs({
 });
 const side = Number(values.side);
 if (!Number.isInteger(side) || side < 16 || side > 512) {
-  throw new Error(`Expected --side to be an integer from 16 to 512, got ${values.side}`);
+  throw new InputError(`Expected --side to be an integer from 16 to 512, got ${values.side}`);
 }
 const cache = values.cache ?? defaultCacheFolder();
 const log = (line: string) => process.stderr.write(`${line}\n`);
 
-await fetchPackages(cache, log);
+await fetchPackages(cache, [...emojiPackages, ...drawingPackages, ...fontPackages], log);
 const index = await renderPictures(cache, side, log);
+const drawings = await renderDrawings(cache, side, log);
+await renderFonts(cache, log);
 const hexcodes = [...new Set(index.pictures.map(({ hexcode }) => hexcode))];
 const heldOut = hexcodes.filter(isHeldOutConcept).length;
 log(`${hexcodes.length} concepts, ${heldOut} of them held out; ${index.pictures.length} pictures in ${cache}`);
+log(`${drawings.names.length} drawings of icons`);
 for (const split of splits) {
   log(`${split}: ${index.pictures.filter(({ hexcode, style }) => splitOf(hexcode, style) === split).length} pictures`);
 }

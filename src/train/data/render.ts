@@ -4,10 +4,10 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { replaceFile, writeAll } from "../../files/atomic-file.ts";
+import { makeFolder } from "../../files/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
-import { replaceFile, writeAll } from "../../runtime/atomic-file.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { makeFolder } from "../../runtime/make-folder.ts";
 import { type Concept, findIcon, loadConcepts } from "./concept-icons.ts";
 import { iconSets, type License, loadSet } from "./icon-sets.ts";
 

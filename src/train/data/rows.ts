@@ -20,6 +20,8 @@ export interface EncodedRow {
 /** Writes conversations as rows of ids in the chat template's form, with `positions` placeholders for a picture. */
 export class RowWriter {
   readonly padId: number;
+  /** Stands at each position of an image. */
+  readonly imageId: number;
   readonly #tokenizer: TextTokenizer;
   readonly #positions: number;
   readonly #start: readonly number[];
@@ -31,11 +33,12 @@ export class RowWriter {
     this.#tokenizer = tokenizer;
     this.#positions = positions;
     this.padId = tokenizer.special("<|endoftext|>");
+    this.imageId = tokenizer.special("<|image_pad|>");
     this.#start = [tokenizer.special("<|im_start|>")];
     this.#end = [tokenizer.special("<|im_end|>"), ...tokenizer.encode("\n")];
     this.#picture = [
       tokenizer.special("<|vision_start|>"),
-      ...new Array<number>(positions).fill(tokenizer.special("<|image_pad|>")),
+      ...new Array<number>(positions).fill(this.imageId),
       tokenizer.special("<|vision_end|>"),
     ];
   }
@@ -74,6 +77,25 @@ export class RowWriter {
       ...this.#start,
       ...this.#text("assistant\n"),
     ];
+    return this.#drawn(opened);
+  }
+
+  /** An image with what shall be changed in it, and the changed image as the answer: placeholders for two images. */
+  editing(instruction: string): EncodedRow {
+    const opened = [
+      ...this.#start,
+      ...this.#text("user\n"),
+      ...this.#picture,
+      ...this.#text(instruction),
+      ...this.#end,
+      ...this.#start,
+      ...this.#text("assistant\n"),
+    ];
+    return this.#drawn(opened);
+  }
+
+  /** A conversation that an image answers. */
+  #drawn(opened: readonly number[]): EncodedRow {
     const said = [...this.#picture, ...this.#end];
     return { ids: [...opened, ...said], isAnswer: [...opened.map(() => false), ...said.map(() => true)] };
   }

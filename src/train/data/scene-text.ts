@@ -3,6 +3,7 @@
 
 import type { CounterRandom } from "../../random/counter.ts";
 import { withArticle } from "./concepts.ts";
+import { unwrapRequest } from "./phrasing.ts";
 import { type Colour, colours, type Place, type Scene, type SceneObject, type Size } from "./scenes.ts";
 import { type Shape, shapes } from "./shapes.ts";
 
@@ -12,7 +13,7 @@ export interface Turn {
 }
 
 export interface SceneQuestion extends Turn {
-  readonly about: "colour" | "shape" | "count" | "size" | "place";
+  readonly about: "colour" | "shape" | "count" | "size" | "place" | "yesNo";
 }
 
 export const countWords = ["zero", "one", "two", "three", "four"] as const;
@@ -89,6 +90,21 @@ export function askAboutScene(scene: Scene, random: CounterRandom): SceneQuestio
   return draw.pick(questions.filter((question) => question.about === about));
 }
 
+/** Whether something is there: true of half of the questions; of the others most ask for one wrong word only. */
+export function isThere(scene: Scene, random: CounterRandom): SceneQuestion {
+  const draw = random.sequence();
+  const { colour, shape } = draw.pick(scene.objects);
+  if (draw.uniform() < 0.5)
+    return { about: "yesNo", question: `Is there ${withArticle(`${colour} ${shape}`)}?`, answer: "yes" };
+  const isDrawn = (c: Colour, s: Shape) => scene.objects.some((object) => object.colour === c && object.shape === s);
+  const wrong = colours
+    .flatMap((c) => shapes.map((s) => ({ colour: c, shape: s })))
+    .filter((o) => !isDrawn(o.colour, o.shape));
+  const near = wrong.filter((object) => (object.colour === colour) !== (object.shape === shape));
+  const other = draw.pick(draw.uniform() < 0.8 ? near : wrong);
+  return { about: "yesNo", question: `Is there ${withArticle(`${other.colour} ${other.shape}`)}?`, answer: "no" };
+}
+
 /** The accuracy of whoever gives, to each question, its commonest answer without seeing the picture. */
 export function questionOnlyFloor(turns: readonly Turn[]): number {
   const byQuestion = new Map<string, Map<string, number>>();
@@ -116,11 +132,7 @@ export interface WantedGroup {
 
 /** Reads a prompt or a description of a scene; undefined if it is not one. */
 export function parseScenePrompt(prompt: string): WantedScene | undefined {
-  const text = prompt
-    .trim()
-    .toLowerCase()
-    .replace(/\.$/, "")
-    .replace(/^(draw|show me|a picture of) /, "");
+  const text = unwrapRequest(prompt).toLowerCase();
   const place = (Object.keys(places) as Place[]).find((name) => text.includes(` ${places[name]} `));
   const groups = text.split(place ? ` ${places[place]} ` : " and ").map(parseGroup);
   if (groups.some((group) => group === undefined) || groups.length > 2) return undefined;

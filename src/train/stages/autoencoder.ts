@@ -11,9 +11,11 @@ import { counterRandom } from "../../random/counter.ts";
 import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import { parseSection, type RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
+import { kindsOf, mixSchema, pickKind, type SampleKind } from "../data/mix.ts";
 import { pixelError } from "../metrics.ts";
 import { pathSchema } from "../settings.ts";
 import type { Stage } from "../stage.ts";
@@ -23,8 +25,8 @@ const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
   side: z.int().min(16).max(1024),
   batch: z.int().min(1).max(4096),
-  /** Share of drawn scenes; the rest is emoji. */
-  scenes: z.number().min(0).max(1),
+  /** Shares of the kinds of pictures. */
+  mix: mixSchema,
 });
 
 const modelSchema = z.strictObject({
@@ -34,6 +36,8 @@ const modelSchema = z.strictObject({
   weights: z.strictObject({
     squared: z.number().min(0).max(1e6).default(1),
     absolute: z.number().min(0).max(1e6).default(0.2),
+    /** On the absolute error of the differences between neighbouring pixels: edges. */
+    gradient: z.number().min(0).max(1e6).default(0.2),
     /** On the latents' mean square, which would grow without it. */
     latents: z.number().min(0).max(1e6).default(1e-3),
   }),
@@ -47,7 +51,7 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
   const grid = data.side / pixelsPerLatent(config);
   if (!Number.isInteger(grid))
     throw new InputError(`data: side is ${data.side}, expected a multiple of ${pixelsPerLatent(config)}`);
-  const corpus = await openCorpus(data.cache, data.side);
+  const corpus = await openCorpus(data.cache, data.side, kindsOf(data.mix));
   const { batch: B, side } = data;
   const latentShape = [B, config.latentChannels, grid, grid];
   return {
@@ -57,8 +61,7 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
     async batch(step) {
       const random = counterRandom(run.seed, "batch").fork(step);
       const pictures = Array.from({ length: B }, (_, i) => {
-        const kind = random.uniform(i) < data.scenes ? "scene" : "emoji";
-        return corpus.sample(kind, "train", run.seed, step * B + i).picture;
+        return corpus.sample(pickKind(data.mix, random.uniform(i)), "train", run.seed, step * B + i).picture;
       });
       const noise = random.fork("noise").fillNormal(new Float32Array(latentShape.reduce((a, b) => a * b, 1)));
       return {
@@ -67,7 +70,8 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
         feeds: { pixels: planesOf(pictures), noise: f32(noise, latentShape) },
       };
     },
-    samples: (weights, folder, step) => showPictures(weights, config, corpus, `${folder}/pictures-${step}.png`),
+    samples: (weights, folder, step) =>
+      showPictures(weights, config, corpus, kindsOf(data.mix), `${folder}/pictures-${step}.png`),
   };
 }
 
@@ -84,32 +88,50 @@ export function traceAutoencoder(
   const difference = decode(graph.params, noisy, config).sub(pixels);
   const axes = [0, 1, 2, 3];
   const squared = difference.square().mean(axes);
+  const edges = [2, 3]
+    .map((axis) => slope(difference, axis).abs().mean(axes))
+    .reduce((a, b) => a.add(b))
+    .div(2);
   const spread = latents.square().mean(axes);
   const loss = squared
     .mul(weights.squared)
     .add(difference.abs().mean(axes).mul(weights.absolute))
+    .add(edges.mul(weights.gradient))
     .add(spread.mul(weights.latents));
-  return { loss, reports: { squared, spread } };
+  return { loss, reports: { squared, edges, spread } };
 }
 
-/** Held-out pictures beside what comes back; returns the PSNR over them. */
+/** Differences between neighbours along an axis. */
+function slope(x: Tensor, axis: number): Tensor {
+  const length = x.size(axis);
+  return x.slice(axis, 1, length).sub(x.slice(axis, 0, length - 1));
+}
+
+/** Measured pictures of each kind; emoji of held-out concepts count under `psnr`. */
+const measured: Readonly<Record<SampleKind, number>> = { emoji: 96, scene: 32, icon: 32, lettering: 32 };
+const SHOWN = 8;
+
+/** Held-out pictures of each kind beside what comes back; returns the PSNR over them. */
 async function showPictures(
   weights: WeightSource,
   config: AutoencoderConfig,
   corpus: Corpus,
+  kinds: readonly SampleKind[],
   path: string,
 ): Promise<Record<string, number>> {
-  const originals = Array.from(
-    { length: 32 },
-    (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutConcept", 7, i * 17).picture,
-  );
-  const back = await passThrough(originals, weights, config);
-  await writeContactSheet(
-    path,
-    originals.flatMap((picture, i) => [picture, back[i]!]),
-    8,
-  );
-  return { psnr: pixelError(originals, back).psnr };
+  const numbers: Record<string, number> = {};
+  const shown: Picture[] = [];
+  for (const kind of kinds) {
+    const originals = Array.from(
+      { length: measured[kind] },
+      (_, i) => corpus.sample(kind, "heldOutConcept", 7, i * 17).picture,
+    );
+    const back = await passThrough(originals, weights, config);
+    shown.push(...originals.slice(0, SHOWN).flatMap((picture, i) => [picture, back[i]!]));
+    numbers[kind === "emoji" ? "psnr" : `psnr.${kind}`] = pixelError(originals, back).psnr;
+  }
+  await writeContactSheet(path, shown, SHOWN);
+  return numbers;
 }
 
 /** Pictures of one size through the autoencoder. */

@@ -1,6 +1,6 @@
-// Heads that only the training of the image tokenizer has, so that embeddings keep what matters: one draws each position's
-// pixels from its embedding; one names the concept of an emoji, and one the shape in a scene whose objects are all of one
-// shape, from the mean of the picture's embeddings. None is part of the finished model.
+// Heads that only the training of the image tokenizer has, so that embeddings keep what matters. Of each position, from its embedding:
+// its pixels, its latents in the autoencoder, its features in the teacher, its letter. Of a picture, from the mean of its embeddings:
+// the concept of an emoji, the shape and the colour of what is all of one kind. None is part of the finished model.
 
 import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norm.ts";
@@ -8,6 +8,9 @@ import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import type { Graph } from "../../tensor/graph.ts";
 import { crossEntropy, type Tensor } from "../../tensor/tensor.ts";
 import type { Sample } from "../data/corpus.ts";
+import { CHARACTERS } from "../data/fonts.ts";
+import { letterGrid } from "../data/lettering.ts";
+import { colours } from "../data/scenes.ts";
 import { shapes } from "../data/shapes.ts";
 
 /** embeddings [M, D] -> pixels of each merged position [M, 4*C*p*p] */
@@ -17,12 +20,38 @@ export function drawPixels(graph: Graph, embeddings: Tensor, out: number): Tenso
   return linear(p.at("fc2"), hidden, out);
 }
 
-/** What the classifying heads say: the concept of an emoji; the shape of all objects of a scene. */
-export const classKinds = ["concept", "shape"] as const;
+/** embeddings [M, D] -> mean squared error of the latents [M, L] that a small network reads from them. */
+export function latentLoss(graph: Graph, embeddings: Tensor, wanted: Tensor): Tensor {
+  const p = graph.params.at("latent_head");
+  const hidden = linear(p.at("fc1"), embeddings, 2 * embeddings.size(-1)).geluTanh();
+  return linear(p.at("fc2"), hidden, wanted.size(1)).sub(wanted).square().mean([0, 1]);
+}
+
+/** embeddings [M, D] -> 1 - mean cosine between a linear map of them and the teacher's rows [M, T] of unit length. */
+export function teacherLoss(graph: Graph, embeddings: Tensor, wanted: Tensor): Tensor {
+  const said = linear(graph.params.at("teacher_head"), embeddings, wanted.size(1));
+  const length = said.square().sum([1]).add(1e-6).sqrt(); // [M]
+  return said.mul(wanted).sum([1]).div(length).mean([0]).neg().add(1);
+}
+
+/** embeddings [M, D] -> the mean cross entropy of the letters of lettering. Fed by classificationFeeds. */
+export function letterLoss(graph: Graph, embeddings: Tensor): Tensor {
+  const p = graph.params.at("letter_head");
+  const scores = linear(p.at("fc"), layerNorm(p.at("norm"), embeddings, 1e-5), CHARACTERS.length);
+  graph.output(classOutput("letter"), scores.argmax());
+  const M = embeddings.size(0);
+  const each = crossEntropy(scores, graph.input("letterLabels", [M], "i32"));
+  return each.mul(graph.input("letterWeights", [M])).sum([0]);
+}
+
+/** What the heads of whole pictures say. */
+export const classKinds = ["concept", "shape", "colour"] as const;
 export type ClassKind = (typeof classKinds)[number];
 
+const colourClasses: readonly string[] = [...colours, "white"];
+
 /** The output that holds a head's likeliest classes i32 [B]. */
-export const classOutput = (kind: ClassKind) => `${kind}Predicted`;
+export const classOutput = (kind: ClassKind | "letter") => `${kind}Predicted`;
 
 /** embeddings [B*M, D] of B pictures -> the mean cross entropy of each head, []. Fed by classificationFeeds. */
 export function classificationLosses(
@@ -32,7 +61,11 @@ export function classificationLosses(
   concepts: number,
 ): Readonly<Record<ClassKind, Tensor>> {
   const mean = embeddings.reshape([pictures, -1, embeddings.size(-1)]).mean([1]); // [B, D]
-  const sizes: Readonly<Record<ClassKind, number>> = { concept: concepts, shape: shapes.length };
+  const sizes: Readonly<Record<ClassKind, number>> = {
+    concept: concepts,
+    shape: shapes.length,
+    colour: colourClasses.length,
+  };
   const lossOf = (kind: ClassKind) => {
     const p = graph.params.at(`${kind}_head`);
     const scores = linear(p.at("fc"), layerNorm(p.at("norm"), mean, 1e-5), sizes[kind]);
@@ -40,30 +73,54 @@ export function classificationLosses(
     const each = crossEntropy(scores, graph.input(`${kind}Labels`, [pictures], "i32"));
     return each.mul(graph.input(`${kind}Weights`, [pictures])).sum([0]);
   };
-  return { concept: lossOf("concept"), shape: lossOf("shape") };
+  return { concept: lossOf("concept"), shape: lossOf("shape"), colour: lossOf("colour") };
 }
 
-/** The classes of a batch's pictures. `concepts` are the code points that are trained on, in the order of the classes. */
-export function classificationFeeds(items: readonly Sample[], concepts: readonly string[]): Record<string, HostTensor> {
+/** Labels with weights that make the mean over those that there are. */
+export interface Labels {
+  readonly labels: Int32Array<ArrayBuffer>;
+  readonly weights: Float32Array<ArrayBuffer>;
+}
+
+/** The classes of a batch's pictures and letters. `concepts` are the code points that are trained on, in the order of the classes. */
+export function classificationFeeds(
+  items: readonly Sample[],
+  concepts: readonly string[],
+  grid: number,
+): Record<string, HostTensor> {
   const feeds: Record<string, HostTensor> = {};
-  for (const kind of classKinds) {
-    const { labels, weights } = classLabels(kind, items, concepts);
-    feeds[`${kind}Labels`] = i32(labels, [items.length]);
-    feeds[`${kind}Weights`] = f32(weights, [items.length]);
-  }
+  const put = (name: string, { labels, weights }: Labels) => {
+    feeds[`${name}Labels`] = i32(labels, [labels.length]);
+    feeds[`${name}Weights`] = f32(weights, [weights.length]);
+  };
+  for (const kind of classKinds) put(kind, classLabels(kind, items, concepts));
+  put("letter", letterLabels(items, grid));
   return feeds;
 }
 
-/** Labels, and weights that make the mean over the pictures that have one: pairs in scenes and other kinds of pictures have none. */
-export function classLabels(
-  kind: ClassKind,
-  items: readonly Sample[],
-  concepts: readonly string[],
-): { readonly labels: Int32Array; readonly weights: Float32Array } {
-  const found = items.map(({ concept, scene }) => {
-    if (kind === "concept") return concept ? concepts.indexOf(concept.hexcode) : -1;
-    return scene?.kind === "group" ? shapes.indexOf(scene.objects[0]!.shape) : -1;
-  });
+/** The class of each picture; pairs in scenes and other kinds of pictures have none. */
+export function classLabels(kind: ClassKind, items: readonly Sample[], concepts: readonly string[]): Labels {
+  return weighted(
+    items.map(({ concept, scene, colour }) => {
+      const group = scene?.kind === "group" ? scene.objects[0] : undefined;
+      if (kind === "concept") return concept ? concepts.indexOf(concept.hexcode) : -1;
+      if (kind === "shape") return group ? shapes.indexOf(group.shape) : -1;
+      return colourClasses.indexOf(group?.colour ?? colour ?? "");
+    }),
+  );
+}
+
+/** The letter of each position, an index into CHARACTERS, where there is exactly one. */
+export function letterLabels(items: readonly Sample[], grid: number): Labels {
+  const side = items[0]!.picture.width;
+  return weighted(
+    items.flatMap(({ lettering }) => [
+      ...(lettering ? letterGrid(lettering, side, grid) : new Int32Array(grid * grid).fill(-1)),
+    ]),
+  );
+}
+
+function weighted(found: readonly number[]): Labels {
   const count = found.filter((label) => label >= 0).length;
   return {
     labels: Int32Array.from(found, (label) => Math.max(label, 0)),

@@ -21,6 +21,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
+import { kindsOf, mixSchema, pickKind } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
 import type { Split } from "../data/split.ts";
 import { pathSchema } from "../settings.ts";
@@ -32,8 +33,10 @@ export const dataSchema = z.strictObject({
   /** Pictures whose codes, hidden states and latents are computed before training. */
   pool: z.int().min(1).max(1_000_000),
   batch: z.int().min(1).max(4096),
-  /** Share of drawn scenes; the rest is emoji. */
-  scenes: z.number().min(0).max(1),
+  /** Shares of the kinds of pictures. */
+  mix: mixSchema,
+  /** Steps after which the pool is drawn again, of other pictures; never if absent. */
+  renewEvery: z.int().min(1).max(1_000_000_000).optional(),
   /** Share of batches conditioned on hidden states; the others on code embeddings. */
   hidden: z.number().min(0).max(1),
 });
@@ -110,7 +113,7 @@ export class FrozenModels {
     blocks.output("hidden", traceHidden(blocks, ar, length, tokenizer.positions + 2));
     const grid = [side / pixelsPerLatent(config), side / pixelsPerLatent(config)] as const;
     return new FrozenModels(grid, ar, {
-      corpus: await openCorpus(data.cache, side),
+      corpus: await openCorpus(data.cache, side, kindsOf(data.mix, { emoji: 1, scene: 1 })),
       tokenizer,
       writer,
       latents: await openSession(pixels, sources[2]!, options),
@@ -126,7 +129,7 @@ export class FrozenModels {
     const { corpus, tokenizer, writer, latents: autoencoder, trunk, data, length } = this.#parts;
     const random = counterRandom(seed, "pool");
     const samples = Array.from({ length: FROZEN_BATCH }, (_, i) =>
-      corpus.sample(random.uniform(start + i) < data.scenes ? "scene" : "emoji", split, seed, start + i),
+      corpus.sample(pickKind(data.mix, random.uniform(start + i)), split, seed, start + i, "request"),
     );
     const pictures = samples.map(({ picture }) => picture);
     const { codes, embeddings } = await tokenizer.embed(pictures);
@@ -178,7 +181,7 @@ export class FrozenModels {
 }
 
 /** Tokens around a picture in a request, its end mark included. */
-const ROOM_FOR_PROMPT = 36;
+const ROOM_FOR_PROMPT = 84;
 
 function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: number): Tensor {
   const language = languageModelConfig(ar);

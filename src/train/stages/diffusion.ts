@@ -14,6 +14,7 @@ import { parseSection, type RunConfig } from "../config.ts";
 import type { Stage } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import {
+  type DiffusionData,
   dataSchema,
   describeSpread,
   FROZEN_BATCH,
@@ -38,16 +39,10 @@ export async function openDiffusionStage(
   log("opening the frozen models");
   const frozen = await FrozenModels.open(model, data, run.threads);
   log(`pool: the frozen models read ${data.pool} pictures before the first step (data.pool)`);
-  const pool: PoolItem[] = [];
-  for (let start = 0; start < data.pool; start += FROZEN_BATCH) {
-    signal?.throwIfAborted();
-    pool.push(...(await frozen.describe(run.seed, start)));
-    if (pool.length % POOL_LOG_EVERY === 0) log(`pool: ${pool.length} of ${data.pool} pictures`);
-  }
-  log(describeSpread(pool));
+  const pools = new Pools(frozen, run.seed, data, log, signal);
+  log(describeSpread(await pools.at(0)));
   const { grid, ar } = frozen;
   const shown = await frozen.describe(run.seed, 0, "heldOutStyle");
-  await frozen.release();
   const B = data.batch;
   const latentShape = [B, config.inChannels, ...grid];
   const schedule = trainingSchedule(undefined, model.flowShift);
@@ -63,6 +58,7 @@ export async function openDiffusionStage(
     async batch(step) {
       const random = counterRandom(run.seed, "batch").fork(step);
       const kind = random.uniform(0) < data.hidden ? "hidden" : "codes";
+      const pool = await pools.at(step);
       const items = Array.from({ length: B }, (_, b) => pool[random.fork("item").integer(b, pool.length)]!);
       const draws = random.fork("sigma").sequence();
       const sigmas = Float32Array.from(
@@ -92,7 +88,48 @@ export async function openDiffusionStage(
         { transformer, config, autoencoder: model.autoencoder, grid },
         `${folder}/drawings-${step}.png`,
       ),
+    release: () => frozen.release(),
   };
+}
+
+/** The pool of each stretch of steps: pictures that no other stretch has, so that a resumed run finds the same. */
+class Pools {
+  #stretch = -1;
+  #items: PoolItem[] = [];
+  readonly #frozen: FrozenModels;
+  readonly #seed: number;
+  readonly #data: DiffusionData;
+  readonly #log: (line: string) => void;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(
+    frozen: FrozenModels,
+    seed: number,
+    data: DiffusionData,
+    log: (line: string) => void,
+    signal?: AbortSignal,
+  ) {
+    this.#frozen = frozen;
+    this.#seed = seed;
+    this.#data = data;
+    this.#log = log;
+    this.#signal = signal;
+  }
+
+  async at(step: number): Promise<readonly PoolItem[]> {
+    const { pool: size, renewEvery } = this.#data;
+    const stretch = renewEvery === undefined ? 0 : Math.floor(step / renewEvery);
+    if (stretch === this.#stretch) return this.#items;
+    const first = stretch * Math.ceil(size / FROZEN_BATCH) * FROZEN_BATCH;
+    this.#items = [];
+    for (let done = 0; done < size; done += FROZEN_BATCH) {
+      this.#signal?.throwIfAborted();
+      this.#items.push(...(await this.#frozen.describe(this.#seed, first + done)));
+      if (this.#items.length % POOL_LOG_EVERY === 0) this.#log(`pool: ${this.#items.length} of ${size} pictures`);
+    }
+    this.#stretch = stretch;
+    return this.#items;
+  }
 }
 
 function traceFlow(

@@ -41,7 +41,7 @@ export async function showAnswers(
     for (let n = 0; n < BATCHES; n++) {
       const items = take(questions, batch);
       const codes = await tokenizer.codes(items.map(({ picture }) => picture));
-      const perPicture = codes.length / batch;
+      const perPicture = codes.length / items.length;
       for (const [b, { describe }] of items.entries()) {
         const row = writer.understanding([describe], parts.length);
         const asked = Int32Array.from(row.ids.slice(0, row.isAnswer.indexOf(true)));

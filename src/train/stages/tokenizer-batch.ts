@@ -1,13 +1,13 @@
 // Pictures and conversations about them as one batch of the image tokenizer's training.
 
 import { blockVocabulary } from "../../llm/config.ts";
-import { f32, i32 } from "../../runtime/host-tensor.ts";
+import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import type { Corpus, Sample } from "../data/corpus.ts";
 import { patchesOf } from "../data/patch-pictures.ts";
 import { type RowWriter, turnsAbout } from "../data/rows.ts";
 import type { Batch } from "../stage.ts";
 import { classificationFeeds } from "./auxiliary-heads.ts";
-import type { Data, Model } from "./tokenizer-graph.ts";
+import { type Data, hasText, type Model } from "./tokenizer-graph.ts";
 
 export interface BatchContext {
   readonly corpus: Corpus;
@@ -16,8 +16,31 @@ export interface BatchContext {
   readonly data: Data;
 }
 
-export function batchOf(items: readonly Sample[], { corpus, writer, model, data }: BatchContext, step: number): Batch {
+/** The batch of some pictures, but for what frozen models say about them. */
+export function batchOf(items: readonly Sample[], context: BatchContext, step: number): Batch {
+  const { corpus, model, data } = context;
   const vision = model.config.tokenizer_config.vision_config;
+  const pixels = patchesOf(
+    items.map(({ picture }) => picture),
+    vision.patch_size,
+  );
+  const grid = vision.image_size / vision.patch_size / 2;
+  return {
+    loss: "conversation",
+    tokens: data.batch * (hasText(model) ? data.length : grid ** 2),
+    feeds: {
+      pixels,
+      ...classificationFeeds(items, corpus.concepts, grid),
+      ...(hasText(model) && conversationFeeds(items, context, step)),
+    },
+  };
+}
+
+function conversationFeeds(
+  items: readonly Sample[],
+  { writer, model, data }: BatchContext,
+  step: number,
+): Record<string, HostTensor> {
   const vocabulary = blockVocabulary(model.config.qwen_config);
   const { batch: B, length: T, answers: R } = data;
   const ids = new Int32Array(B * T).fill(writer.padId);
@@ -35,20 +58,10 @@ export function batchOf(items: readonly Sample[], { corpus, writer, model, data 
   });
   const fill = (values: readonly number[]) => Int32Array.from({ length: R }, (_, i) => values[i] ?? 0);
   const weights = Float32Array.from({ length: R }, (_, i) => (i < rows.length ? 1 / rows.length : 0));
-  const pixels = patchesOf(
-    items.map(({ picture }) => picture),
-    vision.patch_size,
-  );
   return {
-    loss: "conversation",
-    tokens: B * T,
-    feeds: {
-      pixels,
-      ...classificationFeeds(items, corpus.concepts),
-      ids: i32(ids, [B, T]),
-      rows: i32(fill(rows), [R]),
-      labels: i32(fill(labels), [R]),
-      weights: f32(weights, [R]),
-    },
+    ids: i32(ids, [B, T]),
+    rows: i32(fill(rows), [R]),
+    labels: i32(fill(labels), [R]),
+    weights: f32(weights, [R]),
   };
 }

@@ -17,9 +17,11 @@ import { constantLayout, type VisionLayout } from "../../vision/layout.ts";
 import { projector } from "../../vision/projector.ts";
 import { meanOf, quantize, quantizerLosses } from "../../vision/quantizer.ts";
 import { poolCodes } from "../../vision/tokenizer.ts";
+import { mixSchema } from "../data/mix.ts";
 import { pathSchema } from "../settings.ts";
 import type { TracedLoss } from "../train-graph.ts";
-import { classificationLosses, drawPixels } from "./auxiliary-heads.ts";
+import { targetsSchema, targetWidths } from "../vision-targets.ts";
+import { classificationLosses, drawPixels, latentLoss, letterLoss, teacherLoss } from "./auxiliary-heads.ts";
 
 export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
@@ -31,23 +33,34 @@ export const dataSchema = z.strictObject({
   length: z.int().min(16).max(16_384),
   /** Answer tokens of a batch, at most. */
   answers: z.int().min(1).max(1_000_000),
-  /** Share of drawn scenes; the rest is emoji. */
-  scenes: z.number().min(0).max(1),
+  /** Shares of the kinds of pictures. */
+  mix: mixSchema,
 });
+
+const weight = z.number().min(0).max(1e6);
 
 export const modelSchema = z.strictObject({
   config: z.record(z.string(), z.unknown()),
   quantize: z.boolean(),
   weights: z.strictObject({
-    text: z.number().min(0).default(1),
-    pixels: z.number().min(0).default(1),
-    concept: z.number().min(0).default(0),
-    shape: z.number().min(0).default(0),
-    codebook: z.number().min(0).default(1),
-    commitment: z.number().min(0).default(0.25),
+    text: weight.default(1),
+    pixels: weight.default(1),
+    concept: weight.default(0),
+    shape: weight.default(0),
+    colour: weight.default(0),
+    letter: weight.default(0),
+    /** Need `targets.autoencoder` and `targets.teacher`. */
+    latents: weight.default(0),
+    teacher: weight.default(0),
+    codebook: weight.default(1),
+    commitment: weight.default(0.25),
   }),
-  /** Pictures whose features the codebooks' k-means is run over. */
-  kmeansPictures: z.int().min(1).max(100_000).default(512),
+  /** The frozen models whose latents and features are learned. */
+  targets: targetsSchema.prefault({}),
+  /** With `quantize`: the vision stage's weights that `encoder`, books and up-projections are fitted to, and its code width. */
+  start: z.strictObject({ weights: pathSchema, codeWidth: z.int().min(1).max(4096) }).optional(),
+  /** Pictures whose features that fit and the codebooks' k-means are run over. */
+  kmeansPictures: z.int().min(1).max(100_000).default(2048),
 });
 
 export type Data = z.infer<typeof dataSchema>;
@@ -56,10 +69,9 @@ export type Model = Omit<z.infer<typeof modelSchema>, "config"> & { readonly con
 export interface EmbeddedPictures {
   /** [M, D] what the language model reads. */
   readonly embeddings: Tensor;
-  /** Codes i32 [M, N] and the weighted quantizer losses, when quantizing. */
+  /** Codes i32 [M, N] and the means of the quantizer's losses over the books, when quantizing. */
   readonly codes?: Tensor;
-  readonly quantizerLoss?: Tensor;
-  readonly reports: Record<string, Tensor>;
+  readonly quantizerLosses?: { readonly codebook: Tensor; readonly commitment: Tensor };
 }
 
 /** pixels [P, C*p*p] -> embeddings, with or without rounding to codes. */
@@ -74,16 +86,14 @@ export function embedPictures(graph: Graph, pixels: Tensor, layout: VisionLayout
   if (!model.quantize) {
     const parts = ze.split(1, new Array<number>(config.n_q_tokens).fill(codeWidth(config)));
     const z = parts.map((part, i) => layerNorm(p.at("quantizer", i, "z_norm"), part, 1e-5));
-    return { embeddings: poolCodes(p.at("up_projectors"), z, D, pool), reports: {} };
+    return { embeddings: poolCodes(p.at("up_projectors"), z, D, pool) };
   }
   const quantized = quantize(p, ze, config);
-  const losses = quantizerLosses(quantized);
-  const [codebook, commitment] = [meanOf(losses.codebook), meanOf(losses.commitment)];
+  const { codebook, commitment } = quantizerLosses(quantized);
   return {
     embeddings: poolCodes(p.at("up_projectors"), quantized.zq, D, pool),
     codes: quantized.codes,
-    quantizerLoss: codebook.mul(model.weights.codebook).add(commitment.mul(model.weights.commitment)),
-    reports: { codebookLoss: codebook, commitmentLoss: commitment },
+    quantizerLosses: { codebook: meanOf(codebook), commitment: meanOf(commitment) },
   };
 }
 
@@ -109,24 +119,25 @@ export function traceTokenizer(graph: Graph, model: Model, data: Data, concepts:
     .sub(wanted)
     .square()
     .mean([0, 1]);
-  const classes = classificationLosses(graph, pictures.embeddings, B, concepts);
-  const textLoss = hasText(model) ? traceAnswers(graph, model, data, pictures.embeddings) : undefined;
-  const parts = [
-    pixelLoss.mul(model.weights.pixels),
-    classes.concept.mul(model.weights.concept),
-    classes.shape.mul(model.weights.shape),
-    ...(textLoss ? [textLoss.mul(model.weights.text)] : []),
-    ...(pictures.quantizerLoss ? [pictures.quantizerLoss] : []),
-  ];
+  const { embeddings } = pictures;
+  const M = embeddings.size(0);
+  const { weights } = model;
+  const widths = targetWidths(model.targets);
+  const losses: Partial<Record<keyof typeof weights, Tensor>> = {
+    pixels: pixelLoss,
+    ...classificationLosses(graph, embeddings, B, concepts),
+    ...(weights.letter > 0 && { letter: letterLoss(graph, embeddings) }),
+    ...(weights.latents > 0 && { latents: latentLoss(graph, embeddings, graph.input("latents", [M, widths.latents])) }),
+    ...(weights.teacher > 0 && {
+      teacher: teacherLoss(graph, embeddings, graph.input("teacher", [M, widths.teacher])),
+    }),
+    ...(hasText(model) && { text: traceAnswers(graph, model, data, embeddings) }),
+    ...pictures.quantizerLosses,
+  };
+  const parts = Object.entries(losses).map(([name, loss]) => loss.mul(weights[name as keyof typeof weights]));
   return {
     loss: parts.reduce((a, b) => a.add(b)),
-    reports: {
-      ...(textLoss && { textLoss }),
-      pixelLoss,
-      conceptLoss: classes.concept,
-      shapeLoss: classes.shape,
-      ...pictures.reports,
-    },
+    reports: Object.fromEntries(Object.entries(losses).map(([name, loss]) => [`${name}Loss`, loss])),
   };
 }
 

@@ -5,35 +5,46 @@ import { Graph } from "../../tensor/graph.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import type { Corpus } from "../data/corpus.ts";
 import { heldOutQuestions, questionKinds, take } from "../data/held-out-questions.ts";
+import type { SampleKind } from "../data/mix.ts";
 import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
 import { pixelError } from "../metrics.ts";
-import { classKinds, classLabels, classOutput, drawPixels } from "./auxiliary-heads.ts";
+import { classKinds, classOutput, drawPixels } from "./auxiliary-heads.ts";
 import { type BatchContext, batchOf } from "./tokenizer-batch.ts";
 import { embedPictures, type Model, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
 
 /** Pictures of each kind that are measured, at least. */
 export const ASKED = 256;
 
-/** Share of held-out emoji and of fresh scenes that the auxiliary heads classify rightly. */
+/** What each head is measured on: held-out emoji, fresh scenes, and lettering in fonts and words that training never sees. */
+const measuredOn = { concept: "emoji", shape: "scene", colour: "scene", letter: "lettering" } as const;
+
+/** The kinds of pictures that samples are made of. */
+export function measuredKinds({ weights }: Model): SampleKind[] {
+  return ["emoji", "scene", ...(weights.letter > 0 ? (["lettering"] as const) : [])];
+}
+
+/** Share of held-out pictures and letters that the auxiliary heads with a weight classify rightly. */
 export async function measureClasses(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
   const { corpus, model, data } = context;
+  const kinds = [...classKinds, "letter" as const].filter((kind) => model.weights[kind] > 0);
+  if (kinds.length === 0) return {};
   const graph = new Graph();
   traceTokenizer(graph, model, data, corpus.concepts.length);
-  const session = await openSession(graph, weights, { outputs: classKinds.map(classOutput) });
+  const session = await openSession(graph, weights, { outputs: kinds.map(classOutput) });
   const shares: Record<string, number> = {};
-  for (const kind of classKinds) {
+  for (const kind of kinds) {
     let [correct, asked] = [0, 0];
     for (let start = 0; start < ASKED; start += data.batch) {
       const items = Array.from({ length: data.batch }, (_, i) =>
-        corpus.sample(kind === "concept" ? "emoji" : "scene", "heldOutStyle", 7, start + i),
+        corpus.sample(measuredOn[kind], "heldOutStyle", 7, start + i),
       );
       const { feeds } = batchOf(items, context, 0);
-      const predicted = (await session.run(feeds))[classOutput(kind)]!.data;
-      const { labels, weights } = classLabels(kind, items, corpus.concepts);
-      labels.forEach((label, i) => {
-        if (weights[i] === 0) return;
+      const predicted = (await session.run(feeds, [classOutput(kind)]))[classOutput(kind)]!.data;
+      const labels = feeds[`${kind}Labels`]!.data;
+      (feeds[`${kind}Weights`]!.data as Float32Array).forEach((weight, i) => {
+        if (weight === 0) return;
         asked++;
-        if (predicted[i] === label) correct++;
+        if (predicted[i] === labels[i]) correct++;
       });
     }
     shares[`${kind}Classified`] = correct / asked;

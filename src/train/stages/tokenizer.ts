@@ -1,19 +1,31 @@
 // Training of the image tokenizer end to end: pictures and questions in, answers out, through a language model that is
 // trained along. Three uses: `quantize: false` has continuous features (the twin that discrete codes are measured against);
-// without a weight on text it trains the vision encoder alone; `quantize: true` goes on with codebooks that start at k-means centres.
+// without a weight on text it trains the vision encoder alone; `quantize: true` goes on with codebooks (tokenizer-start.ts).
 // Auxiliary heads see to it that codes keep what matters (auxiliary-heads.ts); they are dropped when training ends.
 
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { InputError } from "../../errors.ts";
+import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
+import { memoryWeights } from "../../runtime/memory-weights.ts";
+import type { WeightSource } from "../../runtime/session.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
-import { openCorpus } from "../data/corpus.ts";
+import { openCorpus, type Sample } from "../data/corpus.ts";
+import { defaultCacheFolder } from "../data/icon-sets.ts";
+import { kindsOf, pickKind } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
+import { ParameterStore, valuesOf } from "../parameter-store.ts";
 import type { Stage } from "../stage.ts";
-import { batchOf } from "./tokenizer-batch.ts";
-import { seedCodebooks } from "./tokenizer-codebooks.ts";
+import { traceLoss } from "../train-graph.ts";
+import { type TargetsConfig, VisionTargets } from "../vision-targets.ts";
+import { type BatchContext, batchOf } from "./tokenizer-batch.ts";
 import { dataSchema, hasText, type Model, modelSchema, traceTokenizer } from "./tokenizer-graph.ts";
-import { measureAnswers, measureClasses, showPixels } from "./tokenizer-samples.ts";
+import { measureAnswers, measureClasses, measuredKinds, showPixels } from "./tokenizer-samples.ts";
+import { startFromVision } from "./tokenizer-start.ts";
+import { probeEmbeddings } from "./vision-probes.ts";
 
 /** Opens the stage; the corpus must have been fetched by `npm run data`. */
 export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
@@ -21,29 +33,90 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   const raw = parseSection(modelSchema, run, "model");
   const model: Model = { ...raw, config: parseKeyeArConfig(raw.config, "model.config") };
   const vision = model.config.tokenizer_config.vision_config;
-  const corpus = await openCorpus(data.cache, vision.image_size);
+  const corpus = await openCorpus(data.cache, vision.image_size, [...kindsOf(data.mix), ...measuredKinds(model)]);
   const writer = new RowWriter(
     await TextTokenizer.load(data.tokenizer),
     (vision.image_size / vision.patch_size / 2) ** 2,
   );
+  const context = { corpus, writer, model, data };
+  const itemsOf = (step: number) => {
+    const random = counterRandom(run.seed, "batch").fork(step);
+    return Array.from({ length: data.batch }, (_, i) =>
+      corpus.sample(pickKind(data.mix, random.uniform(i)), "train", run.seed, step * data.batch + i),
+    );
+  };
+  if (model.quantize && !model.start && run.initFrom.length === 0)
+    throw new InputError(
+      "model.quantize: books start from a vision stage (model.start) or from trained ones (initFrom)",
+    );
+  const targets = await openTargets(model, itemsOf, data.cache ?? defaultCacheFolder(), run.threads);
   return {
     losses: { conversation: (graph) => traceTokenizer(graph, model, data, corpus.concepts.length) },
     async batch(step) {
-      const random = counterRandom(run.seed, "batch").fork(step);
-      const items = Array.from({ length: data.batch }, (_, i) => {
-        const kind = random.uniform(i) < data.scenes ? "scene" : "emoji";
-        return corpus.sample(kind, "train", run.seed, step * data.batch + i);
-      });
-      return batchOf(items, { corpus, writer, model, data }, step);
+      const items = itemsOf(step);
+      const batch = batchOf(items, context, step);
+      if (!targets) return batch;
+      return { ...batch, feeds: { ...batch.feeds, ...(await targets.of(items.map(({ picture }) => picture))) } };
     },
     async prepare(store, log) {
-      if (model.quantize) await seedCodebooks(store, corpus, model, run.seed, log);
+      if (!model.start) return;
+      if (!targets)
+        throw new InputError("model.start needs a weight on latents or teacher: books are shared out by them");
+      const pictures = (batch: number) => itemsOf(batch).map(({ picture }) => picture);
+      await startFromVision(model.start, { store, model, targets, pictures, seed: run.seed, log });
     },
     async samples(weights, folder, step) {
       const pixels = await showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
-      const context = { corpus, writer, model, data };
+      const probes = await probeEmbeddings(weights, corpus, model);
+      await recordRandomStart(`${folder}/random-start.json`, () =>
+        probeEmbeddings(drawnWeights(run, context), corpus, { ...model, quantize: false }),
+      );
       const classes = await measureClasses(weights, context);
-      return { ...pixels, ...classes, ...(hasText(model) && (await measureAnswers(weights, context))) };
+      return { ...pixels, ...probes, ...classes, ...(hasText(model) && (await measureAnswers(weights, context))) };
     },
+    release: async () => targets?.release(),
   };
+}
+
+/** Pictures that the frozen models' channels are standardised over. */
+const STANDARDISED = 1024;
+
+async function openTargets(
+  { weights, targets }: Model,
+  itemsOf: (step: number) => readonly Sample[],
+  cache: string,
+  threads: number | undefined,
+): Promise<VisionTargets | undefined> {
+  for (const [weight, name] of [
+    [weights.latents, "autoencoder"],
+    [weights.teacher, "teacher"],
+  ] as const) {
+    if (weight > 0 && targets[name] === undefined)
+      throw new InputError(`model.targets.${name} is missing: its loss has a weight of ${weight}`);
+  }
+  const used: TargetsConfig = {
+    ...(weights.latents > 0 && { autoencoder: targets.autoencoder }),
+    ...(weights.teacher > 0 && { teacher: resolve(cache, targets.teacher!) }),
+  };
+  if (Object.keys(used).length === 0) return undefined;
+  const first = itemsOf(0).map(({ picture }) => picture);
+  const others = Array.from({ length: Math.ceil(STANDARDISED / first.length) - 1 }, (_, i) =>
+    itemsOf(i + 1).map(({ picture }) => picture),
+  );
+  return VisionTargets.open(used, [first, ...others], threads);
+}
+
+/** The weights as drawn from the run's seed, before any training. */
+function drawnWeights(run: RunConfig, { model, data, corpus }: BatchContext): WeightSource {
+  const { graph } = traceLoss((graph) => traceTokenizer(graph, model, data, corpus.concepts.length));
+  const store = new ParameterStore(graph.parameters.values());
+  store.initialize(counterRandom(run.seed, "init"));
+  return memoryWeights(valuesOf(store));
+}
+
+/** Measured once a run: what stands beside the probes is what an untrained network reaches. */
+async function recordRandomStart(path: string, measure: () => Promise<Record<string, number>>): Promise<void> {
+  if (await stat(path).catch(() => undefined)) return;
+  const text = `${JSON.stringify(await measure())}\n`;
+  await replaceFile(path, (file) => writeAll(file, Buffer.from(text)));
 }

@@ -1,0 +1,55 @@
+// Ends an answer where it spells a stop string. Text comes in pieces that know nothing of such strings, so what may be the
+// beginning of one is held back until it is certain: no part of a stop string is ever given out.
+
+export class StopStrings {
+  readonly #strings: readonly string[];
+  #held = "";
+  #hasStopped = false;
+
+  constructor(strings: readonly string[]) {
+    this.#strings = strings;
+  }
+
+  /** Whether a stop string was found; nothing is given out after it. */
+  get hasStopped(): boolean {
+    return this.#hasStopped;
+  }
+
+  /** The text that is certain to come before any stop string. */
+  push(piece: string): string {
+    if (this.#hasStopped) return "";
+    const text = this.#held + piece;
+    const found = this.#find(text);
+    this.#hasStopped = found !== undefined;
+    const end = found ?? text.length - this.#uncertain(text);
+    this.#held = this.#hasStopped ? "" : text.slice(end);
+    return text.slice(0, end);
+  }
+
+  /** What was held back, when no more text follows. */
+  end(): string {
+    const rest = this.#held;
+    this.#held = "";
+    return rest;
+  }
+
+  /** Where the stop string begins that is complete first, the longest one if several are: the same for any pieces. */
+  #find(text: string): number | undefined {
+    let [start, end] = [text.length, Number.POSITIVE_INFINITY];
+    for (const string of this.#strings) {
+      const at = text.indexOf(string);
+      if (at < 0 || at + string.length > end) continue;
+      if (at + string.length < end || at < start) [start, end] = [at, at + string.length];
+    }
+    return end < Number.POSITIVE_INFINITY ? start : undefined;
+  }
+
+  /** Characters at the end of a text that begin a stop string. */
+  #uncertain(text: string): number {
+    const begins = (n: number) =>
+      this.#strings.some((string) => string.length > n && string.startsWith(text.slice(-n)));
+    const longest = Math.max(0, ...this.#strings.map(({ length }) => length - 1));
+    for (let n = Math.min(longest, text.length); n > 0; n--) if (begins(n)) return n;
+    return 0;
+  }
+}

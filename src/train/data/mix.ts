@@ -1,0 +1,29 @@
+// Which kinds of pictures a batch is made of: shares by kind, drawn for each place of a batch.
+
+import { z } from "zod";
+
+export const sampleKinds = ["emoji", "scene", "icon", "lettering"] as const;
+export type SampleKind = (typeof sampleKinds)[number];
+
+/** Weights of the kinds; they need not sum to 1. */
+export const mixSchema = z
+  .partialRecord(z.enum(sampleKinds), z.number().min(0).max(1e6))
+  .refine((mix) => Object.values(mix).some((weight) => weight > 0), "expected a weight above 0 for at least one kind");
+
+export type Mix = z.infer<typeof mixSchema>;
+
+/** The kinds that can occur. */
+export function kindsOf(...mixes: readonly Mix[]): SampleKind[] {
+  return sampleKinds.filter((kind) => mixes.some((mix) => (mix[kind] ?? 0) > 0));
+}
+
+/** The kind that a uniform number in [0, 1) falls on. */
+export function pickKind(mix: Mix, uniform: number): SampleKind {
+  const kinds = kindsOf(mix);
+  let left = uniform * kinds.reduce((sum, kind) => sum + mix[kind]!, 0);
+  for (const kind of kinds) {
+    left -= mix[kind]!;
+    if (left < 0) return kind;
+  }
+  return kinds.at(-1)!;
+}

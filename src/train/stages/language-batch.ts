@@ -1,0 +1,169 @@
+// The language model's batches: rows about images, rows that ask for one, and rows that ask for a change of one, packed for the loss.
+
+import { z } from "zod";
+import { InputError } from "../../errors.ts";
+import type { Picture } from "../../image/picture.ts";
+import { blockVocabulary, type KeyeArConfig, languageModelConfig } from "../../llm/config.ts";
+import { traceLanguageModelLoss, trainingFeeds } from "../../llm/model.ts";
+import { type CounterRandom, counterRandom } from "../../random/counter.ts";
+import { f32 } from "../../runtime/host-tensor.ts";
+import { expandRow } from "../../sequence/blocks.ts";
+import { idsFromCodes } from "../../sequence/ids.ts";
+import type { BlockVocabulary } from "../../sequence/layout.ts";
+import type { Graph } from "../../tensor/graph.ts";
+import type { Corpus } from "../data/corpus.ts";
+import { kindsOf, mixSchema, pickKind, type SampleKind } from "../data/mix.ts";
+import { type EncodedRow, type RowWriter, turnsAbout } from "../data/rows.ts";
+import { sampleEdit } from "../data/scene-edits.ts";
+import { pathSchema } from "../settings.ts";
+import type { Batch } from "../stage.ts";
+import type { TracedLoss } from "../train-graph.ts";
+
+export const dataSchema = z.strictObject({
+  cache: pathSchema.optional(),
+  /** Folder of tokenizer.json. */
+  tokenizer: pathSchema,
+  /** Rows of a batch, how many of them ask for an image, and how many for a change of an image. The others are questions. */
+  batch: z.int().min(1).max(4096),
+  imagine: z.int().min(0).max(4096),
+  edits: z.int().min(0).max(4096).default(0),
+  /** Blocks of a row. */
+  length: z.int().min(16).max(16_384),
+  /** Scored blocks and labels of a batch, at most. */
+  scoredBlocks: z.int().min(1).max(1_000_000),
+  labels: z.int().min(1).max(10_000_000),
+  /** Shares of the kinds of pictures that are asked about and that are asked for. */
+  questions: mixSchema,
+  requests: mixSchema,
+  /** Share of requests that say nothing: what guidance compares with. */
+  promptless: z.number().min(0).max(1).default(0),
+  /**
+   * Share of positions of an image that is written that show a wrong code where they are read, though not where they are scored: a model that
+   * writes reads its own mistakes.
+   */
+  wrongCodes: z.number().min(0).max(1).default(0),
+});
+
+export type Data = z.infer<typeof dataSchema>;
+
+/** What the image that a row writes shows. */
+type WrittenKind = SampleKind | "edit";
+
+export interface Row extends EncodedRow {
+  /** In the order of the row's placeholders. */
+  readonly images: readonly Picture[];
+  /** Where the row writes its last image. */
+  readonly written?: WrittenKind;
+}
+
+/** The rows of a step: requests, then edits, then questions. */
+export function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: number, step: number): Row[] {
+  const random = counterRandom(seed, "batch").fork(step);
+  return Array.from({ length: data.batch }, (_, b) => {
+    const index = step * data.batch + b;
+    if (b >= data.imagine && b < data.imagine + data.edits) {
+      const { before, instruction, after } = sampleEdit("train", seed, index, corpus.side);
+      return { ...fitting(writer.editing(instruction), instruction, data), images: [before, after], written: "edit" };
+    }
+    const isRequest = b < data.imagine;
+    const kind = pickKind(isRequest ? data.requests : data.questions, random.uniform(b));
+    const sample = corpus.sample(kind, "train", seed, index, isRequest ? "request" : "question");
+    const images = [sample.picture];
+    if (!isRequest) return { ...writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length), images };
+    const isSilent = random.fork("promptless").uniform(b) < data.promptless;
+    const row = writer.imagining(isSilent ? "" : sample.prompt);
+    return { ...fitting(row, sample.prompt, data), images, written: kind };
+  });
+}
+
+function fitting(row: EncodedRow, prompt: string, { length }: Data): EncodedRow {
+  if (row.ids.length <= length) return row;
+  throw new InputError(`a row of ${row.ids.length} blocks does not fit into ${length}: "${prompt}"`);
+}
+
+/** What the log tells beside the loss: means over the labels of text, over those of images, and over those of images of each kind. */
+function reportNames({ requests, edits }: Data): string[] {
+  const kinds: WrittenKind[] = [...kindsOf(requests), ...(edits > 0 ? (["edit"] as const) : [])];
+  return ["textLoss", "imageLoss", ...kinds.map((kind) => `imageLoss.${kind}`)];
+}
+
+export function traceBlocks(graph: Graph, config: KeyeArConfig, data: Data): TracedLoss {
+  const { batch: B, length: T, scoredBlocks, labels: R } = data;
+  const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
+  const { loss, rowLosses } = traceLanguageModelLoss(graph, languageModelConfig(config), sizes);
+  const names = reportNames(data);
+  // Weights that are 1/count on the labels of one kind and 0 elsewhere.
+  const shares = graph.input("shares", [R, names.length]);
+  const means = rowLosses.stopGradient().reshape([R, 1]).mul(shares).sum([0]);
+  const reports = Object.fromEntries(names.map((name, i) => [name, means.slice(0, i, i + 1).sum([0])]));
+  return { loss, reports };
+}
+
+/** Rows and the codes of all their images [images * positions, N], one after another, as the loss's inputs. */
+export function packBatch(
+  rows: readonly Row[],
+  codes: Int32Array,
+  random: CounterRandom,
+  config: KeyeArConfig,
+  data: Data,
+  padId: number,
+): Batch {
+  const vocabulary = blockVocabulary(config.qwen_config);
+  const N = vocabulary.codesPerPatch;
+  const { batch: B, length: T, scoredBlocks, labels: R } = data;
+  const perImage = codes.length / rows.reduce((sum, { images }) => sum + images.length, 0);
+  let used = 0;
+  const packed = rows.map((row, b) => {
+    const ids = Int32Array.from({ length: T }, (_, t) => row.ids[t] ?? padId);
+    const own = codes.slice(used, used + row.images.length * perImage);
+    used += own.length;
+    const read = own.slice();
+    if (row.written !== undefined) {
+      const last = own.subarray(own.length - perImage);
+      read.set(spoil(last, N, data.wrongCodes, vocabulary, random.fork(b)), own.length - perImage);
+    }
+    return {
+      blocks: expandRow(ids, idsFromCodes(own, vocabulary), vocabulary),
+      read: expandRow(ids, idsFromCodes(read, vocabulary), vocabulary),
+      lossMask: Uint8Array.from({ length: T }, (_, t) => (row.isAnswer[t] ? 1 : 0)),
+      cuSegments: [0, T],
+    };
+  });
+  const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
+  const { feeds, scored } = trainingFeeds(packed, languageModelConfig(config), sizes);
+  const names = reportNames(data);
+  const shares = new Float32Array(R * names.length);
+  names.forEach((name, column) => {
+    const places = Array.from({ length: scored.count }, (_, r) => r).filter((r) => {
+      const label = scored.labels[r]!;
+      if (label === vocabulary.qEos) return false;
+      if (label < vocabulary.vocabSize) return name === "textLoss";
+      const position = scored.positions[Math.floor(scored.rows[r]! / (N + 1))]!;
+      return name === "imageLoss" || name === `imageLoss.${rows[Math.floor(position / T)]!.written}`;
+    });
+    // Not a number where the batch has none of a kind: the log passes over it.
+    for (const r of places.length === 0 ? [0] : places)
+      shares[r * names.length + column] = 1 / (places.length || Number.NaN);
+  });
+  return { loss: "blocks", tokens: B * T, feeds: { ...feeds, shares: f32(shares, [R, names.length]) } };
+}
+
+/** Codes [M, N] of a picture, one code replaced at a share of its positions by any other of its book. */
+export function spoil(
+  codes: Int32Array,
+  N: number,
+  share: number,
+  { codebookSize }: Pick<BlockVocabulary, "codebookSize">,
+  random: CounterRandom,
+): Int32Array {
+  if (share === 0) return codes;
+  const size = codebookSize / N;
+  const spoilt = Int32Array.from(codes);
+  for (let position = 0; position < codes.length / N; position++) {
+    const draw = random.fork(position).sequence();
+    if (draw.uniform() >= share) continue;
+    const at = position * N + draw.integer(N);
+    spoilt[at] = (codes[at]! + 1 + draw.integer(size - 1)) % size;
+  }
+  return spoilt;
+}

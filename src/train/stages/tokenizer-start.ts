@@ -1,0 +1,297 @@
+// How quantizing starts from a vision encoder that was trained on continuous features: the tokenizer's `encoder` and `up_projectors`
+// are fitted anew, so that each book gets an equal share of what the features say about looks and kinds, and books start at
+// k-means centres of just these numbers.
+//
+// A book's numbers pass a layer norm, which would take their mean and length away. So two numbers of each book carry a constant:
+// the norm then hardly changes the others. They come out as a 0 and as a 1, of which the 1 brings the embeddings' mean.
+
+import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { InputError } from "../../errors.ts";
+import type { Picture } from "../../image/picture.ts";
+import { counterRandom } from "../../random/counter.ts";
+import { type HostTensor, joinFloats } from "../../runtime/host-tensor.ts";
+import { openSession, type WeightSource } from "../../runtime/session.ts";
+import { Graph } from "../../tensor/graph.ts";
+import { bookSize, codeWidth, type TokenizerConfig } from "../../vision/config.ts";
+import { visionEncoder } from "../../vision/encoder.ts";
+import { kMeans } from "../../vision/kmeans.ts";
+import { projector } from "../../vision/projector.ts";
+import { patchesOf } from "../data/patch-pictures.ts";
+import { applyLinear, RidgeProbe } from "../linear-probe.ts";
+import type { ParameterStore } from "../parameter-store.ts";
+import { balanceGroups, predictiveComponents } from "../principal.ts";
+import type { VisionTargets } from "../vision-targets.ts";
+import { embedPictures, type Model, pixelInput } from "./tokenizer-graph.ts";
+
+/** Numbers of a book that carry the constant. */
+const CARRIERS = 2;
+/** The constant, in multiples of the root mean square length of a book's other numbers: at 4 the norm bends them by 3 %. */
+const CONSTANT = 4;
+
+export interface StartContext {
+  readonly store: ParameterStore;
+  readonly model: Model;
+  readonly targets: Pick<VisionTargets, "of">;
+  /** A batch of training pictures. */
+  readonly pictures: (batch: number) => readonly Picture[];
+  readonly seed: number;
+  readonly log: (line: string) => void;
+}
+
+/** Takes over the vision stage's weights and starts `encoder`, norms, books and `up_projectors` as described above. */
+export async function startFromVision(start: NonNullable<Model["start"]>, context: StartContext): Promise<void> {
+  const { store, model, seed, log } = context;
+  const config = model.config.tokenizer_config;
+  const { n_q_tokens: N, output_dim: D } = config;
+  const d = codeWidth(config);
+  const used = d - CARRIERS;
+  if (config.init_embedding_dim !== d || used < 1) {
+    throw new InputError(
+      `books start at centres of ${d} numbers of which ${CARRIERS} are constant; init_embedding_dim must be ${d}`,
+    );
+  }
+  const checkpoint = await openCheckpoint(start.weights);
+  const taken = await takeOver(checkpoint, store);
+  log(`${start.weights}: ${taken} of ${store.parameters.size} parameters`);
+  const sample = await collect(checkpoint, start.codeWidth, context);
+  await checkpoint.close();
+
+  const encoder = fitEncoder(sample, config);
+  const apply = await applyLinear(transposed(encoder.weight, encoder.bias, N * d), config.llm_hidden_size, N * d);
+  const up = await RidgeProbe.open(N * used, D);
+  const parts: Float32Array[] = [];
+  for (const { projected, embeddings } of sample.parts) {
+    const z = normed(await apply(projected), N, d);
+    parts.push(z);
+    await up.add({ features: z, pixels: embeddings });
+  }
+  const set = (name: string, values: ArrayLike<number>) => store.view("values", `visual_tokenizer.${name}`).set(values);
+  set("encoder.weight", encoder.weight);
+  set("encoder.bias", encoder.bias);
+  setUpProjectors(await up.weights(), config, set);
+  const z = joinFloats(parts as Float32Array<ArrayBuffer>[]);
+  for (let i = 0; i < N; i++) {
+    const samples = new Float32Array((z.length / (N * used)) * used);
+    for (let row = 0; row < z.length / (N * used); row++) {
+      samples.set(z.subarray(row * N * used + i * used, row * N * used + (i + 1) * used), row * used);
+    }
+    const clusters = bookSize(config);
+    const centres = kMeans(samples, used, { clusters, random: counterRandom(seed, "k-means").fork(i), iterations: 12 });
+    setBook(centres, i, config, set);
+  }
+  log(
+    `${N} books of ${bookSize(config)} start at k-means centres of ${z.length / (N * used)} positions, ${used} numbers each`,
+  );
+}
+
+async function takeOver(
+  checkpoint: Awaited<ReturnType<typeof openCheckpoint>>,
+  store: ParameterStore,
+): Promise<number> {
+  let taken = 0;
+  for (const { path, shape } of store.parameters.values()) {
+    const found = checkpoint.find(path);
+    if (!found || found.shape.join() !== shape.join()) continue;
+    store.set("values", path, await checkpoint.read(path));
+    taken++;
+  }
+  return taken;
+}
+
+interface Sample {
+  readonly parts: readonly { readonly projected: Float32Array; readonly embeddings: Float32Array }[];
+  /** Of the projected features; and a linear map from them [L, outputs] to the targets, scaled by the losses' weights. */
+  readonly mean: Float64Array;
+  readonly covariance: Float64Array;
+  readonly weights: Float32Array;
+  readonly outputs: number;
+}
+
+/** What the vision stage's encoder says about training pictures, and how far the targets follow from it. */
+async function collect(weights: WeightSource, width: number, context: StartContext): Promise<Sample> {
+  const { model, pictures, targets } = context;
+  const config = model.config.tokenizer_config;
+  const L = config.llm_hidden_size;
+  const batch = pictures(0).length;
+  const graph = new Graph();
+  const earlier: Model = {
+    ...model,
+    quantize: false,
+    config: {
+      ...model.config,
+      tokenizer_config: { ...config, embedding_dim: width, init_embedding_dim: width },
+    },
+  };
+  const { pixels, layout } = pixelInput(graph, model, batch);
+  const p = graph.params.at("visual_tokenizer");
+  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  graph.output("projected", projector(p.at("mlp_AR"), features, layout.merge, L));
+  graph.output("embeddings", embedPictures(graph, pixels, layout, earlier).embeddings);
+  graph.output("wanted", pixels.gather(layout.merge).reshape([-1, 4 * pixels.size(1)]));
+  const session = await openSession(graph, weights);
+  const parts: { projected: Float32Array; embeddings: Float32Array }[] = [];
+  let probe: RidgeProbe | undefined;
+  let outputs = 0;
+  for (let done = 0; done < model.kmeansPictures; done += batch) {
+    const shown = pictures(done / batch);
+    const said = await session.run({ pixels: patchesOf(shown, config.vision_config.patch_size) });
+    const rows = scaledTargets({ ...(await targets.of(shown)), pixels: said.wanted! }, model.weights);
+    outputs = rows.length / said.projected!.shape[0]!;
+    probe ??= await RidgeProbe.open(L, outputs);
+    await probe.add({ features: said.projected!.data as Float32Array, pixels: rows });
+    parts.push({
+      projected: said.projected!.data as Float32Array,
+      embeddings: said.embeddings!.data as Float32Array,
+    });
+  }
+  await session.release();
+  const { mean, covariance } = momentsOf(probe!.gram, L);
+  return { parts, mean, covariance, weights: (await probe!.weights()).subarray(0, L * outputs), outputs };
+}
+
+/** All targets of a position side by side, so scaled that their squared error is what the losses weigh. */
+function scaledTargets(
+  targets: Readonly<Record<string, HostTensor>>,
+  weights: Model["weights"],
+): Float32Array<ArrayBuffer> {
+  const list = Object.entries(targets).map(([name, { data, shape }]) => ({
+    data: data as Float32Array,
+    width: shape[1]!,
+    // A mean over the width for squared errors; half of the squared distance for the cosine of unit rows.
+    scale: name === "teacher" ? Math.sqrt(weights.teacher / 2) : Math.sqrt(weights[name as "latents"] / shape[1]!),
+  }));
+  const width = list.reduce((sum, item) => sum + item.width, 0);
+  const rows = new Float32Array((list[0]!.data.length / list[0]!.width) * width);
+  let column = 0;
+  for (const { data, width: own, scale } of list) {
+    data.forEach((value, i) => {
+      rows[Math.floor(i / own) * width + column + (i % own)] = value * scale;
+    });
+    column += own;
+  }
+  return rows;
+}
+
+function momentsOf(gram: Float64Array, width: number): { mean: Float64Array; covariance: Float64Array } {
+  const size = width + 1;
+  const rows = gram[size * size - 1]!;
+  const mean = Float64Array.from({ length: width }, (_, i) => gram[i * size + width]! / rows);
+  const covariance = new Float64Array(width * width);
+  let trace = 0;
+  for (let i = 0; i < width; i++) {
+    for (let j = 0; j < width; j++) covariance[i * width + j] = gram[i * size + j]! / rows - mean[i]! * mean[j]!;
+    trace += covariance[i * width + i]!;
+  }
+  for (let i = 0; i < width; i++) covariance[i * width + i]! += (1e-5 * trace) / width;
+  return { mean, covariance };
+}
+
+/** `encoder`: each book's components at unit length, then the carriers of the constant. weight [N*d, L], bias [N*d]. */
+function fitEncoder(sample: Sample, config: TokenizerConfig): { weight: Float32Array; bias: Float32Array } {
+  const { n_q_tokens: N, llm_hidden_size: L } = config;
+  const d = codeWidth(config);
+  const used = d - CARRIERS;
+  const { rows, variances } = predictiveComponents(sample.covariance, sample.weights, L, sample.outputs, N * used);
+  const weight = new Float32Array(N * d * L);
+  const bias = new Float32Array(N * d);
+  balanceGroups(variances, N).forEach((members, book) => {
+    const length = Math.sqrt(members.reduce((sum, k) => sum + variances[k]!, 0));
+    const last = book * d + d - 1;
+    members.forEach((k, j) => {
+      const row = book * d + j;
+      for (let i = 0; i < L; i++) {
+        const value = rows[k * L + i]! / length;
+        weight[row * L + i] = value;
+        bias[row]! -= value * sample.mean[i]!;
+        weight[last * L + i]! -= value; // the sum of all is zero, so that the norm takes no mean away
+      }
+      bias[last]! -= bias[row]!;
+    });
+    bias[last - 1] = CONSTANT;
+    bias[last]! -= CONSTANT;
+  });
+  return { weight, bias };
+}
+
+/** [out, in] and [out] -> [in + 1, out] */
+function transposed(weight: Float32Array, bias: Float32Array, out: number): Float32Array<ArrayBuffer> {
+  const width = weight.length / out;
+  const map = new Float32Array((width + 1) * out);
+  for (let o = 0; o < out; o++) {
+    for (let i = 0; i < width; i++) map[i * out + o] = weight[o * width + i]!;
+    map[width * out + o] = bias[o]!;
+  }
+  return map;
+}
+
+/** What the norm's gain brings each number back to: a root mean square near 1. */
+function gain(used: number, d: number): number {
+  return Math.sqrt(used * ((2 * CONSTANT ** 2 + 1) / d));
+}
+
+/** ze [n, N*d] -> the numbers that vary, after each book's norm and gain [n, N*(d - CARRIERS)]. */
+function normed(ze: Float32Array, N: number, d: number): Float32Array<ArrayBuffer> {
+  const used = d - CARRIERS;
+  const z = new Float32Array((ze.length / d) * used);
+  for (let at = 0, to = 0; at < ze.length; at += d, to += used) {
+    let [sum, squares] = [0, 0];
+    for (let j = 0; j < d; j++) {
+      sum += ze[at + j]!;
+      squares += ze[at + j]! ** 2;
+    }
+    const mean = sum / d;
+    const scale = gain(used, d) / Math.sqrt(squares / d - mean * mean + 1e-5);
+    for (let j = 0; j < used; j++) z[to + j] = (ze[at + j]! - mean) * scale;
+  }
+  if (!Number.isInteger(ze.length / (N * d))) throw new Error(`${ze.length} numbers are no rows of ${N} books`);
+  return z;
+}
+
+type SetParameter = (name: string, values: ArrayLike<number>) => void;
+
+/** weights [N*used + 1, D], the last row the embeddings' mean. Embeddings are the mean over the books, hence the factor N. */
+function setUpProjectors(weights: Float32Array, config: TokenizerConfig, set: SetParameter): void {
+  const { n_q_tokens: N, output_dim: D } = config;
+  const d = codeWidth(config);
+  const used = d - CARRIERS;
+  for (let i = 0; i < N; i++) {
+    const matrix = new Float32Array(D * d);
+    for (let o = 0; o < D; o++) {
+      for (let j = 0; j < used; j++) matrix[o * d + j] = N * weights[(i * used + j) * D + o]!;
+      matrix[o * d + used] = weights[N * used * D + o]!;
+    }
+    set(`up_projectors.${i}.weight`, matrix);
+  }
+}
+
+/** centres [S, used] of book i, after norm and gain. Table rows are such that the book's own norm leaves them as they are. */
+function setBook(centres: Float32Array, i: number, config: TokenizerConfig, set: SetParameter): void {
+  const d = codeWidth(config);
+  const used = d - CARRIERS;
+  const size = bookSize(config);
+  const gains = Float32Array.from({ length: d }, (_, j) => (j < used ? gain(used, d) : 0));
+  const shifts = Float32Array.from({ length: d }, (_, j) => (j === used ? 1 : 0));
+  for (const norm of ["z_norm", "q_norm"]) {
+    set(`quantizer.${i}.${norm}.weight`, gains);
+    set(`quantizer.${i}.${norm}.bias`, shifts);
+  }
+  const identity = Float32Array.from({ length: d * d }, (_, at) => (at % (d + 1) === 0 ? 1 : 0));
+  set(`quantizer.${i}.embedding_proj.weight`, identity);
+  set(`quantizer.${i}.embedding_proj.bias`, new Float32Array(d));
+  const table = new Float32Array(config.codebook_size * d);
+  for (let k = 0; k < size; k++) {
+    const row = table.subarray((i * size + k) * d, (i * size + k + 1) * d);
+    let [sum, squares] = [0, 0];
+    for (let j = 0; j < used; j++) {
+      row[j] = centres[k * used + j]! / gains[j]!;
+      sum += row[j]!;
+      squares += row[j]! ** 2;
+    }
+    // The carriers a > b have a + b = -sum and a² + b² = d - squares: mean 0, variance 1.
+    const half = -sum / 2;
+    const spread = Math.sqrt(Math.max(0, (d - squares) / 2 - half ** 2));
+    row[used] = half + spread;
+    row[used + 1] = half - spread;
+  }
+  set(`quantizer.${i}.embedding.weight`, table);
+}

@@ -1,0 +1,174 @@
+// What frozen models say about pictures, for the image tokenizer to learn: the autoencoder's latents of each position, and the
+// teacher's features of it. Both are standardised by channel over a sample of training pictures.
+
+import { z } from "zod";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { encode } from "../detokenizer/autoencoder.ts";
+import { parseAutoencoderConfig } from "../detokenizer/config.ts";
+import { InputError } from "../errors.ts";
+import type { Picture } from "../image/picture.ts";
+import { planesOf } from "../image/planes.ts";
+import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { openSession, type Session } from "../runtime/session.ts";
+import { Graph } from "../tensor/graph.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { pathSchema } from "./settings.ts";
+import { TEACHER_WIDTH, teacherMap } from "./teacher.ts";
+
+export const targetsSchema = z.strictObject({
+  autoencoder: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: pathSchema }).optional(),
+  /** Weights of the teacher, from scripts/convert-teacher.py; a path from the data's cache. */
+  teacher: pathSchema.optional(),
+});
+
+export type TargetsConfig = z.infer<typeof targetsSchema>;
+
+/** Numbers of a position. */
+export interface TargetWidths {
+  readonly latents: number;
+  readonly teacher: number;
+}
+
+export function targetWidths({ autoencoder, teacher }: TargetsConfig): TargetWidths {
+  return {
+    latents: autoencoder
+      ? parseAutoencoderConfig(autoencoder.config, "model.targets.autoencoder.config").latentChannels
+      : 0,
+    teacher: teacher === undefined ? 0 : TEACHER_WIDTH,
+  };
+}
+
+interface Channels {
+  readonly mean: Float64Array;
+  readonly deviation: Float64Array;
+}
+
+type TargetName = keyof TargetWidths;
+
+export class VisionTargets {
+  readonly #session: Session;
+  readonly #sources: readonly Checkpoint[];
+  readonly #widths: TargetWidths;
+  readonly #channels: Record<TargetName, Channels>;
+
+  private constructor(
+    session: Session,
+    sources: readonly Checkpoint[],
+    widths: TargetWidths,
+    channels: Record<TargetName, Channels>,
+  ) {
+    this.#session = session;
+    this.#sources = sources;
+    this.#widths = widths;
+    this.#channels = channels;
+  }
+
+  /** `sample` gives batches of training pictures, each as large as all later ones, that channels are standardised over. */
+  static async open(
+    config: TargetsConfig,
+    sample: readonly (readonly Picture[])[],
+    threads?: number,
+  ): Promise<VisionTargets> {
+    const [first] = sample;
+    if (!first?.[0]) throw new InputError("no pictures to standardise channels over");
+    const graph = new Graph();
+    const pixels = graph.input("pixels", [first.length, 3, first[0].height, first[0].width]);
+    const sources: Checkpoint[] = [];
+    if (config.autoencoder) {
+      sources.push(await openCheckpoint(config.autoencoder.weights));
+      graph.output(
+        "latents",
+        byPosition(
+          encode(
+            graph.params,
+            pixels,
+            parseAutoencoderConfig(config.autoencoder.config, "model.targets.autoencoder.config"),
+          ),
+        ),
+      );
+    }
+    if (config.teacher !== undefined) {
+      sources.push(await openCheckpoint(config.teacher));
+      graph.output("teacher", byPosition(teacherMap(graph.params, pixels)));
+    }
+    const weights = { find: (path: string) => sources.map((s) => s.find(path)).find((found) => found !== undefined) };
+    const session = await openSession(graph, weights as Checkpoint, threads === undefined ? {} : { threads });
+    const widths = targetWidths(config);
+    const said: Record<string, Float32Array[]> = { latents: [], teacher: [] };
+    for (const pictures of sample) {
+      for (const [name, { data }] of Object.entries(await session.run({ pixels: planesOf(pictures) }))) {
+        said[name]!.push(data as Float32Array);
+      }
+    }
+    const channels = {
+      latents: channelsOf(said.latents!, widths.latents),
+      teacher: channelsOf(said.teacher!, widths.teacher),
+    };
+    return new VisionTargets(session, sources, widths, channels);
+  }
+
+  /** Latents [M, L], standardised, and the teacher's rows [M, T] of unit length; M positions of all pictures. */
+  async of(pictures: readonly Picture[]): Promise<Record<string, HostTensor>> {
+    const results = await this.#session.run({ pixels: planesOf(pictures) });
+    const targets: Record<string, HostTensor> = {};
+    for (const [name, { data, shape }] of Object.entries(results)) {
+      const width = this.#widths[name as TargetName];
+      const values = standardise(data as Float32Array, width, this.#channels[name as TargetName]);
+      if (name === "teacher") centreAndNorm(values, width, pictures.length);
+      targets[name] = f32(values, shape);
+    }
+    return targets;
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+    for (const source of this.#sources) await source.close();
+  }
+}
+
+/** [B, C, h, w] -> [B*h*w, C] */
+function byPosition(x: Tensor): Tensor {
+  return x.transpose([0, 2, 3, 1]).reshape([-1, x.size(1)]);
+}
+
+function channelsOf(parts: readonly Float32Array[], width: number): Channels {
+  const [sum, squares] = [new Float64Array(width), new Float64Array(width)];
+  let rows = 0;
+  for (const part of parts) {
+    rows += part.length / width;
+    part.forEach((value, i) => {
+      sum[i % width]! += value;
+      squares[i % width]! += value * value;
+    });
+  }
+  const mean = sum.map((s) => s / rows);
+  return { mean, deviation: squares.map((s, c) => Math.sqrt(Math.max(s / rows - mean[c]! ** 2, 1e-12))) };
+}
+
+function standardise(values: Float32Array, width: number, { mean, deviation }: Channels): Float32Array<ArrayBuffer> {
+  return Float32Array.from(values, (value, i) => (value - mean[i % width]!) / deviation[i % width]!);
+}
+
+/**
+ * Takes half of each picture's mean off its rows, in place, and makes them unit vectors: what differs within a picture counts more,
+ * but what kind of picture it is stays (the whole mean would take that away).
+ */
+export function centreAndNorm(rows: Float32Array, width: number, pictures: number): void {
+  const positions = rows.length / width / pictures;
+  for (let picture = 0; picture < pictures; picture++) {
+    const own = rows.subarray(picture * positions * width, (picture + 1) * positions * width);
+    const mean = new Float64Array(width);
+    own.forEach((value, i) => {
+      mean[i % width]! += value / positions;
+    });
+    for (let at = 0; at < own.length; at += width) {
+      let squares = 1e-12;
+      for (let c = 0; c < width; c++) {
+        own[at + c]! -= mean[c]! / 2;
+        squares += own[at + c]! ** 2;
+      }
+      const length = Math.sqrt(squares);
+      for (let c = 0; c < width; c++) own[at + c]! /= length;
+    }
+  }
+}

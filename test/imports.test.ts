@@ -1,0 +1,40 @@
+// Who may import whom: docs/architecture.md says it in words.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+const sources = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "src", "tools"], { encoding: "utf8" })
+  .split("\n")
+  .filter((path) => path.endsWith(".ts"));
+const imports: Import[] = sources.flatMap((from) =>
+  [...readFileSync(from, "utf8").matchAll(/\b(?:from|import\()\s*"(\.[^"]+)"/g)].map(([, to]) => ({
+    from,
+    to: join(dirname(from), to!),
+  })),
+);
+const isTest = (path: string) => path.endsWith(".test.ts");
+const shown = (found: readonly Import[]) => found.map(({ from, to }) => `${from} imports ${to}`);
+
+test("finds the imports of the sources", () => {
+  expect(imports).toContainEqual({ from: "src/index.ts", to: "src/kelix.ts" });
+  expect(imports).toContainEqual({ from: "tools/parity/main.ts", to: "src/checkpoint/safetensors.ts" });
+});
+
+test("src/ imports nothing outside itself, so what ships needs no tool", () => {
+  const outside = imports.filter(({ from, to }) => from.startsWith("src/") && !to.startsWith("src/"));
+  expect(shown(outside.filter(({ from }) => !isTest(from)))).toEqual([]);
+  expect(shown(outside.filter(({ to }) => to.startsWith("tools/")))).toEqual([]);
+});
+
+test("no part of a model knows of training, evaluation or the command line", () => {
+  const above = /^src\/(train|eval|cli|check)\//;
+  const faults = imports.filter(({ from, to }) => from.startsWith("src/") && above.test(to) && !above.test(from));
+  expect(shown(faults.filter(({ from }) => !isTest(from)))).toEqual([]);
+});

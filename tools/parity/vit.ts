@@ -1,0 +1,54 @@
+// Parity of the vision encoder: packed pictures in, the stream after each layer and gradients out.
+
+import { f32 } from "../../src/runtime/host-tensor.ts";
+import { openSession } from "../../src/runtime/session.ts";
+import { Graph } from "../../src/tensor/graph.ts";
+import { parseVisionConfig } from "../../src/vision/config.ts";
+import { visionEncoder } from "../../src/vision/encoder.ts";
+import { constantLayout } from "../../src/vision/layout.ts";
+import { gridsFrom } from "../../src/vision/packing.ts";
+import { type ParityCase, skipUnknown } from "./case.ts";
+import { input, numbers } from "./input.ts";
+import { outputGradients } from "./output-gradients.ts";
+
+export const vitCase: ParityCase = {
+  matches: (config) => "image_size" in config && "num_attention_heads" in config,
+
+  async run(folder) {
+    const config = parseVisionConfig(folder.config, undefined, skipUnknown);
+    const graph = new Graph();
+    const pixels = input(folder, "pixel_values");
+    const width = config.num_channels * config.patch_size ** 2;
+    const P = pixels.data.length / width;
+    const grids = gridsFrom(numbers(input(folder, "image_grid_thw")));
+    const boundaries = folder.inputs.get("cu_seqlens");
+    const layout = constantLayout(graph, grids, config, boundaries && numbers(boundaries));
+    const encoded = visionEncoder(graph.params, graph.input("pixel_values", [P, width]), layout, config);
+    graph.output("patch_embed", encoded.patches);
+    if (encoded.positions) graph.output("pos_embed", encoded.positions);
+    graph.output("after_pos_embed", encoded.embedded);
+    for (const [l, layer] of encoded.layers.entries()) graph.output(`after_layer${l}`, layer);
+    graph.output("last_hidden_state", encoded.features);
+    const waves = graph.constant(sines(P * config.hidden_size), [P, config.hidden_size]);
+    const functional = encoded.features.mul(waves).sum([0, 1]);
+    graph.output("functional", functional);
+    outputGradients(graph, functional, folder.outputsPresent, "grad.");
+    const session = await openSession(graph, folder.weights);
+    try {
+      return new Map(Object.entries(await session.run({ pixel_values: f32(pixels.data as Float32Array, [P, width]) })));
+    } finally {
+      await session.release();
+    }
+  },
+
+  tolerance(name) {
+    if (name === "functional") return { absolute: 1e-3 };
+    return { relative: name.startsWith("grad.") ? 1e-4 : 2e-5 };
+  },
+};
+
+/** sin(0.37 i) with the argument in float32, as the reference computed it: far out its rounding shows. */
+function sines(count: number): Float32Array {
+  const step = Math.fround(0.37);
+  return Float32Array.from({ length: count }, (_, i) => Math.sin(Math.fround(step * i)));
+}
