@@ -241,6 +241,22 @@ const evaluate = {
     .describe("images imagined for each prompt: more of them tell two models apart better"),
 };
 
+const suites = {
+  ...seeded,
+  signal,
+  /** Called before each item with the part of the suite that it belongs to. */
+  onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
+  /** Told in a sentence what is fetched or computed once, and what cannot be measured. */
+  onNote: callback<(line: string) => void>().optional(),
+  /** Items of each kind at most, for a quick look; as many as the suite asks for if absent. */
+  limit: integer(1, 1_000_000).optional().describe("items of each kind at most, for a quick look"),
+  seeds: evaluate.seeds,
+  /** The questions of the suite `vqa`: a file of JSON Lines. */
+  data: text.optional().describe("questions for vqa: one {image, question, answer} a line"),
+  /** Where drawn training data and the judge's weights lie; KELIX_CACHE or ~/.cache/kelix/data if absent. */
+  cacheFolder: text.optional(),
+};
+
 /** The options of each public call, by its name. */
 export const optionsOf = {
   load: z.strictObject(load),
@@ -254,6 +270,7 @@ export const optionsOf = {
   planModel: z.strictObject(inspect),
   examineMachine: z.strictObject(machine),
   evaluateNano: z.strictObject(evaluate),
+  evaluateSuites: z.strictObject(suites),
 };
 export type Call = keyof typeof optionsOf;
 
@@ -274,6 +291,7 @@ export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}
 export interface EvalOptions extends Options<typeof evaluate> {}
+export interface SuiteOptions extends Options<typeof suites> {}
 /** Whose positions a condition is given. */
 export type ConditionPositions = z.output<typeof imagine.positions>;
 /** Options of all that draws. */

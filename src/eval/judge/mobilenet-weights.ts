@@ -2,8 +2,8 @@
 // The package holds them as scripts: a list of tensors, each quantised to bytes, and the bytes in base 64. Neither is run; both are
 // read as text. Batch norms are folded into the convolutions before them.
 
-import { ModelError } from "../errors.ts";
-import { f32, type HostTensor } from "../runtime/host-tensor.ts";
+import { ModelError } from "../../errors.ts";
+import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
 import { residualBlocks } from "./mobilenet.ts";
 
 const NORM_EPSILON = 1e-3;

@@ -1,8 +1,8 @@
 // MobileNetV2 (Sandler et al., arXiv:1801.04381), trained on ImageNet, up to its features at stride 16: what the judge of drawn images
 // sees. It takes no part in training (the teacher there is another network).
 
-import type { Params } from "../tensor/params.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import type { Params } from "../../tensor/params.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 
 /** Channels of the features. */
 export const FEATURE_WIDTH = 96;

@@ -1,0 +1,58 @@
+// The model as suites call it. The only place of eval/ that knows Kelix's own calls.
+
+import type { Picture } from "../image/picture.ts";
+import type { Kelix } from "../kelix.ts";
+import { askAbout } from "./ask.ts";
+
+export interface ImageCodesOf {
+  /** [rows, columns] of positions. */
+  readonly grid: readonly [number, number];
+  /** The books' codes of one position after the other. */
+  readonly codes: ArrayLike<number>;
+}
+
+export interface EvalModel {
+  readonly codebooks: number;
+  readonly codesPerBook: number;
+  /** A greedy answer about an image. */
+  ask(image: Picture, question: string, maxNewTokens?: number): Promise<string>;
+  tokenize(image: Picture): Promise<ImageCodesOf>;
+  /** From the image's codes alone, with the model's own settings. */
+  reconstruct(image: Picture, seed: number): Promise<Picture>;
+  imagine(prompt: string, seed: number): Promise<{ readonly image: Picture; readonly codes: ImageCodesOf }>;
+  /** The image that the model answers an instruction about an image with; undefined where it answers with words. */
+  edit(image: Picture, instruction: string, seed: number): Promise<Picture | undefined>;
+}
+
+const USUAL_TOKENS = 24;
+
+/** Calls of a loaded model; `signal` ends the one that runs. */
+export function evalModel(kelix: Kelix, signal?: AbortSignal): EvalModel {
+  const watched = signal ? { signal } : {};
+  const { codebooks, codesPerBook } = kelix.info();
+  return {
+    codebooks,
+    codesPerBook,
+    ask: (image, question, maxNewTokens = USUAL_TOKENS) =>
+      askAbout(kelix, image, question, { maxNewTokens, temperature: 0, ...watched }),
+    tokenize: (image) => kelix.tokenize(image, watched),
+    reconstruct: async (image, seed) => kelix.reconstruct(await kelix.tokenize(image, watched), { seed, ...watched }),
+    async imagine(prompt, seed) {
+      const image = await kelix.imagine(prompt, { seed, ...watched });
+      return { image, codes: image.codes };
+    },
+    async edit(image, instruction, seed) {
+      const content = [
+        { type: "image", image },
+        { type: "text", text: instruction },
+      ] as const;
+      for await (const piece of kelix.chat([{ role: "user", content }], {
+        seed,
+        maxNewTokens: USUAL_TOKENS,
+        ...watched,
+      }))
+        if (typeof piece !== "string" && piece.type === "image") return piece.image;
+      return undefined;
+    },
+  };
+}
