@@ -71,24 +71,28 @@ export class TextReader {
       { [OUTPUT]: null },
     );
     const { data: scores, dims } = result[OUTPUT]!;
-    return this.#decode(scores as Float32Array, dims[1]!, dims[2]!);
-  }
-
-  /** scores [T, characters] -> text: the likeliest at each place, repeats once, blanks (0) left out (CTC, Graves et al., 2006). */
-  #decode(scores: Float32Array, T: number, kinds: number): string {
-    let [text, last] = ["", 0];
-    for (let t = 0; t < T; t++) {
-      let best = 0;
-      for (let k = 1; k < kinds; k++) if (scores[t * kinds + k]! > scores[t * kinds + best]!) best = k;
-      if (best !== last && best !== 0) text += this.#characters[best] ?? "";
-      last = best;
-    }
-    return text.trim();
+    return decodeText(scores as Float32Array, dims[1]!, this.#characters);
   }
 
   release(): Promise<void> {
     return this.#session.release();
   }
+}
+
+/**
+ * scores [T, K] and the K characters, of which the first is the blank -> text: the likeliest at each place, repeats once, blanks left
+ * out (best path decoding, Graves et al., 2006).
+ */
+export function decodeText(scores: Float32Array, T: number, characters: readonly string[]): string {
+  const K = scores.length / T;
+  let [text, last] = ["", 0];
+  for (let t = 0; t < T; t++) {
+    let best = 0;
+    for (let k = 1; k < K; k++) if (scores[t * K + k]! > scores[t * K + best]!) best = k;
+    if (best !== last && best !== 0) text += characters[best] ?? "";
+    last = best;
+  }
+  return text.trim();
 }
 
 const OUTPUT = "softmax_11.tmp_0";
