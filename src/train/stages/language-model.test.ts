@@ -61,7 +61,7 @@ test("an edit reads its first image as it is and is scored on its last one alone
   // What is read: the source whole, one code changed at every position of what is written.
   const index = feeds.index!.data as Int32Array;
   const T = data.length;
-  const first = rows[1]!.ids.findIndex((id) => id === writer.imageId);
+  const first = rows[1]!.ids.indexOf(writer.imageId);
   const source = index.subarray((T + first) * N, (T + first + POSITIONS) * N);
   expect(source).toEqual(wanted.subarray(POSITIONS * N, 2 * POSITIONS * N));
   const answer = rows[1]!.ids.lastIndexOf(writer.imageId) - POSITIONS + 1;
