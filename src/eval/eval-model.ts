@@ -1,6 +1,6 @@
 // The model as suites call it. The only place of eval/ that knows Kelix's own calls.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
 import { askAbout } from "./ask.ts";
 
@@ -15,13 +15,13 @@ export interface EvalModel {
   readonly codebooks: number;
   readonly codesPerBook: number;
   /** A greedy answer about an image. */
-  ask(image: Picture, question: string, maxNewTokens?: number): Promise<string>;
-  tokenize(image: Picture): Promise<ImageCodesOf>;
+  ask(image: RgbImage, question: string, maxNewTokens?: number): Promise<string>;
+  tokenize(image: RgbImage): Promise<ImageCodesOf>;
   /** From the image's codes alone, with the model's own settings. */
-  reconstruct(image: Picture, seed: number): Promise<Picture>;
-  imagine(prompt: string, seed: number): Promise<{ readonly image: Picture; readonly codes: ImageCodesOf }>;
+  reconstruct(image: RgbImage, seed: number): Promise<RgbImage>;
+  imagine(prompt: string, seed: number): Promise<{ readonly image: RgbImage; readonly codes: ImageCodesOf }>;
   /** The image that the model answers an instruction about an image with; undefined where it answers with words. */
-  edit(image: Picture, instruction: string, seed: number): Promise<Picture | undefined>;
+  edit(image: RgbImage, instruction: string, seed: number): Promise<RgbImage | undefined>;
 }
 
 const USUAL_TOKENS = 24;

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { counterRandom } from "../random/counter.ts";
-import { blankPicture } from "../train/data/shapes.ts";
+import { blankImage } from "../train/data/shapes.ts";
 import { inkBox } from "./ink.ts";
 import { decodeText } from "./ocr.ts";
 import { ssim } from "./ssim.ts";
 
 describe("ssim", () => {
   test("is 1 for equal images and the luminance term for two greys", () => {
-    const [a, b] = [blankPicture(16, [100, 100, 100]), blankPicture(16, [140, 140, 140])];
+    const [a, b] = [blankImage(16, [100, 100, 100]), blankImage(16, [140, 140, 140])];
     expect(ssim(a, a)).toBeCloseTo(1, 12);
     const c1 = (0.01 * 255) ** 2;
     expect(ssim(a, b)).toBeCloseTo((2 * 100 * 140 + c1) / (100 ** 2 + 140 ** 2 + c1), 10);
@@ -33,13 +33,13 @@ describe("ssim", () => {
   });
 
   test("refuses images of different sizes", () => {
-    expect(() => ssim(blankPicture(16, [0, 0, 0]), blankPicture(17, [0, 0, 0]))).toThrow("16 x 16 against");
+    expect(() => ssim(blankImage(16, [0, 0, 0]), blankImage(17, [0, 0, 0]))).toThrow("16 x 16 against");
   });
 });
 
 describe("reading text back", () => {
   test("the box holds all that differs from the border", () => {
-    const image = blankPicture(20, [230, 230, 240]);
+    const image = blankImage(20, [230, 230, 240]);
     expect(inkBox(image)).toBeUndefined();
     for (const [x, y] of [
       [5, 7],

@@ -1,6 +1,6 @@
 // Where an image of lettering has ink: what differs from the colour along its border.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 
 const INK_DISTANCE = 60;
 
@@ -13,7 +13,7 @@ export interface InkBox {
 }
 
 /** The smallest box around all ink; undefined where there is none. */
-export function inkBox({ width, height, data }: Picture): InkBox | undefined {
+export function inkBox({ width, height, data }: RgbImage): InkBox | undefined {
   const border: [number[], number[], number[]] = [[], [], []];
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {

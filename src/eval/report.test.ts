@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { blankPicture } from "../train/data/shapes.ts";
+import { blankImage } from "../train/data/shapes.ts";
 import { checkSuites, measuresOf, type NamedResult } from "./evaluate.ts";
 import { evalReport } from "./report.ts";
 import { showResults } from "./show.ts";
@@ -11,7 +11,7 @@ const results: NamedResult[] = [
     seconds: 3,
     measures: { accuracy: measure },
     details: [{ name: "about <these>", text: "nothing" }],
-    samples: [{ images: [{ label: "a dog", image: blankPicture(8, [1, 2, 3]) }], text: "a <dog>", isRight: false }],
+    samples: [{ images: [{ label: "a dog", image: blankImage(8, [1, 2, 3]) }], text: "a <dog>", isRight: false }],
   },
   {
     suite: "reconstruction",

@@ -1,7 +1,7 @@
 // Structural similarity (Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004): luma, a
 // Gaussian window of 11 pixels and deviation 1.5, K1 = 0.01, K2 = 0.03, the mean over all places where the window fits.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 
 const REACH = 5;
 const SIGMA = 1.5;
@@ -9,7 +9,7 @@ const C1 = (0.01 * 255) ** 2;
 const C2 = (0.03 * 255) ** 2;
 
 /** 1 for equal images. Throws for images of different sizes, or smaller than the window. */
-export function ssim(a: Picture, b: Picture): number {
+export function ssim(a: RgbImage, b: RgbImage): number {
   if (a.width !== b.width || a.height !== b.height)
     throw new Error(`an image of ${a.width} x ${a.height} against one of ${b.width} x ${b.height}`);
   const { width, height } = a;
@@ -30,7 +30,7 @@ export function ssim(a: Picture, b: Picture): number {
 }
 
 /** ITU-R BT.601 */
-function luma({ width, height, data }: Picture): Float64Array {
+function luma({ width, height, data }: RgbImage): Float64Array {
   return Float64Array.from(
     { length: width * height },
     (_, i) => 0.299 * data[3 * i]! + 0.587 * data[3 * i + 1]! + 0.114 * data[3 * i + 2]!,

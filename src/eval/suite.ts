@@ -1,6 +1,6 @@
 // What a suite is: it asks a model, and says what it measured, on how many items, above which floors, with some of the images.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { EvalModel } from "./eval-model.ts";
 import type { Measure } from "./measure.ts";
 
@@ -23,7 +23,7 @@ export interface SuiteContext {
 
 export interface SampleImage {
   readonly label: string;
-  readonly image: Picture;
+  readonly image: RgbImage;
 }
 
 /** One item as a report shows it. */

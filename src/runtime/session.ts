@@ -37,7 +37,7 @@ export interface SessionOptions {
 /**
  * Where the results of a run lie. `planned` (if none is said): in one piece that is laid out from the second run on, the fastest.
  * `kept`: in memory that is taken as it is needed and kept for the next run, about half of that. `returned`: in memory of exactly
- * their size that goes back to the system as soon as nobody reads them; half of that again for pictures in the autoencoder, and a
+ * their size that goes back to the system as soon as nobody reads them; half of that again for images in the autoencoder, and a
  * fifth slower where runs are short.
  */
 export type RunMemory = "planned" | "kept" | "returned";

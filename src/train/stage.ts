@@ -22,7 +22,7 @@ export interface Stage {
   batch(microStep: number): Promise<Batch>;
   /** Sets parameters that neither a file nor a random draw gives (k-means); called once, before step 0 of a new run. */
   prepare?(store: ParameterStore, log: (line: string) => void): Promise<void>;
-  /** Writes pictures or text to look at into `folder`; returns numbers for the log. */
+  /** Writes images or text to look at into `folder`; returns numbers for the log. */
   samples?(weights: WeightSource, folder: string, step: number): Promise<Record<string, number>>;
   /** Writes what was trained (its running average if there is one) as a checkpoint of the product. */
   finish?(tensors: ReadonlyMap<string, HostTensor>, folder: string): Promise<void>;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { pixelError } from "../../train/metrics.ts";
 import { Neighbours } from "./neighbours.ts";
 import { fitResidualCodes, throughResidualCodes } from "./residual-codes.ts";
 import { THUMBNAIL_SIDE, thumbnail } from "./thumbnails.ts";
 
-const noise = (seed: number, side = 16): Picture => {
+const noise = (seed: number, side = 16): RgbImage => {
   const random = counterRandom(seed, "noise");
   return {
     width: side,
@@ -56,7 +56,7 @@ describe("thumbnails", () => {
 describe("residual codes", () => {
   test("draw images again exactly where patches repeat, and better with each book", async () => {
     const patches = [noise(1, 4), noise(2, 4), noise(3, 4), noise(4, 4)];
-    const tiled = (order: readonly number[]): Picture => {
+    const tiled = (order: readonly number[]): RgbImage => {
       const data = new Uint8Array(8 * 8 * 3);
       order.forEach((which, at) => {
         for (let y = 0; y < 4; y++) {

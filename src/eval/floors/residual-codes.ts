@@ -5,7 +5,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
@@ -32,7 +32,7 @@ const BATCH = 4096;
 
 /** Books of `size` codes each for square patches. Seconds to a minute of work. */
 export async function fitResidualCodes(
-  images: readonly Picture[],
+  images: readonly RgbImage[],
   { patch, books: count, size }: { readonly patch: number; readonly books: number; readonly size: number },
 ): Promise<ResidualCodes> {
   const width = patch * patch * 3;
@@ -55,7 +55,7 @@ export async function fitResidualCodes(
 }
 
 /** An image through the first `books` of the codes and back. */
-export async function throughResidualCodes(image: Picture, codes: ResidualCodes, books = codes.books.length) {
+export async function throughResidualCodes(image: RgbImage, codes: ResidualCodes, books = codes.books.length) {
   const { patch, mean, basis } = codes;
   const width = patch * patch * 3;
   const rank = basis.length / width;
@@ -109,7 +109,7 @@ export async function openResidualCodes(
 }
 
 /** [positions, patch * patch * 3], levels 0 .. 255 */
-function patchRows({ width, height, data }: Picture, patch: number): Float32Array {
+function patchRows({ width, height, data }: RgbImage, patch: number): Float32Array {
   const [across, down] = [Math.floor(width / patch), Math.floor(height / patch)];
   const rows = new Float32Array(across * down * patch * patch * 3);
   forPixels(across, down, patch, (to, x, y) => {
@@ -118,7 +118,7 @@ function patchRows({ width, height, data }: Picture, patch: number): Float32Arra
   return rows;
 }
 
-function fromPatchRows(rows: Float32Array, { width, height, data: original }: Picture, patch: number): Picture {
+function fromPatchRows(rows: Float32Array, { width, height, data: original }: RgbImage, patch: number): RgbImage {
   const data = Uint8Array.from(original);
   forPixels(Math.floor(width / patch), Math.floor(height / patch), patch, (from, x, y) => {
     for (let c = 0; c < 3; c++) data[(y * width + x) * 3 + c] = Math.min(255, Math.max(0, Math.round(rows[from + c]!)));

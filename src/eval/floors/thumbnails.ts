@@ -1,6 +1,6 @@
 // The floor of naming without learning: the concept of the training drawing whose thumbnail of 12 x 12 pixels is nearest.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import type { SuiteContext } from "../suite.ts";
 import { cachedRows } from "./cached-rows.ts";
 import { Neighbours } from "./neighbours.ts";
@@ -9,7 +9,7 @@ import type { TrainingDrawings } from "./training-drawings.ts";
 export const THUMBNAIL_SIDE = 12;
 
 /** Means of equal squares, white as 0: [12, 12, 3]. Throws for sides that 12 does not divide. */
-export function thumbnail({ width, height, data }: Picture): Float32Array {
+export function thumbnail({ width, height, data }: RgbImage): Float32Array {
   const [across, down] = [width / THUMBNAIL_SIDE, height / THUMBNAIL_SIDE];
   if (!Number.isInteger(across) || !Number.isInteger(down))
     throw new Error(`a thumbnail of ${width} x ${height} pixels does not come out even`);
@@ -27,7 +27,7 @@ export function thumbnail({ width, height, data }: Picture): Float32Array {
 export async function thumbnailFloor(
   { cacheFolder, log }: Pick<SuiteContext, "cacheFolder" | "log">,
   drawings: TrainingDrawings,
-  images: readonly { readonly image: Picture; readonly hexcode: string }[],
+  images: readonly { readonly image: RgbImage; readonly hexcode: string }[],
 ): Promise<number> {
   const size = THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3;
   const known = await cachedRows(cacheFolder, "thumbnails", drawings, size, async () => {

@@ -2,7 +2,7 @@
 // cache that `kelix data` fills.
 
 import { InputError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { PLAIN_VIEW, renderView } from "../../train/data/augment.ts";
 import { type Corpus, openCorpus } from "../../train/data/corpus.ts";
 
@@ -15,7 +15,7 @@ export interface TrainingDrawings {
   /** "a glossy apple": how requests for each of them are worded; without the style. */
   readonly captions: readonly string[];
   /** Each time drawn anew: some milliseconds. */
-  image(index: number): Picture;
+  image(index: number): RgbImage;
 }
 
 const opened = new Map<string, Promise<TrainingDrawings | undefined>>();

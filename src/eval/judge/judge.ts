@@ -6,9 +6,9 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { FetchError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
 import { planesOf } from "../../image/planes.ts";
 import { resize } from "../../image/resize.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
 import { openSession, type Session } from "../../runtime/session.ts";
@@ -62,7 +62,7 @@ export class Judge {
   }
 
   /** What images of any size show: concepts by the nearest training drawings. */
-  async rank(images: readonly Picture[]): Promise<Ranking[]> {
+  async rank(images: readonly RgbImage[]): Promise<Ranking[]> {
     return this.#neighbours.rank(await featuresOf(this.#network, images.length, (i) => images[i]!));
   }
 
@@ -73,7 +73,7 @@ export class Judge {
 }
 
 /** [count, 96 * 36]: a drawing's features by channel. */
-async function featuresOf(network: Session, count: number, image: (i: number) => Picture): Promise<Float32Array> {
+async function featuresOf(network: Session, count: number, image: (i: number) => RgbImage): Promise<Float32Array> {
   const features = new Float32Array(count * WIDTH);
   for (let start = 0; start < count; start += BATCH) {
     const images = Array.from({ length: BATCH }, (_, i) => atSide(image(Math.min(start + i, count - 1))));
@@ -84,7 +84,7 @@ async function featuresOf(network: Session, count: number, image: (i: number) =>
   return features;
 }
 
-function atSide(image: Picture): Picture {
+function atSide(image: RgbImage): RgbImage {
   return resize(image, DRAWING_SIDE, DRAWING_SIDE);
 }
 

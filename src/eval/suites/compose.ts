@@ -1,8 +1,8 @@
 // compose: GenEval's six kinds of prompts (Ghosh et al., arXiv:2310.11513) over the scenes' shapes and colours, scored from pixels.
 // Stricter than there: whatever is asked for, the image must hold as many objects as the prompt and no more.
 
-import type { Picture } from "../../image/picture.ts";
 import { resize } from "../../image/resize.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { withArticle } from "../../train/data/concepts.ts";
 import { countWords, parseScenePrompt, type WantedScene } from "../../train/data/scene-text.ts";
@@ -64,7 +64,7 @@ export function scoreComposition(kind: Composition, found: readonly FoundObject[
   }
 }
 
-export function objectsOf(image: Picture): FoundObject[] {
+export function objectsOf(image: RgbImage): FoundObject[] {
   return findObjects(resize(image, SCENE_SIDE, SCENE_SIDE));
 }
 

@@ -20,7 +20,7 @@ export const emojiImagine: Suite = {
     const prompts = spread(concepts, itemCount(context, PROMPTS));
     const drawings = await openTrainingDrawings(cacheFolder, "emoji-imagine");
     const judge = await openJudge(context, "emoji-imagine");
-    const originals = await judge.rank(concepts.map(({ picture }) => picture));
+    const originals = await judge.rank(concepts.map(({ image }) => image));
     const known = new CodesOfDrawings(model, drawings);
     const items: { isRight: boolean; isAmongFive: boolean; shared: number }[] = [];
     const samples: Sample[] = [];

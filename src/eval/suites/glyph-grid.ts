@@ -2,7 +2,7 @@
 // carry is known in bits, and so is the most that codes of the model's size can: the ceiling, printed beside the floor.
 
 import { ModelError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
 import {
   askGlyphLine,
@@ -14,7 +14,7 @@ import {
   sampleGlyphGrid,
   scoreGlyphLine,
 } from "../../train/data/glyph-grid.ts";
-import { blankPicture } from "../../train/data/shapes.ts";
+import { blankImage } from "../../train/data/shapes.ts";
 import type { EvalModel } from "../eval-model.ts";
 import { type Measure, meanShareOf } from "../measure.ts";
 import { itemCount, MOST_SAMPLES, type Sample, type Suite, spread } from "../suite.ts";
@@ -65,7 +65,7 @@ const LAYOUTS: readonly GlyphLayout[] = [16, 28, 32].flatMap((position) =>
 /** A square image that the model sees at its own size, position by position. */
 async function findLayout(model: EvalModel): Promise<GlyphLayout> {
   for (const layout of LAYOUTS) {
-    const image: Picture = blankPicture(layout.positions * layout.position, [255, 255, 255]);
+    const image: RgbImage = blankImage(layout.positions * layout.position, [255, 255, 255]);
     const { grid } = await model.tokenize(image);
     if (grid[0] === layout.positions && grid[1] === layout.positions) return layout;
   }

@@ -1,13 +1,13 @@
 // The held-out drawings that lie in the package, with the judge and the floors that several suites print beside them.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { findTrainingDrawings, openTrainingDrawings } from "../floors/training-drawings.ts";
-import { type HeldOutPicture, openHeldOut } from "../heldout.ts";
+import { type HeldOutImage, openHeldOut } from "../heldout.ts";
 import { Judge } from "../judge/judge.ts";
 import type { SuiteContext } from "../suite.ts";
 
 /** Known concepts, drawn in a style that training never saw. */
-export async function knownConcepts(): Promise<HeldOutPicture[]> {
+export async function knownConcepts(): Promise<HeldOutImage[]> {
   return (await openHeldOut()).filter(({ isKnownConcept }) => isKnownConcept);
 }
 
@@ -18,7 +18,7 @@ export interface Verdict {
 }
 
 export interface OpenJudge {
-  rank(images: readonly Picture[]): Promise<Verdict[]>;
+  rank(images: readonly RgbImage[]): Promise<Verdict[]>;
   release(): Promise<void>;
 }
 

@@ -16,7 +16,7 @@ export const naming: Suite = {
     const items = spread(all, itemCount(context, all.length));
     const right: boolean[] = [];
     const samples: Sample[] = [];
-    for (const [i, { picture: image, caption }] of items.entries()) {
+    for (const [i, { image, caption }] of items.entries()) {
       context.step("naming", i, items.length);
       const answer = await context.model.ask(image, QUESTION);
       const isRight = isSameAnswer(answer, caption);
@@ -26,7 +26,7 @@ export const naming: Suite = {
     const drawings = await findTrainingDrawings(context.cacheFolder);
     if (!drawings)
       context.log("naming: without the training drawings (`kelix data`) there is no nearest-neighbour floor");
-    const asImages = items.map(({ picture: image, hexcode }) => ({ image, hexcode }));
+    const asImages = items.map(({ image, hexcode }) => ({ image, hexcode }));
     const floors = {
       majority: majority(items.map(({ caption }) => caption)),
       ...(drawings && { pixelNeighbour: await thumbnailFloor(context, drawings, asImages) }),

@@ -1,8 +1,8 @@
 // reconstruction: held-out drawings through their codes and back, at the model's own settings. Looks (PSNR, SSIM), whether the judge
 // still recognises them, and how evenly the codebooks are used, all on the same images.
 
-import type { Picture } from "../../image/picture.ts";
 import { resize } from "../../image/resize.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { pixelError } from "../../train/metrics.ts";
 import { openResidualCodes, throughResidualCodes } from "../floors/residual-codes.ts";
 import { DRAWING_SIDE, findTrainingDrawings } from "../floors/training-drawings.ts";
@@ -13,8 +13,8 @@ import { itemCount, MOST_SAMPLES, percent, type Sample, type Suite, type SuiteCo
 import { findJudge } from "./held-out.ts";
 
 interface Item {
-  readonly image: Picture;
-  readonly again: Picture;
+  readonly image: RgbImage;
+  readonly again: RgbImage;
   readonly hexcode: string;
   readonly name: string;
   readonly isKnown: boolean;
@@ -34,7 +34,7 @@ export const reconstruction: Suite = {
     const all = await openHeldOut();
     const chosen = spread(all, itemCount(context, all.length));
     const items: Item[] = [];
-    for (const [i, { picture: image, hexcode, name, isKnownConcept: isKnown }] of chosen.entries()) {
+    for (const [i, { image, hexcode, name, isKnownConcept: isKnown }] of chosen.entries()) {
       context.step("reconstruction", i, chosen.length);
       const { codes } = await context.model.tokenize(image);
       const drawn = await context.model.reconstruct(image, context.seed + i);
@@ -145,7 +145,7 @@ async function recognised(context: SuiteContext, items: readonly Item[]): Promis
   if (!judge) return {};
   const known = items.filter(({ isKnown }) => isKnown);
   context.step("judging", 0, 1);
-  const isRight = async (images: readonly Picture[]) =>
+  const isRight = async (images: readonly RgbImage[]) =>
     (await judge.rank(images)).map(({ labels }, i) => labels[0] === known[i]!.hexcode);
   const originals = shareOf(await isRight(known.map(({ image }) => image)));
   const drawn = await isRight(known.map(({ again }) => again));

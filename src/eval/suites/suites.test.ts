@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { parseScenePrompt } from "../../train/data/scene-text.ts";
 import { type Colour, colourValues, drawScene, type Scene } from "../../train/data/scenes.ts";
-import { blankPicture, drawShape } from "../../train/data/shapes.ts";
+import { blankImage, drawShape } from "../../train/data/shapes.ts";
 import type { EvalModel } from "../eval-model.ts";
 import type { SuiteContext } from "../suite.ts";
 import { compose, compositions, objectsOf, samplePrompt, scoreComposition } from "./compose.ts";
@@ -17,9 +17,9 @@ import { sampleSceneQuestion, scenes } from "./scenes.ts";
 const WHITE = [255, 255, 255] as const;
 
 /** Draws what a prompt asks for, in the places it names; colours by `paint`. */
-function drawPrompt(prompt: string, paint: (colour: Colour) => Colour = (colour) => colour): Picture {
+function drawPrompt(prompt: string, paint: (colour: Colour) => Colour = (colour) => colour): RgbImage {
   const { groups, place } = parseScenePrompt(prompt)!;
-  const image = blankPicture(96, WHITE);
+  const image = blankImage(96, WHITE);
   const objects = groups.flatMap((group) => Array.from({ length: group.count }, () => group));
   const isColumn = place === "above" || place === "below";
   const isBackwards = place === "right" || place === "below";
@@ -38,7 +38,7 @@ const mute: EvalModel = {
   ask: async () => "",
   tokenize: async () => ({ grid: [6, 6], codes: new Array<number>(36).fill(0) }),
   reconstruct: async (image) => image,
-  imagine: async () => ({ image: blankPicture(96, WHITE), codes: { grid: [6, 6], codes: [] } }),
+  imagine: async () => ({ image: blankImage(96, WHITE), codes: { grid: [6, 6], codes: [] } }),
   edit: async () => undefined,
 };
 
@@ -75,7 +75,7 @@ describe("compose", () => {
   });
 
   test("one object too many, a wrong place and an empty image fail", () => {
-    const score = (kind: (typeof compositions)[number], prompt: string, image: Picture) =>
+    const score = (kind: (typeof compositions)[number], prompt: string, image: RgbImage) =>
       scoreComposition(kind, objectsOf(image), parseScenePrompt(prompt)!);
     const above = "a red circle above a blue square";
     expect(score("position", above, drawPrompt(above))).toBe(true);
@@ -85,7 +85,7 @@ describe("compose", () => {
     );
     expect(score("counting", "two red stars", drawPrompt("three red stars"))).toBe(false);
     expect(score("single", "a red star", drawPrompt("two red stars"))).toBe(false);
-    expect(score("single", "a red star", blankPicture(96, WHITE))).toBe(false);
+    expect(score("single", "a red star", blankImage(96, WHITE))).toBe(false);
   });
 
   test("prompts are those of the seed and can be read back", () => {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodePng } from "../../image/codec.node.ts";
-import { blankPicture } from "../../train/data/shapes.ts";
+import { blankImage } from "../../train/data/shapes.ts";
 import type { EvalModel } from "../eval-model.ts";
 import { askChoice, parseVqaRows, readChoice, scoreVqa, vqa } from "./vqa.ts";
 
@@ -63,7 +63,7 @@ describe("vqa", () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   test("finds images beside the file of questions", async () => {
-    await writeFile(join(folder, "grey.png"), await encodePng(blankPicture(8, [128, 128, 128])));
+    await writeFile(join(folder, "grey.png"), await encodePng(blankImage(8, [128, 128, 128])));
     const dataFile = join(folder, "q.jsonl");
     await writeFile(dataFile, `${JSON.stringify({ image: "grey.png", question: "Which colour?", answer: "grey" })}\n`);
     const model = {

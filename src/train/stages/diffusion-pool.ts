@@ -1,4 +1,4 @@
-// What the frozen models (image tokenizer, language model, autoencoder) say about pictures: computed once, before the
+// What the frozen models (image tokenizer, language model, autoencoder) say about images: computed once, before the
 // diffusion transformer trains on it.
 
 import { z } from "zod";
@@ -6,8 +6,8 @@ import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts"
 import { encode } from "../../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
 import { InputError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
 import { planesOf } from "../../image/planes.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { readBlocks } from "../../llm/model.ts";
 import { rowTables } from "../../llm/row-tables.ts";
@@ -32,12 +32,12 @@ export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
   /** Folder of tokenizer.json. */
   tokenizer: pathSchema,
-  /** Pictures whose codes, hidden states and latents are computed before training. */
+  /** Images whose codes, hidden states and latents are computed before training. */
   pool: z.int().min(1).max(1_000_000),
   batch: z.int().min(1).max(4096),
-  /** Shares of the kinds of pictures. */
+  /** Shares of the kinds of images. */
   mix: mixSchema,
-  /** Steps after which the pool is drawn again, of other pictures; never if absent. */
+  /** Steps after which the pool is drawn again, of other images; never if absent. */
   renewEvery: z.int().min(1).max(1_000_000_000).optional(),
   /** Share of batches conditioned on hidden states; the others on code embeddings. */
   hidden: z.number().min(0).max(1),
@@ -59,9 +59,9 @@ export const modelSchema = z.strictObject({
 export type DiffusionData = z.infer<typeof dataSchema>;
 export type DiffusionModel = z.infer<typeof modelSchema>;
 
-/** What is known of one picture: [positions, C], [positions + 2, D] and [Z, h, w], flat. */
+/** What is known of one image: [positions, C], [positions + 2, D] and [Z, h, w], flat. */
 export interface PoolItem {
-  readonly picture: Picture;
+  readonly image: RgbImage;
   readonly codes: Float32Array;
   readonly hidden: Float32Array;
   readonly latents: Float32Array;
@@ -70,12 +70,12 @@ export interface PoolItem {
 interface WritingRow {
   readonly ids: readonly number[];
   /** What the row writes last. */
-  readonly image: Picture;
+  readonly image: RgbImage;
   /** What an edit changes. */
-  readonly source?: Picture;
+  readonly source?: RgbImage;
 }
 
-/** Pictures that the frozen models read at a time. */
+/** Images that the frozen models read at a time. */
 export const FROZEN_BATCH = 16;
 
 interface FrozenParts {
@@ -164,8 +164,8 @@ export class FrozenModels {
       );
     }
     const { hidden } = await trunk.run({ ...read.feeds, places: read.places });
-    return images.map((picture, b) => ({
-      picture,
+    return images.map((image, b) => ({
+      image,
       codes: part(embeddings, b),
       hidden: part(hidden!.data as Float32Array, b),
       latents: part(latents!.data as Float32Array, b),
@@ -186,7 +186,7 @@ export class FrozenModels {
         const words = "after" in sample ? sample.instruction : sample.prompt;
         throw new InputError(`the request "${words}" takes ${ids.length} tokens, of which there is room for ${length}`);
       }
-      return "after" in sample ? { ids, image: sample.after, source: sample.before } : { ids, image: sample.picture };
+      return "after" in sample ? { ids, image: sample.after, source: sample.before } : { ids, image: sample.image };
     });
   }
 
@@ -232,10 +232,10 @@ export class FrozenModels {
   }
 }
 
-/** Tokens around a picture in a request, its end mark included. */
+/** Tokens around an image in a request, its end mark included. */
 const ROOM_FOR_PROMPT = 84;
 
-function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: number): Tensor {
+function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perImage: number): Tensor {
   const language = languageModelConfig(ar);
   const { qwen } = language;
   const shape = [FROZEN_BATCH, T, qwen.n_q_tokens];
@@ -248,7 +248,7 @@ function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: numb
     },
     language,
   );
-  const places = graph.input("places", [FROZEN_BATCH * perPicture], "i32");
+  const places = graph.input("places", [FROZEN_BATCH * perImage], "i32");
   return decoded.hidden
     .at(-1)!
     .reshape([FROZEN_BATCH * T, qwen.embed_dim])

@@ -5,7 +5,7 @@ import { TextTokenizer } from "../../text/tokenizer.ts";
 import { readRunConfig } from "../config.ts";
 import { RowWriter } from "../data/rows.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
-import { blankPicture } from "../data/shapes.ts";
+import { blankImage } from "../data/shapes.ts";
 import { dataSchema, packBatch, type Row, spoil } from "./language-batch.ts";
 
 const [N, POSITIONS, BOOK] = [8, 36, 256];
@@ -40,7 +40,7 @@ test("an edit reads its first image as it is and is scored on its last one alone
     ...{ tokenizer: "models/kelix-nano", batch: 2, imagine: 1, edits: 1, length: 124, scoredBlocks: 120, labels: 800 },
     ...{ questions: { scene: 1 }, requests: { emoji: 1 }, wrongCodes: 1 },
   });
-  const image = blankPicture(96, [0, 0, 0]);
+  const image = blankImage(96, [0, 0, 0]);
   const { instruction } = sampleEdit("train", 3, 5, 96);
   const rows: Row[] = [
     { ...writer.imagining("a dog"), images: [image], written: "emoji" },

@@ -1,9 +1,9 @@
-// Pictures and conversations about them as one batch of the image tokenizer's training.
+// Images and conversations about them as one batch of the image tokenizer's training.
 
 import { blockVocabulary } from "../../llm/config.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import type { Corpus, Sample } from "../data/corpus.ts";
-import { patchesOf } from "../data/patch-pictures.ts";
+import { patchesOf } from "../data/patch-images.ts";
 import { type RowWriter, turnsAbout } from "../data/rows.ts";
 import type { Batch } from "../stage.ts";
 import { classificationFeeds } from "./auxiliary-heads.ts";
@@ -16,12 +16,12 @@ export interface BatchContext {
   readonly data: Data;
 }
 
-/** The batch of some pictures, but for what frozen models say about them. */
+/** The batch of some images, but for what frozen models say about them. */
 export function batchOf(items: readonly Sample[], context: BatchContext, step: number): Batch {
   const { corpus, model, data } = context;
   const vision = model.config.tokenizer_config.vision_config;
   const pixels = patchesOf(
-    items.map(({ picture }) => picture),
+    items.map(({ image }) => image),
     vision.patch_size,
   );
   const grid = vision.image_size / vision.patch_size / 2;
@@ -45,11 +45,11 @@ function conversationFeeds(
   const { batch: B, length: T, answers: R } = data;
   const ids = new Int32Array(B * T).fill(writer.padId);
   const [rows, labels] = [[] as number[], [] as number[]];
-  let pictureRow = vocabulary.vocabSize;
+  let imageRow = vocabulary.vocabSize;
   items.forEach((item, b) => {
     const row = writer.understanding(turnsAbout(item, (step + b) % 2 === 0), T);
     row.ids.forEach((id, t) => {
-      ids[b * T + t] = id === vocabulary.imagePad ? pictureRow++ : id;
+      ids[b * T + t] = id === vocabulary.imagePad ? imageRow++ : id;
       if (t > 0 && row.isAnswer[t] && rows.length < R) {
         rows.push(b * T + t - 1);
         labels.push(id);

@@ -24,7 +24,7 @@ test("at the codes that the language model wrote greedily, the likeliest codes a
 
   const model = await LanguageModel.open(languageModelConfig(ar), weights, { threads: 1 });
   const prompt = expandRow(row.ids.slice(0, start + 1), [], model.vocabulary);
-  const options = { blocksPerPicture: M, temperature: 0, maxNewBlocks: M };
+  const options = { blocksPerImage: M, temperature: 0, maxNewBlocks: M };
   const ids: number[] = [];
   for await (const block of generate(model, model.start(), prompt, options)) ids.push(...block.ids.subarray(0, N));
   const { vocabulary } = model;
