@@ -3,12 +3,15 @@
 
 import { readConversation } from "../src/conversation.ts";
 import { openHeldOut } from "../src/eval/heldout.ts";
+import { folderFiles } from "../src/files/folder.node.ts";
 import { Kelix } from "../src/kelix.ts";
 import { blockVocabulary, languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
-import { languageConfig, openModelFolder } from "../src/model/open.ts";
+import { openModelAt } from "../src/model/find.node.ts";
+import { languageConfig } from "../src/model/open.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
-import { loadText } from "../src/text/load-text.node.ts";
+import { loadText } from "../src/text/load-text.ts";
+import { threadSandbox } from "../src/text/sandbox.node.ts";
 import { pixelError } from "../src/train/metrics.ts";
 import type { CodesInput, ImageCodes } from "../src/vision/image-codes.ts";
 
@@ -61,9 +64,9 @@ async function run(name: string, given?: readonly ImageCodes[]) {
 
 /** Log-probabilities of what the language model predicts after images of these codes. */
 async function predict(name: string, codes: readonly ImageCodes[]) {
-  const folder = await openModelFolder(name);
+  const folder = await openModelAt(name);
   const ar = languageConfig(folder);
-  const text = await loadText(folder.path);
+  const text = await loadText(folderFiles(folder.path), threadSandbox);
   const model = await LanguageModel.open(languageModelConfig(ar), folder.weights, { threads: 1 });
   const vocabulary = blockVocabulary(ar.qwen_config);
   const slotsPerBlock = vocabulary.codesPerPatch + 1;

@@ -7,7 +7,7 @@ import { expandRow } from "./sequence/blocks.ts";
 import { idsFromCodes } from "./sequence/ids.ts";
 import type { BlockIds, BlockVocabulary } from "./sequence/layout.ts";
 import { imagesOf, type Message } from "./text/chat-template.ts";
-import type { TextFiles } from "./text/load-text.node.ts";
+import type { TextFiles } from "./text/load-text.ts";
 import { type CodesInput, ImageCodes, isCodesInput } from "./vision/image-codes.ts";
 
 /** A turn: text, or parts of text and images in any order. An image may be given as its codes. */

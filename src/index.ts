@@ -12,7 +12,8 @@ export {
 export type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 export { type PullResult, pullModel } from "./hub/pull.ts";
 export { type HubSettings, readHubSettings } from "./hub/settings.ts";
-export { encodeImage, encodePng, type ImageFormat, writeImage, writePng } from "./image/codec.node.ts";
+export { encodeImage, encodePng, writeImage, writePng } from "./image/codec.node.ts";
+export type { ImageFormat } from "./image/image-format.ts";
 export type { ImageInput } from "./image/image-input.ts";
 export type { RawImage, RgbImage } from "./image/rgb.ts";
 export { type ChatPiece, type DrawnImage, Kelix } from "./kelix.ts";

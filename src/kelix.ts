@@ -2,15 +2,14 @@
 // diffusion transformer turns codes, or what the language model thought while it wrote them, into images.
 // The best place to start reading.
 
-import { loadBackend } from "#backend";
-import { checkLastSeed, checkModelName, checkPrompt } from "./arguments.ts";
+import { platform } from "#platform";
+import { checkLastSeed, checkPrompt } from "./arguments.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { weightsFor } from "./checkpoint/device-weights.ts";
 import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
 import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
 import { disposedError, InputError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
-import { loadImage } from "./image/image-source.node.ts";
 import type { PatchOptions } from "./image/patches.ts";
 import { type ImageFit, preparedSizes } from "./image/processor.ts";
 import type { RgbImage } from "./image/rgb.ts";
@@ -21,10 +20,10 @@ import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
 import type { PreprocessorConfig } from "./model/config.ts";
-import { checkModel, warnOfTwoOutputs } from "./model/declare.ts";
 import { canDraw, chooseDetokenizer } from "./model/drawing.ts";
 import { describeModel, type ModelInfo } from "./model/info.ts";
-import { describeUnknownFields, languageConfig, type ModelFolder, openModelFolder } from "./model/open.ts";
+import { type LoadedModel, loadModel } from "./model/load.ts";
+import { languageConfig, type OpenedModel } from "./model/open.ts";
 import type { Source } from "./model/parts.ts";
 import type {
   ChatOptions,
@@ -37,15 +36,13 @@ import type {
   TokenizeOptions,
   WorkOptions,
 } from "./options.ts";
-import { checkDrawingFits, checkPositionsFit, chooseWidening } from "./plan/memory-check.ts";
-import { usualPositions } from "./plan/workload.ts";
+import type { MemoryGuard, ModelSource } from "./platform.ts";
 import { type LoadSettings, readOptions } from "./read-options.ts";
 import type { SessionOptions, WeightSource } from "./runtime/session.ts";
 import { SessionCache } from "./runtime/session-cache.ts";
 import { codesFromIds } from "./sequence/ids.ts";
 import { blockCount } from "./sequence/layout.ts";
-import { checkTextIds } from "./text/check-text.ts";
-import { loadText, type TextFiles } from "./text/load-text.node.ts";
+import type { TextFiles } from "./text/load-text.ts";
 import { CodeCache } from "./vision/code-cache.ts";
 import {
   type CodeLimits,
@@ -91,77 +88,40 @@ interface Language {
 }
 
 export class Kelix implements AsyncDisposable {
-  readonly #folder: ModelFolder;
-  /** Absent where there is no language model. */
-  readonly #text: TextFiles | undefined;
+  readonly #folder: OpenedModel;
+  readonly #memory: MemoryGuard;
   readonly #options: SessionOptions;
   readonly #promptCacheBytes: number;
-  readonly #ignoreMemory: boolean;
   readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
   /** The sessions of what draws images. */
   readonly #drawing: SessionCache;
-  /** What was found to fit into memory: sources and grids. */
-  readonly #checkedSizes = new Set<string>();
-  /** Positions of the largest image that was found to fit into memory. */
-  #mostPositions: number | undefined;
   #tokenizer: Promise<ImageTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
-  private constructor(
-    folder: ModelFolder,
-    text: TextFiles | undefined,
-    settings: LoadSettings,
-    widening: SessionOptions["widening"],
-  ) {
-    const { device, threads, ignoreMemory, promptCacheBytes, drawingBytes } = settings;
-    this.#folder = folder;
-    this.#text = text;
-    this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
-    this.#ignoreMemory = ignoreMemory;
-    this.#promptCacheBytes = promptCacheBytes ?? (folder.ar ? usualCacheBytes(folder.ar.qwen_config) : 0);
+  private constructor({ model, memory }: LoadedModel, settings: LoadSettings) {
+    const { device, threads, promptCacheBytes, drawingBytes } = settings;
+    this.#folder = model;
+    this.#memory = memory;
+    this.#options = { ...(device && { device }), ...(threads && { threads }), widening: memory.widening };
+    this.#promptCacheBytes = promptCacheBytes ?? (model.ar ? usualCacheBytes(model.ar.qwen_config) : 0);
     this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_IMAGES);
     this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
   }
 
   /**
-   * Opens a model: a built-in name ("kelix-nano"), a folder, or a repository of the Hub ("owner/name", "owner/name@revision"),
-   * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
+   * Opens a model in the layout of the released checkpoints: in Node a built-in name ("kelix-nano"), a folder, or a repository of
+   * the Hub ("owner/name", "owner/name@revision"), which is fetched into the Hugging Face cache; in a browser the URL of a folder
+   * that has a files.json, or a repository of the Hub, kept in the browser's cache; in both a list of its files. Every weight is
    * checked against the config before any is read; parts are loaded when they are first used. What images are drawn with may
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a ModelError that lists all that is missing or
    * misshapen, a MemoryError where the model cannot fit into memory, a FetchError where it cannot be fetched, and an InputError
    * for options that cannot be used.
    */
-  static async load(name = process.env.KELIX_MODEL || "kelix-nano", options: LoadOptions = {}): Promise<Kelix> {
-    checkModelName(name, "Kelix.load(name, options)");
+  static async load(source: ModelSource = platform.defaultModel(), options: LoadOptions = {}): Promise<Kelix> {
     const settings = readOptions("load", options);
-    const { device, signal, onProgress, onWarning, ignoreMemory } = settings;
-    signal?.throwIfAborted();
-    if (device && device !== "cpu") await loadBackend(device); // refuses one that is not there
-    let folder: ModelFolder | undefined;
-    try {
-      folder = await openModelFolder(name, {
-        ...settings,
-        onProgress: ({ doneBytes, totalBytes }) => onProgress?.({ task: "fetch", done: doneBytes, total: totalBytes }),
-        onWait: ({ message }) => onWarning?.(message),
-      });
-      checkModel(folder);
-      const widening = await chooseWidening(folder, ignoreMemory);
-      await warnOfTwoOutputs(folder.weights, onWarning);
-      if (folder.unknownFields.length > 0) onWarning?.(describeUnknownFields(folder));
-      const text = folder.ar && (await loadText(folder.path));
-      if (text && folder.ar) {
-        const { qwen_config: qwen } = folder.ar;
-        checkTextIds(text.tokenizer, { ...blockVocabulary(qwen), pad: qwen.pad_token_id });
-      }
-      signal?.throwIfAborted();
-      onProgress?.({ task: "load", done: 1, total: 1 });
-      return new Kelix(folder, text, settings, widening);
-    } catch (error) {
-      await folder?.close();
-      throw signal?.aborted ? signal.reason : error;
-    }
+    return new Kelix(await loadModel(source, settings), settings);
   }
 
   /** An image as codes: N for each position of its grid. */
@@ -251,7 +211,7 @@ export class Kelix implements AsyncDisposable {
     return this.#call(settings, async () => {
       languageConfig(this.#folder); // refuses before any work is done, as does this:
       chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
-      if (!this.#ignoreMemory) await this.#checkDrawing("hidden", imagine.grid);
+      await this.#memory.checkDrawing("hidden", imagine.grid, this.#drawing);
       const sampling = this.#imageSampling(settings);
       const images: DrawnImage[] = [];
       for (let i = 0; i < n; i++) {
@@ -295,7 +255,7 @@ export class Kelix implements AsyncDisposable {
   /** Tokenizer and chat template. Throws where the folder holds an image tokenizer alone. */
   get #words(): TextFiles {
     languageConfig(this.#folder);
-    return this.#text!; // loaded with every language model
+    return this.#folder.text!; // loaded with every language model
   }
 
   /** How codes of images are drawn: as the model says where the options do not. */
@@ -310,7 +270,7 @@ export class Kelix implements AsyncDisposable {
   }
 
   async #tokenize(input: ImageInput, { signal }: TokenizeOptions, fit: ImageFit = {}) {
-    const image = await loadImage(input, { ...(signal && { signal }) });
+    const image = await platform.loadImage(input, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
     await this.#checkPositions(image, fit);
@@ -323,10 +283,7 @@ export class Kelix implements AsyncDisposable {
     const options = patchOptions(preprocessor);
     const { prepared } = preparedSizes(image, options, pixelLimits(preprocessor), fit);
     const positions = (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2;
-    this.#mostPositions ??= usualPositions(this.#folder); // loading made sure of these
-    if (this.#ignoreMemory || positions <= this.#mostPositions) return;
-    await checkPositionsFit(this.#folder, positions, this.#options.widening);
-    this.#mostPositions = positions;
+    await this.#memory.checkPositions(positions);
   }
 
   async #readConversation(
@@ -395,7 +352,7 @@ export class Kelix implements AsyncDisposable {
     this.#refuseDisposed();
     const choice = chooseDetokenizer(this.#folder, source, request.codeGrid, positions);
     const { transformer, autoencoder, settings, solver } = choice;
-    if (!this.#ignoreMemory) await this.#checkDrawing(source, request.codeGrid);
+    await this.#memory.checkDrawing(source, request.codeGrid, this.#drawing);
     const parts = {
       transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
@@ -408,14 +365,6 @@ export class Kelix implements AsyncDisposable {
       onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
       onDecode: (done, total) => onProgress?.({ task: "decode", done, total }),
     });
-  }
-
-  /** Refuses, the first time that a size is drawn, what cannot fit into memory. */
-  async #checkDrawing(source: Source, codeGrid: readonly [number, number]): Promise<void> {
-    const key = `${source} ${codeGrid}`;
-    if (this.#checkedSizes.has(key)) return;
-    await checkDrawingFits(this.#folder, source, codeGrid, this.#drawing);
-    this.#checkedSizes.add(key);
   }
 
   #openTokenizer(): Promise<ImageTokenizer> {

@@ -131,6 +131,15 @@ const load = {
     .optional()
     .describe("what computes"),
   /**
+   * Browsers only: where the two files of ONNX Runtime are that this package's bundle leaves to the page, as the folder of both or
+   * as `{ mjs, wasm }`. With it, on a page that is cross-origin isolated, WebAssembly runs in several threads; else in one.
+   */
+  wasmPaths: z
+    .union([text, z.strictObject({ mjs: text.optional(), wasm: text.optional() })], {
+      error: "a folder's URL, or { mjs, wasm }",
+    })
+    .optional(),
+  /**
    * Memory for the KV cache of earlier calls: the next turn of a conversation, or another question about the same image, then
    * pays only for what is new. 512 MiB, or less for small models, if absent; with 0 nothing is kept.
    */

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
 import { type ImageCodes, Kelix, type RgbImage } from "../src/index.ts";
-import { openModelFolder } from "../src/model/open.ts";
+import { openModelAt } from "../src/model/find.node.ts";
 import type { ConvertOptions } from "../src/options.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import type { Device } from "../src/runtime/session.ts";
@@ -83,7 +83,7 @@ describe("a converted model", () => {
   });
 
   test("keeps norms, positions, codebooks and the autoencoder, and has 4 bits in the language model's layers alone", async () => {
-    const model = await openModelFolder(target("int4"));
+    const model = await openModelAt(target("int4"));
     const bits = (name: string) => {
       const found = model.weights.find(name);
       return found && isQuantized(found) ? found.bits : 16;
@@ -105,7 +105,7 @@ describe("a converted model", () => {
 
   test("loses what nobody reads, and has every other file", async () => {
     const names = async (folder: string) => {
-      const checkpoint = await openCheckpoint(folder);
+      const checkpoint = await openCheckpointAt(folder);
       await checkpoint.close();
       return checkpoint.names();
     };

@@ -9,7 +9,8 @@ import { parseKeyeArConfig } from "../src/llm/config.ts";
 import { BLOCKS_PER_RUN } from "../src/llm/language-model.ts";
 import { parseGenerationConfig, parsePreprocessorConfig } from "../src/model/config.ts";
 import { canDraw } from "../src/model/drawing.ts";
-import { type ModelFolder, openModelFolder } from "../src/model/open.ts";
+import { openModelAt } from "../src/model/find.node.ts";
+import type { OpenedModel } from "../src/model/open.ts";
 import { graphCost } from "../src/plan/graph-cost.ts";
 import { drawingNeed, memoryNeed } from "../src/plan/memory.ts";
 import { checkAnswerFits, checkPositionsFit } from "../src/plan/memory-check.ts";
@@ -22,7 +23,7 @@ import { releasedSizes, smallSizes } from "../tools/rehearsal/configs.ts";
 import { writeModel } from "../tools/rehearsal/write-model.ts";
 
 /** A model of which there is nothing but its configs. */
-function configsAlone({ ar, transformer, autoencoder, conditionRows }: typeof releasedSizes): ModelFolder {
+function configsAlone({ ar, transformer, autoencoder, conditionRows }: typeof releasedSizes): OpenedModel {
   const config = parseKeyeArConfig(ar);
   const none = (path: string): Checkpoint => ({
     path,
@@ -177,11 +178,11 @@ test("an image of so many positions that the encoder has no memory for them is r
 
 describe("a model on the disk", () => {
   let folder: string;
-  let model: ModelFolder;
+  let model: OpenedModel;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "kelix-plan-"));
     await writeModel(folder, smallSizes);
-    model = await openModelFolder(folder);
+    model = await openModelAt(folder);
   });
   afterAll(async () => {
     await model.close();
@@ -197,7 +198,7 @@ describe("a model on the disk", () => {
     const empty = configsAlone(smallSizes);
     const bytes = weightBytes(withMissingWeights(empty).weights);
     const sized = (factor: number) => withMissingWeights(empty, new Map([["/model", bytes * factor]]));
-    const form = (m: ModelFolder) => weightBytes(m.weights) / weightBytes(sized(1).weights);
+    const form = (m: OpenedModel) => weightBytes(m.weights) / weightBytes(sized(1).weights);
     expect(form(sized(2))).toBeCloseTo(2, 5);
     expect(form(sized(0.57))).toBeLessThan(0.9);
     expect(form(sized(0.35))).toBeLessThan(form(sized(0.57)));

@@ -7,15 +7,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatMessage, readConversation } from "../src/conversation.ts";
+import { folderFiles } from "../src/files/folder.node.ts";
 import { type CodesInput, type ImageCodes, type ImageInput, inspectModel, Kelix, planModel } from "../src/index.ts";
 import { blockVocabulary, languageModelConfig } from "../src/llm/config.ts";
 import { generate } from "../src/llm/generate.ts";
 import { generateAsReference } from "../src/llm/generate-as-reference.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
-import { languageConfig, type ModelFolder, openModelFolder } from "../src/model/open.ts";
+import { openModelAt } from "../src/model/find.node.ts";
+import { languageConfig, type OpenedModel } from "../src/model/open.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import type { BlockIds } from "../src/sequence/layout.ts";
-import { loadText } from "../src/text/load-text.node.ts";
+import { loadText } from "../src/text/load-text.ts";
+import { threadSandbox } from "../src/text/sandbox.node.ts";
 
 const folder = "test/released/gqa8/model";
 const images = "test/released/gqa8/images";
@@ -66,14 +69,14 @@ describe("a checkpoint of the reference's writer", () => {
 
   describe("answers and draws in the reference's blocks", () => {
     let model: LanguageModel;
-    let opened: ModelFolder;
+    let opened: OpenedModel;
     const prompts: BlockIds[] = [];
     beforeAll(async () => {
-      opened = await openModelFolder(folder);
+      opened = await openModelAt(folder);
       const ar = languageConfig(opened);
       model = await LanguageModel.open(languageModelConfig(ar), opened.weights, { threads: 1 });
       const reader = {
-        text: await loadText(folder),
+        text: await loadText(folderFiles(folder), threadSandbox),
         vocabulary: blockVocabulary(ar.qwen_config),
         room: ar.qwen_config.max_seq_len,
         tokenize: codesOf,

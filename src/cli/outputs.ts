@@ -4,7 +4,8 @@ import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
 import { descriptorOf } from "../files/descriptor.ts";
 import { type Output, openOutput } from "../files/output.ts";
-import { encodeImage, formatOfName, type ImageFormat } from "../image/codec.node.ts";
+import { encodeImage, formatOfName } from "../image/codec.node.ts";
+import type { ImageFormat } from "../image/image-format.ts";
 import type { RgbImage } from "../index.ts";
 import { interrupted } from "./terminal.ts";
 

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { readSafetensors } from "../checkpoint/safetensors.node.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { blockCount, bookRange } from "../sequence/layout.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
@@ -17,7 +18,7 @@ beforeAll(async () => {
     qwen: unifiedQwen3ConfigSchema.parse(golden.qwen),
     head: tokenHeadConfigSchema.parse(golden.token_decoder),
   };
-  weights = await openCheckpoint(join(folder, "weights.safetensors"));
+  weights = await openCheckpointAt(join(folder, "weights.safetensors"));
   model = await LanguageModel.open(config, weights, { threads: 1 });
 });
 afterAll(async () => {

@@ -7,7 +7,7 @@ import type { DetokenizerSettings, Solver } from "../detokenizer/detokenizer.ts"
 import { InputError, ModelError } from "../errors.ts";
 import type { ConditionPositions } from "../options.ts";
 import { hasUpProjectors } from "./declare.ts";
-import type { ModelFolder, ModelPart } from "./open.ts";
+import type { ModelPart, OpenedModel } from "./open.ts";
 import { type Source, sourceNames } from "./parts.ts";
 
 export interface DetokenizerChoice {
@@ -18,7 +18,7 @@ export interface DetokenizerChoice {
 }
 
 /** Whether a model has all that draws from `source`. */
-export function canDraw(folder: ModelFolder, source: Source): boolean {
+export function canDraw(folder: OpenedModel, source: Source): boolean {
   const { detokenizer, weights, generation } = folder;
   const transformer = detokenizer[source];
   if (!transformer || !detokenizer.autoencoder) return false;
@@ -28,7 +28,7 @@ export function canDraw(folder: ModelFolder, source: Source): boolean {
 }
 
 /** Positions whose hidden states a transformer can be conditioned on, beside those of vision_start and vision_end. */
-function mostPositions({ generation }: ModelFolder, { config, weights }: ModelPart<DitConfig>): number {
+function mostPositions({ generation }: OpenedModel, { config, weights }: ModelPart<DitConfig>): number {
   // Without weights nothing is known: the released config says fewer than its file holds.
   const isUnknown = generation.positions === "raster" || weights.files.length === 0;
   if (isUnknown) return Number.POSITIVE_INFINITY;
@@ -41,7 +41,7 @@ function countOf([rows, columns]: readonly [number, number]): number {
 
 /** What draws an image of these codes. Throws, saying how to add it, when the model has no network for it. */
 export function chooseDetokenizer(
-  folder: ModelFolder,
+  folder: OpenedModel,
   source: Source,
   codeGrid: readonly [number, number],
   positions: ConditionPositions = "training",
@@ -105,7 +105,7 @@ const released: Readonly<Record<Source | "autoencoder", readonly [place: string,
   ],
 };
 
-function lacks(folder: ModelFolder, what: string, [place, flag, option]: (typeof released)[Source]): ModelError {
+function lacks(folder: OpenedModel, what: string, [place, flag, option]: (typeof released)[Source]): ModelError {
   return new ModelError(
     `${folder.path} has no ${what}. ${place}: put it into a sub-folder, or name its folder with ${flag} FOLDER ` +
       `(\`${option}\` of Kelix.load)`,

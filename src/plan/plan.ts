@@ -4,7 +4,7 @@
 import { checkModelName } from "../arguments.ts";
 import { canDraw } from "../model/drawing.ts";
 import { describeModel } from "../model/info.ts";
-import { languageConfig, type ModelFolder } from "../model/open.ts";
+import { languageConfig, type OpenedModel } from "../model/open.ts";
 import { DEFAULT_DRAWING_BYTES, type InspectOptions, type MachineOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { coreCount, freeDisk, type MemoryState, readMemory } from "./machine.ts";
@@ -89,7 +89,7 @@ export async function planModel(name: string, machine: Machine, options: Inspect
 }
 
 /** The plan for an opened model, `missingBytes` of whose weights are not here. */
-export async function planOpened(model: ModelFolder, machine: Machine, missingBytes = 0): Promise<ModelPlan> {
+export async function planOpened(model: OpenedModel, machine: Machine, missingBytes = 0): Promise<ModelPlan> {
   const hereBytes = describeModel(model).files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const plan = (memoryBytes: number, works: readonly Work[]): TaskPlan => {
     const fits = memoryBytes <= machine.memory.availableBytes;
@@ -109,7 +109,7 @@ export async function planOpened(model: ModelFolder, machine: Machine, missingBy
   };
 }
 
-function smallerModels(model: ModelFolder): SmallerModel[] {
+function smallerModels(model: OpenedModel): SmallerModel[] {
   const answerBytes = memoryNeed(answerTask(model));
   const smaller = (["int8", "int4"] as const).map((weights): SmallerModel => {
     const converted = convertedModel(model, { weights });
@@ -123,11 +123,11 @@ function smallerModels(model: ModelFolder): SmallerModel[] {
 }
 
 /** Bytes of a process that writes codes and draws from them. */
-export function imageNeed(model: ModelFolder): number {
+export function imageNeed(model: OpenedModel): number {
   const drawing = drawingTask(model, "hidden", model.generation.imagine.grid);
   return memoryNeed(writingTask(model)) + drawingNeed(drawing, DEFAULT_DRAWING_BYTES);
 }
 
-function imageWorks(model: ModelFolder): readonly Work[] {
+function imageWorks(model: OpenedModel): readonly Work[] {
   return [...writingTask(model).works, ...drawingTask(model, "hidden", model.generation.imagine.grid).works];
 }

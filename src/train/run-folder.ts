@@ -8,6 +8,7 @@ import { InputError } from "../errors.ts";
 import { replaceFile, writeAll } from "../files/atomic-file.ts";
 import { removeEmptyFolders } from "../files/atomic-folder.ts";
 import { type FileLock, tryLock } from "../files/file-lock.ts";
+import { fileAt } from "../files/folder.node.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { isTemporaryName } from "../files/stale.ts";
 import { systemReason, whileWriting } from "../files/system-error.ts";
@@ -96,7 +97,7 @@ export class RunFolder {
 
   async #compare(acceptChanges: boolean): Promise<void> {
     const path = join(this.#config.folder, "config.json");
-    const json = await readJsonIfPresent(path);
+    const json = await readJsonIfPresent(...fileAt(path));
     if (json === undefined) {
       this.#log(`${path} is missing: whether the settings are those that the run began with cannot be said`);
       return;

@@ -1,6 +1,7 @@
 // The training loop: batches in, updates out, with log lines, samples, checkpoints and exact resuming.
 
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { whileWriting } from "../files/system-error.ts";
@@ -64,7 +65,7 @@ async function trainIn(
   const declared = declaredParameters(stage);
   const store = createStore(config, declared);
   const frozenPaths = declared.map(({ path }) => path).filter((path) => !store.parameters.has(path));
-  if (frozenPaths.length > 0) for (const source of config.initFrom) sources.push(await openCheckpoint(source));
+  if (frozenPaths.length > 0) for (const source of config.initFrom) sources.push(await openCheckpointAt(source));
   const frozen = layered(stage.frozen, sources);
   const absent = frozenPaths.find((path) => !frozen.find(path));
   if (absent !== undefined)
@@ -156,7 +157,7 @@ function layered(under: WeightSource | undefined, sources: readonly WeightSource
 
 /** What a new run starts from is there: better said before a stage has worked for minutes. */
 async function checkSources({ initFrom }: RunConfig): Promise<void> {
-  for (const source of initFrom) await (await openCheckpoint(source)).close();
+  for (const source of initFrom) await (await openCheckpointAt(source)).close();
 }
 
 async function startFresh(
@@ -168,7 +169,7 @@ async function startFresh(
 ): Promise<void> {
   store.initialize(counterRandom(config.seed, "init"));
   for (const source of config.initFrom) {
-    const checkpoint = await openCheckpoint(source);
+    const checkpoint = await openCheckpointAt(source);
     let used = 0;
     try {
       for (const { path } of declared) {

@@ -3,7 +3,8 @@
 import { Detokenizer } from "../../src/detokenizer/detokenizer.ts";
 import { Kelix, type RgbImage } from "../../src/index.ts";
 import { chooseDetokenizer } from "../../src/model/drawing.ts";
-import { languageConfig, type ModelFolder, openModelFolder } from "../../src/model/open.ts";
+import { openModelAt } from "../../src/model/find.node.ts";
+import { languageConfig, type OpenedModel } from "../../src/model/open.ts";
 import { DEFAULT_DRAWING_BYTES } from "../../src/options.ts";
 import { convertModel } from "../../src/quantize/convert.ts";
 import { counterRandom } from "../../src/random/counter.ts";
@@ -119,8 +120,8 @@ async function ask(kelix: Kelix, image: RgbImage, text: string, maxNewTokens: nu
 }
 
 /** Draws from hidden states drawn at random, unguided. */
-async function draw(folder: string, change = (model: ModelFolder) => model): Promise<Details> {
-  const model = change(await openModelFolder(folder));
+async function draw(folder: string, change = (model: OpenedModel) => model): Promise<Details> {
+  const model = change(await openModelAt(folder));
   const { grid } = model.generation.imagine;
   const { transformer, autoencoder, settings } = chooseDetokenizer(model, "hidden", grid);
   const sessions = new SessionCache(DEFAULT_DRAWING_BYTES);
@@ -144,7 +145,7 @@ async function draw(folder: string, change = (model: ModelFolder) => model): Pro
 }
 
 /** The model whose transformer draws half as many latents a side, as SANA's of 512 pixels does. */
-export function halfSide(model: ModelFolder): ModelFolder {
+export function halfSide(model: OpenedModel): OpenedModel {
   const hidden = model.detokenizer.hidden!;
   const config = { ...hidden.config, inputSize: hidden.config.inputSize / 2 };
   return { ...model, detokenizer: { ...model.detokenizer, hidden: { ...hidden, config } } };

@@ -1,11 +1,9 @@
-// Reads a model folder's tokenizer and chat template from the disk.
+// A model's tokenizer and chat template.
 
-import { join } from "node:path";
 import { readJsonIfPresent } from "../checkpoint/json-file.ts";
 import { ModelError } from "../errors.ts";
-import { readPlainFile, refuseStrangers } from "../files/plain-file.ts";
-import { ChatTemplate, chooseTemplate } from "./chat-template.ts";
-import { renderInSandbox, sandboxLimits, warmSandbox } from "./sandbox.node.ts";
+import { type ModelFiles, readWhole, refuseStrangers } from "../files/model-files.ts";
+import { ChatTemplate, chooseTemplate, type TemplateSandbox } from "./chat-template.ts";
 import { MAX_TOKENIZER_CONFIG_BYTES, TextTokenizer } from "./tokenizer.ts";
 import { TOKENIZER_CONFIG } from "./tokenizer-file.ts";
 
@@ -21,42 +19,42 @@ const MAX_TEMPLATE_BYTES = 200_000;
  * tokenizer.json of a folder and its chat template: chat_template.jinja, or the one inside chat_template.json or
  * tokenizer_config.json, or else that of the released models. Throws a ModelError, naming the file, when one is unusable.
  */
-export async function loadText(folder: string): Promise<TextFiles> {
-  warmSandbox();
-  const config = await readConfig(join(folder, TOKENIZER_CONFIG));
-  const { file, source } = await findTemplate(folder, config);
-  if (Buffer.byteLength(source) > MAX_TEMPLATE_BYTES)
+export async function loadText(files: ModelFiles, sandbox: TemplateSandbox): Promise<TextFiles> {
+  sandbox.warm();
+  const config = await readConfig(files, TOKENIZER_CONFIG);
+  const { file, source } = await findTemplate(files, config);
+  if (new TextEncoder().encode(source).length > MAX_TEMPLATE_BYTES)
     throw new ModelError(
       `${file}: the chat template has ${source.length} characters; at most ${MAX_TEMPLATE_BYTES} bytes are read`,
     );
-  const tokenizer = await TextTokenizer.load(folder);
-  const setting = { file, variables: namedTokens(config), render: renderInSandbox, limits: sandboxLimits };
+  const tokenizer = await TextTokenizer.load(files);
+  const setting = { file, variables: namedTokens(config), sandbox };
   return { tokenizer, chatTemplate: new ChatTemplate(source, setting) };
 }
 
 type Config = Readonly<Record<string, unknown>>;
 
-async function readConfig(file: string): Promise<Config> {
-  const json = (await readJsonIfPresent(file, MAX_TOKENIZER_CONFIG_BYTES)) ?? {};
+async function readConfig(files: ModelFiles, path: string): Promise<Config> {
+  const json = (await readJsonIfPresent(files, path, MAX_TOKENIZER_CONFIG_BYTES)) ?? {};
   if (typeof json !== "object" || json === null || Array.isArray(json))
-    throw new ModelError(`${file}: is not an object of settings`);
+    throw new ModelError(`${files.nameOf(path)}: is not an object of settings`);
   return json as Config;
 }
 
 async function findTemplate(
-  folder: string,
+  files: ModelFiles,
   config: Config,
 ): Promise<{ readonly file: string; readonly source: string }> {
-  const path = join(folder, "chat_template.jinja");
-  const bytes = await readPlainFile(path, MAX_TEMPLATE_BYTES);
+  const bytes = await readWhole(files, "chat_template.jinja", MAX_TEMPLATE_BYTES);
   if (bytes) {
+    const path = files.nameOf("chat_template.jinja");
     refuseStrangers(bytes, path);
     return { file: path, source: decodeText(bytes, path) };
   }
-  const processor = join(folder, "chat_template.json");
+  const processor = "chat_template.json";
   const places: readonly (readonly [file: string, config: Config])[] = [
-    [processor, await readConfig(processor)],
-    [join(folder, TOKENIZER_CONFIG), config],
+    [files.nameOf(processor), await readConfig(files, processor)],
+    [files.nameOf(TOKENIZER_CONFIG), config],
   ];
   for (const [file, { chat_template }] of places) {
     const source = chooseTemplate(chat_template, file);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fileFilter, globPattern } from "./model-files.ts";
+import { fileFilter, globPattern } from "./wanted-files.ts";
 
 const select = (...paths: string[]) => paths.filter(fileFilter());
 

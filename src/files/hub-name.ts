@@ -40,7 +40,10 @@ export function isPlainPath(path: string): boolean {
   if (path.length > MAX_PATH || /[\\:\u0000-\u001f\u007f]/.test(path)) return false;
   return path
     .split("/")
-    .every((part) => part !== "" && part !== "." && part !== ".." && Buffer.byteLength(part) <= MAX_SEGMENT_BYTES);
+    .every(
+      (part) =>
+        part !== "" && part !== "." && part !== ".." && new TextEncoder().encode(part).length <= MAX_SEGMENT_BYTES,
+    );
 }
 
 /** A commit's full hash. */
