@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
 import type { TrainingDrawings } from "./training-drawings.ts";
 
@@ -20,7 +20,7 @@ export async function cachedRows(
 ): Promise<Float32Array> {
   const path = join(evalFolder(cacheFolder), `${name}.safetensors`);
   const hash = createHash("sha256").update(JSON.stringify(drawings.names)).digest("hex");
-  const known = await openSafetensors(path).catch(() => undefined);
+  const known = await openSafetensorsAt(path).catch(() => undefined);
   if (known) {
     const isSame = known.metadata.drawings === hash && known.tensors.get(name)?.shape[1] === width;
     const rows = isSame ? ((await known.read(name)).data as Float32Array) : undefined;

@@ -4,7 +4,7 @@
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
@@ -84,7 +84,7 @@ export async function openResidualCodes(
 ): Promise<ResidualCodes> {
   const { patch, books, size } = wanted;
   const path = join(evalFolder(cacheFolder), `residual-codes-${books}x${size}-${patch}px.safetensors`);
-  const known = await openSafetensors(path).catch(() => undefined);
+  const known = await openSafetensorsAt(path).catch(() => undefined);
   if (known) {
     const read = async (name: string) => (await known.read(name)).data as Float32Array;
     const found = { patch, mean: await read("mean"), basis: await read("basis"), books: [] as Float32Array[] };

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { FetchError } from "../../errors.ts";
 import { planesOf } from "../../image/planes.ts";
 import { resize } from "../../image/resize.ts";
@@ -92,7 +92,7 @@ const weightsFile = (cacheFolder: string) => join(evalFolder(cacheFolder), "mobi
 
 async function openWeights(cacheFolder: string, log: (line: string) => void): Promise<ReadonlyMap<string, HostTensor>> {
   const path = weightsFile(cacheFolder);
-  const known = await openSafetensors(path).catch(() => undefined);
+  const known = await openSafetensorsAt(path).catch(() => undefined);
   if (known) {
     const tensors = new Map<string, HostTensor>();
     for (const name of known.tensors.keys()) tensors.set(name, await known.read(name));
