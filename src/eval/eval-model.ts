@@ -1,8 +1,7 @@
 // The model as suites call it. The only place of eval/ that knows Kelix's own calls.
 
-import type { RgbImage } from "../image/rgb.ts";
+import { type RgbImage, readPixels } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
-import { askAbout } from "./ask.ts";
 
 export interface ImageCodesOf {
   /** [rows, columns] of positions. */
@@ -20,8 +19,8 @@ export interface EvalModel {
   /** From the image's codes alone, with the model's own settings. */
   reconstruct(image: RgbImage, seed: number): Promise<RgbImage>;
   imagine(prompt: string, seed: number): Promise<{ readonly image: RgbImage; readonly codes: ImageCodesOf }>;
-  /** The image that the model answers an instruction about an image with; undefined where it answers with words. */
-  edit(image: RgbImage, instruction: string, seed: number): Promise<RgbImage | undefined>;
+  /** The image changed as it is told. */
+  edit(image: RgbImage, instruction: string, seed: number): Promise<RgbImage>;
 }
 
 const USUAL_TOKENS = 24;
@@ -33,26 +32,15 @@ export function evalModel(kelix: Kelix, signal?: AbortSignal): EvalModel {
   return {
     codebooks,
     codesPerBook,
-    ask: (image, question, maxNewTokens = USUAL_TOKENS) =>
-      askAbout(kelix, image, question, { maxNewTokens, temperature: 0, ...watched }),
+    ask: (image, prompt, maxNewTokens = USUAL_TOKENS) =>
+      kelix.describe(image, { prompt, maxNewTokens, temperature: 0, ...watched }),
     tokenize: (image) => kelix.tokenize(image, watched),
-    reconstruct: async (image, seed) => kelix.reconstruct(await kelix.tokenize(image, watched), { seed, ...watched }),
+    reconstruct: async (image, seed) =>
+      readPixels(await kelix.reconstruct(await kelix.tokenize(image, watched), { seed, ...watched })),
     async imagine(prompt, seed) {
-      const image = await kelix.imagine(prompt, { seed, ...watched });
-      return { image, codes: image.codes };
+      const [image] = await kelix.imagine(prompt, { seed, ...watched });
+      return { image: readPixels(image!), codes: image!.codes };
     },
-    async edit(image, instruction, seed) {
-      const content = [
-        { type: "image", image },
-        { type: "text", text: instruction },
-      ] as const;
-      for await (const piece of kelix.chat([{ role: "user", content }], {
-        seed,
-        maxNewTokens: USUAL_TOKENS,
-        ...watched,
-      }))
-        if (typeof piece !== "string" && piece.type === "image") return piece.image;
-      return undefined;
-    },
+    edit: async (image, instruction, seed) => readPixels(await kelix.edit(image, instruction, { seed, ...watched })),
   };
 }

@@ -152,7 +152,7 @@ async function principalRows(rows: Float32Array, mean: Float32Array, width: numb
     });
   }
   await session.release();
-  const scale = Math.max(...covariance);
+  const scale = covariance.reduce((most, value) => Math.max(most, value), 1e-30);
   const random = counterRandom(1, "principal rows");
   let basis = Float64Array.from({ length: rank * width }, (_, i) => random.normal(i));
   for (let round = 0; round < ROUNDS; round++) {

@@ -39,7 +39,7 @@ const mute: EvalModel = {
   tokenize: async () => ({ grid: [6, 6], codes: new Array<number>(36).fill(0) }),
   reconstruct: async (image) => image,
   imagine: async () => ({ image: blankImage(96, WHITE), codes: { grid: [6, 6], codes: [] } }),
-  edit: async () => undefined,
+  edit: async (image) => image,
 };
 
 const run = (model: Partial<EvalModel>, more: Partial<SuiteContext> = {}): SuiteContext => ({
@@ -105,12 +105,6 @@ describe("edit", () => {
     expect(measures.accuracy!.value).toBeGreaterThan(0.97);
     expect(measures.accuracy!.floors.unchanged).toBe(0);
     expect(details.map(({ name }) => name)).toEqual(expect.arrayContaining(["recolour", "add", "remove", "move"]));
-  });
-
-  test("an answer in words is wrong", async () => {
-    const { measures, details } = await edit.run(run({}, { limit: 5 }));
-    expect(measures.accuracy!.value).toBe(0);
-    expect(details.at(-1)!.text).toBe("5 of 5");
   });
 
   test("something else that changed, or moved, is a fault", () => {
