@@ -2,7 +2,7 @@
 
 import { InputError, KelixError, MemoryError, ModelError, quote } from "../errors.ts";
 import { type RunConfig, readRunConfig, stageNames } from "./config.ts";
-import { resolveLatest } from "./latest.ts";
+import { findInit, resolveLatest } from "./latest.ts";
 import { type LogEntry, type RunOptions, train } from "./run.ts";
 import type { Stage } from "./stage.ts";
 
@@ -15,13 +15,20 @@ const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
   tokenizer: async () => (await import("./stages/tokenizer.ts")).openTokenizerStage,
 };
 
+export interface StartOptions extends RunOptions {
+  /** Weights to start from in place of the config's `initFrom`: see findInit. */
+  readonly init?: string | undefined;
+}
+
 /** Trains `stage` by the config file; throws when the file is for another stage. */
-export async function startTraining(stage: string, path: string, options: RunOptions = {}): Promise<LogEntry[]> {
+export async function startTraining(stage: string, path: string, options: StartOptions = {}): Promise<LogEntry[]> {
   if (!stageNames.some((name) => name === stage))
     throw new InputError(`${quote(stage)} is no stage of training; there are ${stageNames.join(", ")}`);
   const written = await readRunConfig(path);
   if (written.stage !== stage) throw new InputError(`${path} is for the stage ${written.stage}, not ${stage}`);
-  const config = await resolveLatest(written);
+  const { init } = options;
+  const started = init === undefined ? written : { ...written, initFrom: [await findInit(init, written.stage)] };
+  const config = await resolveLatest(started);
   const open = await openers[config.stage]();
   const { log = () => {}, signal } = options;
   try {
