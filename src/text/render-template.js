@@ -58,9 +58,10 @@ export function renderTemplate({ source, variables }, limits) {
 function stopAfter(interpreter, deadlineMs) {
   const end = performance.now() + deadlineMs;
   const evaluate = interpreter.evaluate.bind(interpreter);
-  interpreter.evaluate = (statement, environment) => {
+  /** @param {unknown[]} step */
+  interpreter.evaluate = (...step) => {
     if (performance.now() > end) throw new Stop();
-    return evaluate(statement, environment);
+    return evaluate(...step);
   };
 }
 

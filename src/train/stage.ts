@@ -3,6 +3,7 @@
 
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Values, WeightSource } from "../runtime/session.ts";
+import type { OwnData } from "./data/own-data.ts";
 import type { ParameterStore } from "./parameter-store.ts";
 import type { TraceLoss } from "./train-graph.ts";
 
@@ -12,6 +13,14 @@ export interface Batch {
   readonly feeds: Values;
   /** Tokens (or patches, or latents) in it, for the rate in the log. */
   readonly tokens: number;
+}
+
+/** What a stage is opened with beside its config. */
+export interface StageContext {
+  readonly log?: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+  /** The data that the run names. */
+  readonly own?: OwnData | undefined;
 }
 
 export interface Stage {

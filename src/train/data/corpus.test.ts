@@ -124,7 +124,7 @@ describe("Corpus.sample", () => {
 });
 
 test("an empty cache is answered with the command that fills it", async () => {
-  await expect(openCorpus(join(cache, "nothing"), SIDE)).rejects.toThrow("npm run data");
+  await expect(openCorpus(join(cache, "nothing"), SIDE)).rejects.toThrow("kelix data");
 });
 
 test("the vocabulary's texts hold names of concepts and the words of scenes", () => {

@@ -29,6 +29,8 @@ export interface Sample {
   readonly describe: Turn;
   /** What to ask for to get such an image. */
   readonly prompt: string;
+  /** The whole conversation, where it is one of somebody's own data. */
+  readonly turns?: readonly Turn[];
   /** Emoji only. */
   readonly concept?: IndexEntry;
   /** Scenes only. */
@@ -61,7 +63,7 @@ export interface Corpus {
 
 /**
  * Reads the packed images into memory (about 37 kB each at 96 x 96; drawings of icons 9 kB) for the kinds of samples that
- * will be asked for. Throws where they are not there.
+ * will be asked for; scenes need none. Throws where they are not there.
  */
 export async function openCorpus(
   cacheFolder = defaultCacheFolder(),
@@ -69,9 +71,9 @@ export async function openCorpus(
   kinds: readonly SampleKind[] = ["emoji", "scene"],
 ): Promise<Corpus> {
   const folder = imagesFolder(cacheFolder, side);
-  const index = (await readJson(join(folder, "index.json")).catch((cause) => {
-    throw new InputError(`${folder}: holds no images. Run \`npm run data -- --side ${side}\` first`, { cause });
-  })) as ImageIndex;
+  const index: ImageIndex = kinds.includes("emoji")
+    ? await readIndex(folder, side)
+    : { side, licenses: {}, images: [] };
   const images = new Map<string, Uint8Array>();
   for (const style of new Set(index.images.map((entry) => entry.style))) {
     const file = await openSafetensorsAt(join(folder, `${style}.safetensors`));
@@ -84,6 +86,12 @@ export async function openCorpus(
     : undefined;
   const digits = kinds.includes("digit") ? await openDigits(cacheFolder) : undefined;
   return new ImageCorpus(index, images, drawings, lettering, digits);
+}
+
+async function readIndex(folder: string, side: number): Promise<ImageIndex> {
+  return (await readJson(join(folder, "index.json")).catch((cause) => {
+    throw new InputError(`${folder}: holds no images. Run \`kelix data --side ${side}\` first`, { cause });
+  })) as ImageIndex;
 }
 
 /** Share of training emoji that are faded into another style. */
@@ -152,6 +160,8 @@ class ImageCorpus implements Corpus {
         return this.#writing(split, random);
       case "digit":
         return this.#digit(split, random, use);
+      case "own":
+        throw new Error("examples of a run's own data are not in the corpus: see samples.ts");
     }
   }
 

@@ -91,7 +91,7 @@ export async function renderDrawings(cache: string, side: number, log: (line: st
 
 export async function openDrawings(cache: string, side: number): Promise<Drawings> {
   const index = (await readJson(indexFile(cache, side)).catch((cause) => {
-    throw new InputError(`${cache}: holds no drawings of icons. Run \`npm run data -- --side ${side}\` first`, {
+    throw new InputError(`${cache}: holds no drawings of icons. Run \`kelix data --side ${side}\` first`, {
       cause,
     });
   })) as DrawingIndex;

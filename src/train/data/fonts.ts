@@ -116,6 +116,6 @@ export async function openFonts(cache: string): Promise<Font[]> {
       });
     }
   }
-  if (opened.length === 0) throw new InputError(`${cache}: holds no fonts. Run \`npm run data\` first`);
+  if (opened.length === 0) throw new InputError(`${cache}: holds no fonts. Run \`kelix data\` first`);
   return opened;
 }

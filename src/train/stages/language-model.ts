@@ -16,13 +16,13 @@ import { bookSize } from "../../vision/config.ts";
 import { codebook } from "../../vision/quantizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
-import { openCorpus } from "../data/corpus.ts";
 import { kindsOf } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
+import { Samples } from "../data/samples.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { pathSchema } from "../settings.ts";
-import type { Stage } from "../stage.ts";
-import { dataSchema, packBatch, sampleRows, traceBlocks } from "./language-batch.ts";
+import type { Stage, StageContext } from "../stage.ts";
+import { dataSchema, measureRoom, packBatch, sampleRows, traceBlocks, type WrittenData } from "./language-batch.ts";
 import { showAnswers } from "./language-samples.ts";
 
 const modelSchema = z.strictObject({
@@ -32,24 +32,30 @@ const modelSchema = z.strictObject({
 });
 
 /** Opens the stage; needs the corpus and a trained tokenizer. */
-export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
-  const data = parseSection(dataSchema, run, "data");
+export async function openLanguageModelStage(run: RunConfig, { own }: StageContext = {}): Promise<Stage> {
+  const written = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
   const config = parseKeyeArConfig(model.config, "model.config");
   const vision = config.tokenizer_config.vision_config;
-  const corpus = await openCorpus(
-    data.cache,
-    vision.image_size,
-    kindsOf(data.questions, data.requests, { emoji: 1, scene: 1 }),
-  );
+  const kinds = kindsOf(written.questions, written.requests);
+  const samples = await Samples.open({ cache: written.cache, side: vision.image_size, kinds, own });
   const weights = await openCheckpointAt(model.visualTokenizer);
-  const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch + data.edits, run.threads);
-  const text = await TextTokenizer.load(folderFiles(data.tokenizer));
+  const tokenizer = await BatchTokenizer.open(
+    config.tokenizer_config,
+    weights,
+    written.batch + written.edits,
+    run.threads,
+  );
+  const text = await TextTokenizer.load(folderFiles(written.tokenizer));
   const writer = new RowWriter(text, tokenizer.positions);
+  const slots = config.qwen_config.n_q_tokens + 1;
+  const rowsOf = (data: WrittenData, step: number) =>
+    sampleRows(samples, writer, data, { seed: run.seed, step, slots });
+  const data = await measureRoom(written, (step) => rowsOf(written, step), writer.imageId, slots);
   return {
     losses: { blocks: (graph) => traceBlocks(graph, config, data) },
     async batch(step) {
-      const rows = sampleRows(corpus, writer, data, run.seed, step);
+      const rows = await rowsOf(data, step);
       const codes = await tokenizer.codes(rows.flatMap(({ images }) => images));
       return packBatch(rows, codes, counterRandom(run.seed, "wrong codes").fork(step), config, data, writer.padId);
     },
@@ -60,7 +66,7 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
     async samples(trained, folder, step) {
       const options = run.threads === undefined ? {} : { threads: run.threads };
       const language = await LanguageModel.open(languageModelConfig(config), withOutput(trained), options);
-      const parts = { corpus, tokenizer, writer, text, batch: data.batch, length: data.length };
+      const parts = { samples, tokenizer, writer, text, batch: data.batch, length: data.length };
       const numbers = await showAnswers(language, parts, `${folder}/answers-${step}.md`);
       await language.dispose();
       return numbers;

@@ -33,7 +33,7 @@ export interface StartContext {
   readonly model: Model;
   readonly targets: Pick<VisionTargets, "of">;
   /** A batch of training images. */
-  readonly images: (batch: number) => readonly RgbImage[];
+  readonly images: (batch: number) => Promise<readonly RgbImage[]>;
   readonly seed: number;
   readonly log: (line: string) => void;
 }
@@ -112,7 +112,7 @@ async function collect(weights: WeightSource, width: number, context: StartConte
   const { model, images, targets } = context;
   const config = model.config.tokenizer_config;
   const L = config.llm_hidden_size;
-  const batch = images(0).length;
+  const batch = (await images(0)).length;
   const graph = new Graph();
   const earlier: Model = {
     ...model,
@@ -133,7 +133,7 @@ async function collect(weights: WeightSource, width: number, context: StartConte
   let probe: RidgeProbe | undefined;
   let outputs = 0;
   for (let done = 0; done < model.kmeansImages; done += batch) {
-    const shown = images(done / batch);
+    const shown = await images(done / batch);
     const said = await session.run({ pixels: patchesOf(shown, config.vision_config.patch_size) });
     const rows = scaledTargets({ ...(await targets.of(shown)), pixels: said.wanted! }, model.weights);
     outputs = rows.length / said.projected!.shape[0]!;
