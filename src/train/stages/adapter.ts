@@ -137,7 +137,7 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
     const prepare = async (): Promise<Omit<Prepared, "key">> => {
       const replay = await writeReplay();
       const fresh: RowSize[] = [];
-      for (let i = 0; i < Math.min(MEASURED, own.count); i++) fresh.push(rows.sizeOf(await rowAt(i)));
+      for (let i = 0; i < MEASURED; i++) fresh.push(rows.sizeOf(await rowAt(i)));
       return { sizes: [largest(fresh), largest(replay.map((row) => rows.sizeOf(row)))], replay };
     };
     const writeReplay = async (): Promise<ConversationRow[]> => {
@@ -185,7 +185,8 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
         const random = counterRandom(run.seed, "replay order").fork(step);
         const taken = Array.from({ length: replayed }, (_, i) => replay[random.integer(i, replay.length)]!);
         const news: ConversationRow[] = [];
-        for (let i = 0; i < fresh; i++) news.push(await rowAt(step * fresh + i, most[0]));
+        const room = { ...most[0], blocks: sizes.blocks };
+        for (let i = 0; i < fresh; i++) news.push(await rowAt(step * fresh + i, room));
         return packBatch(rows, [...news, ...taken], fresh, sizes);
       },
       async finish(tensors) {
