@@ -13,7 +13,7 @@ import { threadSandbox } from "./text/sandbox.node.ts";
 export const platform: Platform = {
   defaultModel: () => process.env.KELIX_MODEL || "kelix-nano",
   async openFiles(source, options) {
-    if (typeof source === "object" && Symbol.iterator in source) return givenFiles(source);
+    if (typeof source === "object" && source !== null && Symbol.iterator in source) return givenFiles(source);
     checkModelName(source, "Kelix.load(name, options)");
     return folderFiles(await resolveModel(source, options));
   },
