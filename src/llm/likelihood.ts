@@ -15,8 +15,7 @@ const LABELS_PER_RUN = 64;
 export async function scoreBlocks(
   model: LanguageModel,
   sequence: Sequence,
-  row: BlockIds,
-  [start, end]: readonly [number, number],
+  { row, start, end }: { readonly row: BlockIds; readonly start: number; readonly end: number },
   signal?: AbortSignal,
 ): Promise<number[][]> {
   const { vocabulary } = model;

@@ -87,7 +87,8 @@ export function writingTask(model: OpenedModel): Task {
  */
 export function drawingTask(model: OpenedModel, source: Source, codeGrid: readonly [number, number]): Task {
   const { steps, guidance } = model.generation[source === "hidden" ? "imagine" : "reconstruct"];
-  const { transformer, autoencoder, settings } = chooseDetokenizer(model, source, codeGrid);
+  const { transformer, autoencoder, settingsFor } = chooseDetokenizer(model, source);
+  const settings = settingsFor(codeGrid);
   const config = withNullLength(transformer.config, transformer.weights);
   const entries = codeGrid[0] * codeGrid[1] + (source === "hidden" ? 2 : 0);
   const L = settings.maxConditionLength ?? entries;
