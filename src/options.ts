@@ -1,7 +1,7 @@
 // Every option that a caller may set: its range, default, type and description, said once. The types below, the checks
 // (read-options.ts), the command line's flags (cli/option-flags.ts) and the config of a model are read off these schemas.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
 import type { Image } from "./image/image.ts";
@@ -289,6 +289,22 @@ const evaluate = {
     .describe("images imagined for each prompt: more of them tell two models apart better"),
 };
 
+const suites = {
+  ...seeded,
+  signal,
+  /** Called before each item with the part of the suite that it belongs to. */
+  onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
+  /** Told in a sentence what is fetched or computed once, and what cannot be measured. */
+  onNote: callback<(line: string) => void>().optional(),
+  /** Items of each kind at most, for a quick look; as many as the suite asks for if absent. */
+  limit: integer(1, 1_000_000).optional().describe("items of each kind at most, for a quick look"),
+  seeds: evaluate.seeds,
+  /** The questions of the suite `vqa`: a file of JSON Lines. */
+  data: text.optional().describe("questions for vqa: one {image, question, answer} a line"),
+  /** Where drawn training data and the judge's weights lie; KELIX_CACHE or ~/.cache/kelix/data if absent. */
+  cacheFolder: text.optional(),
+};
+
 /** The options of each public call, by its name. */
 export const optionsOf = {
   load: z.strictObject(load),
@@ -306,6 +322,7 @@ export const optionsOf = {
   planModel: z.strictObject(inspect),
   examineMachine: z.strictObject(machine),
   evaluateNano: z.strictObject(evaluate),
+  evaluateSuites: z.strictObject(suites),
 };
 export type Call = keyof typeof optionsOf;
 
@@ -330,6 +347,7 @@ export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}
 export interface EvalOptions extends Options<typeof evaluate> {}
+export interface SuiteOptions extends Options<typeof suites> {}
 /** Whose positions a condition is given. */
 export type ConditionPositions = z.output<typeof written.positions>;
 /** Options of all that draws. */

@@ -13,7 +13,7 @@ import { shapes } from "../train/data/shapes.ts";
 import { pixelError } from "../train/metrics.ts";
 import { askAbout } from "./ask.ts";
 import { openHeldOut } from "./heldout.ts";
-import { judgeScene } from "./judge.ts";
+import { judgeScene } from "./scene-judge.ts";
 
 export interface NanoResults {
   /** PSNR in dB from codes alone, and the share of each book's codes that occur. */
