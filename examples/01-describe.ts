@@ -1,4 +1,4 @@
-// Asks a model what a picture shows. Run: node examples/01-describe.ts (Node 24), or npx tsx examples/01-describe.ts [PICTURE]
+// Asks a model what an image shows. Run: node examples/01-describe.ts (Node 24), or npx tsx examples/01-describe.ts [IMAGE]
 
 import { Kelix } from "kelix";
 

@@ -1,12 +1,12 @@
-// Draws a picture for a prompt, with progress. Run: npx tsx examples/03-imagine.ts [PROMPT] [OUT.png]
+// Draws an image for a prompt, with progress. Run: npx tsx examples/03-imagine.ts [PROMPT] [OUT.png]
 
 import { Kelix, writePng } from "kelix";
 
 const [prompt = "two red circles", out = "imagined.png"] = process.argv.slice(2);
 const kelix = await Kelix.load();
-const picture = await kelix.imagine(prompt, {
+const image = await kelix.imagine(prompt, {
   seed: 1,
   onProgress: ({ task, done, total }) => console.log(`${task} ${done}/${total}`),
 });
-await writePng(out, picture);
+await writePng(out, image);
 await kelix.dispose();

@@ -1,5 +1,5 @@
 // How far one model's results are from another's of the same sizes, such as a quantised one from what it was made from, on the
-// held-out pictures: npx tsx --conditions=kelix-source scripts/compare-models.ts MODEL OTHER [PICTURES]
+// held-out images: npx tsx --conditions=kelix-source scripts/compare-models.ts MODEL OTHER [IMAGES]
 
 import { readConversation } from "../src/conversation.ts";
 import { openHeldOut } from "../src/eval/heldout.ts";
@@ -13,15 +13,15 @@ import { pixelError } from "../src/train/metrics.ts";
 import type { CodesInput, ImageCodes } from "../src/vision/image-codes.ts";
 
 const QUESTION = "What is this?";
-/** Drawing takes longest: so many pictures of them, in few steps. */
+/** Drawing takes longest: so many images of them, in few steps. */
 const [DRAWN, STEPS] = [10, 10];
-/** Positions of a picture whose codes are predicted. */
+/** Positions of an image whose codes are predicted. */
 const SCORED_POSITIONS = [0, 7, 20];
 
 const [first, second, count = "60"] = process.argv.slice(2);
-if (!first || !second) throw new Error("usage: compare-models MODEL OTHER [PICTURES]");
+if (!first || !second) throw new Error("usage: compare-models MODEL OTHER [IMAGES]");
 const known = (await openHeldOut()).filter(({ isKnownConcept }) => isKnownConcept);
-const pictures = known.filter((_, i) => i % Math.max(1, Math.floor(known.length / Number(count))) === 0);
+const images = known.filter((_, i) => i % Math.max(1, Math.floor(known.length / Number(count))) === 0);
 
 const wanted = await run(first);
 const found = await run(second, wanted.codes);
@@ -32,7 +32,7 @@ const divergences = (a: readonly Float32Array[], b: readonly Float32Array[]) =>
 const isTopEqual = wanted.text.map((row, i) => Number(largest(row) === largest(found.text[i]!)));
 console.log(
   JSON.stringify({
-    pictures: pictures.length,
+    images: images.length,
     equalCodes: mean(found.codes.flatMap(({ codes }) => [...codes]).map((code, i) => Number(code === codes[i]))),
     /** KL divergence in nats of the next text token, over the right answers; and how often the likeliest is the same. */
     textDivergence: mean(divergences(wanted.text, found.text)),
@@ -41,8 +41,8 @@ console.log(
     answerLoss: [mean(wanted.losses), mean(found.losses)],
     /** KL divergence of the slots of visual blocks. */
     codeDivergence: mean(divergences(wanted.slots, found.slots)),
-    /** PSNR in dB of pictures drawn from the first model's codes. */
-    picturePsnr: mean(wanted.drawn.map((picture, i) => Math.min(99, pixelError([picture], [found.drawn[i]!]).psnr))),
+    /** PSNR in dB of images drawn from the first model's codes. */
+    imagePsnr: mean(wanted.drawn.map((image, i) => Math.min(99, pixelError([image], [found.drawn[i]!]).psnr))),
   }),
 );
 
@@ -50,7 +50,7 @@ console.log(
 async function run(name: string, given?: readonly ImageCodes[]) {
   const kelix = await Kelix.load(name);
   const own = [];
-  for (const { picture } of pictures) own.push(await kelix.tokenize(picture));
+  for (const { image } of images) own.push(await kelix.tokenize(image));
   const codes = given ?? own;
   const drawn = [];
   for (const [seed, input] of codes.slice(0, DRAWN).entries())
@@ -59,7 +59,7 @@ async function run(name: string, given?: readonly ImageCodes[]) {
   return { codes: own, drawn, ...(await predict(name, codes)) };
 }
 
-/** Log-probabilities of what the language model predicts after pictures of these codes. */
+/** Log-probabilities of what the language model predicts after images of these codes. */
 async function predict(name: string, codes: readonly ImageCodes[]) {
   const folder = await openModelFolder(name);
   const ar = languageConfig(folder);
@@ -79,7 +79,7 @@ async function predict(name: string, codes: readonly ImageCodes[]) {
     const prompt = await readConversation([{ role: "user", content: [...content] }], reader);
     const sequence = model.start();
     await sequence.read(prompt);
-    for (const id of text.tokenizer.encode(pictures[i]!.caption)) {
+    for (const id of text.tokenizer.encode(images[i]!.caption)) {
       const row = logProbabilities(await sequence.scoreSlot([]));
       result.text.push(row);
       result.losses.push(-row[id]!);

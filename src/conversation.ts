@@ -1,4 +1,4 @@
-// What a caller says to the model, checked, and as blocks: text by the chat template, pictures as their codes.
+// What a caller says to the model, checked, and as blocks: text by the chat template, images as their codes.
 
 import { InputError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
@@ -6,11 +6,11 @@ import { checkMessages } from "./message-check.ts";
 import { expandRow } from "./sequence/blocks.ts";
 import { idsFromCodes } from "./sequence/ids.ts";
 import type { BlockIds, BlockVocabulary } from "./sequence/layout.ts";
-import { type Message, picturesOf } from "./text/chat-template.ts";
+import { imagesOf, type Message } from "./text/chat-template.ts";
 import type { TextFiles } from "./text/load-text.node.ts";
 import { type CodesInput, ImageCodes, isCodesInput } from "./vision/image-codes.ts";
 
-/** A turn: text, or parts of text and pictures in any order. A picture may be given as its codes. */
+/** A turn: text, or parts of text and images in any order. An image may be given as its codes. */
 export type ChatMessage = Message<ImageInput | CodesInput>;
 
 /**
@@ -48,7 +48,7 @@ export async function readConversation(
   then: readonly number[] = [],
 ): Promise<BlockIds> {
   checkMessages(messages);
-  const images = picturesOf(messages);
+  const images = imagesOf(messages);
   const maxCharacters = room * text.tokenizer.longestToken * MAX_COMPOSED;
   const encoded = text.chatTemplate.encode(messages, text.tokenizer, { maxCharacters });
   checkRoom(encoded.length, room);

@@ -14,8 +14,8 @@ export { type PullResult, pullModel } from "./hub/pull.ts";
 export { type HubSettings, readHubSettings } from "./hub/settings.ts";
 export { encodeImage, encodePng, type ImageFormat, writeImage, writePng } from "./image/codec.node.ts";
 export type { ImageInput } from "./image/image-input.ts";
-export type { Picture, RawImage } from "./image/picture.ts";
-export { type ChatPiece, type DrawnPicture, Kelix } from "./kelix.ts";
+export type { RawImage, RgbImage } from "./image/rgb.ts";
+export { type ChatPiece, type DrawnImage, Kelix } from "./kelix.ts";
 export type { ModelInfo, PartInfo } from "./model/info.ts";
 export type {
   ChatOptions,

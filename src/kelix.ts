@@ -1,5 +1,5 @@
-// The whole of Kelix in one file: pictures become codes, a language model reads and writes codes beside text, and a
-// diffusion transformer turns codes, or what the language model thought while it wrote them, into pictures.
+// The whole of Kelix in one file: images become codes, a language model reads and writes codes beside text, and a
+// diffusion transformer turns codes, or what the language model thought while it wrote them, into images.
 // The best place to start reading.
 
 import { loadBackend } from "#backend";
@@ -12,11 +12,11 @@ import { disposedError, InputError, ModelError } from "./errors.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import { loadImage } from "./image/image-source.node.ts";
 import type { PatchOptions } from "./image/patches.ts";
-import type { Picture } from "./image/picture.ts";
-import { type PictureFit, preparedSizes } from "./image/processor.ts";
+import { type ImageFit, preparedSizes } from "./image/processor.ts";
+import type { RgbImage } from "./image/rgb.ts";
 import type { PixelLimits } from "./image/smart-resize.ts";
 import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
-import { checkPictureFits, generate, type WrittenPicture } from "./llm/generate.ts";
+import { checkImageFits, generate, type WrittenImage } from "./llm/generate.ts";
 import { LanguageModel } from "./llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
 import type { SamplingOptions } from "./llm/sampling.ts";
@@ -55,18 +55,18 @@ import {
   isCodesInput,
   readCodes,
 } from "./vision/image-codes.ts";
-import { PictureTokenizer } from "./vision/picture-tokenizer.ts";
+import { ImageTokenizer } from "./vision/image-tokenizer.ts";
 
-/** A picture that the model drew, with the codes that it wrote for it and the seed it was drawn from. */
-export interface DrawnPicture extends Picture {
+/** An image that the model drew, with the codes that it wrote for it and the seed it was drawn from. */
+export interface DrawnImage extends RgbImage {
   readonly codes: ImageCodes;
   readonly seed: number;
 }
 
-/** What a conversation answers with: pieces of text as they come, and finished pictures. */
-export type ChatPiece = string | { readonly type: "image"; readonly image: DrawnPicture };
+/** What a conversation answers with: pieces of text as they come, and finished images. */
+export type ChatPiece = string | { readonly type: "image"; readonly image: DrawnImage };
 
-/** Without options a conversation takes the likeliest tokens of text; codes of pictures are drawn as the model says. */
+/** Without options a conversation takes the likeliest tokens of text; codes of images are drawn as the model says. */
 const greedy = { temperature: 0, topK: 0, topP: 1 };
 
 /** What one drawing is made with. */
@@ -81,8 +81,8 @@ interface Drawing {
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
 const SMALL_WIDTH = 512;
 
-/** Pictures whose codes are remembered: some kilobytes each. */
-const MAX_REMEMBERED_PICTURES = 64;
+/** Images whose codes are remembered: some kilobytes each. */
+const MAX_REMEMBERED_IMAGES = 64;
 
 /** The language model, and rows that it has read. */
 interface Language {
@@ -99,13 +99,13 @@ export class Kelix implements AsyncDisposable {
   readonly #ignoreMemory: boolean;
   readonly #codes: CodeCache;
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
-  /** The sessions of what draws pictures. */
+  /** The sessions of what draws images. */
   readonly #drawing: SessionCache;
   /** What was found to fit into memory: sources and grids. */
   readonly #checkedSizes = new Set<string>();
-  /** Positions of the largest picture that was found to fit into memory. */
+  /** Positions of the largest image that was found to fit into memory. */
   #mostPositions: number | undefined;
-  #tokenizer: Promise<PictureTokenizer> | undefined;
+  #tokenizer: Promise<ImageTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
 
@@ -121,14 +121,14 @@ export class Kelix implements AsyncDisposable {
     this.#options = { ...(device && { device }), ...(threads && { threads }), ...(widening && { widening }) };
     this.#ignoreMemory = ignoreMemory;
     this.#promptCacheBytes = promptCacheBytes ?? (folder.ar ? usualCacheBytes(folder.ar.qwen_config) : 0);
-    this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_PICTURES);
+    this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_IMAGES);
     this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
   }
 
   /**
    * Opens a model: a built-in name ("kelix-nano"), a folder, or a repository of the Hub ("owner/name", "owner/name@revision"),
    * which is fetched into the Hugging Face cache if it is not there; in the layout of the released checkpoints. Every weight is
-   * checked against the config before any is read; parts are loaded when they are first used. What pictures are drawn with may
+   * checked against the config before any is read; parts are loaded when they are first used. What images are drawn with may
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a ModelError that lists all that is missing or
    * misshapen, a MemoryError where the model cannot fit into memory, a FetchError where it cannot be fetched, and an InputError
    * for options that cannot be used.
@@ -174,7 +174,7 @@ export class Kelix implements AsyncDisposable {
    * Pixels from codes alone, without the language model. An image given instead of codes is tokenized first, at the size of the
    * model's recipe.
    */
-  async reconstruct(input: CodesInput | ImageInput, options: ReconstructOptions = {}): Promise<Picture> {
+  async reconstruct(input: CodesInput | ImageInput, options: ReconstructOptions = {}): Promise<RgbImage> {
     const { reconstruct } = this.#folder.generation;
     const settings = readOptions("reconstruct", options);
     const { keepSize, fusion = reconstruct.fusion } = settings;
@@ -207,20 +207,20 @@ export class Kelix implements AsyncDisposable {
       const blocks = generate(model, sequence, prompt, {
         maxNewTokens,
         room: this.#room,
-        blocksPerPicture: imagine.grid[0] * imagine.grid[1],
+        blocksPerImage: imagine.grid[0] * imagine.grid[1],
         mayDraw: this.canImagine,
         seed: drawing.seed,
         ...samplingOf(settings, greedy),
-        pictures: this.#pictureSampling(settings),
+        images: this.#imageSampling(settings),
         lookupBlocks: promptLookupNumTokens,
         ...(signal && { signal }),
       });
       const { tokenizer } = this.#words;
       const decoder = tokenizer.stream();
       try {
-        for await (const { ids, kind, picture } of blocks) {
+        for await (const { ids, kind, image } of blocks) {
           this.#refuseDisposed(); // the reader may have taken long over the last piece
-          if (picture) yield { type: "image", image: await this.#drawWritten(picture, drawing, settings) };
+          if (image) yield { type: "image", image: await this.#drawWritten(image, drawing, settings) };
           if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
           const piece = decoder.push(ids[0]!);
           if (piece !== "") yield piece;
@@ -239,9 +239,9 @@ export class Kelix implements AsyncDisposable {
    * An image for a prompt: the language model writes its codes, the diffusion transformer draws from its hidden states.
    * With `n` an array of images, of seeds one after the other.
    */
-  imagine(prompt: string, options: ImagineOptions & { readonly n: number }): Promise<DrawnPicture[]>;
-  imagine(prompt: string, options?: ImagineOptions): Promise<DrawnPicture>;
-  async imagine(prompt: string, options: ImagineOptions = {}): Promise<DrawnPicture | DrawnPicture[]> {
+  imagine(prompt: string, options: ImagineOptions & { readonly n: number }): Promise<DrawnImage[]>;
+  imagine(prompt: string, options?: ImagineOptions): Promise<DrawnImage>;
+  async imagine(prompt: string, options: ImagineOptions = {}): Promise<DrawnImage | DrawnImage[]> {
     const { imagine } = this.#folder.generation;
     checkPrompt(prompt);
     const settings = readOptions("imagine", options);
@@ -252,13 +252,13 @@ export class Kelix implements AsyncDisposable {
       languageConfig(this.#folder); // refuses before any work is done, as does this:
       chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
       if (!this.#ignoreMemory) await this.#checkDrawing("hidden", imagine.grid);
-      const sampling = this.#pictureSampling(settings);
-      const pictures: DrawnPicture[] = [];
+      const sampling = this.#imageSampling(settings);
+      const images: DrawnImage[] = [];
       for (let i = 0; i < n; i++) {
         const own = { ...drawing, seed: drawing.seed + i };
-        pictures.push(await this.#drawWritten(await this.#write(prompt, own.seed, sampling, settings), own, settings));
+        images.push(await this.#drawWritten(await this.#write(prompt, own.seed, sampling, settings), own, settings));
       }
-      return settings.n === undefined ? pictures[0]! : pictures;
+      return settings.n === undefined ? images[0]! : images;
     });
   }
 
@@ -298,8 +298,8 @@ export class Kelix implements AsyncDisposable {
     return this.#text!; // loaded with every language model
   }
 
-  /** How codes of pictures are drawn: as the model says where the options do not. */
-  #pictureSampling(settings: SampleOptions): SamplingOptions {
+  /** How codes of images are drawn: as the model says where the options do not. */
+  #imageSampling(settings: SampleOptions): SamplingOptions {
     const { temperature, top_k: topK, top_p: topP } = this.#folder.generation.imagine;
     return samplingOf(settings, { temperature, topK, topP });
   }
@@ -309,19 +309,19 @@ export class Kelix implements AsyncDisposable {
     return codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor));
   }
 
-  async #tokenize(input: ImageInput, { signal }: TokenizeOptions, fit: PictureFit = {}) {
-    const picture = await loadImage(input, { ...(signal && { signal }) });
+  async #tokenize(input: ImageInput, { signal }: TokenizeOptions, fit: ImageFit = {}) {
+    const image = await loadImage(input, { ...(signal && { signal }) });
     signal?.throwIfAborted();
     const tokenizer = await this.#openTokenizer();
-    await this.#checkPositions(picture, fit);
-    return this.#codes.codesOf(picture, JSON.stringify(fit), () => tokenizer.tokenize(picture, fit));
+    await this.#checkPositions(image, fit);
+    return this.#codes.codesOf(image, JSON.stringify(fit), () => tokenizer.tokenize(image, fit));
   }
 
-  /** Refuses, before it is resized, a picture of more positions than fit into memory. */
-  async #checkPositions(picture: Picture, fit: PictureFit): Promise<void> {
+  /** Refuses, before it is resized, an image of more positions than fit into memory. */
+  async #checkPositions(image: RgbImage, fit: ImageFit): Promise<void> {
     const { preprocessor } = this.#folder;
     const options = patchOptions(preprocessor);
-    const { prepared } = preparedSizes(picture, options, pixelLimits(preprocessor), fit);
+    const { prepared } = preparedSizes(image, options, pixelLimits(preprocessor), fit);
     const positions = (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2;
     this.#mostPositions ??= usualPositions(this.#folder); // loading made sure of these
     if (this.#ignoreMemory || positions <= this.#mostPositions) return;
@@ -344,32 +344,32 @@ export class Kelix implements AsyncDisposable {
     return readConversation(messages, reader, then);
   }
 
-  /** The language model's picture for a prompt. */
-  async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenPicture> {
+  /** The language model's image for a prompt. */
+  async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenImage> {
     const [rows, columns] = this.#folder.generation.imagine.grid;
     const positions = rows * columns;
     const vocabulary = blockVocabulary(languageConfig(this.#folder).qwen_config);
     const opening = [vocabulary.visionStart];
     const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
     // Before the model is opened, which takes long.
-    checkPictureFits(blockCount(request, vocabulary), positions, this.#room);
+    checkImageFits(blockCount(request, vocabulary), positions, this.#room);
     const { model, prefixes } = await this.#openLanguage();
     const sequence = prefixes.take(request);
     const blocks = generate(model, sequence, request, {
       maxNewBlocks: positions + 1,
-      blocksPerPicture: positions,
+      blocksPerImage: positions,
       seed,
       ...sampling,
       ...(options.signal && { signal: options.signal }),
     });
     let done = 0;
     try {
-      for await (const { picture } of blocks) {
+      for await (const { image } of blocks) {
         options.onProgress?.({ task: "write", done: ++done, total: positions + 1 });
-        if (picture) return picture;
+        if (image) return image;
       }
     } finally {
-      // Nobody asks about what was drawn here; the next picture may have the same prompt.
+      // Nobody asks about what was drawn here; the next image may have the same prompt.
       sequence.truncate(blockCount(request, model.vocabulary));
       prefixes.keep(sequence);
     }
@@ -378,12 +378,12 @@ export class Kelix implements AsyncDisposable {
     );
   }
 
-  async #drawWritten({ ids, hidden }: WrittenPicture, drawing: Drawing, options: DrawOptions): Promise<DrawnPicture> {
+  async #drawWritten({ ids, hidden }: WrittenImage, drawing: Drawing, options: DrawOptions): Promise<DrawnImage> {
     const { grid } = this.#folder.generation.imagine;
-    const picture = await this.#draw("hidden", { condition: hidden, codeGrid: grid }, drawing, options);
+    const image = await this.#draw("hidden", { condition: hidden, codeGrid: grid }, drawing, options);
     const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(languageConfig(this.#folder).qwen_config)));
-    const { width, height } = picture;
-    return { ...picture, codes: new ImageCodes({ grid, codes, width, height }), seed: drawing.seed };
+    const { width, height } = image;
+    return { ...image, codes: new ImageCodes({ grid, codes, width, height }), seed: drawing.seed };
   }
 
   async #draw(
@@ -391,7 +391,7 @@ export class Kelix implements AsyncDisposable {
     request: DetokenizeRequest,
     { positions, ...drawing }: Drawing,
     { signal, onPreview, onProgress }: DrawOptions,
-  ): Promise<Picture> {
+  ): Promise<RgbImage> {
     this.#refuseDisposed();
     const choice = chooseDetokenizer(this.#folder, source, request.codeGrid, positions);
     const { transformer, autoencoder, settings, solver } = choice;
@@ -418,12 +418,12 @@ export class Kelix implements AsyncDisposable {
     this.#checkedSizes.add(key);
   }
 
-  #openTokenizer(): Promise<PictureTokenizer> {
+  #openTokenizer(): Promise<ImageTokenizer> {
     this.#refuseDisposed();
     const { tokenizer, preprocessor, weights } = this.#folder;
     const [patches, limits] = [patchOptions(preprocessor), pixelLimits(preprocessor)];
     this.#tokenizer ??= this.#source(weights).then((source) =>
-      PictureTokenizer.open(tokenizer, source, patches, limits, this.#options),
+      ImageTokenizer.open(tokenizer, source, patches, limits, this.#options),
     );
     return this.#tokenizer;
   }

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
-import type { Picture } from "./image/picture.ts";
+import type { RgbImage } from "./image/rgb.ts";
 import type { ConvertProgress } from "./quantize/convert.ts";
 import { devices } from "./runtime/backend.ts";
 import { fusions } from "./vision/config.ts";
@@ -85,7 +85,7 @@ const drawing = {
   /** Classifier-free guidance; 1 is none and costs half. */
   guidance: ranges.guidance.optional().describe("classifier-free guidance; 1 is none"),
   /** Called with the image as it looks after a step: after each but the last, or more seldom where decoding is slow. */
-  onPreview: callback<(picture: Picture) => void | Promise<void>>().optional(),
+  onPreview: callback<(image: RgbImage) => void | Promise<void>>().optional(),
 };
 
 const sampling = {

@@ -9,7 +9,7 @@ import { findFormat } from "../src/image/codec.node.ts";
 import { type RunOptions, runCli } from "./run-cli.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const picture = join(root, "data/heldout/demo/octopus.png");
+const image = join(root, "data/heldout/demo/octopus.png");
 let folder: string;
 const file = (name: string) => join(folder, name);
 beforeAll(async () => {
@@ -29,7 +29,7 @@ async function expectRefusal(args: readonly string[], status: number, message: R
 
 describe("output", () => {
   test("never replaces an input, whatever the two are called, in any command", async () => {
-    const mine = await readFile(picture);
+    const mine = await readFile(image);
     await writeFile(file("a.png"), mine);
     await writeFile(file("codes.json"), "{}");
     await symlink("a.png", file("soft.safetensors"));
@@ -37,14 +37,14 @@ describe("output", () => {
     await link(file("a.png"), file("hard.safetensors"));
     await symlink(".", file("here"));
     await mkdir(file("demo"));
-    await symlink(picture, file("demo/imagined-03.png"));
+    await symlink(image, file("demo/imagined-03.png"));
     await mkdir(file("model"));
     for (const name of await readdir(join(root, "models/kelix-nano")))
       await symlink(join(root, "models/kelix-nano", name), file(`model/${name}`));
     const [absolute, url] = [file("a.png"), String(pathToFileURL(file("a.png")))];
     const same = /the same file as/;
     await Promise.all([
-      expectRefusal(["tokenize", "a.png", picture, "-o", "soft.safetensors"], 2, same),
+      expectRefusal(["tokenize", "a.png", image, "-o", "soft.safetensors"], 2, same),
       expectRefusal(["tokenize", url, "-o", "here/hard.safetensors"], 2, same),
       expectRefusal(["tokenize", "-", "-o", "hard.safetensors"], 2, same, { shell: '"$@" < a.png' }),
       expectRefusal(["tokenize", "a.png", "-o", "-"], 2, same, { shell: '"$@" >> soft.png' }),
@@ -53,7 +53,7 @@ describe("output", () => {
       expectRefusal(["reconstruct", absolute, "-o", "a.png"], 2, same),
       expectRefusal(["reconstruct", url, "-o", "here/soft.png"], 2, same),
       expectRefusal(["demo", "-o", "demo"], 2, same),
-      expectRefusal(["tokenize", picture, "-o", "model/config.json", "--model", "model"], 2, same),
+      expectRefusal(["tokenize", image, "-o", "model/config.json", "--model", "model"], 2, same),
     ]);
     expect((await readFile(file("a.png"))).equals(mine)).toBe(true);
   });
@@ -68,8 +68,8 @@ describe("output", () => {
     }
     await Promise.all([
       expectRefusal(["imagine", "x", "-o", "x.gif"], 2, /expected \.png, \.jpg, \.jpeg or \.webp/),
-      expectRefusal(["reconstruct", picture, "-o", "x"], 2, /expected \.png/),
-      expectRefusal(["tokenize", picture, "-o", "x.png"], 2, /expected \.safetensors or \.json/),
+      expectRefusal(["reconstruct", image, "-o", "x"], 2, /expected \.png/),
+      expectRefusal(["tokenize", image, "-o", "x.png"], 2, /expected \.safetensors or \.json/),
     ]);
   });
 
@@ -91,29 +91,29 @@ describe("output", () => {
 
 describe("input", () => {
   test("comes from pipes: images, codes and prompts", async () => {
-    const bytes = await readFile(picture);
+    const bytes = await readFile(image);
     const [plain, piped, named, substituted] = await Promise.all([
-      kelix(["describe", picture]),
+      kelix(["describe", image]),
       kelix(["describe", "-"], { input: bytes }),
-      kelix(["describe", "/dev/stdin"], { shell: `cat "${picture}" | "$@"` }),
-      kelix([], { shell: `"$@" describe <(cat "${picture}")` }),
+      kelix(["describe", "/dev/stdin"], { shell: `cat "${image}" | "$@"` }),
+      kelix([], { shell: `"$@" describe <(cat "${image}")` }),
     ]);
     for (const result of [piped, named, substituted])
       expect(result).toMatchObject({ status: 0, err: "", out: plain.out });
-    await kelix(["reconstruct", picture, "-o", "plain.png", "--steps", "1"]);
+    await kelix(["reconstruct", image, "-o", "plain.png", "--steps", "1"]);
     for (const form of ["-", "/dev/fd/1"]) {
       const codes = await kelix(["tokenize", "-", "-o", form], { input: bytes });
       expect([codes.status, codes.err]).toEqual([0, ""]);
       const back = await kelix(["reconstruct", "-", "-o", "-", "--steps", "1"], { input: codes.bytes });
       expect(back.bytes.equals(await readFile(file("plain.png")))).toBe(true);
     }
-    const prompted = await kelix(["describe", picture, "--prompt", "-"], { input: "What is this?\n" });
+    const prompted = await kelix(["describe", image, "--prompt", "-"], { input: "What is this?\n" });
     expect(prompted.out).toBe(plain.out);
     await expectRefusal(["describe", "-", "--prompt", "-"], 2, /for one thing only/, { input: bytes });
   });
 
   test("may be codes as JSON, as the library's JSON too", async () => {
-    await kelix(["tokenize", picture, picture, "-o", "two.json"]);
+    await kelix(["tokenize", image, image, "-o", "two.json"]);
     const { images } = JSON.parse(await readFile(file("two.json"), "utf8"));
     expect(images.map(({ image, grid, codes }: (typeof images)[0]) => [image, grid, codes.length])).toEqual(
       Array(2).fill(["octopus.png", [6, 6], 288]),
@@ -128,7 +128,7 @@ describe("input", () => {
 
   test("that is bad does not keep the others from being done", async () => {
     await writeFile(file("bad.png"), "no image");
-    const given = [picture, "bad.png", "nowhere.png", picture];
+    const given = [image, "bad.png", "nowhere.png", image];
     const [described, asJson, tokenized] = await Promise.all([
       kelix(["describe", ...given]),
       kelix(["describe", ...given, "--json"]),
@@ -144,20 +144,20 @@ describe("input", () => {
     }
     const failed = { code: "invalid_image", message: expect.any(String) };
     expect(JSON.parse(asJson.out)).toMatchObject([
-      { image: picture, text: expect.any(String) },
+      { image: image, text: expect.any(String) },
       { image: "bad.png", error: failed },
       { image: "nowhere.png", error: failed },
-      { image: picture, text: expect.any(String) },
+      { image: image, text: expect.any(String) },
     ]);
-    const { file: written, pictures } = JSON.parse(tokenized.out);
-    expect([written, pictures.filter((entry: object) => "error" in entry)]).toMatchObject(["rest.json", { length: 2 }]);
+    const { file: written, images } = JSON.parse(tokenized.out);
+    expect([written, images.filter((entry: object) => "error" in entry)]).toMatchObject(["rest.json", { length: 2 }]);
     expect(JSON.parse(await readFile(file("rest.json"), "utf8")).images).toHaveLength(2);
   });
 });
 
 describe("a conversation", () => {
   test("from a pipe answers every line, quoted names included, and tells at its end that one failed", async () => {
-    await writeFile(file("my cat's.png"), await readFile(picture));
+    await writeFile(file("my cat's.png"), await readFile(image));
     const input =
       "/image \"my cat's.png\"\nWhat is this?\n/new\n/image nowhere.png\nAnd this?\n/image my\\ cat\\'s.png\nWhat is this?";
     const { status, out, err } = await kelix(["chat"], { input });

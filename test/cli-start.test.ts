@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runCli } from "./run-cli.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const picture = join(root, "data/heldout/demo/octopus.png");
+const image = join(root, "data/heldout/demo/octopus.png");
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kelix-start-"));
@@ -50,7 +50,7 @@ describe("kelix --version and --help", () => {
 
 test("commands work with 64 file descriptors", async () => {
   const shell = 'ulimit -n 64; exec "$@"';
-  for (const args of [["--version"], ["describe", "--help"], ["describe", picture], ["info"]]) {
+  for (const args of [["--version"], ["describe", "--help"], ["describe", image], ["info"]]) {
     const { status, out, err } = await runCli(args, { shell });
     expect([status, err], args.join(" ")).toEqual([0, ""]);
     expect(out).not.toBe("");
@@ -73,7 +73,7 @@ test("without its optional libraries the program starts, and says in a sentence 
   const run = (...args: string[]) => runCli(args, { program: join(installed, "dist/cli/main.js") });
   expect(await run("--version")).toMatchObject({ status: 0, err: "" });
   expect(await run("info")).toMatchObject({ status: 0, err: "" });
-  const { status, out, err } = await run("describe", picture);
+  const { status, out, err } = await run("describe", image);
   expect([status, out]).toEqual([1, ""]);
   expect(err).toMatch(/^kelix: Images cannot be read or written: sharp is not installed for this system\. .*\n$/);
 });

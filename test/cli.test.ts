@@ -14,7 +14,7 @@ import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { program, runCli } from "./run-cli.ts";
 
 const nano = fileURLToPath(new URL("../models/kelix-nano", import.meta.url));
-const picture = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
+const image = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
 
 const kelix = (...args: string[]) => runCli(args, { env: { HF_HUB_OFFLINE: "1", HF_HOME: folder } });
 
@@ -85,7 +85,7 @@ describe("kelix", () => {
       ["describe", "a.png", "--model", long],
       ["describe", "a.png", `--${long}`],
       ["describe", "a.png", "--max-new-tokens", long],
-      ["reconstruct", picture, "-o", `${long}.png`],
+      ["reconstruct", image, "-o", `${long}.png`],
       ["pull", "a/b", "--revision", long],
       ["train", "tokenizer", "--config", long],
       ["eval", long],
@@ -98,16 +98,16 @@ describe("kelix", () => {
     }
   });
 
-  test("describes a picture, in text and as JSON", async () => {
-    const plain = await kelix("describe", picture);
+  test("describes an image, in text and as JSON", async () => {
+    const plain = await kelix("describe", image);
     expect(plain).toMatchObject({ status: 0, err: "" });
     expect(plain.out.trim().length).toBeGreaterThan(2);
-    const json = await kelix("describe", picture, "--json");
-    expect(JSON.parse(json.out)).toEqual([{ image: picture, text: plain.out.trim() }]);
+    const json = await kelix("describe", image, "--json");
+    expect(JSON.parse(json.out)).toEqual([{ image: image, text: plain.out.trim() }]);
   });
 
-  test("tokenizes to a file of codes and draws a picture back, the same for the same seed", async () => {
-    expect((await kelix("tokenize", picture, "-o", file("codes.safetensors"))).status).toBe(0);
+  test("tokenizes to a file of codes and draws an image back, the same for the same seed", async () => {
+    expect((await kelix("tokenize", image, "-o", file("codes.safetensors"))).status).toBe(0);
     const codes = (await readSafetensors(file("codes.safetensors"))).get("codes")!;
     expect([codes.dtype, codes.shape]).toEqual(["u16", [36, 8]]);
     const draw = async (name: string) => {
@@ -115,13 +115,13 @@ describe("kelix", () => {
       return readFile(file(name));
     };
     expect(await draw("a.png")).toEqual(await draw("b.png"));
-    const straight = await kelix("reconstruct", picture, "-o", file("c.png"), "--seed", "4", "--json");
+    const straight = await kelix("reconstruct", image, "-o", file("c.png"), "--seed", "4", "--json");
     expect(JSON.parse(straight.out)).toEqual([{ file: file("c.png"), width: 96, height: 96 }]);
     expect(await readFile(file("c.png"))).toEqual(await readFile(file("a.png")));
   });
 
-  test("keeps several pictures in one file of codes and draws each", async () => {
-    expect((await kelix("tokenize", picture, picture, "-o", file("two.safetensors"))).status).toBe(0);
+  test("keeps several images in one file of codes and draws each", async () => {
+    expect((await kelix("tokenize", image, image, "-o", file("two.safetensors"))).status).toBe(0);
     expect([...(await readSafetensors(file("two.safetensors"))).keys()]).toEqual(["codes.0", "codes.1"]);
     const { out } = await kelix(
       "reconstruct",
@@ -152,7 +152,7 @@ describe("kelix", () => {
       err += text;
     });
     const ended = new Promise((resolve) => child.on("close", resolve));
-    // Its first picture shows that it is at work.
+    // Its first image shows that it is at work.
     const isAtWork = async () => (await readdir(folder)).some((name) => name.startsWith("never"));
     while (child.exitCode === null && !(await isAtWork())) await setTimeout(50);
     child.kill("SIGINT");
@@ -162,8 +162,8 @@ describe("kelix", () => {
     for (const name of await readdir(folder)) if (name.startsWith("never")) await rm(file(name));
   }, 30_000);
 
-  test("talks about a picture line by line", async () => {
-    const child = spawn(process.execPath, [program, "chat", picture]);
+  test("talks about an image line by line", async () => {
+    const child = spawn(process.execPath, [program, "chat", image]);
     let out = "";
     child.stdout.on("data", (text) => {
       out += text;
@@ -173,14 +173,14 @@ describe("kelix", () => {
     expect(out.trim()).not.toBe("");
   });
 
-  test("imagines the same picture for the same seed", async () => {
+  test("imagines the same image for the same seed", async () => {
     for (const name of ["x.png", "y.png"])
       expect((await kelix("imagine", "a red circle", "-o", file(name), "--seed", "2", "--steps", "2")).status).toBe(0);
     expect(await readFile(file("x.png"))).toEqual(await readFile(file("y.png")));
   });
 
-  test("says in one line what is wrong with a picture", async () => {
-    const whole = await readFile(picture);
+  test("says in one line what is wrong with an image", async () => {
+    const whole = await readFile(image);
     await writeFile(file("cut.png"), whole.subarray(0, 300));
     await writeFile(file("text.png"), "hello");
     const strip = { width: 10_000, height: 1, channels: 3, background: "white" } as const;
@@ -192,7 +192,7 @@ describe("kelix", () => {
     expect((await readdir(folder)).filter((name) => name.includes("never"))).toEqual([]);
   });
 
-  test("reads a picture of one pixel", async () => {
+  test("reads an image of one pixel", async () => {
     await writeFile(file("dot.png"), await encodePng({ width: 1, height: 1, data: Uint8Array.of(200, 30, 30) }));
     expect((await kelix("describe", file("dot.png"))).status).toBe(0);
   });
@@ -237,10 +237,10 @@ describe("kelix", () => {
       "diffusionTransformer",
       "autoencoder",
     ]);
-    expect(memory.pictureBytes).toBeGreaterThan(100e6);
+    expect(memory.imageBytes).toBeGreaterThan(100e6);
     expect(faults.join("\n")).toMatch(/model\.safetensors: the file has 3 bytes/);
     expect(faults.join("\n")).toMatch(/vae: holds no \*\.safetensors file/);
-    await expectFailure(["describe", picture, "--model", broken], /model\.safetensors: the file has 3 bytes/);
+    await expectFailure(["describe", image, "--model", broken], /model\.safetensors: the file has 3 bytes/);
   });
 
   test("spells out what would steer a terminal in a name from a file, and the faults of a model in its plan", async () => {
@@ -252,7 +252,7 @@ describe("kelix", () => {
     expect(info.out).toContain("a\\u001b[31mRED\\u0007\\u000a\\u000akelix: all is fine");
     const plan = await kelix("plan", hostile);
     expect(plan.out).toMatch(/^does not load +.*1 unknown: a\\u001b/m);
-    const { err } = await kelix("describe", picture, "--model", hostile);
+    const { err } = await kelix("describe", image, "--model", hostile);
     expect([info.out, plan.out, err].join("").replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
   });
 
@@ -270,13 +270,13 @@ describe("kelix", () => {
   test("plans disk, memory and time before anything is loaded", async () => {
     const { status, out, err } = await kelix("plan", "--json");
     expect([status, err]).toEqual([0, ""]);
-    const { machine, disk, answer, picture, smaller } = JSON.parse(out);
+    const { machine, disk, answer, image, smaller } = JSON.parse(out);
     for (const speed of Object.values(machine.speeds)) expect(speed).toBeGreaterThan(1e7);
     expect(disk).toMatchObject({ missingBytes: 0 });
     expect(disk.freeBytes).toBeGreaterThan(0);
-    expect([answer.fits, picture.fits]).toEqual([true, true]);
+    expect([answer.fits, image.fits]).toEqual([true, true]);
     expect(answer.seconds).toBeGreaterThan(0);
-    expect(picture.parts.at(-1).what).toBe("decode");
+    expect(image.parts.at(-1).what).toBe("decode");
     expect(smaller.at(-1).weights).toBe("int4");
   });
 

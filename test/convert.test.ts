@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
-import { type ImageCodes, Kelix, type Picture } from "../src/index.ts";
+import { type ImageCodes, Kelix, type RgbImage } from "../src/index.ts";
 import { openModelFolder } from "../src/model/open.ts";
 import type { ConvertOptions } from "../src/options.ts";
 import { convertModel } from "../src/quantize/convert.ts";
@@ -15,7 +15,7 @@ import type { Device } from "../src/runtime/session.ts";
 import { isQuantized } from "../src/runtime/weight-source.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
-const picture = "data/heldout/demo/rocket.png";
+const image = "data/heldout/demo/rocket.png";
 const formats = [{ weights: "int4", block: 32 }, { weights: "int8", block: 32 }, { weights: "bf16" }] as const;
 
 const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
@@ -32,16 +32,16 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 
 interface Answers {
   readonly codes: ImageCodes;
-  readonly reconstruction: Picture;
+  readonly reconstruction: RgbImage;
   readonly text: string;
-  readonly drawing: Picture;
+  readonly drawing: RgbImage;
 }
 
-/** What a model makes of one picture. With `codes` everything after tokenizing starts from those. */
+/** What a model makes of one image. With `codes` everything after tokenizing starts from those. */
 async function run(model: string, codes?: ImageCodes, device: Device = "cpu"): Promise<Answers> {
   const kelix = await Kelix.load(model, { threads: 1, device });
   try {
-    const own = await kelix.tokenize(picture);
+    const own = await kelix.tokenize(image);
     const used = codes ?? own;
     let text = "";
     const content = [
@@ -66,7 +66,7 @@ describe("a converted model", () => {
   test.each([
     ["int8", 0.95, 35],
     ["int4", 0.95, 35],
-  ] as const)("at %s gives nearly the same codes and pictures", async (name, codes, decibels) => {
+  ] as const)("at %s gives nearly the same codes and images", async (name, codes, decibels) => {
     const wanted = await run(source);
     const found = await run(target(name), wanted.codes);
     const same = found.codes.codes.filter((code, i) => code === wanted.codes.codes[i]).length;
@@ -214,7 +214,7 @@ describe("kelix convert", () => {
   });
 });
 
-function psnr(a: Picture, b: Picture): number {
+function psnr(a: RgbImage, b: RgbImage): number {
   const error = a.data.reduce((sum, value, i) => sum + (value - b.data[i]!) ** 2, 0) / a.data.length;
   return error === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(255 ** 2 / error);
 }

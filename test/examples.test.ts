@@ -24,11 +24,11 @@ async function run(name: string, ...args: string[]): Promise<string> {
 
 const isPng = async (path: string) => (await readFile(path)).subarray(1, 4).toString() === "PNG";
 
-test("01-describe prints what a picture shows", async () => {
+test("01-describe prints what an image shows", async () => {
   expect((await run("01-describe")).trim()).not.toBe("");
 });
 
-test("02-codes prints codes and draws the picture again", async () => {
+test("02-codes prints codes and draws the image again", async () => {
   const out = join(folder, "codes.png");
   expect(await run("02-codes", "data/heldout/demo/octopus.png", out)).toMatch(
     /^6 x 6 positions, the first one's codes:( \d+){8}\n$/,
@@ -36,7 +36,7 @@ test("02-codes prints codes and draws the picture again", async () => {
   expect(await isPng(out)).toBe(true);
 });
 
-test("03-imagine reports its progress and writes a picture", async () => {
+test("03-imagine reports its progress and writes an image", async () => {
   const out = join(folder, "imagined.png");
   expect(await run("03-imagine", "two red circles", out)).toContain("write 37/37");
   expect(await isPng(out)).toBe(true);

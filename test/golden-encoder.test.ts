@@ -22,7 +22,7 @@ const config = parseVisionConfig({
 });
 const pixelWidth = 48;
 
-/** Features of packed pictures, and the weights used. */
+/** Features of packed images, and the weights used. */
 async function encode(
   pixels: HostTensor,
   makeLayout: (graph: Graph) => VisionLayout,
@@ -76,7 +76,7 @@ describe("visionEncoder", () => {
     expect(largestDifference(rowsOf(features, 15, 22), alone.get("last_hidden_state")!)).toBeLessThan(1e-5);
   });
 
-  test("gives packed pictures what each gets alone, in one batch or in several groups", async () => {
+  test("gives packed images what each gets alone, in one batch or in several groups", async () => {
     const pixels = randomTensor([24, pixelWidth]);
     const parts = [
       [0, 8, [1, 2, 4]],
@@ -131,7 +131,7 @@ describe("visionEncoder", () => {
     expect(largestDifference(features, f32(wanted.flat(), [P, 16]))).toBeLessThan(1e-5);
   });
 
-  test("splits attention at given boundaries instead of the pictures'", async () => {
+  test("splits attention at given boundaries instead of the images'", async () => {
     const pixels = randomTensor([8, pixelWidth]);
     const merged = await encode(pixels, (graph) =>
       constantLayout(graph, gridsFrom([1, 2, 2, 1, 2, 2]), config, [0, 8]),
@@ -142,7 +142,7 @@ describe("visionEncoder", () => {
   });
 });
 
-/** One layer written with loops over the frames of one picture: two heads of width 8, SiLU, a position table of 3 x 3 if there is one. */
+/** One layer written with loops over the frames of one image: two heads of width 8, SiLU, a position table of 3 x 3 if there is one. */
 function plainEncoder(
   pixels: HostTensor,
   weights: Record<string, HostTensor>,

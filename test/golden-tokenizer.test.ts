@@ -70,7 +70,7 @@ describe("the image tokenizer", () => {
     await close();
   });
 
-  test("gives the reference's codes for a picture of any size from one graph", async () => {
+  test("gives the reference's codes for an image of any size from one graph", async () => {
     const { folder, outputs, close } = await openGolden("test/golden/tokenizer");
     const golden = parseTokenizerConfig({
       ...(folder.config.tokenizer as object),

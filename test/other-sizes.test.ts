@@ -83,7 +83,7 @@ const vitBlocks = ["ResBlock", "ResBlock", "ResBlock", "EfficientViTBlock", "Eff
 
 test.each<[string, Change]>([
   [
-    "three books, patches of 14, three heads of width 10, norms of q alone, a high picture",
+    "three books, patches of 14, three heads of width 10, norms of q alone, a high image",
     {
       N: 3,
       patch: 14,

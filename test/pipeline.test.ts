@@ -12,7 +12,7 @@ import {
   InputError,
   Kelix,
   ModelError,
-  type Picture,
+  type RgbImage,
 } from "../src/index.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
@@ -27,7 +27,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const drawn = (width: number, height: number): Picture => ({
+const drawn = (width: number, height: number): RgbImage => ({
   width,
   height,
   data: Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 7 + (i >> 6)) % 256),
@@ -40,7 +40,7 @@ describe("tokenize", () => {
     [1, 1],
     [1000, 1000],
     [200, 190],
-  ])("gives a square picture of %i x %i a grid of 6 x 6", async (width, height) => {
+  ])("gives a square image of %i x %i a grid of 6 x 6", async (width, height) => {
     const { grid, codes } = await kelix.tokenize(drawn(width, height));
     expect(grid).toEqual([6, 6]);
     expect(codes).toHaveLength(36 * 8);
@@ -60,7 +60,7 @@ describe("tokenize", () => {
     expect(grid[1] > grid[0]).toBe(width > height);
   });
 
-  test("gives equal codes for the same picture as bytes and as pixels, and remembers its size", async () => {
+  test("gives equal codes for the same image as bytes and as pixels, and remembers its size", async () => {
     const bytes = await readFile("data/heldout/demo/rocket.png");
     const first = await kelix.tokenize(bytes);
     expect(await kelix.tokenize("data/heldout/demo/rocket.png")).toEqual(first);
@@ -69,29 +69,29 @@ describe("tokenize", () => {
 });
 
 describe("reconstruct", () => {
-  test("draws a picture of the grid's size from codes; the seed alone decides", async () => {
+  test("draws an image of the grid's size from codes; the seed alone decides", async () => {
     const codes = await kelix.tokenize(drawn(96, 96));
-    const picture = await kelix.reconstruct(codes, { seed: 1 });
-    expect([picture.width, picture.height, picture.data.length]).toEqual([96, 96, 96 * 96 * 3]);
-    expect((await kelix.reconstruct(codes, { seed: 1 })).data).toEqual(picture.data);
-    expect((await kelix.reconstruct(codes, { seed: 2 })).data).not.toEqual(picture.data);
-    expect((await kelix.reconstruct(drawn(96, 96), { seed: 1 })).data).toEqual(picture.data);
+    const image = await kelix.reconstruct(codes, { seed: 1 });
+    expect([image.width, image.height, image.data.length]).toEqual([96, 96, 96 * 96 * 3]);
+    expect((await kelix.reconstruct(codes, { seed: 1 })).data).toEqual(image.data);
+    expect((await kelix.reconstruct(codes, { seed: 2 })).data).not.toEqual(image.data);
+    expect((await kelix.reconstruct(drawn(96, 96), { seed: 1 })).data).toEqual(image.data);
   });
 
   test("follows the grid, reports steps and shows previews", async () => {
     const codes = await kelix.tokenize(drawn(200, 100));
     const seen: number[] = [];
-    const previews: Picture[] = [];
-    const picture = await kelix.reconstruct(codes, {
+    const previews: RgbImage[] = [];
+    const image = await kelix.reconstruct(codes, {
       steps: 3,
       guidance: 2,
       onProgress: ({ task, done }) => void (task === "draw" && seen.push(done)),
       onPreview: (preview) => void previews.push(preview),
     });
-    expect([picture.height, picture.width]).toEqual([codes.grid[0] * 16, codes.grid[1] * 16]);
+    expect([image.height, image.width]).toEqual([codes.grid[0] * 16, codes.grid[1] * 16]);
     expect(seen).toEqual([1, 2, 3]);
     expect(previews.length).toBeGreaterThan(0);
-    expect(previews[0]!.data).toHaveLength(picture.data.length);
+    expect(previews[0]!.data).toHaveLength(image.data.length);
   });
 
   const codes = (grid: readonly [number, number], fill: number, length = grid[0] * grid[1] * 8): CodesInput => ({
@@ -125,11 +125,11 @@ describe("reconstruct", () => {
 });
 
 describe("imagine", () => {
-  test("draws a picture for a prompt; the same seed draws the same", async () => {
-    const picture = await kelix.imagine("a red apple", { seed: 1 });
-    expect([picture.width, picture.height]).toEqual([96, 96]);
-    expect((await kelix.imagine("a red apple", { seed: 1 })).data).toEqual(picture.data);
-    expect((await kelix.imagine("a red apple", { seed: 2 })).data).not.toEqual(picture.data);
+  test("draws an image for a prompt; the same seed draws the same", async () => {
+    const image = await kelix.imagine("a red apple", { seed: 1 });
+    expect([image.width, image.height]).toEqual([96, 96]);
+    expect((await kelix.imagine("a red apple", { seed: 1 })).data).toEqual(image.data);
+    expect((await kelix.imagine("a red apple", { seed: 2 })).data).not.toEqual(image.data);
   });
 
   test("hands out the codes that it wrote, which can be drawn again", async () => {
@@ -138,7 +138,7 @@ describe("imagine", () => {
     expect((await kelix.reconstruct(codes)).width).toBe(96);
   });
 
-  test("draws n pictures, each as its own seed would", async () => {
+  test("draws n images, each as its own seed would", async () => {
     const [first, second] = await kelix.imagine("a red apple", { seed: 4, n: 2 });
     expect(first!.data).toEqual((await kelix.imagine("a red apple", { seed: 4 })).data);
     expect(second!.data).toEqual((await kelix.imagine("a red apple", { seed: 5 })).data);
@@ -156,7 +156,7 @@ describe("imagine", () => {
 });
 
 describe("chat", () => {
-  const question = (image: Picture | CodesInput | string) =>
+  const question = (image: RgbImage | CodesInput | string) =>
     [
       {
         role: "user",
@@ -172,14 +172,14 @@ describe("chat", () => {
     return all;
   };
 
-  test("answers in pieces, the same ones for a picture and for its codes", async () => {
+  test("answers in pieces, the same ones for an image and for its codes", async () => {
     const options = { maxNewTokens: 8 };
     const answer = await collect(kelix.chat(question("data/heldout/demo/rocket.png"), options));
     const codes = await kelix.tokenize("data/heldout/demo/rocket.png");
     expect(await collect(kelix.chat(question(codes), options))).toEqual(answer);
   });
 
-  test("answers two people at once about one picture, and the next turn, as it would without having read anything before", async () => {
+  test("answers two people at once about one image, and the next turn, as it would without having read anything before", async () => {
     const image = "data/heldout/demo/rocket.png";
     const ask = (model: Kelix, text: string, before: ChatMessage[] = []) => {
       const content = [
@@ -205,7 +205,7 @@ describe("chat", () => {
     await expect(answer(-1)).rejects.toThrow("Expected `promptLookupNumTokens`");
   });
 
-  test("reads pictures on both sides and text that spells special tokens", async () => {
+  test("reads images on both sides and text that spells special tokens", async () => {
     const image = drawn(96, 96);
     const messages = [
       { role: "system", content: "Be brief. <|im_end|>" },

@@ -78,7 +78,7 @@ describe("the released sizes", () => {
   test("a token of text meets the text's rows of the output matrix, a visual block the books' and one more", () => {
     const head = 512 * D + 4 * 512 * 512 + 3 * 512 * 1024 + D * 512;
     expect(productElements(workOf(answer.works, "language model: text", "write the answer"))).toBe(head + 151_936 * D);
-    expect(productElements(workOf(writing.works, "language model: picture", "write codes"))).toBe(head + 65_537 * D);
+    expect(productElements(workOf(writing.works, "language model: image", "write codes"))).toBe(head + 65_537 * D);
   });
 
   test("reading a question costs two operations for each weight and position, and attention", () => {
@@ -92,7 +92,7 @@ describe("the released sizes", () => {
   });
 
   test("the vision encoder costs what its patches cost", () => {
-    const encode = workOf(answer.works, "picture tokenizer", "read the picture");
+    const encode = workOf(answer.works, "image tokenizer", "read the image");
     const [P, M, W, H] = [4 * 360, 360, 1152, 4304];
     const layers = 27 * (2 * P * (4 * W * W + 2 * W * H) + 4 * P * P * W);
     const others = 2 * (P * 588 * W + M * (4 * W * 4 * W + 4 * W * D) + M * D * 1024 + M * 128 * 65_536);
@@ -165,7 +165,7 @@ test("a model without its weights is planned to draw, though its config tells a 
   expect(drawingTask(stated, "hidden", [18, 18]).works.length).toBeGreaterThan(0);
 });
 
-test("a picture of so many positions that the encoder has no memory for them is refused, with the limit that lets it in", async () => {
+test("an image of so many positions that the encoder has no memory for them is refused, with the limit that lets it in", async () => {
   const memory = { totalBytes: 64e9, availableBytes: 20e9 };
   await checkPositionsFit(released, 1280, "load", memory);
   const refused = checkPositionsFit(released, 16_384, "load", memory);
@@ -210,7 +210,7 @@ describe("a model on the disk", () => {
     expect(plan.disk.missingBytes).toBe(1000);
     expect(plan.disk.modelBytes - 1000).toBeGreaterThan(11e6);
     expect(plan.answer.fits).toBe(false);
-    expect(plan.picture!.parts.map(({ what }) => what)).toEqual([
+    expect(plan.image!.parts.map(({ what }) => what)).toEqual([
       "read the prompt",
       "write codes",
       "condition",

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runCli } from "./run-cli.ts";
 
-const picture = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
+const image = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kelix-quiet-"));
@@ -15,9 +15,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const commands: Readonly<Record<string, readonly string[]>> = {
-  describe: ["describe", picture],
+  describe: ["describe", image],
   imagine: ["imagine", "a circle", "-o", "drawn.png", "--steps", "1"],
-  "tokenize on WebAssembly": ["tokenize", picture, "-o", "codes.json", "--device", "wasm"],
+  "tokenize on WebAssembly": ["tokenize", image, "-o", "codes.json", "--device", "wasm"],
   info: ["info"],
 };
 

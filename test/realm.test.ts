@@ -7,9 +7,9 @@ import { Kelix } from "../src/index.ts";
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 test("a realm of its own, as in Jest, gets the same codes, text and pixels from the native library", async () => {
-  const picture = at("../data/heldout/demo/rocket.png");
+  const image = at("../data/heldout/demo/rocket.png");
   const kelix = await Kelix.load("kelix-nano", { threads: 1 });
-  const codes = await kelix.tokenize(picture);
+  const codes = await kelix.tokenize(image);
   let answer = "";
   const messages = [{ role: "user", content: [{ type: "image", image: codes }] }];
   for await (const piece of kelix.chat(messages, { maxNewTokens: 4 })) answer += piece;
@@ -19,14 +19,7 @@ test("a realm of its own, as in Jest, gets the same codes, text and pixels from 
   const { ORT_DISABLE_TELEMETRY: _, ...env } = process.env;
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [
-      "--experimental-vm-modules",
-      "--no-warnings",
-      at("other-realm.mjs"),
-      at("../dist/index.js"),
-      "kelix-nano",
-      picture,
-    ],
+    ["--experimental-vm-modules", "--no-warnings", at("other-realm.mjs"), at("../dist/index.js"), "kelix-nano", image],
     { env },
   );
   expect(JSON.parse(stdout)).toEqual({

@@ -35,7 +35,7 @@ function rehearse(onNews: (text: string, interrupt: () => void) => void = () => 
   });
 }
 
-test("writes, converts, answers, begins a picture and draws, and tells the time and memory of each", async () => {
+test("writes, converts, answers, begins an image and draws, and tells the time and memory of each", async () => {
   const { status, out, err } = await rehearse();
   expect(err).toMatch(/writes a model of 0\.01 GB and a converted copy of 0\.01 GB into .* GB are free\n/);
   expect(status).toBe(0);
@@ -44,7 +44,7 @@ test("writes, converts, answers, begins a picture and draws, and tells the time 
     "write",
     "convert",
     "answer",
-    "begin a picture",
+    "begin an image",
     "draw",
     "draw at half the side",
     "draw from 16 bits",
@@ -56,9 +56,9 @@ test("writes, converts, answers, begins a picture and draws, and tells the time 
     expect(peakBytes).toBeGreaterThan(30e6);
     expect(peakBytes).toBeLessThan(1e9);
   }
-  const [, , answer, picture, drawing, smaller, asItLies] = parts;
+  const [, , answer, image, drawing, smaller, asItLies] = parts;
   expect(answer!.details.firstTokenS).toBeGreaterThan(0);
-  expect(picture!.details.blocks).toBe(8);
+  expect(image!.details.blocks).toBe(8);
   expect([drawing, smaller, asItLies].map((part) => part!.details.pixels)).toEqual([128, 64, 128]);
   expect(await readdir(folder)).toEqual([]);
 });

@@ -9,14 +9,14 @@ import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors
 import { Detokenizer, type Solver } from "../src/detokenizer/detokenizer.ts";
 import { resize } from "../src/image/resize.ts";
 import { PROCESSOR_LIMITS } from "../src/image/smart-resize.ts";
-import { Kelix, type LoadOptions, ModelError, type Picture } from "../src/index.ts";
+import { Kelix, type LoadOptions, ModelError, type RgbImage } from "../src/index.ts";
 import { languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
 import { chooseDetokenizer } from "../src/model/drawing.ts";
 import { languageConfig, openModelFolder } from "../src/model/open.ts";
 import { SessionCache } from "../src/runtime/session-cache.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
-import { PictureTokenizer } from "../src/vision/picture-tokenizer.ts";
+import { ImageTokenizer } from "../src/vision/image-tokenizer.ts";
 import { smallSizes } from "../tools/rehearsal/configs.ts";
 import { writeModel } from "../tools/rehearsal/write-model.ts";
 
@@ -47,7 +47,7 @@ async function using<T>(folder: string, options: LoadOptions, use: (kelix: Kelix
   }
 }
 
-async function answer(kelix: Kelix, image: Picture): Promise<string> {
+async function answer(kelix: Kelix, image: RgbImage): Promise<string> {
   const content = [
     { type: "image", image },
     { type: "text", text: "What is this?" },
@@ -57,7 +57,7 @@ async function answer(kelix: Kelix, image: Picture): Promise<string> {
   return text;
 }
 
-const picture: Picture = {
+const image: RgbImage = {
   width: 112,
   height: 84,
   data: Uint8Array.from({ length: 112 * 84 * 3 }, (_, i) => (i * 13 + (i >> 7)) % 256),
@@ -76,11 +76,11 @@ describe("the released layout", () => {
     expect(files).not.toContain("generation_config.json");
   });
 
-  test("loads as it lies, with the released settings, and answers about a picture", async () => {
+  test("loads as it lies, with the released settings, and answers about an image", async () => {
     const warnings: string[] = [];
     await using(released, { onWarning: (message) => warnings.push(message) }, async (kelix) => {
-      expect(await kelix.tokenize(picture)).toMatchObject({ grid: [3, 4] });
-      expect((await answer(kelix, picture)).length).toBeGreaterThan(0);
+      expect(await kelix.tokenize(image)).toMatchObject({ grid: [3, 4] });
+      expect((await answer(kelix, image)).length).toBeGreaterThan(0);
       expect(kelix.canImagine).toBe(true);
     });
     expect(warnings).toEqual([]);
@@ -99,12 +99,12 @@ describe("the released layout", () => {
     const ar = languageConfig(folder);
     const compute = async (widening: "load" | "run") => {
       const options = { threads: 1, widening };
-      const tokenizer = await PictureTokenizer.open(ar.tokenizer_config, weights, patches, limits, options);
+      const tokenizer = await ImageTokenizer.open(ar.tokenizer_config, weights, patches, limits, options);
       const language = await LanguageModel.open(languageModelConfig(ar), weights, options);
       const sequence = language.start();
       await sequence.read(textBlock(7, language.vocabulary));
       const [scores] = await sequence.scoreText();
-      const { codes } = await tokenizer.tokenize(picture);
+      const { codes } = await tokenizer.tokenize(image);
       await Promise.all([tokenizer.dispose(), language.dispose()]);
       return { codes, scores: scores! };
     };
@@ -114,7 +114,7 @@ describe("the released layout", () => {
     await close();
   });
 
-  test("draws square pictures of the transformer's size, by the positions of its training or of the demo", async () => {
+  test("draws square images of the transformer's size, by the positions of its training or of the demo", async () => {
     const folder = await folderOf(() => true);
     await writeFile(join(folder, "generation_config.json"), JSON.stringify({ imagine: { grid: [2, 3], steps: 1 } }));
     await using(folder, {}, async (kelix) => {
@@ -132,7 +132,7 @@ describe("the released layout", () => {
   });
 });
 
-describe("a picture reconstructed by the reference's recipe", () => {
+describe("an image reconstructed by the reference's recipe", () => {
   const solo = { steps: 2, guidance: 1, seed: 3 } as const;
   let aedit: string;
   let kelix: Kelix;
@@ -145,20 +145,20 @@ describe("a picture reconstructed by the reference's recipe", () => {
   afterAll(() => kelix.dispose());
 
   test("is a square of 1024 pixels first, and so has 18 x 18 positions", async () => {
-    const codes = await kelix.tokenize(resize(resize(picture, 1024, 1024, "lanczos"), 504, 504));
+    const codes = await kelix.tokenize(resize(resize(image, 1024, 1024, "lanczos"), 504, 504));
     expect(codes.grid).toEqual([18, 18]);
-    const recipe = await kelix.reconstruct(picture, solo);
+    const recipe = await kelix.reconstruct(image, solo);
     expect(recipe.data).toEqual((await kelix.reconstruct(codes, solo)).data);
-    const kept = await kelix.reconstruct(picture, { ...solo, keepSize: true });
-    expect(kept.data).toEqual((await kelix.reconstruct(await kelix.tokenize(picture), solo)).data);
+    const kept = await kelix.reconstruct(image, { ...solo, keepSize: true });
+    expect(kept.data).toEqual((await kelix.reconstruct(await kelix.tokenize(image), solo)).data);
     expect(kept.data).not.toEqual(recipe.data);
   });
 
   test("is drawn by the schedule that diffusers makes itself", async () => {
     const folder = await openModelFolder(released, { detokenizer: join(aedit, "Kelix-DiT") });
-    const codes = await kelix.tokenize(picture);
+    const codes = await kelix.tokenize(image);
     const { transformer, autoencoder, settings } = chooseDetokenizer(folder, "codes", codes.grid);
-    const tokenizer = await PictureTokenizer.open(folder.tokenizer, folder.weights, patches, limits);
+    const tokenizer = await ImageTokenizer.open(folder.tokenizer, folder.weights, patches, limits);
     const sessions = new SessionCache(2 ** 30, { threads: 1 });
     const detokenizer = new Detokenizer({ transformer, autoencoder }, settings, sessions);
     const request = { condition: await tokenizer.embed(codes), isConnected: true, codeGrid: codes.grid };
@@ -170,7 +170,7 @@ describe("a picture reconstructed by the reference's recipe", () => {
   });
 
   test("takes the fusion that is named, or that generation_config.json names, over the tokenizer's", async () => {
-    const codes = await kelix.tokenize(picture);
+    const codes = await kelix.tokenize(image);
     const own = await kelix.reconstruct(codes, solo);
     const sum = await kelix.reconstruct(codes, { ...solo, fusion: "sum" });
     expect((await kelix.reconstruct(codes, { ...solo, fusion: "mean" })).data).toEqual(own.data);
@@ -188,12 +188,12 @@ describe("a picture reconstructed by the reference's recipe", () => {
 describe("what may be absent or elsewhere", () => {
   test("an autoregressive checkpoint alone understands, and says what drawing lacks", async () => {
     await using(await folderOf(isAutoregressive), {}, async (kelix) => {
-      expect((await answer(kelix, picture)).length).toBeGreaterThan(0);
+      expect((await answer(kelix, image)).length).toBeGreaterThan(0);
       expect(kelix.canImagine).toBe(false);
       await expect(kelix.imagine("x")).rejects.toThrow(
         /no diffusion transformer that draws from the language model's hidden states.*OpenOneRec\/Kelix-DiT.*--dit FOLDER/,
       );
-      await expect(kelix.reconstruct(picture)).rejects.toThrow(
+      await expect(kelix.reconstruct(image)).rejects.toThrow(
         /draws from codes alone\. It is one without a connector.*none is known to be published.*`detokenizer`/,
       );
     });
@@ -220,7 +220,7 @@ describe("what may be absent or elsewhere", () => {
     await writeModel(other, { ...smallSizes, transformer: { ...rest, caption_channels: 32 } });
     const detokenizer = [join(released, "Kelix-DiT"), join(other, "Kelix-DiT")];
     await using(released, { detokenizer }, async (kelix) => {
-      const back = await kelix.reconstruct(picture, { steps: 1, guidance: 1 });
+      const back = await kelix.reconstruct(image, { steps: 1, guidance: 1 });
       expect([back.width, back.height]).toEqual([128, 128]);
     });
     await expect(Kelix.load(released, { detokenizer: [detokenizer[0]!, detokenizer[0]!] })).rejects.toThrow(
@@ -248,7 +248,7 @@ describe("what may be absent or elsewhere", () => {
     };
     const said = async (warnings: string[] = []) => {
       const text = await using(whole, { onWarning: (message) => warnings.push(message) }, (kelix) =>
-        answer(kelix, picture),
+        answer(kelix, image),
       );
       return { text, warnings };
     };

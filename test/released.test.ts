@@ -93,7 +93,7 @@ describe("a checkpoint of the reference's writer", () => {
       expect([...prompts[i]!]).toEqual(prompt.ids);
       const options = { temperature: 0, topK: 0, topP: 1, maxNewBlocks: greedy.shape[0] };
       const ids: number[] = [];
-      for await (const block of generate(model, model.start(), prompts[i]!, { ...options, blocksPerPicture: 12 })) {
+      for await (const block of generate(model, model.start(), prompts[i]!, { ...options, blocksPerImage: 12 })) {
         ids.push(...block.ids);
       }
       expect(ids).toEqual(greedy.ids);

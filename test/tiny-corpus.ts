@@ -1,11 +1,11 @@
-// For tests: writes a corpus as `npm run data` does, of random pictures, and a config that trains a small autoencoder on it.
+// For tests: writes a corpus as `npm run data` does, of random images, and a config that trains a small autoencoder on it.
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeSafetensors } from "../src/checkpoint/safetensors.ts";
 import { counterRandom } from "../src/random/counter.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
-import { picturesFolder } from "../src/train/data/render.ts";
+import { imagesFolder } from "../src/train/data/render.ts";
 
 const SIDE = 32;
 const CONCEPTS = 40;
@@ -13,7 +13,7 @@ const STYLES = ["noto", "twemoji"];
 
 /** Writes the corpus into the cache folder `cache`. */
 export async function writeTinyCorpus(cache: string): Promise<void> {
-  const folder = picturesFolder(cache, SIDE);
+  const folder = imagesFolder(cache, SIDE);
   await mkdir(folder, { recursive: true });
   const random = counterRandom(1, "tiny corpus");
   for (const style of STYLES) {
@@ -21,16 +21,16 @@ export async function writeTinyCorpus(cache: string): Promise<void> {
       random.fork(style).integer(i, 256),
     );
     await writeSafetensors(join(folder, `${style}.safetensors`), [
-      ["pictures", hostTensor("u8", pixels, [CONCEPTS, SIDE, SIDE, 4])],
+      ["images", hostTensor("u8", pixels, [CONCEPTS, SIDE, SIDE, 4])],
     ]);
   }
-  const pictures = STYLES.flatMap((style) =>
+  const images = STYLES.flatMap((style) =>
     Array.from({ length: CONCEPTS }, (_, row) => {
       const name = `thing ${row}`;
       return { name, caption: `a ${name}`, hexcode: (0x1f600 + row).toString(16).toUpperCase(), style, row };
     }),
   );
-  await writeFile(join(folder, "index.json"), JSON.stringify({ side: SIDE, licenses: {}, pictures }));
+  await writeFile(join(folder, "index.json"), JSON.stringify({ side: SIDE, licenses: {}, images }));
 }
 
 /** A config of the autoencoder's stage that takes a step in some ten milliseconds. */

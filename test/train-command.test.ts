@@ -51,7 +51,7 @@ test("tells its folder, what it prepares, and a line for each logged step, with 
   expect([status, err]).toEqual([0, ""]);
   const lines = out.trim().split("\n");
   expect(lines[0]).toBe(`${join(root, "lines")}: autoencoder, a new run of 6 steps`);
-  expect(lines.some((line) => line.startsWith("tracing the loss pictures, 1 of 1"))).toBe(true);
+  expect(lines.some((line) => line.startsWith("tracing the loss images, 1 of 1"))).toBe(true);
   for (const step of [2, 4, 6]) expect(lines.some((line) => line.startsWith(`step ${step}/6 `))).toBe(true);
 });
 

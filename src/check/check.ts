@@ -4,7 +4,7 @@
 import { fileURLToPath } from "node:url";
 import { askAbout } from "../eval/ask.ts";
 import { loadImage } from "../image/image-source.node.ts";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { type ErrorCode, Kelix, KelixError, type LoadOptions, type ModelInfo } from "../index.ts";
 import { describeEnvironment, type Environment } from "./environment.ts";
 import { printOfCodes, printOfPixels } from "./fingerprint.ts";
@@ -86,12 +86,12 @@ export async function checkModel(name: string, options: CheckOptions = {}): Prom
 
 async function checkLoaded(kelix: Kelix, tasks: Tasks, signal: AbortSignal | undefined): Promise<void> {
   const common = { seed: SEED, ...(signal && { signal }) };
-  let first: Picture | undefined;
+  let first: RgbImage | undefined;
   for (const name of images) {
     await tasks.run("tokenize", async () => {
-      const picture = await loadImage(fileURLToPath(new URL(name, imagesFolder)));
-      first ??= picture;
-      return { image: name, codes: printOfCodes(await kelix.tokenize(picture, signal ? { signal } : {})) };
+      const image = await loadImage(fileURLToPath(new URL(name, imagesFolder)));
+      first ??= image;
+      return { image: name, codes: printOfCodes(await kelix.tokenize(image, signal ? { signal } : {})) };
     });
   }
   await tasks.run("reconstruct", async () => {
@@ -106,8 +106,8 @@ async function checkLoaded(kelix: Kelix, tasks: Tasks, signal: AbortSignal | und
     return { image: images[0], question: QUESTION, tokens: ANSWER_TOKENS, text };
   });
   await tasks.run("imagine", async () => {
-    const picture = await kelix.imagine(PROMPT, { ...common, steps: CHECK_STEPS });
-    const [codes, pixels] = [printOfCodes(picture.codes), printOfPixels(picture)];
+    const image = await kelix.imagine(PROMPT, { ...common, steps: CHECK_STEPS });
+    const [codes, pixels] = [printOfCodes(image.codes), printOfPixels(image)];
     return { prompt: PROMPT, steps: CHECK_STEPS, seed: SEED, codes, pixels };
   });
 }

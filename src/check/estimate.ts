@@ -32,18 +32,18 @@ export async function estimateCheck(
     const { imagine } = whole.generation;
     const quick = { ...whole, generation: { ...whole.generation, imagine: { ...imagine, steps: CHECK_STEPS } } };
     const machine = await examineMachine(threads ? { threads } : {});
-    const { answer, picture } = await planOpened(quick, machine);
-    const drawing = picture?.parts.filter(({ what }) => ["condition", "draw", "decode"].includes(what)) ?? [];
+    const { answer, image } = await planOpened(quick, machine);
+    const drawing = image?.parts.filter(({ what }) => ["condition", "draw", "decode"].includes(what)) ?? [];
     const parts: Record<CheckPart, number> = {
       tokenize: 3 * (answer.parts[0]?.seconds ?? 0),
       reconstruct: drawing.reduce((sum, { seconds }) => sum + seconds, 0),
       answer: answer.seconds,
-      imagine: picture?.seconds ?? 0,
+      imagine: image?.seconds ?? 0,
     };
     const done = checkParts.filter((part) => !skip.includes(part));
     return {
       seconds: done.reduce((sum, part) => sum + parts[part], 0),
-      memoryBytes: Math.max(answer.memoryBytes, picture?.memoryBytes ?? 0),
+      memoryBytes: Math.max(answer.memoryBytes, image?.memoryBytes ?? 0),
       parts,
     };
   } finally {

@@ -1,7 +1,7 @@
 // Results in a few characters, to compare between machines: codes and texts have to be the same, pixels may differ by a level.
 
 import { createHash } from "node:crypto";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { CodeFields } from "../vision/image-codes.ts";
 
 /** Codes shown beside their hash. */
@@ -31,7 +31,7 @@ export interface PixelsPrint {
   readonly deviation: readonly number[];
 }
 
-export function printOfPixels({ width, height, data }: Picture): PixelsPrint {
+export function printOfPixels({ width, height, data }: RgbImage): PixelsPrint {
   const channels = [0, 1, 2].map((channel) => {
     let [sum, squares] = [0, 0];
     for (let i = channel; i < data.length; i += 3) {

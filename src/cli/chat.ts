@@ -9,7 +9,7 @@ import { descriptorOf } from "../files/descriptor.ts";
 import {
   type ChatMessage,
   type ContentPart,
-  type DrawnPicture,
+  type DrawnImage,
   type ImageCodes,
   type ImageInput,
   InputError,
@@ -97,7 +97,7 @@ async function answer(
 }
 
 /** The name of the file that a drawn image was written to. The conversation goes on where it cannot be written. */
-async function save(image: DrawnPicture): Promise<string> {
+async function save(image: DrawnImage): Promise<string> {
   let file: string;
   let i = 1;
   do file = `kelix-${i++}.png`;

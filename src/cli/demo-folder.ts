@@ -7,7 +7,7 @@ import { makeFolder } from "../files/make-folder.ts";
 import { type Output, openOutput } from "../files/output.ts";
 import { systemReason } from "../files/system-error.ts";
 import { encodeImage } from "../image/codec.node.ts";
-import type { Picture } from "../index.ts";
+import type { RgbImage } from "../index.ts";
 
 export class DemoFolder {
   readonly #outputs: ReadonlyMap<string, Output>;
@@ -33,8 +33,8 @@ export class DemoFolder {
     return [...this.#outputs.values()];
   }
 
-  async writePng(name: string, picture: Picture): Promise<void> {
-    await this.#write(name, await encodeImage(picture, "png"));
+  async writePng(name: string, image: RgbImage): Promise<void> {
+    await this.#write(name, await encodeImage(image, "png"));
   }
 
   /** Returns the file's path. */

@@ -2,7 +2,7 @@
 
 import type { ModelInfo } from "../index.ts";
 
-export interface PictureResult {
+export interface ImageResult {
   /** Data URLs. */
   readonly original: string;
   readonly codes: string;
@@ -22,35 +22,35 @@ export interface PictureResult {
 export interface ImaginedResult {
   readonly prompt: string;
   readonly seed: number;
-  readonly picture: string;
+  readonly image: string;
   readonly seconds: number;
 }
 
 export interface DemoResults {
   readonly info: ModelInfo;
-  readonly pictures: readonly PictureResult[];
+  readonly images: readonly ImageResult[];
   readonly imagined: readonly ImaginedResult[];
   readonly seconds: number;
 }
 
 /** The whole page. */
-export function demoPage({ info, pictures, imagined, seconds }: DemoResults): string {
+export function demoPage({ info, images, imagined, seconds }: DemoResults): string {
   const million = Object.values(info.parameters).reduce((a, b) => a + b, 0) / 1e6;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Kelix demo</title><style>${STYLE}</style></head><body><main>
 <header><h1>Kelix</h1>
-<p>Each picture below became ${info.codebooks} codes of ${info.codesPerBook} for each position, and nothing else of it was kept. The language model
-read those codes to describe it; the diffusion transformer drew it again from them. None of these pictures was trained on.</p>
+<p>Each image below became ${info.codebooks} codes of ${info.codesPerBook} for each position, and nothing else of it was kept. The language model
+read those codes to describe it; the diffusion transformer drew it again from them. None of these images was trained on.</p>
 <p class="facts">${million.toFixed(1)} M parameters · language model ${info.width} wide, ${info.layers} layers · ${info.codebooks} × ${info.codesPerBook} codes · ${seconds.toFixed(0)} s in all</p></header>
-<h2>Read and drawn again</h2><section class="cards">${pictures.map(pictureCard).join("")}</section>
+<h2>Read and drawn again</h2><section class="cards">${images.map(imageCard).join("")}</section>
 <h2>Imagined</h2><p>The language model wrote the codes for these prompts, block by block; its hidden states were drawn.</p>
 <section class="cards small">${imagined.map(imaginedCard).join("")}</section>
 </main></body></html>
 `;
 }
 
-function pictureCard(result: PictureResult): string {
+function imageCard(result: ImageResult): string {
   const {
     original,
     codes,
@@ -83,8 +83,8 @@ function verdict(said: string, expected: string): string {
     : `${text} <span class="wrong">expected: ${escapeHtml(expected)}</span>`;
 }
 
-function imaginedCard({ prompt, seed, picture, seconds }: ImaginedResult): string {
-  return `<article><figure><img src="${picture}" alt="${escapeHtml(prompt)}"><figcaption><strong>${escapeHtml(prompt)}</strong><br>seed ${seed} · ${seconds.toFixed(1)} s</figcaption></figure></article>`;
+function imaginedCard({ prompt, seed, image, seconds }: ImaginedResult): string {
+  return `<article><figure><img src="${image}" alt="${escapeHtml(prompt)}"><figcaption><strong>${escapeHtml(prompt)}</strong><br>seed ${seed} · ${seconds.toFixed(1)} s</figcaption></figure></article>`;
 }
 
 function escapeHtml(text: string): string {

@@ -1,16 +1,16 @@
-// kelix demo: the main job on bundled pictures that the model was not trained on. Tokenizes, reconstructs, describes,
-// answers, imagines, and writes the pictures with one page to look at.
+// kelix demo: the main job on bundled images that the model was not trained on. Tokenizes, reconstructs, describes,
+// answers, imagines, and writes the images with one page to look at.
 
 import type { Command } from "commander";
 import { askAbout } from "../eval/ask.ts";
-import { type DemoPicture, listDemoPictures } from "../eval/heldout.ts";
+import { type DemoImage, listDemoImages } from "../eval/heldout.ts";
 import { loadImage } from "../image/image-source.node.ts";
-import { encodePng, type Kelix, type Picture } from "../index.ts";
+import { encodePng, type Kelix, type RgbImage } from "../index.ts";
 import { pixelError } from "../train/metrics.ts";
-import { drawCodes } from "./code-picture.ts";
+import { drawCodes } from "./code-image.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { DemoFolder } from "./demo-folder.ts";
-import { demoPage, type ImaginedResult, type PictureResult } from "./demo-page.ts";
+import { demoPage, type ImageResult, type ImaginedResult } from "./demo-page.ts";
 import { interrupted, note, printJson } from "./terminal.ts";
 
 const prompts = [
@@ -31,20 +31,20 @@ export function define(command: Command): void {
     .action(async ({ output }: { output: string }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       const start = performance.now();
-      const list = await listDemoPictures();
-      const names = [PAGE, ...list.flatMap((_, i) => pictureNames(i)), ...prompts.map((_, i) => imaginedName(i))];
+      const list = await listDemoImages();
+      const names = [PAGE, ...list.flatMap((_, i) => imageNames(i)), ...prompts.map((_, i) => imaginedName(i))];
       const inputs = list.map(({ path }) => path);
       const folder = await DemoFolder.open(output, names, inputs);
       const show = async (kelix: Kelix) => {
-        const pictures = await showPictures(kelix, list, folder);
-        const imagined = await imaginePictures(kelix, folder);
+        const images = await showImages(kelix, list, folder);
+        const imagined = await imagineImages(kelix, folder);
         const seconds = (performance.now() - start) / 1000;
-        const page = demoPage({ info: kelix.info(), pictures, imagined, seconds });
+        const page = demoPage({ info: kelix.info(), images, imagined, seconds });
         const path = await folder.writeText(PAGE, page);
-        if (globals.json) printJson({ page: path, pictures: pictures.length, imagined: imagined.length, seconds });
+        if (globals.json) printJson({ page: path, images: images.length, imagined: imagined.length, seconds });
         else
           process.stdout.write(
-            `${path}: ${pictures.length} pictures and ${imagined.length} imagined ones in ${seconds.toFixed(0)} s. Open it in a browser.\n`,
+            `${path}: ${images.length} images and ${imagined.length} imagined ones in ${seconds.toFixed(0)} s. Open it in a browser.\n`,
           );
       };
       await withModel(globals, show, folder.outputs);
@@ -54,19 +54,19 @@ export function define(command: Command): void {
 const PAGE = "index.html";
 const two = (i: number) => String(i + 1).padStart(2, "0");
 const imaginedName = (i: number) => `imagined-${two(i)}.png`;
-const pictureNames = (i: number) =>
-  ["", "-codes", "-reconstructed"].map((what) => `picture-${two(i)}${what}.png`) as [string, string, string];
+const imageNames = (i: number) =>
+  ["", "-codes", "-reconstructed"].map((what) => `image-${two(i)}${what}.png`) as [string, string, string];
 
-async function showPictures(kelix: Kelix, list: readonly DemoPicture[], folder: DemoFolder): Promise<PictureResult[]> {
-  const results: PictureResult[] = [];
+async function showImages(kelix: Kelix, list: readonly DemoImage[], folder: DemoFolder): Promise<ImageResult[]> {
+  const results: ImageResult[] = [];
   for (const [i, { path, caption, isKnown, question, answer }] of list.entries()) {
     interrupted.signal.throwIfAborted();
-    note(`picture ${i + 1}/${list.length}`);
+    note(`image ${i + 1}/${list.length}`);
     const original = await loadImage(path);
     const codes = await kelix.tokenize(original);
     const reconstruction = await kelix.reconstruct(codes, { seed: i, signal: interrupted.signal });
     const code = drawCodes(codes, kelix.info().codesPerBook);
-    const [originalName, codesName, reconstructedName] = pictureNames(i);
+    const [originalName, codesName, reconstructedName] = imageNames(i);
     await folder.writePng(originalName, original);
     await folder.writePng(codesName, code);
     await folder.writePng(reconstructedName, reconstruction);
@@ -85,22 +85,22 @@ async function showPictures(kelix: Kelix, list: readonly DemoPicture[], folder: 
   return results;
 }
 
-async function imaginePictures(kelix: Kelix, folder: DemoFolder): Promise<ImaginedResult[]> {
+async function imagineImages(kelix: Kelix, folder: DemoFolder): Promise<ImaginedResult[]> {
   const results: ImaginedResult[] = [];
   for (const [i, prompt] of prompts.entries()) {
     note(`imagining ${i + 1}/${prompts.length}: ${prompt}`);
     const started = performance.now();
-    const picture = await kelix.imagine(prompt, { seed: i, signal: interrupted.signal });
-    await folder.writePng(imaginedName(i), picture);
-    results.push({ prompt, seed: i, picture: await dataUrl(picture), seconds: (performance.now() - started) / 1000 });
+    const image = await kelix.imagine(prompt, { seed: i, signal: interrupted.signal });
+    await folder.writePng(imaginedName(i), image);
+    results.push({ prompt, seed: i, image: await dataUrl(image), seconds: (performance.now() - started) / 1000 });
   }
   return results;
 }
 
-function ask(kelix: Kelix, image: Picture, question: string): Promise<string> {
+function ask(kelix: Kelix, image: RgbImage, question: string): Promise<string> {
   return askAbout(kelix, image, question, { maxNewTokens: 32, signal: interrupted.signal });
 }
 
-async function dataUrl(picture: Picture): Promise<string> {
-  return `data:image/png;base64,${Buffer.from(await encodePng(picture)).toString("base64")}`;
+async function dataUrl(image: RgbImage): Promise<string> {
+  return `data:image/png;base64,${Buffer.from(await encodePng(image)).toString("base64")}`;
 }

@@ -1,8 +1,8 @@
-// What the commands that draw share: their options, and the finished pictures as files and facts.
+// What the commands that draw share: their options, and the finished images as files and facts.
 
 import type { Command } from "commander";
 import { withoutSecrets } from "../files/safe-url.ts";
-import { type DrawOptions, InputError, type KelixError, type Picture } from "../index.ts";
+import { type DrawOptions, InputError, type KelixError, type RgbImage } from "../index.ts";
 import { type GlobalOptions, onProgress } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
 import type { ImageOutputs } from "./outputs.ts";
@@ -16,7 +16,7 @@ export interface DrawingOptions {
   readonly guidance?: number;
 }
 
-/** Declares the options; `several` says how a second picture's file is named. */
+/** Declares the options; `several` says how a second image's file is named. */
 export function addDrawingOptions(command: Command, several: string): Command {
   command.requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output; ${several}`);
   return addFlags(command, "reconstruct", { seed: "<n>", steps: "<n>", guidance: "<x>" });
@@ -40,10 +40,10 @@ export class DrawnFiles {
   }
 
   /** `facts` are told beside the file's name and size. */
-  async write(index: number, picture: Picture, facts: Readonly<Record<string, number>> = {}): Promise<void> {
+  async write(index: number, image: RgbImage, facts: Readonly<Record<string, number>> = {}): Promise<void> {
     const file = this.#names[index]!;
-    await this.#outputs.write(index, picture);
-    const { width, height } = picture;
+    await this.#outputs.write(index, image);
+    const { width, height } = image;
     this.#files.push({ file, ...facts, width, height });
     const more = Object.entries(facts).map(([name, value]) => `, ${name} ${value}`);
     if (!this.#json) note(`${file}: ${width} x ${height}${more.join("")}`);

@@ -31,7 +31,7 @@ export function define(command: Command): void {
         const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
         process.stdout.write(
           [
-            `reconstruction   PSNR ${reconstruction.psnr.toFixed(2)} dB over ${reconstruction.n} pictures`,
+            `reconstruction   PSNR ${reconstruction.psnr.toFixed(2)} dB over ${reconstruction.n} images`,
             `codes in use     ${reconstruction.bookUse.map(percent).join("  ")}`,
             `captions         ${percent(caption.accuracy)} of ${caption.n}`,
             `scene questions  ${percent(scenes.accuracy)} of ${scenes.n} (from the question alone ${percent(scenes.questionOnly)})`,

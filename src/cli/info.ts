@@ -33,12 +33,12 @@ const partNames: Readonly<Record<PartInfo["part"], string>> = {
 };
 
 function describe(info: InspectedModel): [string, string][] {
-  const { tokenizeBytes, answerBytes, pictureBytes } = info.memory;
+  const { tokenizeBytes, answerBytes, imageBytes } = info.memory;
   const answering =
     answerBytes === undefined ? `${formatBytes(tokenizeBytes)} to tokenize` : `${formatBytes(answerBytes)} to answer`;
   const drawing =
-    pictureBytes !== undefined
-      ? `, ${formatBytes(pictureBytes)} to draw`
+    imageBytes !== undefined
+      ? `, ${formatBytes(imageBytes)} to draw`
       : answerBytes === undefined
         ? "" // an image tokenizer alone
         : "; it cannot draw";

@@ -5,7 +5,7 @@ import { writeAll } from "../files/atomic-file.ts";
 import { descriptorOf } from "../files/descriptor.ts";
 import { type Output, openOutput } from "../files/output.ts";
 import { encodeImage, formatOfName, type ImageFormat } from "../image/codec.node.ts";
-import type { Picture } from "../index.ts";
+import type { RgbImage } from "../index.ts";
 import { interrupted } from "./terminal.ts";
 
 /** The path that an argument of -o means. */
@@ -59,8 +59,8 @@ export class ImageOutputs {
     }
   }
 
-  async write(index: number, picture: Picture): Promise<void> {
-    const bytes = await encodeImage(picture, this.#formats[index]!);
+  async write(index: number, image: RgbImage): Promise<void> {
+    const bytes = await encodeImage(image, this.#formats[index]!);
     await this.outputs[index]!.write((file) => writeAll(file, bytes));
   }
 

@@ -39,7 +39,7 @@ function describe({
   machine,
   disk,
   answer,
-  picture,
+  image,
   smaller,
 }: ModelPlan): [string, string][] {
   const { cores, memory, speeds } = machine;
@@ -60,13 +60,11 @@ function describe({
         `${formatBytes(disk.freeBytes)} free`,
     ],
     ["memory available", `${formatBytes(memory.availableBytes)} of ${formatBytes(memory.totalBytes)}`],
-    ...describeTask("an answer about a picture", answer),
-    ...(picture
-      ? describeTask("a picture", picture)
-      : ([["a picture", "the model cannot draw"]] as [string, string][])),
-    ...smaller.map(({ weights, answerBytes, pictureBytes }): [string, string] => [
+    ...describeTask("an answer about an image", answer),
+    ...(image ? describeTask("an image", image) : ([["an image", "the model cannot draw"]] as [string, string][])),
+    ...smaller.map(({ weights, answerBytes, imageBytes }): [string, string] => [
       `with ${weights} weights`,
-      `${formatBytes(answerBytes)} of memory${pictureBytes === undefined ? "" : `, ${formatBytes(pictureBytes)} to draw`}: ` +
+      `${formatBytes(answerBytes)} of memory${imageBytes === undefined ? "" : `, ${formatBytes(imageBytes)} to draw`}: ` +
         `kelix convert ${name} NEW_FOLDER --weights ${weights}`,
     ]),
   ];

@@ -36,7 +36,7 @@ export function define(command: Command): void {
         if (done.length > 0) await writeCodes(output, done, basename(kelix.info().path));
         if (globals.json) {
           const file = done.length > 0 ? options.output : null;
-          printJson({ file, pictures: results.map((result) => (isFailure(result) ? result : facts(result))) });
+          printJson({ file, images: results.map((result) => (isFailure(result) ? result : facts(result))) });
         } else {
           for (const { image, grid, codesPerPosition } of done.map(facts))
             note(`${image}: ${grid[0]} x ${grid[1]} positions of ${codesPerPosition} codes -> ${options.output}`);

@@ -1,5 +1,5 @@
 // The condition of the diffusion transformer: hidden states of the language model -> keys and values for every block.
-// Independent of latents and time, so sampling runs it once a picture.
+// Independent of latents and time, so sampling runs it once an image.
 
 import { splitHeads } from "../nn/attention.ts";
 import { linear } from "../nn/linear.ts";

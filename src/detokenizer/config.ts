@@ -8,9 +8,9 @@ import { ignored, type OnUnknown, parseConfig } from "../checkpoint/parse-config
 const MAX_WIDTH = 65_536;
 const MAX_DEPTH = 512;
 const MAX_CONDITION_LENGTH = 65_536;
-/** Latents a side: eight times those of a picture of 1024 pixels. */
+/** Latents a side: eight times those of an image of 1024 pixels. */
 const MAX_INPUT_SIDE = 256;
-/** Of an autoencoder: each halves the picture. */
+/** Of an autoencoder: each halves the image. */
 const MAX_STAGES = 10;
 /** Of all stages together. */
 const MAX_LAYERS = 128;

@@ -1,5 +1,5 @@
 // How the decoder turns latents into pixels in bounded memory. Its fine stages hold the largest tensors and are convolutions
-// alone, so they can run in bands of rows without changing a number; its deep stages attend to the whole picture, and run whole.
+// alone, so they can run in bands of rows without changing a number; its deep stages attend to the whole image, and run whole.
 
 import { type RowBand, rowBands } from "../nn/row-bands.ts";
 import { Graph } from "../tensor/graph.ts";
@@ -8,7 +8,7 @@ import { decodeStages, hasUp, type StageRange } from "./autoencoder.ts";
 import type { AutoencoderConfig, LatentGrid } from "./config.ts";
 
 /**
- * Bytes of tensors that decoding may hold at one time. A picture of 512 x 512 pixels is decoded whole in half of it, one of 1024 x
+ * Bytes of tensors that decoding may hold at one time. An image of 512 x 512 pixels is decoded whole in half of it, one of 1024 x
  * 1024 takes twice as much and is cut in its last stage, where that costs 1 to 2 % more work; half of it would cost a quarter.
  */
 export const DECODE_BYTES = 2 ** 30;
@@ -21,13 +21,13 @@ export interface DecodePart {
 }
 
 export interface DecodePlan {
-  /** The stages that run on the whole picture. */
+  /** The stages that run on the whole image. */
   readonly whole: DecodePart;
   /** The rest, in bands of rows of the feature map that the whole part returns. Absent when nothing is left. */
   readonly rest?: {
     readonly part: DecodePart;
     readonly bands: readonly RowBand[];
-    /** Rows of the picture for each row of the feature map. */
+    /** Rows of the image for each row of the feature map. */
     readonly scale: number;
   };
 }
@@ -69,14 +69,14 @@ export function decodeGraph(config: AutoencoderConfig, { stages, shape }: Decode
 }
 
 /**
- * How far stages `first` down to 0 look: rows of their input above and below on which a pixel depends, and rows of the picture for
+ * How far stages `first` down to 0 look: rows of their input above and below on which a pixel depends, and rows of the image for
  * each row of the input.
  */
 export function reachOf(config: AutoencoderConfig, first: number): { readonly reach: number; readonly scale: number } {
   let reach = 0;
   let scale = 1;
   const up = () => {
-    // A 3 x 3 convolution on the doubled picture, or one before it is doubled.
+    // A 3 x 3 convolution on the doubled image, or one before it is doubled.
     reach = config.upsampling === "interpolate" ? Math.ceil((reach + 1) / 2) : Math.ceil(reach / 2) + 1;
     scale *= 2;
   };

@@ -1,4 +1,4 @@
-// The diffusion transformer at work. One part turns conditions into the keys and values of every block, once a picture;
+// The diffusion transformer at work. One part turns conditions into the keys and values of every block, once an image;
 // another answers with a velocity at each step of a sampler. They share no weight and need not be in memory together.
 
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
@@ -95,7 +95,7 @@ export class Denoiser {
     return { key, weights: this.#weights, trace, ...options };
   }
 
-  /** A part that runs once a picture. */
+  /** A part that runs once an image. */
   #once(key: string, trace: () => Graph, sizes: SessionPart["sizes"] = {}): SessionPart {
     return this.#part(key, trace, { sizes, runMemory: "returned" });
   }

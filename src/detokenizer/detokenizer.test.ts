@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { counterRandom } from "../random/counter.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "./config.ts";
@@ -41,34 +41,34 @@ const request = {
 } as const;
 const make = (options: DetokenizeOptions) => detokenizer.detokenize(request, { steps: 2, ...options });
 
-test("makes a picture of the autoencoder's size, the same for the same seed and another for another", async () => {
+test("makes an image of the autoencoder's size, the same for the same seed and another for another", async () => {
   const [a, b, c] = [await make({ seed: 1 }), await make({ seed: 1 }), await make({ seed: 2 })];
   expect([a.width, a.height, a.data.length]).toEqual([64, 64, 64 * 64 * 3]);
   expect(a.data).toEqual(b.data);
   expect(a.data).not.toEqual(c.data);
 });
 
-test("guidance towards 1 is the picture without guidance, which runs half the batch", async () => {
+test("guidance towards 1 is the image without guidance, which runs half the batch", async () => {
   const [plain, guided] = [await make({ guidance: 1 }), await make({ guidance: 1 + 1e-7 })];
   const worst = Math.max(...plain.data.map((value, i) => Math.abs(value - guided.data[i]!)));
   expect(worst).toBeLessThanOrEqual(1);
 });
 
-test("the condition and guidance change the picture", async () => {
+test("the condition and guidance change the image", async () => {
   const [plain, guided] = [await make({}), await make({ guidance: 4, solver: "dpm" })];
   expect(plain.data).not.toEqual(guided.data);
 });
 
-test("a preview after each step but the last, of what the picture is becoming", async () => {
-  const previews: Picture[] = [];
-  const options = { steps: 3, onPreview: (picture: Picture) => void previews.push(picture) };
-  const picture = await make(options);
+test("a preview after each step but the last, of what the image is becoming", async () => {
+  const previews: RgbImage[] = [];
+  const options = { steps: 3, onPreview: (image: RgbImage) => void previews.push(image) };
+  const image = await make(options);
   expect(previews.map(({ width, height }) => [width, height])).toEqual([
     [64, 64],
     [64, 64],
   ]);
-  const distance = ({ data }: Picture) =>
-    data.reduce((sum, value, i) => sum + Math.abs(value - picture.data[i]!), 0) / data.length;
+  const distance = ({ data }: RgbImage) =>
+    data.reduce((sum, value, i) => sum + Math.abs(value - image.data[i]!), 0) / data.length;
   expect(distance(previews[1]!)).toBeLessThan(distance(previews[0]!));
 });
 

@@ -1,8 +1,8 @@
-// The detokenizer: hidden states of the language model at a picture's blocks -> latents -> pixels.
+// The detokenizer: hidden states of the language model at an image's blocks -> latents -> pixels.
 // Its networks are opened when they are needed and share a limit of memory: docs/decisions/0006-detokenizer-memory.md.
 
 import { ModelError } from "../errors.ts";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { counterRandom } from "../random/counter.ts";
 import { joinFloats } from "../runtime/host-tensor.ts";
 import type { WeightSource } from "../runtime/session.ts";
@@ -29,13 +29,13 @@ export interface DetokenizerSettings {
   readonly flowShift?: number;
 }
 
-/** One picture to make. */
+/** One image to make. */
 export interface DetokenizeRequest {
   /** [L, connector], or [L, C] for a model without a connector. */
   readonly condition: Float32Array;
   /** The condition is [L, C] already and passes by the connector: fused code embeddings. */
   readonly isConnected?: boolean;
-  /** Rows and columns of the picture's codes. */
+  /** Rows and columns of the image's codes. */
   readonly codeGrid: readonly [number, number];
 }
 
@@ -52,11 +52,11 @@ export interface DetokenizeOptions {
   /** Called after each step of the sampler. */
   readonly onStep?: ((step: number, steps: number) => void | Promise<void>) | undefined;
   /**
-   * Called during sampling with the picture as it would come out if the velocity stayed as it is: after every step, but for the
+   * Called during sampling with the image as it would come out if the velocity stayed as it is: after every step, but for the
    * last, or, where decoding is dear, so seldom that it adds at most a fifth to the sampler's work.
    */
-  readonly onPreview?: ((picture: Picture) => void | Promise<void>) | undefined;
-  /** Called after each part of decoding: a large picture is decoded in several. */
+  readonly onPreview?: ((image: RgbImage) => void | Promise<void>) | undefined;
+  /** Called after each part of decoding: a large image is decoded in several. */
   readonly onDecode?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -92,17 +92,17 @@ export class Detokenizer {
     this.#grid = settings.latentGrid ?? [inputSize, inputSize];
   }
 
-  /** Height and width of the pictures it makes, in pixels. */
-  get pictureSize(): readonly [number, number] {
+  /** Height and width of the images it makes, in pixels. */
+  get imageSize(): readonly [number, number] {
     const scale = pixelsPerLatent(this.#decoder.config);
     return [this.#grid[0] * scale, this.#grid[1] * scale];
   }
 
   /**
-   * Makes one picture. Equal requests, options and seeds give equal pictures. Throws the signal's reason when aborted, after the
+   * Makes one image. Equal requests, options and seeds give equal images. Throws the signal's reason when aborted, after the
    * step or the part of decoding that is going on.
    */
-  async detokenize(request: DetokenizeRequest, options: DetokenizeOptions = {}): Promise<Picture> {
+  async detokenize(request: DetokenizeRequest, options: DetokenizeOptions = {}): Promise<RgbImage> {
     const { seed = 0, steps = DEFAULT_STEPS, solver = "euler", guidance = 1, signal, onPreview } = options;
     signal?.throwIfAborted();
     const { velocity, stepFlop } = await this.#velocity(request, guidance, solver);
@@ -121,7 +121,7 @@ export class Detokenizer {
     return this.#decoder.decode(latents, this.#grid, { signal, onPart: options.onDecode });
   }
 
-  /** The guided velocity for one picture: [uncond, cond] side by side, or cond alone when there is no guidance. */
+  /** The guided velocity for one image: [uncond, cond] side by side, or cond alone when there is no guidance. */
   async #velocity(
     request: DetokenizeRequest,
     guidance: number,
@@ -166,7 +166,7 @@ export class Detokenizer {
       codeGrid: request.codeGrid,
       conditionLength,
       maxConditionLength,
-      imageSize: this.pictureSize[0],
+      imageSize: this.imageSize[0],
     });
   }
 }

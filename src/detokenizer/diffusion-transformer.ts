@@ -1,5 +1,5 @@
 // SANA's diffusion transformer (arXiv:2410.10629): noisy latents, a time and a condition -> the velocity of the flow.
-// In two parts, so that sampling runs the first once a picture: the condition's keys and values, then a step of the transformer.
+// In two parts, so that sampling runs the first once an image: the condition's keys and values, then a step of the transformer.
 
 import { attention, mergeHeads, splitHeads } from "../nn/attention.ts";
 import { gluMbConv } from "../nn/glumbconv.ts";
@@ -166,13 +166,13 @@ function feedForward(p: Params, x: Tensor, [rows, columns]: Grid, config: DitCon
   const D = config.hiddenSize;
   const F = Math.floor(D * config.mlpRatio);
   if (config.ffnType === "mlp") return linear(p.at("fc2"), linear(p.at("fc1"), x, F).geluTanh(), D);
-  const picture = x.transpose([0, 2, 1]).reshape([B!, D, rows, columns]);
+  const image = x.transpose([0, 2, 1]).reshape([B!, D, rows, columns]);
   const paths = {
     inverted: p.at("inverted_conv", "conv"),
     depth: p.at("depth_conv", "conv"),
     point: p.at("point_conv", "conv"),
   };
-  return gluMbConv(paths, picture, F).reshape([B!, D, n!]).transpose([0, 2, 1]);
+  return gluMbConv(paths, image, F).reshape([B!, D, n!]).transpose([0, 2, 1]);
 }
 
 /** Latents [B, in, h, w] -> patches row by row [B, n, D]. */

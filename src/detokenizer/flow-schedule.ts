@@ -2,7 +2,7 @@
 // Training draws one for each sample; solvers walk a falling list of them. The model reads sigma * 1000 without its fraction,
 // so the last bit can decide between two timesteps: each schedule is computed at the reference's precision, step by step.
 
-/** The release's shift: more of the steps at high noise, where the layout of a large picture is decided. */
+/** The release's shift: more of the steps at high noise, where the layout of a large image is decided. */
 export const DEFAULT_SHIFT = 3;
 
 const TIMESTEPS = 1000;

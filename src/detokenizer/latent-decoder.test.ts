@@ -50,16 +50,16 @@ describe.each([
     ["in half the memory", 0.5],
     ["in a fifth of it", 0.2],
     ["row by row", 0],
-  ])("a picture decoded in bands, %s, is the whole one", async (_, share) => {
+  ])("an image decoded in bands, %s, is the whole one", async (_, share) => {
     const [whole, banded] = [decoder(json), limited(json, share)];
     const { rest } = banded.plan(grid);
     expect(whole.plan(grid).rest).toBeUndefined();
     expect(rest!.bands.length).toBeGreaterThan(1);
     const expected = await whole.decode(latents(whole), grid);
-    const picture = await banded.decode(latents(banded), grid);
-    expect([picture.width, picture.height]).toEqual([64, 96]);
-    expect(new Set(expected.data).size).toBeGreaterThan(100); // a picture, not one colour
-    const differences = expected.data.map((value, i) => Math.abs(value - picture.data[i]!));
+    const image = await banded.decode(latents(banded), grid);
+    expect([image.width, image.height]).toEqual([64, 96]);
+    expect(new Set(expected.data).size).toBeGreaterThan(100); // an image, not one colour
+    const differences = expected.data.map((value, i) => Math.abs(value - image.data[i]!));
     expect(Math.max(...differences)).toBeLessThanOrEqual(1); // rounding errors may carry a level over its edge, rarely
     expect(differences.filter((level) => level > 0).length / differences.length).toBeLessThan(0.005);
   });

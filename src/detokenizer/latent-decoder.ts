@@ -1,7 +1,7 @@
-// The autoencoder's decoder at work: latents -> a picture, in as much memory as decode-plan.ts allows.
+// The autoencoder's decoder at work: latents -> an image, in as much memory as decode-plan.ts allows.
 
-import type { Picture } from "../image/picture.ts";
-import { copyRows, pictureFromPlanes } from "../image/planes.ts";
+import { copyRows, imageFromPlanes } from "../image/planes.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
 import type { WeightSource } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
@@ -40,15 +40,15 @@ export class LatentDecoder {
     return own(whole) + (rest ? rest.bands.length * own(rest.part) : 0);
   }
 
-  /** Latents [Z, h, w] as the transformer makes them -> the picture, rounded as in the release's demo. Throws the signal's reason when aborted. */
-  async decode(latents: Float32Array, grid: LatentGrid, options: DecodeOptions = {}): Promise<Picture> {
+  /** Latents [Z, h, w] as the transformer makes them -> the image, rounded as in the release's demo. Throws the signal's reason when aborted. */
+  async decode(latents: Float32Array, grid: LatentGrid, options: DecodeOptions = {}): Promise<RgbImage> {
     const { signal, onPart } = options;
     const { whole, rest } = this.plan(grid);
     const total = 1 + (rest?.bands.length ?? 0);
     signal?.throwIfAborted();
     const features = await this.#run(whole, f32(latents, whole.shape), options);
     onPart?.(1, total);
-    if (!rest) return pictureFromPlanes(features);
+    if (!rest) return imageFromPlanes(features);
     const { part, bands, scale } = rest;
     const [, , height, width] = features.shape as [number, number, number, number];
     const size = [1, this.config.inChannels, height * scale, width * scale];
@@ -61,7 +61,7 @@ export class LatentDecoder {
       copyRows(band, { from: (start - from) * scale, to: (end - from) * scale }, pixels, start * scale);
       onPart?.(i + 2, total);
     }
-    return pictureFromPlanes(pixels);
+    return imageFromPlanes(pixels);
   }
 
   async #run(part: DecodePart, x: HostTensor, { isExtra = false }: DecodeOptions): Promise<HostTensor> {

@@ -1,4 +1,4 @@
-// Where latents and conditions lie on the picture, for the rotary positions of cross-attention (reference: compute_pos_args)
+// Where latents and conditions lie on the image, for the rotary positions of cross-attention (reference: compute_pos_args)
 // and for the sin-cos position embedding. All of it is host data: a graph sees only the resulting tables.
 
 import { type RotaryTable, rotary2d } from "../nn/rotary.ts";
@@ -40,7 +40,7 @@ export interface PositionRequest {
    * released demo does, unlike its training: it takes the codes' grid for the largest square within maxConditionLength.
    */
   readonly scheme: "raster" | "reference" | "reference-codes" | "demo";
-  /** Side of the finished picture in pixels, not read by `raster`. */
+  /** Side of the finished image in pixels, not read by `raster`. */
   readonly imageSize?: number;
   /** Multiplies the condition's positions before they are truncated; not read by `raster`. */
   readonly conditionScale?: number;
@@ -75,7 +75,7 @@ function referencePositions(request: PositionRequest, latent: GridPositions): Cr
   const guess = Math.floor(Math.sqrt(maxConditionLength));
   const codeGrid = request.scheme === "demo" ? ([guess, guess] as const) : request.codeGrid;
   if (imageSize === undefined)
-    throw new Error("The reference's positions depend on the picture's side: give `imageSize`");
+    throw new Error("The reference's positions depend on the image's side: give `imageSize`");
   const [hc, plainColumns] = fitGrid(...codeGrid, maxConditionLength);
   const wc = plainColumns + Math.ceil((conditionLength - hc * plainColumns) / hc);
   if (wc < 1) throw new Error(`A condition of ${conditionLength} entries is too short for ${hc} rows of codes`);

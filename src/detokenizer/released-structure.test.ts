@@ -4,7 +4,7 @@
 import { afterAll, expect, test } from "vitest";
 import { randomWeights } from "../../test/random-weights.ts";
 import { smallAutoencoder, smallTransformer } from "../../test/released-detokenizer.ts";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { counterRandom } from "../random/counter.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
 import type { WeightSource } from "../runtime/session.ts";
@@ -66,13 +66,13 @@ function detokenizer(limitBytes: number, latentGrid: LatentGrid = [4, 4]): Detok
 }
 
 const options: DetokenizeOptions = { steps: 2, guidance: 3, seed: 1 };
-const levels = ({ data }: Picture, other: Picture) => data.map((value, i) => Math.abs(value - other.data[i]!));
+const levels = ({ data }: RgbImage, other: RgbImage) => data.map((value, i) => Math.abs(value - other.data[i]!));
 
 test.each([
   [4, 4],
   [2, 2],
   [3, 5],
-] as const)("a picture of %i x %i latents is the same in short memory, decoded in bands", async (...latentGrid) => {
+] as const)("an image of %i x %i latents is the same in short memory, decoded in bands", async (...latentGrid) => {
   const decoded: number[] = [];
   const ample = await detokenizer(AMPLE, latentGrid).detokenize(request, options);
   const short = await detokenizer(1, latentGrid).detokenize(request, {
@@ -105,11 +105,11 @@ test("progress of steps and of parts of decoding; aborting stops after the one t
   expect(seen).toEqual(["step 1 of 2", "step 1 of 2", "step 2 of 2", "part 1", "part 2"]);
 });
 
-test("previews show what the picture is becoming, in short memory too", async () => {
-  const previews: Picture[] = [];
-  const onPreview = (picture: Picture) => void previews.push(picture);
-  const picture = await detokenizer(1).detokenize(request, { ...options, steps: 4, onPreview });
+test("previews show what the image is becoming, in short memory too", async () => {
+  const previews: RgbImage[] = [];
+  const onPreview = (image: RgbImage) => void previews.push(image);
+  const image = await detokenizer(1).detokenize(request, { ...options, steps: 4, onPreview });
   expect(previews).toHaveLength(3);
-  const distance = (preview: Picture) => levels(picture, preview).reduce((a, b) => a + b, 0);
+  const distance = (preview: RgbImage) => levels(image, preview).reduce((a, b) => a + b, 0);
   expect(distance(previews[2]!)).toBeLessThan(distance(previews[0]!));
 });

@@ -1,11 +1,11 @@
-// One question about one picture, and the whole answer.
+// One question about one image, and the whole answer.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
 import type { ChatOptions } from "../options.ts";
 
 /** What the model answers, without spaces around it; greedy unless the options say otherwise. */
-export async function askAbout(kelix: Kelix, image: Picture, question: string, options: ChatOptions): Promise<string> {
+export async function askAbout(kelix: Kelix, image: RgbImage, question: string, options: ChatOptions): Promise<string> {
   const content = [
     { type: "image", image },
     { type: "text", text: question },

@@ -1,15 +1,15 @@
-// Reads the held-out pictures that lie in the repository (data/heldout): emoji in a style that training never saw.
-// One sheet of equal squares with an index, and a few single pictures for the demo.
+// Reads the held-out images that lie in the repository (data/heldout): emoji in a style that training never saw.
+// One sheet of equal squares with an index, and a few single images for the demo.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { KelixError } from "../errors.ts";
 import { decodeImage } from "../image/codec.node.ts";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 
-export interface HeldOutPicture {
-  readonly picture: Picture;
+export interface HeldOutImage {
+  readonly image: RgbImage;
   readonly name: string;
   /** The right answer to "What is this?", for known concepts. */
   readonly caption: string;
@@ -18,12 +18,12 @@ export interface HeldOutPicture {
   readonly isKnownConcept: boolean;
 }
 
-export interface DemoPicture {
+export interface DemoImage {
   readonly path: string;
   readonly caption: string;
   /** Whether the model was trained on the concept (or on scenes of this kind). */
   readonly isKnown: boolean;
-  /** A further question that the picture answers. */
+  /** A further question that the image answers. */
   readonly question?: string;
   readonly answer?: string;
 }
@@ -31,31 +31,31 @@ export interface DemoPicture {
 /** From the sources (src/eval) as from the build (dist/eval) the package's root is two folders up. */
 const defaultFolder = fileURLToPath(new URL("../../data/heldout/", import.meta.url));
 
-/** Every held-out picture: known concepts first, then those that training never saw in any style. */
-export async function openHeldOut(folder = defaultFolder): Promise<HeldOutPicture[]> {
+/** Every held-out image: known concepts first, then those that training never saw in any style. */
+export async function openHeldOut(folder = defaultFolder): Promise<HeldOutImage[]> {
   const index = (await readJson(join(folder, "index.json"))) as {
     side: number;
     columns: number;
-    pictures: Omit<HeldOutPicture, "picture">[];
+    images: Omit<HeldOutImage, "image">[];
   };
   const path = join(folder, "sheet.png");
   const sheet = await decodeImage(await read(path), path);
-  const rows = Math.ceil(index.pictures.length / index.columns);
+  const rows = Math.ceil(index.images.length / index.columns);
   if (sheet.width !== index.columns * index.side || sheet.height !== rows * index.side) {
     throw new KelixError(
       `${path} is ${sheet.width} x ${sheet.height}, its index wants ${index.columns} x ${rows} squares of ${index.side}`,
     );
   }
-  return index.pictures.map((entry, i) => ({ ...entry, picture: cutSquare(sheet, i, index) }));
+  return index.images.map((entry, i) => ({ ...entry, image: cutSquare(sheet, i, index) }));
 }
 
-/** The pictures that the demo shows, in its order. */
-export async function listDemoPictures(folder = join(defaultFolder, "demo")): Promise<DemoPicture[]> {
-  const index = (await readJson(join(folder, "index.json"))) as (Omit<DemoPicture, "path"> & { file: string })[];
+/** The images that the demo shows, in its order. */
+export async function listDemoImages(folder = join(defaultFolder, "demo")): Promise<DemoImage[]> {
+  const index = (await readJson(join(folder, "index.json"))) as (Omit<DemoImage, "path"> & { file: string })[];
   return index.map(({ file, ...entry }) => ({ ...entry, path: join(folder, file) }));
 }
 
-function cutSquare(sheet: Picture, i: number, { side, columns }: { side: number; columns: number }): Picture {
+function cutSquare(sheet: RgbImage, i: number, { side, columns }: { side: number; columns: number }): RgbImage {
   const data = new Uint8Array(side * side * 3);
   const start = (Math.floor(i / columns) * side * sheet.width + (i % columns) * side) * 3;
   for (let y = 0; y < side; y++) {

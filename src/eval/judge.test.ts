@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { counterRandom } from "../random/counter.ts";
 import { describeScene, parseScenePrompt, promptForScene } from "../train/data/scene-text.ts";
 import { drawScene, sampleScene } from "../train/data/scenes.ts";
-import { blankPicture, drawShape } from "../train/data/shapes.ts";
+import { blankImage, drawShape } from "../train/data/shapes.ts";
 import { findObjects, judgeScene } from "./judge.ts";
 
-/** Gaussian blur of `sigma` pixels and then noise, as a small model's pictures look. */
-function roughen({ width, height, data }: Picture, sigma: number, noise: number, seed: number): Picture {
+/** Gaussian blur of `sigma` pixels and then noise, as a small model's images look. */
+function roughen({ width, height, data }: RgbImage, sigma: number, noise: number, seed: number): RgbImage {
   const reach = Math.ceil(3 * sigma);
   const kernel = Array.from({ length: 2 * reach + 1 }, (_, i) => Math.exp(-((i - reach) ** 2) / (2 * sigma ** 2)));
   const total = kernel.reduce((a, b) => a + b);
@@ -42,9 +42,9 @@ describe("judgeScene", () => {
     for (let index = 0; index < SCENES; index++) {
       const scene = sampleScene(77, index);
       const drawn = drawScene(scene);
-      const picture = sigma > 0 ? roughen(drawn, sigma, noise, index) : drawn;
+      const image = sigma > 0 ? roughen(drawn, sigma, noise, index) : drawn;
       const prompt = promptForScene(scene, counterRandom(77, "prompt").fork(index));
-      if (judgeScene(picture, parseScenePrompt(prompt)!).isAllRight) right++;
+      if (judgeScene(image, parseScenePrompt(prompt)!).isAllRight) right++;
     }
     expect(right / SCENES).toBeGreaterThanOrEqual(0.98);
   });
@@ -63,10 +63,10 @@ describe("judgeScene", () => {
   });
 
   test("tells colour, shape, count and place apart", () => {
-    const picture = blankPicture(96, [255, 255, 255]);
-    drawShape(picture, { shape: "circle", x: 24, y: 48, radius: 15, angle: 0, rgb: [222, 38, 42] });
-    drawShape(picture, { shape: "square", x: 72, y: 48, radius: 15, angle: 0, rgb: [38, 88, 222] });
-    const judge = (prompt: string) => judgeScene(picture, parseScenePrompt(prompt)!);
+    const image = blankImage(96, [255, 255, 255]);
+    drawShape(image, { shape: "circle", x: 24, y: 48, radius: 15, angle: 0, rgb: [222, 38, 42] });
+    drawShape(image, { shape: "square", x: 72, y: 48, radius: 15, angle: 0, rgb: [38, 88, 222] });
+    const judge = (prompt: string) => judgeScene(image, parseScenePrompt(prompt)!);
     expect(judge("a red circle to the left of a blue square").isAllRight).toBe(true);
     expect(judge("a blue square and a red circle").isAllRight).toBe(true);
     expect(judge("a red circle to the right of a blue square")).toMatchObject({
@@ -82,10 +82,10 @@ describe("judgeScene", () => {
     expect(judge("a red circle")).toMatchObject({ isCountRight: false, isColourRight: false });
   });
 
-  test("finds nothing on an empty picture and ignores specks", () => {
-    const picture = blankPicture(96, [240, 240, 250]);
-    expect(findObjects(picture)).toEqual([]);
-    drawShape(picture, { shape: "circle", x: 20, y: 20, radius: 2, angle: 0, rgb: [0, 0, 0] });
-    expect(findObjects(picture)).toEqual([]);
+  test("finds nothing on an empty image and ignores specks", () => {
+    const image = blankImage(96, [240, 240, 250]);
+    expect(findObjects(image)).toEqual([]);
+    drawShape(image, { shape: "circle", x: 20, y: 20, radius: 2, angle: 0, rgb: [0, 0, 0] });
+    expect(findObjects(image)).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 // Judges an imagined scene from its pixels alone: how many objects, of which colour and shape, and where.
 // Colours by the nearest named one; shapes by overlap with the shapes of our own drawing, over several turns.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { WantedScene } from "../train/data/scene-text.ts";
 import { type Colour, colours, colourValues, type Place } from "../train/data/scenes.ts";
 import { type Rgb, type Shape, shapes, signedDistance } from "../train/data/shapes.ts";
@@ -12,7 +12,7 @@ export interface FoundObject {
   readonly shape: Shape;
   readonly x: number;
   readonly y: number;
-  /** Of the picture. */
+  /** Of the image. */
   readonly areaShare: number;
 }
 
@@ -29,9 +29,9 @@ export interface SceneVerdict {
   readonly isAllRight: boolean;
 }
 
-/** Compares a picture with what its prompt asked for (parseScenePrompt). */
-export function judgeScene(picture: Picture, wanted: WantedScene): SceneVerdict {
-  const found = findObjects(picture);
+/** Compares an image with what its prompt asked for (parseScenePrompt). */
+export function judgeScene(image: RgbImage, wanted: WantedScene): SceneVerdict {
+  const found = findObjects(image);
   const areEqual = (a: readonly string[], b: readonly string[]) => [...a].sort().join() === [...b].sort().join();
   const kinds = wanted.groups.flatMap(({ count, colour, shape }) =>
     new Array<string>(count).fill(`${colour} ${shape}`),
@@ -58,14 +58,14 @@ export function judgeScene(picture: Picture, wanted: WantedScene): SceneVerdict 
   };
 }
 
-/** The objects of a picture, larger ones first. */
-export function findObjects(picture: Picture): FoundObject[] {
-  return findSegments(picture).map((segment) => ({
+/** The objects of an image, larger ones first. */
+export function findObjects(image: RgbImage): FoundObject[] {
+  return findSegments(image).map((segment) => ({
     colour: nameColour(segment.rgb),
     shape: nameShape(segment),
     x: segment.x,
     y: segment.y,
-    areaShare: segment.area / (picture.width * picture.height),
+    areaShare: segment.area / (image.width * image.height),
   }));
 }
 
@@ -143,7 +143,7 @@ const GRID = 32;
 /** Of a square of area 4: the points of every shape stay inside. */
 const TEMPLATE_AREA = 0.85;
 const TURNS = [-0.24, -0.12, 0, 0.12, 0.24];
-/** Blurs, as of pictures that a small model draws; standard deviations in cells. A small object is about 20 pixels wide. */
+/** Blurs, as of images that a small model draws; standard deviations in cells. A small object is about 20 pixels wide. */
 const BLURS = [0.8, 2, 3.2];
 
 function forCells(visit: (x: number, y: number, cell: number) => void): void {

@@ -1,7 +1,7 @@
-// The suite `nano`: what kelix-nano can do, measured on pictures that it was not trained on. Emoji of a style that training
+// The suite `nano`: what kelix-nano can do, measured on images that it was not trained on. Emoji of a style that training
 // never saw (known concepts for captions, all for reconstruction), and freshly drawn scenes.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
 import type { EvalOptions } from "../options.ts";
 import { counterRandom } from "../random/counter.ts";
@@ -18,11 +18,11 @@ import { judgeScene } from "./judge.ts";
 export interface NanoResults {
   /** PSNR in dB from codes alone, and the share of each book's codes that occur. */
   readonly reconstruction: { readonly psnr: number; readonly bookUse: readonly number[]; readonly n: number };
-  /** Share of pictures whose concept is named exactly. */
+  /** Share of images whose concept is named exactly. */
   readonly caption: { readonly accuracy: number; readonly n: number };
   /** Share of right answers on colour, shape and count; and of whoever sees the questions alone. */
   readonly scenes: { readonly accuracy: number; readonly questionOnly: number; readonly n: number };
-  /** Share of imagined pictures that show the colour and shape asked for. */
+  /** Share of imagined images that show the colour and shape asked for. */
   readonly imagine: { readonly accuracy: number; readonly n: number };
 }
 
@@ -45,51 +45,51 @@ export async function evaluateNano(kelix: Kelix, given: EvalOptions = {}): Promi
   };
 }
 
-/** Pictures through their codes and back. */
+/** Images through their codes and back. */
 async function measureReconstruction(kelix: Kelix, options: NanoSettings): Promise<NanoResults["reconstruction"]> {
-  const pictures = (await openHeldOut()).filter((_, i) => i % options.every === 0);
+  const images = (await openHeldOut()).filter((_, i) => i % options.every === 0);
   const used: Set<number>[] = [];
   let psnr = 0;
-  for (const [i, { picture }] of pictures.entries()) {
-    step(options, "reconstruction", i, pictures.length);
-    const codes = await kelix.tokenize(picture);
+  for (const [i, { image }] of images.entries()) {
+    step(options, "reconstruction", i, images.length);
+    const codes = await kelix.tokenize(image);
     const books = codes.codes.length / (codes.grid[0] * codes.grid[1]);
     codes.codes.forEach((code, k) => {
       used[k % books] ??= new Set();
       used[k % books]!.add(code);
     });
-    psnr += pixelError([picture], [await kelix.reconstruct(codes, { seed: i })]).psnr / pictures.length;
+    psnr += pixelError([image], [await kelix.reconstruct(codes, { seed: i })]).psnr / images.length;
   }
   const { codesPerBook } = kelix.info();
-  return { psnr, bookUse: used.map((codes) => codes.size / codesPerBook), n: pictures.length };
+  return { psnr, bookUse: used.map((codes) => codes.size / codesPerBook), n: images.length };
 }
 
-/** The concept of each held-out picture of a known concept, named in the canonical form. */
+/** The concept of each held-out image of a known concept, named in the canonical form. */
 async function measureCaptions(kelix: Kelix, options: NanoSettings): Promise<NanoResults["caption"]> {
-  const pictures = (await openHeldOut())
+  const images = (await openHeldOut())
     .filter(({ isKnownConcept }) => isKnownConcept)
     .filter((_, i) => i % options.every === 0);
   let right = 0;
-  for (const [i, { picture, caption }] of pictures.entries()) {
-    step(options, "captions", i, pictures.length);
-    if ((await answer(kelix, picture, CAPTION_QUESTION)) === caption) right++;
+  for (const [i, { image, caption }] of images.entries()) {
+    step(options, "captions", i, images.length);
+    if ((await answer(kelix, image, CAPTION_QUESTION)) === caption) right++;
   }
-  return { accuracy: right / pictures.length, n: pictures.length };
+  return { accuracy: right / images.length, n: images.length };
 }
 
 /** Questions on colour, shape and count in equal parts. */
 async function measureScenes(kelix: Kelix, options: NanoSettings): Promise<NanoResults["scenes"]> {
   const wanted = Math.ceil(SCENE_QUESTIONS / options.every);
-  const asked: { picture: Picture; question: SceneQuestion }[] = [];
+  const asked: { image: RgbImage; question: SceneQuestion }[] = [];
   for (let index = 0; asked.length < wanted; index++) {
     const scene = sampleScene(SCENE_SEED, index);
     const question = askAboutScene(scene, counterRandom(SCENE_SEED, "question").fork(index));
-    if (["colour", "shape", "count"].includes(question.about)) asked.push({ picture: drawScene(scene), question });
+    if (["colour", "shape", "count"].includes(question.about)) asked.push({ image: drawScene(scene), question });
   }
   let right = 0;
-  for (const [i, { picture, question }] of asked.entries()) {
+  for (const [i, { image, question }] of asked.entries()) {
     step(options, "scenes", i, asked.length);
-    if ((await answer(kelix, picture, question.question)) === question.answer) right++;
+    if ((await answer(kelix, image, question.question)) === question.answer) right++;
   }
   return {
     accuracy: right / asked.length,
@@ -98,7 +98,7 @@ async function measureScenes(kelix: Kelix, options: NanoSettings): Promise<NanoR
   };
 }
 
-/** Pictures drawn to prompts such as "two red circles", judged from their pixels. */
+/** Images drawn to prompts such as "two red circles", judged from their pixels. */
 async function measureImagination(kelix: Kelix, options: NanoSettings): Promise<NanoResults["imagine"]> {
   const prompts = scenePrompts(Math.ceil(IMAGINE_PROMPTS / options.every));
   const n = prompts.length * options.seeds;
@@ -126,7 +126,7 @@ export function scenePrompts(n: number): string[] {
   });
 }
 
-function answer(kelix: Kelix, image: Picture, question: string): Promise<string> {
+function answer(kelix: Kelix, image: RgbImage, question: string): Promise<string> {
   return askAbout(kelix, image, question, { maxNewTokens: 24, temperature: 0 });
 }
 

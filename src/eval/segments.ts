@@ -1,9 +1,9 @@
 // Finds the objects of a drawn scene in its pixels: what differs from the background, cut into connected pieces.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { Rgb } from "../train/data/shapes.ts";
 
-/** One connected piece of foreground, in pixels of the picture. */
+/** One connected piece of foreground, in pixels of the image. */
 export interface Segment {
   /** Centre of mass. */
   readonly x: number;
@@ -17,11 +17,11 @@ export interface Segment {
 
 /** Distances in RGB of 0 .. 255; noise and shading of a background stay below, the palest object far above. */
 const FOREGROUND_DISTANCE = 60;
-/** Share of the picture; smaller pieces are specks. Small objects take about 3 %. */
+/** Share of the image; smaller pieces are specks. Small objects take about 3 %. */
 const MIN_AREA = 0.006;
 
-/** Every object of a picture with a plain background, larger ones first. */
-export function findSegments({ width, height, data }: Picture): Segment[] {
+/** Every object of an image with a plain background, larger ones first. */
+export function findSegments({ width, height, data }: RgbImage): Segment[] {
   const background = borderColour(width, height, data);
   const distance = new Float32Array(width * height);
   for (let i = 0; i < distance.length; i++) {

@@ -1,6 +1,6 @@
 // Which files of a repository are fetched: those a model is made of, or those that patterns name.
 
-/** Weights, configs, tokenizer and chat template, in any folder. Not pickles, program code, pictures or other formats of weights. */
+/** Weights, configs, tokenizer and chat template, in any folder. Not pickles, program code, images or other formats of weights. */
 const modelFile = /\.(safetensors|json|jinja)$|(^|\/)(merges\.txt|vocab\.txt|tokenizer\.model)$/;
 
 /** Whether a path is wanted; patterns, if any, take the place of the built-in rule. */

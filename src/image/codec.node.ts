@@ -1,4 +1,4 @@
-// Encoded pictures to pixels and back, with sharp. Files come from strangers: the kind is told by the first bytes
+// Encoded images to pixels and back, with sharp. Files come from strangers: the kind is told by the first bytes
 // before any decoder sees them, and the size from the header before any pixel is decoded.
 
 import { basename } from "node:path";
@@ -6,15 +6,15 @@ import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
 import { openOutput } from "../files/output.ts";
-import { checkSize, MAX_PIXELS, type Picture, pictureFromPixels, type RawImage, readPixels } from "./picture.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
+import { checkSize, imageFromPixels, MAX_PIXELS, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
 import { loadSharp } from "./sharp.node.ts";
 
 /** Larger than any honest JPEG, PNG or WebP within the pixel limit is likely to be. */
 export const MAX_FILE_BYTES = 100_000_000;
 
 /** Decodes a JPEG, PNG or WebP, turned as its EXIF says; the first frame of an animation. Throws an InputError. */
-export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Picture> {
+export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<RgbImage> {
   if (!findFormat(bytes)) {
     throw new InputError(`${name}: is not a JPEG, PNG or WebP file, the only kinds that are read`, {
       code: "invalid_image",
@@ -36,15 +36,15 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Pi
   const read = (pixels: Sharp) => pixels.toBuffer({ resolveWithObject: true }).catch(refuse(name));
   if (space === "cmyk") {
     const { data, info } = await read(image.pipelineColourspace("cmyk").toColourspace("cmyk").raw());
-    return pictureFromPixels(info.width, info.height, cmykToRgb(data), name);
+    return imageFromPixels(info.width, info.height, cmykToRgb(data), name);
   }
   if (isGrey16(bytes)) {
     const { data, info } = await read(image.toColourspace("grey16").raw({ depth: "ushort" }));
     const grey = clipGrey16(new Uint16Array(Uint8Array.from(data).buffer), info.channels);
-    return pictureFromPixels(info.width, info.height, spreadGrey(grey, info.channels), name);
+    return imageFromPixels(info.width, info.height, spreadGrey(grey, info.channels), name);
   }
   const { data, info } = await read(image.toColourspace("srgb").raw({ depth: "uchar" }));
-  return pictureFromPixels(info.width, info.height, info.channels < 3 ? spreadGrey(data, info.channels) : data, name);
+  return imageFromPixels(info.width, info.height, info.channels < 3 ? spreadGrey(data, info.channels) : data, name);
 }
 
 /** Whether a PNG's header says 16 bits of grey alone, which Pillow reads as a kind of its own. */
@@ -71,9 +71,9 @@ export function formatOfName(name: string): ImageFormat {
 /** Hardly to be told from the original, at about a tenth of a PNG's size. */
 const QUALITY = 92;
 
-/** Encodes a picture. */
-export async function encodeImage(picture: RawImage, format: ImageFormat): Promise<Uint8Array> {
-  const { width, height, data } = readPixels(picture);
+/** Encodes an image. */
+export async function encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array> {
+  const { width, height, data } = readPixels(image);
   const sharp = await loadSharp();
   const encoder = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });
   const encoded = {
@@ -84,26 +84,26 @@ export async function encodeImage(picture: RawImage, format: ImageFormat): Promi
   return new Uint8Array(await encoded[format]().toBuffer());
 }
 
-/** Encodes a picture without loss. */
-export function encodePng(picture: RawImage): Promise<Uint8Array> {
-  return encodeImage(picture, "png");
+/** Encodes an image without loss. */
+export function encodePng(image: RawImage): Promise<Uint8Array> {
+  return encodeImage(image, "png");
 }
 
-/** Writes a picture in the format that the suffix names: .png, .jpg, .jpeg or .webp. See openOutput for what a path may lead to. */
-export async function writeImage(path: string, picture: RawImage): Promise<void> {
+/** Writes an image in the format that the suffix names: .png, .jpg, .jpeg or .webp. See openOutput for what a path may lead to. */
+export async function writeImage(path: string, image: RawImage): Promise<void> {
   const format = formatOfName(path);
   const output = await openOutput(path);
-  const bytes = await encodeImage(picture, format);
+  const bytes = await encodeImage(image, format);
   await output.write((file) => writeAll(file, bytes));
 }
 
 /** As writeImage, of names that end in .png only. */
-export async function writePng(path: string, picture: RawImage): Promise<void> {
+export async function writePng(path: string, image: RawImage): Promise<void> {
   if (formatOfName(path) !== "png")
     throw new InputError(`${quote(path)}: writePng writes names that end in .png; writeImage writes the others`, {
       code: "output_refused",
     });
-  await writeImage(path, picture);
+  await writeImage(path, image);
 }
 
 /** The same bytes as sharp takes them: in another realm, such as Jest's, it knows no Uint8Array. */

@@ -15,7 +15,7 @@ const ramp = Uint8Array.from(
   { length: side * side * 3 },
   (_, i) => (5 * (Math.floor(i / 3) % side) + 60 * (i % 3)) % 256,
 );
-const picture = { width: side, height: side, data: ramp };
+const image = { width: side, height: side, data: ramp };
 
 test.each([
   ["a.png", "png", 0],
@@ -24,7 +24,7 @@ test.each([
   ["a.JPEG", "jpeg", 12],
   ["a.webp", "webp", 12],
 ] as const)("writes %s in the format that its suffix names", async (name, format, tolerance) => {
-  await writeImage(join(folder, name), picture);
+  await writeImage(join(folder, name), image);
   const bytes = await readFile(join(folder, name));
   expect(findFormat(bytes)).toBe(format);
   const { data } = await decodeImage(bytes);
@@ -35,9 +35,9 @@ test.each([
 test("writes nothing under a name whose suffix is none of these", async () => {
   const before = await readdir(folder);
   for (const name of ["b", "b.gif", "b.safetensors", ".png/b", "b.png.txt"])
-    await expect(writeImage(join(folder, name), picture), name).rejects.toThrow(
+    await expect(writeImage(join(folder, name), image), name).rejects.toThrow(
       /expected \.png, \.jpg, \.jpeg or \.webp/,
     );
-  await expect(writePng(join(folder, "b.jpg"), picture)).rejects.toThrow(/names that end in \.png/);
+  await expect(writePng(join(folder, "b.jpg"), image)).rejects.toThrow(/names that end in \.png/);
   expect(await readdir(folder)).toEqual(before);
 });

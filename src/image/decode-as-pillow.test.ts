@@ -11,9 +11,9 @@ const pixels = await readSafetensors(`${folder}/pixels.safetensors`);
 
 test.each([...pixels.keys()])("decodes as Pillow does: %s", async (name) => {
   const { shape, data } = pixels.get(name)!;
-  const picture = await decodeImage(await readFile(`${folder}/${name.split(" ").at(-1)}`), name);
-  expect([picture.height, picture.width, 3]).toEqual(shape);
-  expect(picture.data).toEqual(data);
+  const image = await decodeImage(await readFile(`${folder}/${name.split(" ").at(-1)}`), name);
+  expect([image.height, image.width, 3]).toEqual(shape);
+  expect(image.data).toEqual(data);
 });
 
 test("turns CMYK and 16-bit grey as EXIF says, like other images", async () => {

@@ -7,8 +7,8 @@ import { InputError } from "../errors.ts";
 import { encodePng } from "./codec.node.ts";
 import { loadImage } from "./image-source.node.ts";
 
-const picture = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => 14 * i) };
-const png = await encodePng(picture);
+const image = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => 14 * i) };
+const png = await encodePng(image);
 
 /** The one sentence that is thrown. */
 async function refusal(input: unknown): Promise<string> {
@@ -36,25 +36,25 @@ describe("what an image may be", () => {
     ["shared memory", shared],
     ["a SharedArrayBuffer", shared.buffer],
     ["a File", new File([png.slice()], "a.png")],
-    ["pixels as a list", { ...picture, data: [...picture.data] }],
-    ["pixels as an ArrayBuffer", { ...picture, data: picture.data.buffer }],
-    ["pixels as 16-bit integers below 256", { ...picture, data: Uint16Array.from(picture.data) }],
-    ["pixels as whole floats", { ...picture, data: Float32Array.from(picture.data) }],
-    ["an object with more fields", { ...picture, channels: 3, colorSpace: "srgb" }],
+    ["pixels as a list", { ...image, data: [...image.data] }],
+    ["pixels as an ArrayBuffer", { ...image, data: image.data.buffer }],
+    ["pixels as 16-bit integers below 256", { ...image, data: Uint16Array.from(image.data) }],
+    ["pixels as whole floats", { ...image, data: Float32Array.from(image.data) }],
+    ["an object with more fields", { ...image, channels: 3, colorSpace: "srgb" }],
   ])("%s", async (_, input) => {
-    expect(await loadImage(input)).toEqual(picture);
+    expect(await loadImage(input)).toEqual(image);
   });
 
   test("the caller may change its pixels afterwards", async () => {
-    const own = { ...picture, data: picture.data.slice() };
+    const own = { ...image, data: image.data.slice() };
     const loaded = await loadImage(own);
     own.data.fill(0);
-    expect(loaded).toEqual(picture);
+    expect(loaded).toEqual(image);
   });
 
   test("values of another realm, as in Jest", async () => {
     const make = (code: string) =>
-      runInContext(code, createContext({ png: [...png], data: [...picture.data], URL, Blob }));
+      runInContext(code, createContext({ png: [...png], data: [...image.data], URL, Blob }));
     const href = `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
     for (const input of [
       make("Uint8Array.from(png)"),
@@ -65,7 +65,7 @@ describe("what an image may be", () => {
       { [Symbol.toStringTag]: "URL", toString: () => href },
       { [Symbol.toStringTag]: "Blob", size: png.length, arrayBuffer: async () => make("Uint8Array.from(png).buffer") },
     ])
-      expect(await loadImage(input)).toEqual(picture);
+      expect(await loadImage(input)).toEqual(image);
   });
 });
 
@@ -107,7 +107,7 @@ describe("what is no image is told so, and what to pass instead", () => {
 
   const pixels = (data: unknown, width: unknown = 3, height: unknown = 2) => ({ width, height, data });
   test.each([
-    ["levels from 0 to 1", pixels(Float32Array.from(picture.data, (v) => v / 255)), "multiply by 255 and round"],
+    ["levels from 0 to 1", pixels(Float32Array.from(image.data, (v) => v / 255)), "multiply by 255 and round"],
     ["a mask of floats", pixels(new Float32Array(18).fill(1)), "a Float32Array of 0 and 1; multiply by 255"],
     ["16-bit levels", pixels(new Uint16Array(18).fill(4000)), "integers from 0 to 255, got 4000 at 0"],
     ["a negative level", pixels(Int8Array.from({ length: 18 }, (_, i) => (i === 5 ? -3 : 0))), "got -3 at 5"],
@@ -118,8 +118,8 @@ describe("what is no image is told so, and what to pass instead", () => {
     ["a text of bytes", pixels("x".repeat(18)), "expected pixels in a Uint8Array"],
     ["a grey image", pixels(new Uint8Array(6)), "18 bytes as RGB or 24 as RGBA, got 6; repeat the one channel"],
     ["too few", pixels([1, 2, 3]), "got 3"],
-    ["a size as a text", pixels(picture.data, "3"), 'got "3" x 2'],
-    ["half a pixel", pixels(picture.data, 1.5, 4), "got 1.5 x 4"],
+    ["a size as a text", pixels(image.data, "3"), 'got "3" x 2'],
+    ["half a pixel", pixels(image.data, 1.5, 4), "got 1.5 x 4"],
     ["more pixels than are read", pixels([], 1e6, 1e6), "at most 40 million"],
   ])("pixels that are %s", async (_, input, message) => {
     expect(await refusal(input)).toContain(message);

@@ -3,7 +3,7 @@
 import { InputError, quote } from "../errors.ts";
 import { publicUrl } from "../files/safe-url.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
-import type { RawImage } from "./picture.ts";
+import type { RawImage } from "./rgb.ts";
 
 /** What a caller may hand in: a path or URL, an encoded file's bytes, or pixels as RGB or RGBA (such as ImageData). */
 export type ImageInput = string | URL | ArrayBufferView | ArrayBufferLike | Blob | RawImage;

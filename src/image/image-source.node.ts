@@ -10,7 +10,7 @@ import { publicUrl, splitCredentials } from "../files/safe-url.ts";
 import { askedPauseMs } from "../hub/rate-limit.ts";
 import { decodeImage, MAX_FILE_BYTES } from "./codec.node.ts";
 import { findImage, type ImageInput } from "./image-input.ts";
-import { checkSize, type Picture, readPixels } from "./picture.ts";
+import { checkSize, type RgbImage, readPixels } from "./rgb.ts";
 
 export interface LoadImageOptions {
   readonly signal?: AbortSignal;
@@ -20,8 +20,8 @@ export interface LoadImageOptions {
   readonly timeoutMs?: number;
 }
 
-/** Loads a picture from a path (also of a pipe), a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
-export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<Picture> {
+/** Loads an image from a path (also of a pipe), a URL (file, data, http, https), bytes, a Blob or pixels; transparency becomes white. */
+export async function loadImage(input: ImageInput, options: LoadImageOptions = {}): Promise<RgbImage> {
   const found = findImage(input);
   if ("path" in found) return loadFile(found.path, options);
   if ("url" in found) return loadUrl(found.url, options);
@@ -31,17 +31,17 @@ export async function loadImage(input: ImageInput, options: LoadImageOptions = {
   return readPixels(found.pixels);
 }
 
-async function loadBlob(blob: Blob): Promise<Picture> {
+async function loadBlob(blob: Blob): Promise<RgbImage> {
   checkBytes(blob.size, "blob");
   return decodeImage(new Uint8Array(await blob.arrayBuffer()), "blob");
 }
 
-async function loadFile(path: string, { signal }: LoadImageOptions): Promise<Picture> {
+async function loadFile(path: string, { signal }: LoadImageOptions): Promise<RgbImage> {
   const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_image", ...(signal && { signal }) });
   return decodeImage(bytes, excerpt(path === "/dev/stdin" ? "standard input" : basename(path)));
 }
 
-async function loadUrl(url: URL, options: LoadImageOptions): Promise<Picture> {
+async function loadUrl(url: URL, options: LoadImageOptions): Promise<RgbImage> {
   if (url.protocol === "file:") return loadFile(filePath(url), options);
   return url.protocol === "data:" ? loadData(url) : download(url, options);
 }
@@ -58,14 +58,14 @@ function filePath(url: URL): string {
   }
 }
 
-async function loadData(url: URL): Promise<Picture> {
+async function loadData(url: URL): Promise<RgbImage> {
   const response = await fetch(url).catch((cause) => {
     throw new InputError("data URL: is not well formed", { code: "invalid_image", cause: plainError(cause) });
   });
   return decodeImage(new Uint8Array(await response.arrayBuffer()), "data URL");
 }
 
-async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: LoadImageOptions): Promise<Picture> {
+async function download(url: URL, { signal, timeoutMs = 30_000, ...options }: LoadImageOptions): Promise<RgbImage> {
   signal?.throwIfAborted();
   const name = excerpt(publicUrl(url));
   const deadline = AbortSignal.timeout(timeoutMs);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FetchError, InputError } from "../errors.ts";
 import { decodeImage, encodePng, writePng } from "./codec.node.ts";
 import { loadImage } from "./image-source.node.ts";
-import type { Picture } from "./picture.ts";
+import type { RgbImage } from "./rgb.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const picture: Picture = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => 14 * i) };
+const image: RgbImage = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => 14 * i) };
 const raw = (width: number, height: number, channels: 1 | 2 | 3 | 4, value = 0) =>
   sharp(Buffer.alloc(width * height * channels, value), { raw: { width, height, channels } });
 
@@ -32,9 +32,9 @@ async function closedPort(): Promise<number> {
 describe("loading", () => {
   test("gives the same pixels from a path, URLs, bytes, a Blob and raw pixels", async () => {
     const path = join(folder, "a b.png");
-    await writePng(path, picture);
+    await writePng(path, image);
     expect(await readdir(folder)).toEqual(["a b.png"]);
-    const bytes = await encodePng(picture);
+    const bytes = await encodePng(image);
     const dataUrl = `data:image/png;base64,${Buffer.from(bytes).toString("base64")}`;
     const answer = async () => new Response(bytes.slice());
     for (const input of [
@@ -45,20 +45,20 @@ describe("loading", () => {
       bytes,
       bytes.buffer,
       new Blob([bytes.slice()]),
-      picture,
+      image,
     ]) {
-      expect(await loadImage(input as Uint8Array)).toEqual(picture);
+      expect(await loadImage(input as Uint8Array)).toEqual(image);
     }
-    expect(await loadImage("https://example.org/a.png", { fetch: answer })).toEqual(picture);
+    expect(await loadImage("https://example.org/a.png", { fetch: answer })).toEqual(image);
   });
 
-  test("turns a picture as its EXIF says, spreads grey and puts transparency on white", async () => {
-    const turned = await sharp(picture.data, { raw: { width: 3, height: 2, channels: 3 } })
+  test("turns an image as its EXIF says, spreads grey and puts transparency on white", async () => {
+    const turned = await sharp(image.data, { raw: { width: 3, height: 2, channels: 3 } })
       .withMetadata({ orientation: 6 })
       .png()
       .toBuffer();
     const { width, height, data } = await decodeImage(turned);
-    expect([width, height, ...data.subarray(0, 3)]).toEqual([2, 3, ...picture.data.subarray(9, 12)]);
+    expect([width, height, ...data.subarray(0, 3)]).toEqual([2, 3, ...image.data.subarray(9, 12)]);
     expect([...(await decodeImage(await raw(1, 1, 1, 9).png().toBuffer())).data]).toEqual([9, 9, 9]);
     const rgba = { width: 2, height: 1, data: Uint8ClampedArray.of(10, 20, 30, 0, 10, 20, 30, 128) };
     const onWhite = [255, 255, 255, 132, 137, 142];
@@ -70,7 +70,7 @@ describe("loading", () => {
     expect([...(await decodeImage(await raw(1, 1, 2, 0).png().toBuffer())).data]).toEqual([255, 255, 255]);
   });
 
-  test("reads 16-bit pictures at 8 bits", async () => {
+  test("reads 16-bit images at 8 bits", async () => {
     const levels = Uint16Array.of(0x8080, 0, 0xffff);
     const deep = await sharp(levels, { raw: { width: 1, height: 1, channels: 3 } })
       .toColourspace("rgb16")
@@ -80,7 +80,7 @@ describe("loading", () => {
     expect([...(await decodeImage(deep)).data]).toEqual([128, 0, 255]);
   });
 
-  test("reads a picture of one pixel and the first frame of an animation", async () => {
+  test("reads an image of one pixel and the first frame of an animation", async () => {
     expect((await decodeImage(await raw(1, 1, 3, 5).webp({ lossless: true }).toBuffer())).data).toEqual(
       Uint8Array.of(5, 5, 5),
     );
@@ -128,7 +128,7 @@ describe("refusals", () => {
     await expect(loadImage(new URL("ftp://example.org/a.png"))).rejects.toThrow(/got ftp:/);
   });
 
-  test("tell a failed download from a bad picture", async () => {
+  test("tell a failed download from a bad image", async () => {
     const url = "http://user:secret@example.org/a.png?key=1";
     const answer = (body: string, status: number) => async () => new Response(body, { status });
     await expect(loadImage(url, { fetch: answer("", 404) })).rejects.toThrow(

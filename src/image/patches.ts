@@ -1,9 +1,9 @@
-// Cuts a picture into the patches that the vision encoder reads: RGB u8 -> float32 in raster order.
+// Cuts an image into the patches that the vision encoder reads: RGB u8 -> float32 in raster order.
 // The 2 x 2 merge groups neighbours later, in the projector; here it only fixes that the grid divides by it.
 
 import { InputError } from "../errors.ts";
-import type { Picture } from "./picture.ts";
 import { resize } from "./resize.ts";
+import type { RgbImage } from "./rgb.ts";
 import {
   DEFAULT_FACTOR,
   FETCH_LIMITS,
@@ -28,14 +28,14 @@ export interface PatchOptions {
   readonly std?: readonly number[];
 }
 
-/** Patches that one run may hold: a million is a square picture of 14,000 pixels a side. */
+/** Patches that one run may hold: a million is a square image of 14,000 pixels a side. */
 export const MAX_PATCHES = 1_048_576;
 
 const HALF = [0.5, 0.5, 0.5];
 
-/** Patches of a picture whose sides already divide by patchSize * mergeSize; throws an InputError if they do not. */
-export function cutPatches(picture: Picture, { patchSize, mergeSize, mean = HALF, std = HALF }: PatchOptions): Patches {
-  const { width, height, data } = picture;
+/** Patches of an image whose sides already divide by patchSize * mergeSize; throws an InputError if they do not. */
+export function cutPatches(image: RgbImage, { patchSize, mergeSize, mean = HALF, std = HALF }: PatchOptions): Patches {
+  const { width, height, data } = image;
   const factor = patchSize * mergeSize;
   if (width % factor !== 0 || height % factor !== 0 || width * height === 0) {
     throw new InputError(`Expected sides that are multiples of ${factor} pixels, got ${width} x ${height}`, {
@@ -67,22 +67,18 @@ function normalizedLevels(mean: number, std: number): Float32Array {
 }
 
 /** The resize of the reference's `fetch_image`: variant A, bicubic. */
-export function fetchResize(picture: Picture, limits: PixelLimits = FETCH_LIMITS, factor = DEFAULT_FACTOR): Picture {
-  const [height, width] = smartResizeFetch(picture.height, picture.width, limits, factor);
-  return resize(picture, width, height);
+export function fetchResize(image: RgbImage, limits: PixelLimits = FETCH_LIMITS, factor = DEFAULT_FACTOR): RgbImage {
+  const [height, width] = smartResizeFetch(image.height, image.width, limits, factor);
+  return resize(image, width, height);
 }
 
-/** A fetched picture through the processor: variant B, bicubic if that changes the size, then patches. */
-export function processPicture(
-  picture: Picture,
-  options: PatchOptions,
-  limits: PixelLimits = PROCESSOR_LIMITS,
-): Patches {
+/** A fetched image through the processor: variant B, bicubic if that changes the size, then patches. */
+export function processImage(image: RgbImage, options: PatchOptions, limits: PixelLimits = PROCESSOR_LIMITS): Patches {
   const [height, width] = smartResizeProcessor(
-    picture.height,
-    picture.width,
+    image.height,
+    image.width,
     limits,
     options.patchSize * options.mergeSize,
   );
-  return cutPatches(resize(picture, width, height), options);
+  return cutPatches(resize(image, width, height), options);
 }

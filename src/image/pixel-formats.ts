@@ -1,4 +1,4 @@
-// Pixels as codecs hand them out -> RGB bytes, as Pillow converts them: the models were trained on pictures that it had read.
+// Pixels as codecs hand them out -> RGB bytes, as Pillow converts them: the models were trained on images that it had read.
 
 /** CMYK -> RGB by Pillow's formula, without colour profiles. [P, 4] -> [P, 3] */
 export function cmykToRgb(cmyk: Uint8Array): Uint8Array {

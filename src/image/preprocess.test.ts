@@ -5,8 +5,8 @@ import { InputError } from "../errors.ts";
 import { findBucket } from "./buckets.ts";
 import { crop, resizeAndCenterCrop } from "./crop.ts";
 import { loadImage } from "./image-source.node.ts";
-import { cutPatches, fetchResize, processPicture } from "./patches.ts";
-import { type PictureFit, preparedSizes, preparePicture } from "./processor.ts";
+import { cutPatches, fetchResize, processImage } from "./patches.ts";
+import { type ImageFit, preparedSizes, prepareImage } from "./processor.ts";
 import { resize } from "./resize.ts";
 import { roundHalfEven } from "./rounding.ts";
 import { smartResizeFetch, smartResizeProcessor } from "./smart-resize.ts";
@@ -16,7 +16,7 @@ const outputs = await readSafetensors(join(golden, "outputs.safetensors"));
 const release = { patchSize: 14, mergeSize: 2 };
 const limits = { a: [3136, 1003520], b: [3136, 9408], c: [3136, 1003520] } as const;
 
-describe.each(["a", "b", "c"] as const)("picture %s of the reference", (key) => {
+describe.each(["a", "b", "c"] as const)("image %s of the reference", (key) => {
   const golds = (name: string) => outputs.get(`${key}.${name}`)!;
   const source = loadImage(join(golden, `image_${key}.png`));
 
@@ -37,8 +37,8 @@ describe.each(["a", "b", "c"] as const)("picture %s of the reference", (key) => 
 
   test("becomes the same patches", async () => {
     const [height, width] = golds("resized_rgb").shape as [number, number];
-    const picture = { width, height, data: golds("resized_rgb").data as Uint8Array };
-    const { pixelValues, grid } = processPicture(picture, release);
+    const image = { width, height, data: golds("resized_rgb").data as Uint8Array };
+    const { pixelValues, grid } = processImage(image, release);
     expect([1n, ...grid.map(BigInt)]).toEqual([...(golds("image_grid_thw").data as BigInt64Array)]);
     expect(pixelValues).toEqual(golds("pixel_values").data);
   });
@@ -72,11 +72,11 @@ describe("sizes", () => {
 });
 
 test("a message's limit holds beside the model's, whichever is lower", () => {
-  const picture = { width: 280, height: 196, data: new Uint8Array(280 * 196 * 3) };
+  const image = { width: 280, height: 196, data: new Uint8Array(280 * 196 * 3) };
   const model = { minPixels: 4 * 784, maxPixels: 40 * 784 };
   const options = { ...release, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
   const positions = (most?: number) => {
-    const { grid } = preparePicture(picture, options, model, { maxPositions: most });
+    const { grid } = prepareImage(image, options, model, { maxPositions: most });
     return [grid[0] / 2, grid[1] / 2];
   };
   expect(positions()).toEqual([5, 7]);
@@ -84,7 +84,7 @@ test("a message's limit holds beside the model's, whichever is lower", () => {
   expect(positions(12)).toEqual([2, 4]);
 });
 
-test("sizes are known, and too many patches refused, before a picture is resized", () => {
+test("sizes are known, and too many patches refused, before an image is resized", () => {
   const options = { ...release, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
   const limits = { minPixels: 4 * 784, maxPixels: 40 * 784 };
   const { fetched, prepared } = preparedSizes({ width: 281, height: 560 }, options, limits);
@@ -95,11 +95,11 @@ test("sizes are known, and too many patches refused, before a picture is resized
   expect(() => preparedSizes({ width: 9, height: 9 }, options, hostile)).toThrow(/make \d+ patches .* at most 1048576/);
 });
 
-describe("a picture for the model", () => {
+describe("an image for the model", () => {
   const limits = { minPixels: 4, maxPixels: 1e8 };
-  const positions = (width: number, height: number, patchSize: number, fit?: PictureFit) => {
-    const picture = { width, height, data: new Uint8Array(width * height * 3) };
-    const { grid } = preparePicture(picture, { patchSize, mergeSize: 2 }, limits, fit);
+  const positions = (width: number, height: number, patchSize: number, fit?: ImageFit) => {
+    const image = { width, height, data: new Uint8Array(width * height * 3) };
+    const { grid } = prepareImage(image, { patchSize, mergeSize: 2 }, limits, fit);
     return [grid[0] / 2, grid[1] / 2];
   };
 
@@ -119,14 +119,12 @@ describe("a picture for the model", () => {
   );
 
   test("is a square first by Pillow's Lanczos filter", () => {
-    const picture = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => (i * 97) % 256) };
+    const image = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => (i * 97) % 256) };
     const options = { patchSize: 14, mergeSize: 2 };
-    const square = resize(picture, 56, 56, "lanczos");
-    expect(preparePicture(picture, options, limits, { imageSize: 56 })).toEqual(
-      preparePicture(square, options, limits),
-    );
-    expect(preparePicture(picture, options, limits, { imageSize: 56 })).not.toEqual(
-      preparePicture(resize(picture, 56, 56), options, limits),
+    const square = resize(image, 56, 56, "lanczos");
+    expect(prepareImage(image, options, limits, { imageSize: 56 })).toEqual(prepareImage(square, options, limits));
+    expect(prepareImage(image, options, limits, { imageSize: 56 })).not.toEqual(
+      prepareImage(resize(image, 56, 56), options, limits),
     );
   });
 
@@ -144,7 +142,7 @@ describe("a picture for the model", () => {
   );
 
   test("is refused beyond 200 to 1, with the size that it has", () => {
-    expect(() => positions(4601, 23, 8)).toThrow("The picture is 4601 x 23, the longer side may be at most 200 times");
+    expect(() => positions(4601, 23, 8)).toThrow("The image is 4601 x 23, the longer side may be at most 200 times");
   });
 });
 
@@ -160,21 +158,21 @@ describe("patches", () => {
   });
 
   test("refuse sides that do not divide", () => {
-    const picture = { width: 28, height: 14, data: new Uint8Array(28 * 14 * 3) };
-    expect(() => cutPatches(picture, release)).toThrow("Expected sides that are multiples of 28 pixels, got 28 x 14");
+    const image = { width: 28, height: 14, data: new Uint8Array(28 * 14 * 3) };
+    expect(() => cutPatches(image, release)).toThrow("Expected sides that are multiples of 28 pixels, got 28 x 14");
   });
 });
 
 describe("resize and crop", () => {
-  test("keep a flat colour and a picture of the same size", () => {
+  test("keep a flat colour and an image of the same size", () => {
     const flat = { width: 3, height: 5, data: new Uint8Array(45).fill(77) };
     expect(new Set(resize(flat, 17, 2).data)).toEqual(new Set([77]));
     expect(new Set(resize(flat, 1, 40, "lanczos").data)).toEqual(new Set([77]));
     expect(resize(flat, 3, 5)).toBe(flat);
   });
 
-  test("fill with black outside the picture", () => {
-    const picture = { width: 2, height: 1, data: Uint8Array.of(1, 2, 3, 4, 5, 6) };
-    expect([...crop(picture, 1, -1, 2, 2).data]).toEqual([0, 0, 0, 0, 0, 0, 4, 5, 6, 0, 0, 0]);
+  test("fill with black outside the image", () => {
+    const image = { width: 2, height: 1, data: Uint8Array.of(1, 2, 3, 4, 5, 6) };
+    expect([...crop(image, 1, -1, 2, 2).data]).toEqual([0, 0, 0, 0, 0, 0, 4, 5, 6, 0, 0, 0]);
   });
 });

@@ -1,45 +1,40 @@
-// From a picture of any size to the patches that a model reads: the resize where the reference fetches a picture (variant A),
+// From an image of any size to the patches that a model reads: the resize where the reference fetches an image (variant A),
 // then that of its processor (variant B), as preprocessor_config.json says.
 
 import { InputError } from "../errors.ts";
 import { cutPatches, MAX_PATCHES, type Patches, type PatchOptions } from "./patches.ts";
-import type { Picture } from "./picture.ts";
 import { resize } from "./resize.ts";
+import type { RgbImage } from "./rgb.ts";
 import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, processorSize, smartResizeFetch } from "./smart-resize.ts";
 
-/** What a picture is made to fit beside the model's own limits. */
-export interface PictureFit {
+/** What an image is made to fit beside the model's own limits. */
+export interface ImageFit {
   /** It is first brought to a square with so many pixels a side (Lanczos; its aspect is not kept). */
   readonly imageSize?: number | undefined;
-  /** Merged positions at most, heeded where the picture is fetched. */
+  /** Merged positions at most, heeded where the image is fetched. */
   readonly maxPositions?: number | undefined;
 }
 
 /**
- * Patches of a picture within the model's limits. Throws an InputError for shapes longer than 200 to 1, and for more patches than
+ * Patches of an image within the model's limits. Throws an InputError for shapes longer than 200 to 1, and for more patches than
  * one run may hold.
  */
-export function preparePicture(
-  picture: Picture,
-  options: PatchOptions,
-  limits: PixelLimits,
-  fit: PictureFit = {},
-): Patches {
-  const { fetched, prepared } = preparedSizes(picture, options, limits, fit);
+export function prepareImage(image: RgbImage, options: PatchOptions, limits: PixelLimits, fit: ImageFit = {}): Patches {
+  const { fetched, prepared } = preparedSizes(image, options, limits, fit);
   const { imageSize } = fit;
-  const square = imageSize === undefined ? picture : resize(picture, imageSize, imageSize, "lanczos");
+  const square = imageSize === undefined ? image : resize(image, imageSize, imageSize, "lanczos");
   const first = resize(square, fetched.width, fetched.height);
   return cutPatches(resize(first, prepared.width, prepared.height), options);
 }
 
-type Size = Pick<Picture, "width" | "height">;
+type Size = Pick<RgbImage, "width" | "height">;
 
-/** The sizes that preparePicture gives a picture, one after the other, known before any work. Throws as it does. */
+/** The sizes that prepareImage gives an image, one after the other, known before any work. Throws as it does. */
 export function preparedSizes(
   { width, height }: Size,
   { patchSize, mergeSize }: PatchOptions,
   limits: PixelLimits,
-  { imageSize, maxPositions = Number.POSITIVE_INFINITY }: PictureFit = {},
+  { imageSize, maxPositions = Number.POSITIVE_INFINITY }: ImageFit = {},
 ): { readonly fetched: Size; readonly prepared: Size } {
   const factor = patchSize * mergeSize;
   // The limits of the reference's fetch count merged positions; theirs have 28 pixels a side.

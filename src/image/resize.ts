@@ -1,7 +1,7 @@
-// Pillow's resize, bit for bit: the models were trained on pictures that it had scaled, and codecs' own resizes
+// Pillow's resize, bit for bit: the models were trained on images that it had scaled, and codecs' own resizes
 // differ from it by 10 levels and more. Separable, horizontal first, each pass rounded to u8, weights in integers.
 
-import type { Picture } from "./picture.ts";
+import type { RgbImage } from "./rgb.ts";
 
 export type Filter = "bicubic" | "lanczos";
 
@@ -16,13 +16,13 @@ const kernels: Record<Filter, Kernel> = {
   lanczos: { support: 3, weight: (t) => (Math.abs(t) < 3 ? sinc(t) * sinc(t / 3) : 0) },
 };
 
-/** Scales a picture to [height, width, 3]; a pass that would not change its side is skipped. */
-export function resize(picture: Picture, width: number, height: number, filter: Filter = "bicubic"): Picture {
-  const wide = width === picture.width ? picture : resizeRows(picture, width, kernels[filter]);
+/** Scales an image to [height, width, 3]; a pass that would not change its side is skipped. */
+export function resize(image: RgbImage, width: number, height: number, filter: Filter = "bicubic"): RgbImage {
+  const wide = width === image.width ? image : resizeRows(image, width, kernels[filter]);
   return height === wide.height ? wide : resizeColumns(wide, height, kernels[filter]);
 }
 
-function resizeRows({ width: inWidth, height, data }: Picture, width: number, kernel: Kernel): Picture {
+function resizeRows({ width: inWidth, height, data }: RgbImage, width: number, kernel: Kernel): RgbImage {
   const taps = computeTaps(inWidth, width, kernel);
   const out = new Uint8Array(width * height * 3);
   for (let y = 0, to = 0; y < height; y++) {
@@ -38,7 +38,7 @@ function resizeRows({ width: inWidth, height, data }: Picture, width: number, ke
   return { width, height, data: out };
 }
 
-function resizeColumns({ width, height: inHeight, data }: Picture, height: number, kernel: Kernel): Picture {
+function resizeColumns({ width, height: inHeight, data }: RgbImage, height: number, kernel: Kernel): RgbImage {
   const stride = width * 3;
   const out = new Uint8Array(stride * height);
   let to = 0;

@@ -1,8 +1,8 @@
-// The size at which a picture enters the vision encoder: multiples of patch * merge, within a number of pixels.
-// Two variants run one after the other in the reference: A where a picture is fetched, B in the processor.
+// The size at which an image enters the vision encoder: multiples of patch * merge, within a number of pixels.
+// Two variants run one after the other in the reference: A where an image is fetched, B in the processor.
 
 import { InputError } from "../errors.ts";
-import { MAX_ASPECT } from "./picture.ts";
+import { MAX_ASPECT } from "./rgb.ts";
 import { roundHalfEven } from "./rounding.ts";
 
 export interface PixelLimits {
@@ -13,7 +13,7 @@ export interface PixelLimits {
 /** A side of one merged position of the released encoder: patches of 14, merged 2 x 2. */
 export const DEFAULT_FACTOR = 28;
 
-/** Limits of variant A where the reference's demos fetch a picture: 4 to 16384 merged positions. */
+/** Limits of variant A where the reference's demos fetch an image: 4 to 16384 merged positions. */
 export const FETCH_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixels: 16384 * 784 };
 
 /** Limits of variant A where its training code does, in a copy of its own: 4 to 20160 merged positions. */
@@ -22,7 +22,7 @@ export const TRAINING_FETCH_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixel
 /** Limits of the public Keye-VL-8B processor (variant B): 4 to 1280 merged positions. */
 export const PROCESSOR_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixels: 1280 * 784 };
 
-/** Variant A, where a picture is fetched: small sides are raised to `factor` last. Returns [height, width]. */
+/** Variant A, where an image is fetched: small sides are raised to `factor` last. Returns [height, width]. */
 export function smartResizeFetch(
   height: number,
   width: number,
@@ -51,7 +51,7 @@ export function smartResizeProcessor(
   return processorSize(height, width, limits, factor);
 }
 
-/** Variant B of a picture that variant A has checked and sized: the reference checks again, and there may refuse A's rounding. */
+/** Variant B of an image that variant A has checked and sized: the reference checks again, and there may refuse A's rounding. */
 export function processorSize(
   height: number,
   width: number,
@@ -86,7 +86,7 @@ function fitPixels(
 function checkAspect(height: number, width: number): void {
   if (Math.max(height, width) / Math.min(height, width) > MAX_ASPECT) {
     throw new InputError(
-      `The picture is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,
+      `The image is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,
       { code: "invalid_image" },
     );
   }

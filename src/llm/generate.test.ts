@@ -5,7 +5,7 @@ import { readSafetensors } from "../checkpoint/safetensors.ts";
 import { InputError } from "../errors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
-import { expandRow, findPictures, textBlock } from "../sequence/blocks.ts";
+import { expandRow, findImages, textBlock } from "../sequence/blocks.ts";
 import { bookRange } from "../sequence/layout.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { type GenerateOptions, generate, type WrittenBlock } from "./generate.ts";
@@ -127,7 +127,7 @@ describe("a sequence", () => {
     await broken.dispose();
   });
 
-  test("draws in one run with the shares that sampleId has, the end of the picture among them", async () => {
+  test("draws in one run with the shares that sampleId has, the end of the image among them", async () => {
     const { vocabulary } = model;
     const sequence = model.start();
     await sequence.read(expandRow(prompt, [], vocabulary));
@@ -157,7 +157,7 @@ describe("a sequence", () => {
 });
 
 describe("generation", () => {
-  test("writes the memorised picture, ends it and hands over the states from its start to its end", async () => {
+  test("writes the memorised image, ends it and hands over the states from its start to its end", async () => {
     const inputs = await readSafetensors(join(folder, "inputs.safetensors"));
     const outputs = await readSafetensors(join(folder, "outputs_generation.safetensors"));
     const ids = Array.from(inputs.get("gen_image_prompt")!.data, Number);
@@ -165,28 +165,28 @@ describe("generation", () => {
     const written = blocks.flatMap((block) => [...block.ids]);
     const wanted = Array.from(outputs.get("gen_trained_image.ids")!.data, Number).slice(ids.length * 5);
     expect(written).toEqual(wanted);
-    const { picture } = blocks.at(-2)!;
-    expect([...picture!.ids]).toEqual(wanted.filter((_, i) => i < 20 && i % 5 < 4));
+    const { image } = blocks.at(-2)!;
+    expect([...image!.ids]).toEqual(wanted.filter((_, i) => i < 20 && i % 5 < 4));
     const hidden = outputs.get("gen_trained_image.hidden")!.data as Float32Array;
     const states = hidden.subarray((ids.length - 1) * 64, (ids.length + 5) * 64);
-    expect(picture!.hidden.length).toBe(states.length);
-    expect(Math.max(...picture!.hidden.map((x, i) => Math.abs(x - states[i]!)))).toBeLessThan(1e-3);
+    expect(image!.hidden.length).toBe(states.length);
+    expect(Math.max(...image!.hidden.map((x, i) => Math.abs(x - states[i]!)))).toBeLessThan(1e-3);
   });
 
   test.each([{ temperature: 0 }, { temperature: 1.5, topK: 0, topP: 1 }])(
-    "with %o keeps to the grammar and to the picture's size",
+    "with %o keeps to the grammar and to the image's size",
     async (sampling) => {
       const { vocabulary } = model;
       const blocks = await collect(model, prompt, {
         maxNewBlocks: 25,
-        blocksPerPicture: 6,
+        blocksPerImage: 6,
         stopIds: [],
         seed: 3,
         ...sampling,
       });
       expect(blocks.length).toBe(25);
       expect(blocks.slice(0, 6).map(({ kind }) => kind)).toEqual(Array(6).fill("visual"));
-      expect(blocks[6]!.picture!.ids.length).toBe(24);
+      expect(blocks[6]!.image!.ids.length).toBe(24);
       for (const { ids, kind } of blocks) {
         if (kind === "text") expect([...ids]).toEqual([...textBlock(ids[0]!, vocabulary)]);
         else {
@@ -197,11 +197,11 @@ describe("generation", () => {
         }
       }
       const row = Int32Array.from([...expandRow(prompt, [], vocabulary), ...blocks.flatMap(({ ids }) => [...ids])]);
-      expect(findPictures(row, vocabulary)[0]!.ids).toEqual(blocks[6]!.picture!.ids);
+      expect(findImages(row, vocabulary)[0]!.ids).toEqual(blocks[6]!.image!.ids);
     },
   );
 
-  test.each([{ blocksPerPicture: 3 }, {}])(
+  test.each([{ blocksPerImage: 3 }, {}])(
     "writes greedily with %o what it writes when every slot is scored against everything",
     async (grammar) => {
       const options = { maxNewBlocks: 25, stopIds: [], temperature: 0, ...grammar };
@@ -247,7 +247,7 @@ describe("generation", () => {
   });
 
   test("goes on from a sequence that has read the beginning of the prompt", async () => {
-    const options = { maxNewBlocks: 6, blocksPerPicture: 4, temperature: 0 };
+    const options = { maxNewBlocks: 6, blocksPerImage: 4, temperature: 0 };
     const blocks = expandRow(prompt, [], model.vocabulary);
     const run = async (read: number) => {
       const sequence = model.start();
@@ -260,31 +260,31 @@ describe("generation", () => {
     for (const read of [3, prompt.length]) {
       const found = await run(read);
       expect(found.map(({ ids }) => ids)).toEqual(wanted.map(({ ids }) => ids));
-      const [a, b] = [found, wanted].map((blocks) => blocks.at(4)!.picture!.hidden);
+      const [a, b] = [found, wanted].map((blocks) => blocks.at(4)!.image!.hidden);
       expect(Math.max(...a!.map((x, i) => Math.abs(x - b![i]!)))).toBeLessThan(1e-4);
     }
   });
 
-  test("counts text alone against the limit of tokens, however long pictures are", async () => {
-    const options = { maxNewTokens: 3, blocksPerPicture: 40, stopIds: [], temperature: 0, mayDraw: false };
+  test("counts text alone against the limit of tokens, however long images are", async () => {
+    const options = { maxNewTokens: 3, blocksPerImage: 40, stopIds: [], temperature: 0, mayDraw: false };
     const blocks = await collect(model, prompt, options);
     expect(blocks.map(({ kind }) => kind)).toEqual([...Array(40).fill("visual"), ...Array(4).fill("text")]);
-    expect(blocks[40]!.picture!.ids.length).toBe(160);
+    expect(blocks[40]!.image!.ids.length).toBe(160);
     const guessed = await collect(model, prompt, { ...options, maxNewTokens: 9, lookupBlocks: 4 });
     expect(guessed).toHaveLength(40 + 1 + 9);
   });
 
   test("writes text to the end of the room that is there", async () => {
-    const options = { room: prompt.length + 8, blocksPerPicture: 4, stopIds: [], temperature: 0, mayDraw: false };
+    const options = { room: prompt.length + 8, blocksPerImage: 4, stopIds: [], temperature: 0, mayDraw: false };
     expect(await collect(model, prompt, options)).toHaveLength(8);
     expect(await collect(model, prompt, { ...options, lookupBlocks: 4 })).toHaveLength(8);
   });
 
-  test("refuses a picture that does not fit before it begins it, and draws one that just does", async () => {
+  test("refuses an image that does not fit before it begins it, and draws one that just does", async () => {
     const { vocabSize, visionStart } = model.vocabulary;
     const drawsAtOnce = Array.from({ length: vocabSize }, (_, id) => id).filter((id) => id !== visionStart);
     const begin = (ids: readonly number[], room: number) =>
-      collect(model, ids, { room, blocksPerPicture: 6, temperature: 0, forbidden: drawsAtOnce });
+      collect(model, ids, { room, blocksPerImage: 6, temperature: 0, forbidden: drawsAtOnce });
     const read = vi.spyOn(Sequence.prototype, "read");
     await expect(begin(prompt, prompt.length + 6)).rejects.toThrow(
       "An image takes 7 more positions, and of the 12 that this model reads at most 6 are left",
@@ -293,8 +293,8 @@ describe("generation", () => {
     await expect(begin([2, 3], 2 + 1 + 6)).rejects.toThrow(InputError);
     expect(read).toHaveBeenCalledTimes(1); // the prompt
     read.mockRestore();
-    expect((await begin(prompt, prompt.length + 7)).at(-1)!.picture).toBeDefined();
-    expect((await begin([2, 3], 2 + 1 + 7)).at(-1)!.picture).toBeDefined();
+    expect((await begin(prompt, prompt.length + 7)).at(-1)!.image).toBeDefined();
+    expect((await begin([2, 3], 2 + 1 + 7)).at(-1)!.image).toBeDefined();
   });
 
   test("depends on the seed alone", async () => {
@@ -322,17 +322,17 @@ describe("generation", () => {
   });
 });
 
-test("codes of pictures are drawn by their own settings, text by the others", async () => {
+test("codes of images are drawn by their own settings, text by the others", async () => {
   const opened = [...prompt, model.vocabulary.visionStart];
   const write = async (seed: number, options: Partial<GenerateOptions>) => {
-    const all = { maxNewBlocks: 8, blocksPerPicture: 4, stopIds: [], temperature: 0, seed, ...options };
+    const all = { maxNewBlocks: 8, blocksPerImage: 4, stopIds: [], temperature: 0, seed, ...options };
     const blocks = await collect(model, opened, all);
     return (kind: WrittenBlock["kind"]) => blocks.filter((block) => block.kind === kind).map(({ ids }) => [...ids]);
   };
-  const pictures = { temperature: 1, topK: 0, topP: 1 };
+  const images = { temperature: 1, topK: 0, topP: 1 };
   const [greedy, same] = [await write(1, {}), await write(2, {})];
   expect(same("visual")).toEqual(greedy("visual"));
-  const [drawn, other] = [await write(1, { pictures }), await write(2, { pictures })];
+  const [drawn, other] = [await write(1, { images }), await write(2, { images })];
   expect(drawn("visual")).toHaveLength(4);
   expect(drawn("visual")).not.toEqual(greedy("visual"));
   expect(other("visual")).not.toEqual(drawn("visual"));
@@ -343,7 +343,7 @@ test("positions of an image that are forced are read as given, and the others ar
   const opened = [...prompt, vocabulary.visionStart];
   const source = [0, 1, 2, 3, 4, 5].map((k) => [0, 1, 2, 3].map((i) => bookRange(i, vocabulary)[0] + ((k + i) % 3)));
   const isFree = (position: number) => position === 2 || position === 5;
-  const options = { blocksPerPicture: 6, temperature: 0, maxNewBlocks: 7 };
+  const options = { blocksPerImage: 6, temperature: 0, maxNewBlocks: 7 };
   const forced = (position: number) => (isFree(position) ? undefined : source[position]);
   const reads = vi.spyOn(Sequence.prototype, "read");
   const blocks = await collect(model, opened, { ...options, forced });
@@ -366,6 +366,6 @@ test("positions of an image that are forced are read as given, and the others ar
     expandRow([...opened, ...Array(6).fill(vocabulary.imagePad), vocabulary.visionEnd], ids.flat(), vocabulary),
   );
   const hidden = whole.hidden(prompt.length, prompt.length + 8);
-  const { picture } = blocks.at(-1)!;
-  expect(Math.max(...picture!.hidden.map((x, i) => Math.abs(x - hidden[i]!)))).toBeLessThan(1e-4);
+  const { image } = blocks.at(-1)!;
+  expect(Math.max(...image!.hidden.map((x, i) => Math.abs(x - hidden[i]!)))).toBeLessThan(1e-4);
 });

@@ -1,5 +1,5 @@
 // Writing: blocks one after the other, as write-block.ts chooses them. The grammar keeps every block well formed; a finished
-// picture comes with the hidden states it was written from.
+// image comes with the hidden states it was written from.
 
 import { InputError } from "../errors.ts";
 import { textBlock } from "../sequence/blocks.ts";
@@ -13,10 +13,10 @@ import { confirmGuess, readSampler, writeBlock } from "./write-block.ts";
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {
   /** At most this many blocks are written, the ending one included; any number if absent. */
   readonly maxNewBlocks?: number;
-  /** At most this many blocks of text are written, which those of pictures and their marks are not; any number if absent. */
+  /** At most this many blocks of text are written, which those of images and their marks are not; any number if absent. */
   readonly maxNewTokens?: number;
   /**
-   * Blocks that the sequence may come to hold, the prompt's included; any number if absent. Text ends there, and a picture that
+   * Blocks that the sequence may come to hold, the prompt's included; any number if absent. Text ends there, and an image that
    * would not be complete is refused before it is begun.
    */
   readonly room?: number;
@@ -26,7 +26,7 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
    */
   readonly forced?: ((position: number) => ArrayLike<number> | undefined) | undefined;
   /** How codes are drawn, where that differs from how text is. */
-  readonly pictures?: Partial<SamplingOptions>;
+  readonly images?: Partial<SamplingOptions>;
   readonly seed?: number;
   /** Text ids that end the answer; the model's eos if absent. */
   readonly stopIds?: readonly number[];
@@ -45,8 +45,8 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   readonly scores?: "needed" | "all";
 }
 
-/** A picture between its vision_start and vision_end. */
-export interface WrittenPicture {
+/** An image between its vision_start and vision_end. */
+export interface WrittenImage {
   /** [M, N] ids of the joint vocabulary. */
   readonly ids: Int32Array;
   /** Hidden states from vision_start to vision_end, [M+2, D]: what the diffusion transformer is conditioned on. */
@@ -58,11 +58,11 @@ export interface WrittenBlock {
   readonly ids: BlockIds;
   readonly kind: "text" | "visual";
   /** With the vision_end block that completes it. */
-  readonly picture?: WrittenPicture;
+  readonly image?: WrittenImage;
 }
 
-/** Throws an InputError unless a picture of so many positions and its end fit behind `used` blocks. */
-export function checkPictureFits(used: number, positions: number, room: number): void {
+/** Throws an InputError unless an image of so many positions and its end fit behind `used` blocks. */
+export function checkImageFits(used: number, positions: number, room: number): void {
   if (used + positions + 1 <= room) return;
   throw new InputError(
     `An image takes ${positions + 1} more positions, and of the ${room} that this model reads at most ` +
@@ -74,7 +74,7 @@ export function checkPictureFits(used: number, positions: number, room: number):
 /**
  * Reads the prompt's blocks [T, N+1] and yields new ones until one of `stopIds`, a limit, or the signal's abort (which
  * throws its reason). The sequence is new, or has read the prompt's first blocks; afterwards it has read everything but,
- * perhaps, the last block. The same seed, prompt and options give the same blocks. Throws an InputError where a picture does
+ * perhaps, the last block. The same seed, prompt and options give the same blocks. Throws an InputError where an image does
  * not fit.
  */
 export async function* generate(
@@ -85,43 +85,43 @@ export async function* generate(
 ): AsyncGenerator<WrittenBlock, void, void> {
   const { vocabulary } = model;
   const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
-  const { stopIds = [vocabulary.eos], signal, blocksPerRun, blocksPerPicture, lookupBlocks = 0 } = options;
+  const { stopIds = [vocabulary.eos], signal, blocksPerRun, blocksPerImage, lookupBlocks = 0 } = options;
   const { maxNewBlocks = ANY, maxNewTokens = ANY, room = ANY } = options;
   if (sequence.blocks.length > prompt.length)
     throw new Error(
       `The sequence has read ${sequence.length} blocks, more than the prompt's ${prompt.length / (N + 1)}`,
     );
   const sampler = readSampler(options, vocabulary);
-  const pictureSampler = readSampler({ ...options, ...options.pictures }, vocabulary);
+  const imageSampler = readSampler({ ...options, ...options.images }, vocabulary);
   const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling) && options.scores !== "all";
   const grammar = new BlockGrammar(vocabulary, options);
   const row: number[] = []; // the slots 0
-  let start = -1; // block of the open picture's vision_start
+  let start = -1; // block of the open image's vision_start
   for (let at = 0; at < prompt.length; at += N + 1) {
     const lead = prompt[at]!;
     grammar.accept(lead);
     if (lead === visionStart) start = row.length;
     row.push(lead);
   }
-  const drawn: Int32Array[] = grammar.isInPicture ? openPicture(prompt, N, visionStart) : [];
+  const drawn: Int32Array[] = grammar.isInImage ? openImage(prompt, N, visionStart) : [];
   const checkFit = () => {
-    if (blocksPerPicture !== undefined) checkPictureFits(row.length, blocksPerPicture - drawn.length, room);
+    if (blocksPerImage !== undefined) checkImageFits(row.length, blocksPerImage - drawn.length, room);
   };
-  if (grammar.isInPicture) checkFit();
+  if (grammar.isInImage) checkFit();
   const mostWritten = Math.min(maxNewBlocks, room - row.length);
   let unread = prompt.subarray(sequence.blocks.length);
-  for (let [written, tokens] = [0, 0]; written < mostWritten && (grammar.isInPicture || tokens < maxNewTokens); ) {
+  for (let [written, tokens] = [0, 0]; written < mostWritten && (grammar.isInImage || tokens < maxNewTokens); ) {
     const lead = grammar.lead();
     const mayFollow = (id: number) => id !== visionStart && !stopIds.includes(id) && isAllowed(id, lead);
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
-    const most = isGuessing && !grammar.isInPicture ? Math.min(lookupBlocks, left - 1) : 0;
+    const most = isGuessing && !grammar.isInImage ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
     await sequence.read(joinBlocks(unread, ...guess.map((id) => textBlock(id, vocabulary))), { signal, blocksPerRun });
     signal?.throwIfAborted();
-    let blocks = grammar.isInPicture ? forcedBlocks(drawn.length, mostWritten - written, options, vocabulary) : [];
+    let blocks = grammar.isInImage ? forcedBlocks(drawn.length, mostWritten - written, options, vocabulary) : [];
     unread = joinBlocks(...blocks);
     if (blocks.length === 0) {
-      const chosenBy = { ...(grammar.isInPicture ? pictureSampler : sampler), block: written };
+      const chosenBy = { ...(grammar.isInImage ? imageSampler : sampler), block: written };
       blocks =
         guess.length > 0
           ? await confirmGuess(sequence, guess, lead, vocabulary)
@@ -130,11 +130,11 @@ export async function* generate(
     }
     for (const ids of blocks) {
       const first = ids[0]!;
-      const wasInPicture = grammar.isInPicture;
+      const wasInImage = grammar.isInImage;
       grammar.accept(first);
       row.push(first);
       written++;
-      if (!wasInPicture && first !== visionStart) tokens++;
+      if (!wasInImage && first !== visionStart) tokens++;
       if (first === visionStart) {
         start = sequence.length;
         drawn.length = 0;
@@ -143,13 +143,13 @@ export async function* generate(
       if (first >= vocabSize) {
         drawn.push(ids.slice(0, N));
         yield { ids, kind: "visual" };
-      } else if (first === visionEnd && wasInPicture) {
-        // The picture needs the state at its own end, so this block is read at once.
+      } else if (first === visionEnd && wasInImage) {
+        // The image needs the state at its own end, so this block is read at once.
         await sequence.read(ids, { signal });
         unread = NOTHING;
         const hidden = sequence.hidden(start, sequence.length);
-        const picture = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden };
-        yield drawn.length > 0 ? { ids, kind: "text", picture } : { ids, kind: "text" };
+        const image = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden };
+        yield drawn.length > 0 ? { ids, kind: "text", image } : { ids, kind: "text" };
       } else yield { ids, kind: "text" };
       if (stopIds.includes(first)) return;
       signal?.throwIfAborted();
@@ -176,11 +176,11 @@ function joinBlocks(...blocks: readonly BlockIds[]): BlockIds {
 function forcedBlocks(
   position: number,
   most: number,
-  { forced, blocksPerPicture = ANY }: GenerateOptions,
+  { forced, blocksPerImage = ANY }: GenerateOptions,
   { qEos }: BlockVocabulary,
 ): BlockIds[] {
   const blocks: BlockIds[] = [];
-  while (blocks.length < most && position + blocks.length < blocksPerPicture) {
+  while (blocks.length < most && position + blocks.length < blocksPerImage) {
     const ids = forced?.(position + blocks.length);
     if (!ids) break;
     blocks.push(Int32Array.of(...Array.from(ids), qEos));
@@ -188,8 +188,8 @@ function forcedBlocks(
   return blocks;
 }
 
-/** Blocks of a picture that the prompt leaves open. */
-function openPicture(prompt: BlockIds, N: number, visionStart: number): Int32Array[] {
+/** Blocks of an image that the prompt leaves open. */
+function openImage(prompt: BlockIds, N: number, visionStart: number): Int32Array[] {
   const blocks = Array.from({ length: prompt.length / (N + 1) }, (_, t) => prompt.slice(t * (N + 1), t * (N + 1) + N));
   return blocks.slice(blocks.findLastIndex((block) => block[0] === visionStart) + 1);
 }

@@ -66,7 +66,7 @@ export const generationGraphs = {
    * matrix only the rows of a slot's book are read, and at slot 0 that of vision_end: it has won when the first id is the
    * one after book 0. Drawing is taking the largest of scores + Gumbel noise.
    */
-  picture: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
+  image: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
     const { qwen } = config;
     const { n_q_tokens: N, embed_dim: D, vision_end_token_id: visionEnd } = qwen;
     const vocabulary = blockVocabulary(qwen);
@@ -98,7 +98,7 @@ export const generationGraphs = {
 
   /**
    * hidden [1, D], the block's sub-tokens so far i32 [N-1], slot i32 [1] -> logits [1, V+S] of that slot over all entries,
-   * as the reference computes them. What `text` and `picture` are held to.
+   * as the reference computes them. What `text` and `image` are held to.
    */
   slot: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
     const { n_q_tokens: N, embed_dim: D } = config.qwen;
@@ -162,7 +162,7 @@ function headParts(root: Params, { qwen }: LanguageModelConfig, matrix: MatrixNa
   };
 }
 
-/** Feeds of `picture` beside the hidden state. Greedy is one candidate without noise. */
+/** Feeds of `image` beside the hidden state. Greedy is one candidate without noise. */
 export function drawFeeds(
   sampling: SamplingOptions,
   gumbel: (slot: number, rank: number) => number,

@@ -21,7 +21,7 @@ describe("the grammar of blocks", () => {
     expect(allows(new BlockGrammar(vocabulary, { mayDraw: false }), 91)).toBe(false);
   });
 
-  test("admits the first book or the end inside a picture, then text again", () => {
+  test("admits the first book or the end inside an image, then text again", () => {
     const grammar = new BlockGrammar(vocabulary);
     grammar.accept(91);
     expect(grammar.lead()).toEqual([
@@ -29,14 +29,14 @@ describe("the grammar of blocks", () => {
       [96, 112],
     ]);
     grammar.accept(100);
-    expect(grammar.isInPicture).toBe(true);
+    expect(grammar.isInImage).toBe(true);
     grammar.accept(92);
-    expect(grammar.isInPicture).toBe(false);
+    expect(grammar.isInImage).toBe(false);
     expect(allows(grammar, 5)).toBe(true);
   });
 
-  test("gives a picture of known size exactly its blocks", () => {
-    const grammar = new BlockGrammar(vocabulary, { blocksPerPicture: 2 });
+  test("gives an image of known size exactly its blocks", () => {
+    const grammar = new BlockGrammar(vocabulary, { blocksPerImage: 2 });
     grammar.accept(91);
     for (let i = 0; i < 2; i++) {
       expect(grammar.lead()).toEqual([[96, 112]]);

@@ -1,13 +1,13 @@
 // Which ids each slot of the next block may hold, so that what is written is always well formed: text blocks of one id,
-// and between vision_start and vision_end blocks whose slot i comes from book i, as many as a picture needs.
+// and between vision_start and vision_end blocks whose slot i comes from book i, as many as an image needs.
 
 import { type BlockVocabulary, bookRange } from "../sequence/layout.ts";
 import type { IdRange } from "./sampling.ts";
 
 export interface GrammarOptions {
-  /** Each picture has exactly this many blocks (the patches of its grid); any number if absent. */
-  readonly blocksPerPicture?: number;
-  /** Whether the model may begin pictures by itself. */
+  /** Each image has exactly this many blocks (the patches of its grid); any number if absent. */
+  readonly blocksPerImage?: number;
+  /** Whether the model may begin images by itself. */
   readonly mayDraw?: boolean;
   /** Text ids that are never written, beside q_eos, the image placeholder and a vision_end without a beginning. */
   readonly forbidden?: readonly number[];
@@ -16,15 +16,15 @@ export interface GrammarOptions {
 /** Follows a row of blocks and says what may come next. */
 export class BlockGrammar {
   readonly #vocabulary: BlockVocabulary;
-  readonly #blocksPerPicture: number | undefined;
+  readonly #blocksPerImage: number | undefined;
   readonly #text: readonly IdRange[];
-  /** Blocks since the last vision_start; undefined outside pictures. */
+  /** Blocks since the last vision_start; undefined outside images. */
   #drawn: number | undefined;
 
   constructor(vocabulary: BlockVocabulary, options: GrammarOptions = {}) {
     const { qEos, imagePad, visionStart, visionEnd, vocabSize } = vocabulary;
     this.#vocabulary = vocabulary;
-    this.#blocksPerPicture = options.blocksPerPicture;
+    this.#blocksPerImage = options.blocksPerImage;
     const mayDraw = options.mayDraw ?? true;
     this.#text = without(
       [0, vocabSize],
@@ -33,7 +33,7 @@ export class BlockGrammar {
   }
 
   /** Whether the next block stands between vision_start and vision_end. */
-  get isInPicture(): boolean {
+  get isInImage(): boolean {
     return this.#drawn !== undefined;
   }
 
@@ -42,10 +42,10 @@ export class BlockGrammar {
     if (this.#drawn === undefined) return this.#text;
     const { visionEnd } = this.#vocabulary;
     const end: IdRange = [visionEnd, visionEnd + 1];
-    const isOver = this.#blocksPerPicture !== undefined && this.#drawn >= this.#blocksPerPicture;
+    const isOver = this.#blocksPerImage !== undefined && this.#drawn >= this.#blocksPerImage;
     if (isOver) return [end];
     const book = bookRange(0, this.#vocabulary);
-    return this.#blocksPerPicture === undefined ? [end, book] : [book];
+    return this.#blocksPerImage === undefined ? [end, book] : [book];
   }
 
   /** Takes note of a block by its slot 0. */

@@ -162,7 +162,7 @@ export class Sequence {
     mayEnd = false,
   ): Promise<Int32Array | undefined> {
     const { vocabulary } = this.#model;
-    const session = await this.#model.session("picture");
+    const session = await this.#model.session("image");
     const { ids } = await session.run({ hidden: this.#last(), ...drawFeeds(sampling, gumbel, mayEnd, vocabulary) });
     const drawn = ids!.data as Int32Array;
     return drawn[0] === bookRange(0, vocabulary)[1] ? undefined : drawn;

@@ -22,8 +22,8 @@ afterAll(async () => {
   await weights.close();
 });
 
-/** A picture of 20 blocks, and `question` after it. */
-const aboutPicture = (question: readonly number[]) => {
+/** An image of 20 blocks, and `question` after it. */
+const aboutImage = (question: readonly number[]) => {
   const { visionStart, visionEnd, imagePad, vocabSize } = model.vocabulary;
   const ids = Int32Array.from({ length: 20 * 4 }, (_, i) => vocabSize + (i % 4) * 16 + ((i * 7) % 16));
   return expandRow(
@@ -51,16 +51,16 @@ async function expectFreshScores(sequence: Sequence, row: Int32Array): Promise<v
   expect(states(sequence).length).toBe(states(fresh).length);
 }
 
-test("a second question to the same picture, and the next turn, read only what is new and score like a new sequence", async () => {
+test("a second question to the same image, and the next turn, read only what is new and score like a new sequence", async () => {
   const cache = new PrefixCache(model, MEGABYTE);
-  const first = aboutPicture([4, 5, 6, 7, 8, 31]);
+  const first = aboutImage([4, 5, 6, 7, 8, 31]);
   cache.keep((await readOn(cache, first)).sequence);
-  const second = aboutPicture([9, 10, 11]);
+  const second = aboutImage([9, 10, 11]);
   const again = await readOn(cache, second);
   expect(again.known).toBe(24);
   await expectFreshScores(again.sequence, second);
   cache.keep(again.sequence);
-  const turn = aboutPicture([9, 10, 11, 30, 31, 2, 12, 13]);
+  const turn = aboutImage([9, 10, 11, 30, 31, 2, 12, 13]);
   const next = await readOn(cache, turn);
   expect(next.known).toBe(27);
   await expectFreshScores(next.sequence, turn);
@@ -68,7 +68,7 @@ test("a second question to the same picture, and the next turn, read only what i
 
 test("the same row again is not read at all", async () => {
   const cache = new PrefixCache(model, MEGABYTE);
-  const row = aboutPicture([4, 5]);
+  const row = aboutImage([4, 5]);
   cache.keep((await readOn(cache, row)).sequence);
   const { sequence, known } = await readOn(cache, row);
   expect(known).toBe(26);
@@ -77,9 +77,9 @@ test("the same row again is not read at all", async () => {
 
 test("two users at once have each a sequence of their own", async () => {
   const cache = new PrefixCache(model, MEGABYTE);
-  const start = aboutPicture([]);
+  const start = aboutImage([]);
   cache.keep((await readOn(cache, start)).sequence);
-  const rows = [aboutPicture([4, 5, 6]), aboutPicture([7, 8, 9])];
+  const rows = [aboutImage([4, 5, 6]), aboutImage([7, 8, 9])];
   const used = await Promise.all(rows.map((row) => readOn(cache, row)));
   expect(used[0]!.sequence).not.toBe(used[1]!.sequence);
   for (const [i, row] of rows.entries()) await expectFreshScores(used[i]!.sequence, row);
@@ -90,7 +90,7 @@ test("two users at once have each a sequence of their own", async () => {
 
 test("a row that shares only a short beginning leaves what was read as it is", async () => {
   const cache = new PrefixCache(model, MEGABYTE);
-  const long = aboutPicture([4, 5, 6]);
+  const long = aboutImage([4, 5, 6]);
   cache.keep((await readOn(cache, long)).sequence);
   expect((await readOn(cache, expandRow([2, 3, 50], [], model.vocabulary))).known).toBe(2);
   expect((await readOn(cache, long)).known).toBe(27);
@@ -98,7 +98,7 @@ test("a row that shares only a short beginning leaves what was read as it is", a
 
 test("keeps no more than its memory, the latest first, and nothing with 0", async () => {
   const one = model.start();
-  await one.read(aboutPicture([4]));
+  await one.read(aboutImage([4]));
   const cache = new PrefixCache(model, 2.5 * one.bytes);
   const rows = [2, 3, 4].map((id) => expandRow([id, ...Array<number>(24).fill(7)], [], model.vocabulary));
   for (const row of rows) cache.keep((await readOn(cache, row)).sequence);
@@ -107,14 +107,14 @@ test("keeps no more than its memory, the latest first, and nothing with 0", asyn
   const none = new PrefixCache(model, 0);
   none.keep(one);
   expect(none.bytes).toBe(0);
-  expect(none.take(aboutPicture([4])).length).toBe(0);
+  expect(none.take(aboutImage([4])).length).toBe(0);
 });
 
 test("keeps one sequence, not also those that it begins with", async () => {
   const cache = new PrefixCache(model, MEGABYTE);
   const [short, long] = [model.start(), model.start()];
-  await short.read(aboutPicture([]));
-  await long.read(aboutPicture([4, 5]));
+  await short.read(aboutImage([]));
+  await long.read(aboutImage([4, 5]));
   cache.keep(short);
   cache.keep(long);
   expect(cache.bytes).toBe(long.bytes);

@@ -1,5 +1,5 @@
 // Keeps sequences that were read, so that a row which begins like one of them pays only for what is new: the next turn of a
-// conversation, another question to the same picture, the same system prompt.
+// conversation, another question to the same image, the same system prompt.
 
 import { type BlockIds, slotsPerBlock } from "../sequence/layout.ts";
 import type { UnifiedQwen3Config } from "./config.ts";

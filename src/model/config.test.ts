@@ -54,7 +54,7 @@ test.each([
   [{ patch_size: 16 }, "patch_size is 16, the encoder's patches have 14 pixels a side"],
   [{ image_std: [1e-320, 1, 1] }, "image_std.0 is 1e-320, wanted at least 0.001"],
   [{ image_mean: [1e308, 0, 0] }, "image_mean.0 is 1e+308"],
-])("limits and levels that make no picture are refused: %j", (json, message) => {
+])("limits and levels that make no image are refused: %j", (json, message) => {
   expect(() => parsePreprocessorConfig(json, vision)).toThrow(ModelError);
   expect(() => parsePreprocessorConfig(json, vision)).toThrow(message);
 });

@@ -1,4 +1,4 @@
-// The two small configs beside a model's weights: how pictures are prepared (preprocessor_config.json) and how it draws and
+// The two small configs beside a model's weights: how images are prepared (preprocessor_config.json) and how it draws and
 // writes (generation_config.json). Where a field or a whole file is absent the released models' settings hold.
 
 import { z } from "zod";
@@ -75,14 +75,14 @@ export function parsePreprocessorConfig(
 
 const side = z.int().min(1).max(1024);
 
-/** Of any picture that is drawn: more than the largest that any version of the reference reads, 20,480. */
+/** Of any image that is drawn: more than the largest that any version of the reference reads, 20,480. */
 const MAX_POSITIONS = 65_536;
 
 const generationFields = {
   /**
-   * How the detokenizer was told in training where codes lie on the picture, and how large its pictures are.
-   * `raster`: each code at its own row and column; a picture of the codes' grid and scale. What `kelix train` does.
-   * `reference`: the published recipe, whose columns drift by one a row; always square pictures of the transformer's
+   * How the detokenizer was told in training where codes lie on the image, and how large its images are.
+   * `raster`: each code at its own row and column; an image of the codes' grid and scale. What `kelix train` does.
+   * `reference`: the published recipe, whose columns drift by one a row; always square images of the transformer's
    * `input_size`. Released models, which have no such file, were trained so.
    */
   positions: z.enum(["raster", "reference"]).default("reference"),
@@ -91,7 +91,7 @@ const generationFields = {
       steps: ranges.steps.default(20),
       guidance: ranges.guidance.default(4.5),
       /**
-       * A picture to be drawn again is first brought to so many pixels a side, its aspect not kept; it keeps its size and aspect
+       * An image to be drawn again is first brought to so many pixels a side, its aspect not kept; it keeps its size and aspect
        * if absent and positions are `raster`. The reference's scripts have 1024, whatever the transformer's size.
        */
       image_size: z.int().min(1).max(4096).optional(),
@@ -108,7 +108,7 @@ const generationFields = {
       temperature: ranges.temperature.default(0),
       top_k: ranges.topK.default(0),
       top_p: ranges.topP.default(1),
-      /** Rows and columns of the picture's positions. */
+      /** Rows and columns of the image's positions. */
       grid: z
         .tuple([side, side])
         .default([18, 18])
@@ -161,7 +161,7 @@ export type GenerationConfig = z.infer<z.ZodObject<typeof generationFields>>;
 /** Side of the image that the reference's scripts reconstruct. */
 const REFERENCE_IMAGE_SIZE = 1024;
 
-/** vision_start before a picture, and a token of the prompt at the least. */
+/** vision_start before an image, and a token of the prompt at the least. */
 const FEWEST_OTHERS = 2;
 
 /**

@@ -1,4 +1,4 @@
-// Which networks draw a picture, and with the settings they were trained with: from the language model's hidden states or from
+// Which networks draw an image, and with the settings they were trained with: from the language model's hidden states or from
 // codes alone, in the published recipe or in that of `kelix train`.
 
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "../detokenizer/config.ts";
@@ -39,7 +39,7 @@ function countOf([rows, columns]: readonly [number, number]): number {
   return rows * columns;
 }
 
-/** What draws a picture of these codes. Throws, saying how to add it, when the model has no network for it. */
+/** What draws an image of these codes. Throws, saying how to add it, when the model has no network for it. */
 export function chooseDetokenizer(
   folder: ModelFolder,
   source: Source,

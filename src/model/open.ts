@@ -1,4 +1,4 @@
-// A model's folder: the autoregressive checkpoint at its top and, in sub-folders or elsewhere, what pictures are drawn with:
+// A model's folder: the autoregressive checkpoint at its top and, in sub-folders or elsewhere, what images are drawn with:
 // diffusion transformers and an autoencoder. Names that the package ships or the Hub has are resolved to their folders.
 
 import { stat } from "node:fs/promises";
@@ -42,7 +42,7 @@ export interface ModelPart<Config> {
   readonly weights: Checkpoint;
 }
 
-/** What pictures are drawn with. Each may be absent: a model that only understands has none of them. */
+/** What images are drawn with. Each may be absent: a model that only understands has none of them. */
 export interface DetokenizerFolder {
   /** Draws from the language model's hidden states. */
   readonly hidden?: ModelPart<DitConfig>;
@@ -220,10 +220,10 @@ function parseMainConfig(json: unknown, file: string, onUnknown: OnUnknown): Pic
   return { ...(ar && { ar }), tokenizer: config };
 }
 
-/** Channels of a picture. */
+/** Channels of an image. */
 const COLOURS = 3;
 
-/** A picture that is enlarged beyond what the language model reads could never be asked about. */
+/** An image that is enlarged beyond what the language model reads could never be asked about. */
 function refuseTooManyPositions(preprocessor: PreprocessorConfig, { qwen_config }: KeyeArConfig, file: string): void {
   const { patch_size, merge_size, min_pixels } = preprocessor;
   const positions = Math.ceil(min_pixels / (patch_size * merge_size) ** 2);
@@ -296,7 +296,7 @@ const kindNames: Readonly<Record<PartKind, string>> = {
   autoencoder: "an autoencoder (AutoencoderDC)",
 };
 
-/** How each of what pictures are drawn with is named. */
+/** How each of what images are drawn with is named. */
 const partFlags = {
   transformer: "`detokenizer` (--dit FOLDER)",
   autoencoder: "`autoencoder` (--vae FOLDER)",

@@ -1,4 +1,4 @@
-// Finds what a picture is drawn with beside an autoregressive checkpoint: diffusion transformers and the autoencoder. They lie
+// Finds what an image is drawn with beside an autoregressive checkpoint: diffusion transformers and the autoencoder. They lie
 // in sub-folders, whatever their names, or in folders of their own, and are recognised by the class that their config.json names.
 
 import { readdir } from "node:fs/promises";
@@ -66,7 +66,7 @@ export function classOf(json: unknown): unknown {
   return __class__ ?? _class_name;
 }
 
-/** What a picture may be drawn from: the language model's hidden states while it wrote codes, or codes alone. */
+/** What an image may be drawn from: the language model's hidden states while it wrote codes, or codes alone. */
 export type Source = "hidden" | "codes";
 
 /** Something drawn with: at least where it lies and what it reads. */

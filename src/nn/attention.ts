@@ -1,5 +1,5 @@
 // Softmax attention, the one form that the vision encoder, the language model, the token head and the diffusion
-// transformer's cross-attention share. Masks, groups of pictures and caches are the caller's: they come as tensors.
+// transformer's cross-attention share. Masks, groups of images and caches are the caller's: they come as tensors.
 
 import { mulDims } from "../tensor/dims.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";

@@ -1,4 +1,4 @@
-// Convolutions with the checkpoint's names, and the rearrangements that change a picture's resolution.
+// Convolutions with the checkpoint's names, and the rearrangements that change an image's resolution.
 // Everything is channels first, [B, C, h, w], with fixed h and w; shared by the diffusion transformer and the autoencoder.
 
 import { mulDims } from "../tensor/dims.ts";
@@ -12,7 +12,7 @@ export interface ConvOptions {
 }
 
 /**
- * A square convolution of odd side `kernel` that keeps the picture's size (at stride 1).
+ * A square convolution of odd side `kernel` that keeps the image's size (at stride 1).
  * x [B, C, h, w] -> [B, out, h/stride, w/stride]; weight [out, C/groups, kernel, kernel], bias [out].
  */
 export function conv(p: Params, x: Tensor, out: number, kernel: number, options: ConvOptions = {}): Tensor {
@@ -80,7 +80,7 @@ export function repeatChannels(x: Tensor, n: number): Tensor {
 /** RMS over the channels of each pixel, with weight and bias. x [B, C, h, w] -> the same shape. */
 export function channelRmsNorm(p: Params, x: Tensor, eps: number): Tensor {
   const C = x.size(1);
-  // Along axis 1 as it lies: moving the channels to the end and back would cost two transposes of the picture.
+  // Along axis 1 as it lies: moving the channels to the end and back would cost two transposes of the image.
   const inverse = x.square().mean([1], true).add(eps).rsqrt(); // [B, 1, h, w]
   return x
     .mul(inverse)

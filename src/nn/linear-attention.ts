@@ -12,7 +12,7 @@ export function linearAttention(q: Tensor, k: Tensor, v: Tensor, eps: number): T
   return values.div(norm.add(eps));
 }
 
-/** The same attention through the whole [n, n] matrix: what small pictures use, and what the linear form is held to. */
+/** The same attention through the whole [n, n] matrix: what small images use, and what the linear form is held to. */
 export function quadraticReluAttention(q: Tensor, k: Tensor, v: Tensor, eps: number): Tensor {
   const scores = k.relu().matmul(q.relu(), { transA: true }); // [.., keys, queries]
   return v.matmul(scores.div(scores.sum([scores.rank - 2], true).add(eps)));

@@ -22,7 +22,7 @@ test("bands cover each row once, read equally many, and look far enough or to th
   );
 });
 
-/** What bands of rows give of two convolutions that look 3 rows up and down together, and what the whole picture gives. */
+/** What bands of rows give of two convolutions that look 3 rows up and down together, and what the whole image gives. */
 async function compare(count: number, reach: number): Promise<number> {
   const graph = new Graph();
   const p = graph.params;
@@ -34,7 +34,7 @@ async function compare(count: number, reach: number): Promise<number> {
   return largestDifference(whole!, bands!);
 }
 
-test.each([2, 3, 4, 11])("convolutions in %i bands give the numbers of the whole picture", async (count) => {
+test.each([2, 3, 4, 11])("convolutions in %i bands give the numbers of the whole image", async (count) => {
   expect(await compare(count, 3)).toBeLessThan(1e-5);
 });
 

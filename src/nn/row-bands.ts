@@ -1,4 +1,4 @@
-// Pictures in bands of rows. What looks only a few rows up and down (convolutions do) gives the same numbers band by band as
+// Images in bands of rows. What looks only a few rows up and down (convolutions do) gives the same numbers band by band as
 // at once, if each band is read with that many rows more on either side; only the memory for one band is then needed.
 
 import { concat, type Tensor } from "../tensor/tensor.ts";
@@ -12,8 +12,8 @@ export interface RowBand {
 }
 
 /**
- * Bands of `rows` rows (the last may have fewer) that read at least `reach` rows beyond, or up to the picture's edge, where
- * padding belongs. All read equally many rows: those at the edges read further into the picture.
+ * Bands of `rows` rows (the last may have fewer) that read at least `reach` rows beyond, or up to the image's edge, where
+ * padding belongs. All read equally many rows: those at the edges read further into the image.
  */
 export function rowBands(height: number, rows: number, reach: number): RowBand[] {
   const window = Math.min(height, rows + 2 * reach);

@@ -25,7 +25,11 @@ export interface OnnxValue {
 }
 
 /** A fixed tensor: its bytes, or where in a file they lie. */
-export type OnnxInitializer = { readonly name: string; readonly dtype: DType; readonly shape: readonly number[] } & (
+export type OnnxInitializer = {
+  readonly name: string;
+  readonly dtype: DType | "u4";
+  readonly shape: readonly number[];
+} & (
   | { readonly bytes: Uint8Array }
   | { readonly location: string; readonly byteOffset: number; readonly byteLength: number }
 );
@@ -38,13 +42,10 @@ export interface OnnxModel {
 }
 
 const IR_VERSION = 10;
-/** Operator sets: the standard one, and ONNX Runtime's own operators. */
-const OPSETS = [
-  ["", 20],
-  ["com.microsoft", 1],
-] as const;
+/** The standard operators' version; from 21 on `DequantizeLinear` takes blocks, and nothing else here needs it. */
+const versionOf = ({ nodes }: OnnxModel) => (nodes.some(({ op }) => op === "DequantizeLinear") ? 21 : 20);
 
-const ELEMENT_TYPES: Readonly<Record<DType, number>> = {
+const ELEMENT_TYPES: Readonly<Record<OnnxInitializer["dtype"], number>> = {
   f32: 1,
   u8: 2,
   i8: 3,
@@ -55,6 +56,7 @@ const ELEMENT_TYPES: Readonly<Record<DType, number>> = {
   f16: 10,
   f64: 11,
   bf16: 16,
+  u4: 21,
 };
 
 /** The bytes of a model file. */
@@ -69,7 +71,7 @@ export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
     for (const input of model.inputs) message(g, 11, (v) => writeValue(v, input));
     for (const output of model.outputs) message(g, 12, (v) => writeValue(v, output));
   });
-  for (const [domain, version] of OPSETS) {
+  for (const [domain, version] of [["", versionOf(model)] as const, ["com.microsoft", 1] as const]) {
     message(w, 8, (o) => {
       text(o, 1, domain);
       o.tag(2, WireType.Varint).int64(version);

@@ -15,6 +15,11 @@ export type ParameterSource = "input" | Weight;
 export interface LowerOptions {
   /** Norms after a residual add it themselves; false if absent. */
   readonly residualNorms?: boolean;
+  /**
+   * Each operation that reads a weight as float32 widens it for itself. The backward pass reads weights again long after the forward
+   * pass did: a shared float32 copy would stay in memory from the one to the other. False if absent.
+   */
+  readonly widensForEachReader?: boolean;
 }
 
 /** The model that computes `outputs`; `parameter` says where each parameter that is used comes from. */
@@ -24,7 +29,7 @@ export function lower(
   parameter: (path: string) => ParameterSource,
   options: LowerOptions = {},
 ): OnnxModel {
-  const emitter = new Emitter(parameter);
+  const emitter = new Emitter(parameter, options.widensForEachReader ?? false);
   const needed = neededNodes(graph, outputs.values());
   const norms = options.residualNorms ? residualNorms(needed) : new Map<GraphNode, GraphNode>();
   const postponed = new Set(norms.values());
@@ -58,6 +63,7 @@ class Emitter implements OnnxModel {
   readonly inputs: OnnxValue[] = [];
   readonly outputs: OnnxValue[] = [];
   readonly parameter: (path: string) => ParameterSource;
+  readonly #widensForEachReader: boolean;
   readonly #names = new Map<Tensor, string>();
   readonly #weights = new Map<Tensor, Weight>();
   readonly #shared = new Map<string, string>();
@@ -65,8 +71,9 @@ class Emitter implements OnnxModel {
   readonly #nodes: OnnxNode[] = [];
   #count = 0;
 
-  constructor(parameter: (path: string) => ParameterSource) {
+  constructor(parameter: (path: string) => ParameterSource, widensForEachReader: boolean) {
     this.parameter = parameter;
+    this.#widensForEachReader = widensForEachReader;
   }
 
   /**
@@ -88,7 +95,7 @@ class Emitter implements OnnxModel {
     if (name === undefined) {
       const weight = this.#weights.get(tensor);
       name = weight ? this.#widened(weight, tensor.shape) : this.fresh();
-      this.#names.set(tensor, name);
+      if (!weight || !this.#widensForEachReader) this.#names.set(tensor, name);
     }
     return name;
   }
@@ -112,20 +119,31 @@ class Emitter implements OnnxModel {
 
   #widened(weight: Weight, shape: Shape): string {
     if (isQuantizedWeight(weight)) {
-      const [out] = weight.shape;
-      const all = this.initializer(
-        "i32",
-        [out],
-        Int32Array.from({ length: out }, (_, i) => i),
-      );
-      const name = this.fresh();
-      emitQuantizedGather(weight, all, name, this);
+      const name = this.#dequantized(weight);
       return shape.length === 2 ? name : this.reshape(name, weight.shape, shape);
     }
     const stored = this.hold(weight);
-    if (weight.dtype === "f32") return stored;
+    return weight.dtype === "f32" ? stored : this.#widening("Cast", [stored], { to: int(1) });
+  }
+
+  #dequantized({ values, scales, shape, bits, block }: QuantizedInitializer): string {
+    const dtype = bits === 4 ? "u4" : "u8";
+    const [out, width] = shape;
+    // The operator wants the same bytes as a matrix, and the zero points of all blocks, which are one number.
+    const matrix = this.hold({ ...values, name: `${values.name} as ${dtype}`, dtype, shape });
+    const middle = this.hold({
+      name: `zero points ${dtype} ${out} ${width / block}`,
+      dtype,
+      shape: [out, width / block],
+      bytes: new Uint8Array(Math.ceil((out * width * bits) / block / 8)).fill(bits === 4 ? 0x88 : 0x80),
+    });
+    const attributes = { axis: int(1), block_size: int(block) };
+    return this.#widening("DequantizeLinear", [matrix, this.hold(scales), middle], attributes);
+  }
+
+  #widening(op: string, inputs: readonly string[], attributes: OnnxNode["attributes"]): string {
     const name = this.fresh();
-    this.#widenings.push({ op: "Cast", domain: "", inputs: [stored], outputs: [name], attributes: { to: int(1) } });
+    this.#widenings.push({ op, domain: "", inputs, outputs: [name], attributes });
     return name;
   }
 
@@ -421,7 +439,9 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   crossEntropy: ({ inputs: [logits, labels], outputs }, e) => emitCrossEntropy(e.name(logits!), labels!, outputs, e),
   linearCrossEntropy: ({ inputs: [x, matrix, labels], outputs }, e) => {
     const logits = e.fresh();
-    e.node("FusedMatMul", [e.name(x!), e.name(matrix!)], [logits], { transB: int(1) }, microsoft);
+    const weight = e.weight(matrix!);
+    if (weight && isQuantizedWeight(weight)) emitQuantizedLinear(e.name(x!), weight, undefined, logits, e);
+    else e.node("FusedMatMul", [e.name(x!), e.name(matrix!)], [logits], { transB: int(1) }, microsoft);
     emitCrossEntropy(logits, labels!, outputs, e);
   },
   argmin: extremum("ArgMin"),

@@ -44,11 +44,11 @@ const exactUses: Record<string, (operands: Operands) => Tensor> = {
 };
 
 const convolutionUses: Record<string, (operands: Operands) => Tensor> = {
-  "a 1 x 1 convolution with a bias": ({ x, w, b }) => pictureOf(x).conv2d(w, b),
-  "a 1 x 1 convolution that is given no bias": ({ x, w }) => pictureOf(x).conv2d(w, null),
+  "a 1 x 1 convolution with a bias": ({ x, w, b }) => imageOf(x).conv2d(w, b),
+  "a 1 x 1 convolution that is given no bias": ({ x, w }) => imageOf(x).conv2d(w, null),
 };
 const exactConvolutionUses: Record<string, (operands: Operands) => Tensor> = {
-  "a 1 x 1 convolution with steps": ({ x, w }) => pictureOf(x.slice(0, 0, 3)).conv2d(w, null, { stride: 2 }),
+  "a 1 x 1 convolution with steps": ({ x, w }) => imageOf(x.slice(0, 0, 3)).conv2d(w, null, { stride: 2 }),
   "filters as numbers": ({ w }) => w.mul(2),
 };
 
@@ -118,8 +118,8 @@ function quantized(format: BlockFormat): [[string, HostTensor][], Float32Array] 
   return [tensors, dequantize(blocks, format)];
 }
 
-/** x [T, IN] as a picture of one row of T pixels. */
-function pictureOf(x: Tensor): Tensor {
+/** x [T, IN] as an image of one row of T pixels. */
+function imageOf(x: Tensor): Tensor {
   return x.reshape([1, 1, x.dim(0), IN]).transpose([0, 3, 1, 2]);
 }
 

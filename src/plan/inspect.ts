@@ -7,7 +7,7 @@ import type { InspectOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
-import { pictureNeed } from "./plan.ts";
+import { imageNeed } from "./plan.ts";
 import { missingWeightBytes, withMissingWeights } from "./stated-weights.ts";
 import { answerTask, tokenizeTask } from "./workload.ts";
 
@@ -17,12 +17,12 @@ export interface InspectedModel extends ModelInfo {
   /** Bytes of weights that are not here, as far as is known. */
   readonly missingBytes: number;
   readonly memory: {
-    /** Of a process that turns pictures into codes. */
+    /** Of a process that turns images into codes. */
     readonly tokenizeBytes: number;
-    /** Of a process that answers a question about a picture; absent where there is no language model. */
+    /** Of a process that answers a question about an image; absent where there is no language model. */
     readonly answerBytes?: number;
-    /** Of a process that draws a picture; absent where the model cannot. */
-    readonly pictureBytes?: number;
+    /** Of a process that draws an image; absent where the model cannot. */
+    readonly imageBytes?: number;
   };
 }
 
@@ -39,7 +39,7 @@ export async function inspectModel(name: string, options: InspectOptions = {}): 
       memory: {
         tokenizeBytes: memoryNeed(tokenizeTask(whole)),
         ...(whole.ar && { answerBytes: memoryNeed(answerTask(whole)) }),
-        ...(canDraw(whole, "hidden") && { pictureBytes: pictureNeed(whole) }),
+        ...(canDraw(whole, "hidden") && { imageBytes: imageNeed(whole) }),
       },
     };
   } finally {

@@ -7,7 +7,7 @@ import type { Source } from "../model/parts.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
 import { sessionMemory } from "../runtime/session-memory.ts";
-import { encodingGraph } from "../vision/picture-tokenizer.ts";
+import { encodingGraph } from "../vision/image-tokenizer.ts";
 import { type MemoryState, readMemory } from "./machine.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
@@ -19,7 +19,7 @@ const MOST_GROWTH = 12;
 const MOST_RESULT_BYTES = 3e9;
 
 /**
- * Throws a MemoryError unless the model's picture tokenizer and language model fit, which every use but drawing from codes needs.
+ * Throws a MemoryError unless the model's image tokenizer and language model fit, which every use but drawing from codes needs.
  * `memory` is the machine's state if absent.
  */
 export async function checkAnswerFits(model: ModelFolder, memory?: MemoryState): Promise<void> {
@@ -66,11 +66,11 @@ export async function checkDrawingFits(
     less < limitBytes && need(model, less) <= availableBytes
       ? `With \`drawingBytes: ${less}\` its networks take turns in what there is, which takes longer. `
       : "";
-  refuseUnlessFits(model, "draw a picture, beside what is loaded", need, availableBytes, turns);
+  refuseUnlessFits(model, "draw an image, beside what is loaded", need, availableBytes, turns);
 }
 
 /**
- * Throws a MemoryError unless the encoder, which is open already, can read a picture of so many merged positions: its memory
+ * Throws a MemoryError unless the encoder, which is open already, can read an image of so many merged positions: its memory
  * grows with their square.
  */
 export async function checkPositionsFit(

@@ -7,7 +7,7 @@ import type { Task, Work } from "./workload.ts";
 /** Node with ONNX Runtime loaded, before any model. */
 export const BASE_BYTES = 150e6;
 
-/** Bytes of a process that has all sessions of a task open, as the picture tokenizer and the language model have theirs. */
+/** Bytes of a process that has all sessions of a task open, as the image tokenizer and the language model have theirs. */
 export function memoryNeed({ works, cacheBytes }: Task, widening: SessionOptions["widening"] = "load"): number {
   const sessions = sessionsOf(works).map((own) => largestMemory(own, widening));
   const sum = (of: (memory: SessionMemory) => number) => sessions.reduce((total, memory) => total + of(memory), 0);

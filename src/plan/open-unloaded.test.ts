@@ -58,6 +58,6 @@ test("is described and planned as the model itself is", async () => {
   };
   const plans = [await planModel(repo, machine), await planModel(nano, machine)];
   expect(plans[0]!.answer).toEqual(plans[1]!.answer);
-  expect(plans[0]!.picture).toEqual(plans[1]!.picture);
+  expect(plans[0]!.image).toEqual(plans[1]!.image);
   expect(plans[0]!.disk.missingBytes).toBe(remote.missingBytes);
 });

@@ -45,10 +45,10 @@ export interface ModelPlan {
     readonly missingBytes: number;
     readonly freeBytes: number;
   };
-  /** One question about a picture: about 400 positions in, 32 tokens out. */
+  /** One question about an image: about 400 positions in, 32 tokens out. */
   readonly answer: TaskPlan;
-  /** One picture for a prompt, with the model's own settings; absent where the model cannot draw. */
-  readonly picture?: TaskPlan;
+  /** One image for a prompt, with the model's own settings; absent where the model cannot draw. */
+  readonly image?: TaskPlan;
   /** What `convert` would make of it, where that takes less memory. */
   readonly smaller: readonly SmallerModel[];
 }
@@ -57,7 +57,7 @@ export interface ModelPlan {
 export interface SmallerModel {
   readonly weights: "int8" | "int4";
   readonly answerBytes: number;
-  readonly pictureBytes?: number;
+  readonly imageBytes?: number;
 }
 
 /** Measures the machine, in about a second. */
@@ -104,7 +104,7 @@ export async function planOpened(model: ModelFolder, machine: Machine, missingBy
     machine,
     disk: { modelBytes: hereBytes + missingBytes, missingBytes, freeBytes: await freeDisk(model.path) },
     answer: plan(memoryNeed(answer), answer.works),
-    ...(canDraw(model, "hidden") && { picture: plan(pictureNeed(model), pictureWorks(model)) }),
+    ...(canDraw(model, "hidden") && { image: plan(imageNeed(model), imageWorks(model)) }),
     smaller: smallerModels(model),
   };
 }
@@ -116,18 +116,18 @@ function smallerModels(model: ModelFolder): SmallerModel[] {
     return {
       weights,
       answerBytes: memoryNeed(answerTask(converted)),
-      ...(canDraw(model, "hidden") && { pictureBytes: pictureNeed(converted) }),
+      ...(canDraw(model, "hidden") && { imageBytes: imageNeed(converted) }),
     };
   });
   return smaller.filter((option) => option.answerBytes < answerBytes);
 }
 
 /** Bytes of a process that writes codes and draws from them. */
-export function pictureNeed(model: ModelFolder): number {
+export function imageNeed(model: ModelFolder): number {
   const drawing = drawingTask(model, "hidden", model.generation.imagine.grid);
   return memoryNeed(writingTask(model)) + drawingNeed(drawing, DEFAULT_DRAWING_BYTES);
 }
 
-function pictureWorks(model: ModelFolder): readonly Work[] {
+function imageWorks(model: ModelFolder): readonly Work[] {
   return [...writingTask(model).works, ...drawingTask(model, "hidden", model.generation.imagine.grid).works];
 }

@@ -1,4 +1,4 @@
-// The work behind one answer and behind one picture, as runs of the graphs that do it. Their costs are read off the traced
+// The work behind one answer and behind one image, as runs of the graphs that do it. Their costs are read off the traced
 // graphs (graph-cost.ts, runtime/session-memory.ts), so a plan follows the model code by itself.
 
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -13,7 +13,7 @@ import { languageConfig, type ModelFolder } from "../model/open.ts";
 import type { Source } from "../model/parts.ts";
 import type { Sizes } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
-import { encodingGraph } from "../vision/picture-tokenizer.ts";
+import { encodingGraph } from "../vision/image-tokenizer.ts";
 
 /** Runs of one session that cost the same. */
 export interface Work {
@@ -33,12 +33,12 @@ export interface Task {
   readonly cacheBytes: number;
 }
 
-/** One picture question: so many positions in, of which the picture takes most, and so many tokens out. */
-const QUESTION = { picture: 360, text: 40, answer: 32 } as const;
+/** One image question: so many positions in, of which the image takes most, and so many tokens out. */
+const QUESTION = { image: 360, text: 40, answer: 32 } as const;
 /** Positions of a prompt with its chat template. */
 const PROMPT = 24;
 
-/** Answering one question about one picture; a small model's picture has fewer positions. */
+/** Answering one question about one image; a small model's image has fewer positions. */
 export function answerTask(model: ModelFolder): Task {
   const M = usualPositions(model);
   const asked = M + QUESTION.text;
@@ -52,23 +52,23 @@ export function answerTask(model: ModelFolder): Task {
   return withCache(model, works, asked + QUESTION.answer);
 }
 
-/** Turning one picture into codes, of so many positions; else of as many as a question's. */
+/** Turning one image into codes, of so many positions; else of as many as a question's. */
 export function tokenizeTask(model: ModelFolder, M = usualPositions(model)): Task {
   return { works: [tokenizeWork(model, M)], cacheBytes: 0 };
 }
 
-/** Of a picture in a question; a small model's has fewer. */
+/** Of an image in a question; a small model's has fewer. */
 export function usualPositions({ preprocessor }: ModelFolder): number {
   const side = preprocessor.patch_size * preprocessor.merge_size;
-  return Math.min(QUESTION.picture, Math.max(1, Math.floor(preprocessor.max_pixels / side ** 2)));
+  return Math.min(QUESTION.image, Math.max(1, Math.floor(preprocessor.max_pixels / side ** 2)));
 }
 
 function tokenizeWork({ tokenizer, weights }: ModelFolder, M: number): Work {
   const graph = encodingGraph(tokenizer);
-  return { what: "read the picture", session: "picture tokenizer", weights, graph, sizes: { M }, runs: 1 };
+  return { what: "read the image", session: "image tokenizer", weights, graph, sizes: { M }, runs: 1 };
 }
 
-/** Writing the codes of one picture for a prompt. */
+/** Writing the codes of one image for a prompt. */
 export function writingTask(model: ModelFolder): Task {
   const { grid } = model.generation.imagine;
   const positions = grid[0] * grid[1];
@@ -76,13 +76,13 @@ export function writingTask(model: ModelFolder): Task {
   const works = [
     ...prefill(PROMPT, trunk, "read the prompt"),
     trunk("write codes", { S: 1, C: PROMPT + positions / 2 }, positions + 1),
-    languageWork(model, "picture")("write codes", { k: 1 }, positions),
+    languageWork(model, "image")("write codes", { k: 1 }, positions),
   ];
   return withCache(model, works, PROMPT + positions + 1);
 }
 
 /**
- * Drawing one picture, from what the language model has written or from codes alone. Throws as chooseDetokenizer does where the
+ * Drawing one image, from what the language model has written or from codes alone. Throws as chooseDetokenizer does where the
  * model cannot.
  */
 export function drawingTask(model: ModelFolder, source: Source, codeGrid: readonly [number, number]): Task {

@@ -137,7 +137,7 @@ function refuseSecondRounding(parts: readonly PartPlan[], { weights }: Precision
   }
 }
 
-/** Beside the weights there are configs, a tokenizer, perhaps pictures of a README. */
+/** Beside the weights there are configs, a tokenizer, perhaps images of a README. */
 async function checkRoom(target: string, parts: readonly PartPlan[]): Promise<void> {
   const copied = await Promise.all((await otherFiles(parts)).map(async ({ from }) => (await stat(from)).size));
   const wanted = sum(copied) + sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));

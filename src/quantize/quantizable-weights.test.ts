@@ -20,11 +20,11 @@ test("finds the matrices that are linear maps or tables in every graph, whole or
   matrix(one, "on the left").matmul(one.input("y", [4, 4]));
   matrix(two, "elsewhere added").add(1);
   matrix(two, "table"); // declared, and not read by anything
-  const picture = one.input("picture", [1, 4, 5, 5]);
-  picture.conv2d(one.params.get("1 x 1", [8, 4, 1, 1]), one.params.get("bias", [8]));
-  picture.conv2d(one.params.get("1 x 1 of groups", [8, 2, 1, 1]), null, { groups: 2 });
-  picture.conv2d(one.params.get("1 x 1 with steps", [8, 4, 1, 1]), null, { stride: 2 });
-  picture.conv2d(one.params.get("3 x 3", [8, 4, 3, 3]), null, { padding: 1 });
+  const image = one.input("image", [1, 4, 5, 5]);
+  image.conv2d(one.params.get("1 x 1", [8, 4, 1, 1]), one.params.get("bias", [8]));
+  image.conv2d(one.params.get("1 x 1 of groups", [8, 2, 1, 1]), null, { groups: 2 });
+  image.conv2d(one.params.get("1 x 1 with steps", [8, 4, 1, 1]), null, { stride: 2 });
+  image.conv2d(one.params.get("3 x 3", [8, 4, 3, 3]), null, { padding: 1 });
   two.input("x", ["T", 4]).linear(matrix(two, "linear"));
   const found = [...quantizableWeights([one, two]).keys()].sort();
   expect(found).toEqual(["1 x 1", "by rows", "linear", "linear and table", "table", "with bias"]);

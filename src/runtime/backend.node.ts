@@ -81,7 +81,7 @@ function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Bac
   return {
     readsFiles: isNative,
     isBlocking: !isNative,
-    async create(model, { folder, threads, profile, foldsConstants, runMemory }) {
+    async create(model, { folder, threads, profile, foldsConstants, prepacks, runMemory }) {
       const opening = ort.InferenceSession.create(isNative ? castArray(model, mainRealm) : model, {
         executionProviders,
         logSeverityLevel: LOG_FATAL,
@@ -90,10 +90,14 @@ function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Bac
         enableMemPattern: runMemory === "planned",
         enableCpuMemArena: runMemory !== "returned",
         extra: {
-          ...(foldsConstants ? {} : { optimization: { disable_specified_optimizers: "ConstantFolding" } }),
+          // What is not to be computed beforehand is not to be computed once for all readers either, and kept until the last.
+          ...(foldsConstants
+            ? {}
+            : { optimization: { disable_specified_optimizers: "ConstantFolding;CommonSubexpressionElimination" } }),
           session: {
             // Sessions take turns: a pool that goes on spinning after its run would take a core from the next one.
             force_spinning_stop: "1",
+            ...(prepacks ? {} : { disable_prepacking: "1" }),
             ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
           },
         },

@@ -25,6 +25,8 @@ export interface OrtSessionOptions {
   readonly profile?: string | undefined;
   /** What hangs on weights alone is computed once, when the session is created. */
   readonly foldsConstants: boolean;
+  /** Weights are copied into the order that products read, once. */
+  readonly prepacks: boolean;
   readonly runMemory: RunMemory;
 }
 

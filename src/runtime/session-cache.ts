@@ -17,7 +17,7 @@ export interface SessionPart {
   readonly trace: () => Graph;
   /** The largest sizes of its dynamic dimensions. */
   readonly sizes?: Sizes;
-  /** `kept` if absent. `returned` is for what runs once or twice a picture. */
+  /** `kept` if absent. `returned` is for what runs once or twice an image. */
   readonly runMemory?: RunMemory;
 }
 

@@ -10,7 +10,7 @@ import type { SessionOptions } from "./session.ts";
 import { bytesPerElement, isQuantized, type WeightLocation, type WeightSource } from "./weight-source.ts";
 
 const FLOAT_BYTES = 4;
-/** Kernels rearrange pictures into blocks of channels and back; the copies come on top of what a graph shows. */
+/** Kernels rearrange images into blocks of channels and back; the copies come on top of what a graph shows. */
 const KERNEL_SHARE = 1.25;
 /** Quantised matrices are laid out anew for the processor, and a part of the mapped file stays beside them. */
 const QUANTIZED_SHARE = 1.1;

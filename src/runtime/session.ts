@@ -37,7 +37,7 @@ export interface SessionOptions {
 /**
  * Where the results of a run lie. `planned` (if none is said): in one piece that is laid out from the second run on, the fastest.
  * `kept`: in memory that is taken as it is needed and kept for the next run, about half of that. `returned`: in memory of exactly
- * their size that goes back to the system as soon as nobody reads them; half of that again for pictures in the autoencoder, and a
+ * their size that goes back to the system as soon as nobody reads them; half of that again for images in the autoencoder, and a
  * fifth slower where runs are short.
  */
 export type RunMemory = "planned" | "kept" | "returned";
@@ -62,26 +62,67 @@ export async function openSession(graph: Graph, weights: WeightSource, options: 
   return open(graph, (folder) => (path) => weight(graph, weights, path, folder), weights, options);
 }
 
-/** Opens a session whose parameters are inputs, fed by path at each run. For training. */
-export async function openTrainingSession(graph: Graph, options: SessionOptions = {}): Promise<Session> {
-  return open(graph, () => () => "input", { find: () => undefined }, { ...options, residualNorms: false });
+/** What an optimizer changes, and where the rest comes from. */
+export interface TrainedPart {
+  /** Whether a parameter trains: those are inputs, fed by path at each run. */
+  readonly isTrained: (path: string) => boolean;
+  /** The others, which stay where and as they are stored. */
+  readonly frozen: WeightSource;
+}
+
+const everything: TrainedPart = { isTrained: () => true, frozen: { find: () => undefined } };
+
+/**
+ * Opens a session for training. Parameters that train are inputs; the others are weights, widened or dequantised just before each
+ * use, so that memory holds them as they are stored. Throws, naming it, when one of those is missing or differs in shape.
+ */
+export async function openTrainingSession(
+  graph: Graph,
+  options: SessionOptions = {},
+  { isTrained, frozen }: TrainedPart = everything,
+): Promise<Session> {
+  const fixed = [...graph.parameters.keys()].filter((path) => !isTrained(path));
+  const hasQuantized = fixed.some((path) => {
+    const found = frozen.find(path);
+    return found !== undefined && isQuantized(found);
+  });
+  return open(
+    graph,
+    (folder) => (path) => (isTrained(path) ? "input" : weight(graph, frozen, path, folder)),
+    { find: (path) => (isTrained(path) ? undefined : frozen.find(path)) },
+    {
+      ...options,
+      residualNorms: false,
+      widening: fixed.length > 0 ? "run" : "load",
+      widensForEachReader: true,
+      // A packed copy of a float32 weight, one for each direction; of a quantised one it is what computes.
+      prepacks: hasQuantized || fixed.length === 0,
+    },
+  );
+}
+
+interface OpenOptions extends SessionOptions {
+  readonly widensForEachReader?: boolean;
+  /** Whether the engine may keep copies of weights in the order that its products read. */
+  readonly prepacks?: boolean;
 }
 
 async function open(
   graph: Graph,
   parameters: (folder: string | undefined) => (path: string) => ParameterSource,
   weights: WeightSource,
-  options: SessionOptions,
+  options: OpenOptions,
 ): Promise<Session> {
   const backend = await loadBackend(options.device ?? "cpu");
   const outputs = selectOutputs(graph, options.outputs);
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
-  const model = lower(outputs, graph, parameters(folder), { residualNorms: options.residualNorms ?? true });
+  const { residualNorms = true, widensForEachReader = false } = options;
+  const model = lower(outputs, graph, parameters(folder), { residualNorms, widensForEachReader });
   const bytes = encodeModel(model);
-  const { threads, profile, widening = "load", runMemory = "planned" } = options;
+  const { threads, profile, widening = "load", runMemory = "planned", prepacks = true } = options;
   const foldsConstants = widening === "load";
   if (backend.isBlocking) await turnEventLoop();
-  const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, runMemory });
+  const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, prepacks, runMemory });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
     async run(feeds, fetch) {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readSafetensors } from "../checkpoint/safetensors.ts";
-import { blockInputs, expandRow, findPictures, textBlock } from "./blocks.ts";
+import { blockInputs, expandRow, findImages, textBlock } from "./blocks.ts";
 import { blockLabels, lossMask } from "./labels.ts";
 import { type BlockVocabulary, bookRange, segmentPositions } from "./layout.ts";
 
@@ -27,12 +27,12 @@ async function golden() {
 }
 
 describe("expanding a row", () => {
-  test("puts pictures where their placeholders stand, as the reference does", async () => {
+  test("puts images where their placeholders stand, as the reference does", async () => {
     const { take, blocks } = await golden();
     expect([...blocks]).toEqual(take("expanded_ids"));
   });
 
-  test("refuses a picture without its placeholders", () => {
+  test("refuses an image without its placeholders", () => {
     expect(() => expandRow([1, 90], [100, 112, 128, 144, 100, 112, 128, 144], vocabulary)).toThrow(
       "1 image placeholders in the text, but ids for 2 positions",
     );
@@ -115,7 +115,7 @@ describe("what the embedding reads", () => {
   });
 });
 
-describe("finding pictures", () => {
+describe("finding images", () => {
   const text = (...ids: number[]) => ids.flatMap((id) => [...textBlock(id, vocabulary)]);
   const patch = [96, 112, 128, 144, 93];
 
@@ -128,7 +128,7 @@ describe("finding pictures", () => {
       ...patch,
       ...text(92, 91),
     ]);
-    expect(findPictures(row, vocabulary)).toEqual([
+    expect(findImages(row, vocabulary)).toEqual([
       { start: 1, end: 4, ids: Int32Array.of(96, 112, 128, 144, 96, 112, 128, 144) },
       { start: 8, end: 10, ids: Int32Array.of(96, 112, 128, 144) },
     ]);

@@ -1,4 +1,4 @@
-// Rows of ids become blocks, and blocks become pictures again. Reference: sections 5.2 and 6.8 of Kelix's sequence format
+// Rows of ids become blocks, and blocks become images again. Reference: sections 5.2 and 6.8 of Kelix's sequence format
 // (arXiv 2602.09843): a text block is [id, q_eos, ..], a visual block its N ids and q_eos.
 
 import { type BlockIds, type BlockVocabulary, blockCount, isVisual, slotsPerBlock } from "./layout.ts";
@@ -11,14 +11,10 @@ export function textBlock(id: number, vocabulary: BlockVocabulary): BlockIds {
 }
 
 /**
- * Expands rows of ids [T] into blocks [T, N+1]: the k-th placeholder takes row k of `pictureIds` [M, N], every other id
+ * Expands rows of ids [T] into blocks [T, N+1]: the k-th placeholder takes row k of `imageIds` [M, N], every other id
  * becomes a text block. Throws unless there are as many placeholders as rows.
  */
-export function expandRow(
-  ids: ArrayLike<number>,
-  pictureIds: ArrayLike<number>,
-  vocabulary: BlockVocabulary,
-): BlockIds {
+export function expandRow(ids: ArrayLike<number>, imageIds: ArrayLike<number>, vocabulary: BlockVocabulary): BlockIds {
   const { codesPerPatch: N, imagePad, qEos } = vocabulary;
   const slots = N + 1;
   const blocks = new Int32Array(ids.length * slots).fill(qEos);
@@ -28,13 +24,11 @@ export function expandRow(
       blocks[t * slots] = ids[t]!;
       continue;
     }
-    for (let i = 0; i < N && used * N + i < pictureIds.length; i++) blocks[t * slots + i] = pictureIds[used * N + i]!;
+    for (let i = 0; i < N && used * N + i < imageIds.length; i++) blocks[t * slots + i] = imageIds[used * N + i]!;
     used++;
   }
-  if (used * N !== pictureIds.length) {
-    throw new Error(
-      `${used} image placeholders in the text, but ids for ${pictureIds.length / N} positions of pictures`,
-    );
+  if (used * N !== imageIds.length) {
+    throw new Error(`${used} image placeholders in the text, but ids for ${imageIds.length / N} positions of images`);
   }
   return blocks;
 }
@@ -45,8 +39,8 @@ export function firstSlots(blocks: BlockIds, vocabulary: BlockVocabulary): Int32
   return Int32Array.from({ length: blockCount(blocks, vocabulary) }, (_, t) => blocks[t * slots]!);
 }
 
-/** A picture inside a row of blocks. */
-export interface PictureSpan {
+/** An image inside a row of blocks. */
+export interface ImageSpan {
   /** Block of its vision_start. */
   readonly start: number;
   /** Block of its vision_end. */
@@ -56,14 +50,14 @@ export interface PictureSpan {
 }
 
 /**
- * Finds the pictures of a row: each vision_start is paired with the nearest later vision_end not yet taken, and empty
+ * Finds the images of a row: each vision_start is paired with the nearest later vision_end not yet taken, and empty
  * ones are skipped. What stands between is returned as it is; codes.ts decides about ids outside their book.
  */
-export function findPictures(blocks: BlockIds, vocabulary: BlockVocabulary): PictureSpan[] {
+export function findImages(blocks: BlockIds, vocabulary: BlockVocabulary): ImageSpan[] {
   const { codesPerPatch: N, visionStart, visionEnd } = vocabulary;
   const first = firstSlots(blocks, vocabulary);
   const isTaken = new Set<number>();
-  const pictures: PictureSpan[] = [];
+  const images: ImageSpan[] = [];
   first.forEach((id, start) => {
     if (id !== visionStart) return;
     const end = first.findIndex((other, t) => t > start && other === visionEnd && !isTaken.has(t));
@@ -74,9 +68,9 @@ export function findPictures(blocks: BlockIds, vocabulary: BlockVocabulary): Pic
     for (let t = start + 1; t < end; t++) {
       ids.set(blocks.subarray(t * (N + 1), t * (N + 1) + N), (t - start - 1) * N);
     }
-    pictures.push({ start, end, ids });
+    images.push({ start, end, ids });
   });
-  return pictures;
+  return images;
 }
 
 /** What the embedding of blocks reads: see blockInputs. */

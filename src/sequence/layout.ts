@@ -1,5 +1,5 @@
 // What a row of blocks is made of: the vocabulary's borders and the flat layout of ids.
-// A block has N+1 slots; text is [id, q_eos, ..], a patch of a picture [id_0, .., id_{N-1}, q_eos] (arXiv 2602.09843).
+// A block has N+1 slots; text is [id, q_eos, ..], a patch of an image [id_0, .., id_{N-1}, q_eos] (arXiv 2602.09843).
 
 import type { IdLayout } from "./ids.ts";
 
@@ -7,7 +7,7 @@ import type { IdLayout } from "./ids.ts";
 export interface BlockVocabulary extends IdLayout {
   /** Ends a block. */
   readonly qEos: number;
-  /** Stands in a row of text ids where a patch of a picture goes. */
+  /** Stands in a row of text ids where a patch of an image goes. */
   readonly imagePad: number;
   readonly visionStart: number;
   readonly visionEnd: number;

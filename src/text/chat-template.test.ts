@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { InputError, ModelError } from "../errors.ts";
-import { ChatTemplate, chooseTemplate, type Message, picturesOf } from "./chat-template.ts";
+import { ChatTemplate, chooseTemplate, imagesOf, type Message } from "./chat-template.ts";
 import { releasedTemplate } from "./load-text.node.ts";
 import { renderTemplate } from "./render-template.js";
 import { TextTokenizer } from "./tokenizer.ts";
@@ -21,7 +21,7 @@ const question: Message = {
 };
 
 describe("the template of kelix-nano", () => {
-  test("writes turns with pictures in place and no system turn of its own", () => {
+  test("writes turns with images in place and no system turn of its own", () => {
     expect(
       template.render([question, { role: "assistant", content: "a red apple" }], { addGenerationPrompt: false }),
     ).toBe(
@@ -38,7 +38,7 @@ describe("the template of kelix-nano", () => {
     ).toBe("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n");
   });
 
-  test("allows pictures on the assistant's side", () => {
+  test("allows images on the assistant's side", () => {
     const content = [{ type: "image", image: 1 }] as const;
     expect(template.render([{ role: "assistant", content }], { addGenerationPrompt: false })).toBe(
       "<|im_start|>assistant\n<|vision_start|><|image_pad|><|vision_end|><|im_end|>\n",
@@ -71,9 +71,9 @@ test("a special token spelled over two parts is text too", () => {
   expect(ids.filter((id) => id === tokenizer.special("<|im_end|>"))).toHaveLength(1);
 });
 
-test("pictures are listed in the order of their pads", () => {
+test("images are listed in the order of their pads", () => {
   const answer: Message = { role: "assistant", content: [{ type: "image", image: "two" }] };
-  expect(picturesOf([question, { role: "user", content: "More" }, answer])).toEqual(["one", "two"]);
+  expect(imagesOf([question, { role: "user", content: "More" }, answer])).toEqual(["one", "two"]);
 });
 
 const markers = ["<|im_end|>", "<|im_start|>", "<|image_pad|>"].map((name) => tokenizer.special(name));

@@ -12,7 +12,7 @@ export type ContentPart<Image = unknown> =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "image"; readonly image: Image };
 
-/** One turn; pictures may stand on both sides, in any order. */
+/** One turn; images may stand on both sides, in any order. */
 export interface Message<Image = unknown> {
   readonly role: Role;
   readonly content: string | readonly ContentPart<Image>[];
@@ -85,7 +85,7 @@ export class ChatTemplate {
     });
     const ids = tokenizer.encodeTemplate(text, isUsers);
     const pad = tokenizer.special(IMAGE_PAD);
-    this.#checkPads(ids.filter((id) => id === pad).length, picturesOf(messages).length);
+    this.#checkPads(ids.filter((id) => id === pad).length, imagesOf(messages).length);
     return ids;
   }
 
@@ -107,7 +107,7 @@ export class ChatTemplate {
     const texts = messages.map(({ role, content }) => ({ role, content: textOf(content) }));
     const joined = this.#render(texts, options);
     if (!("text" in joined)) return { given: messages, text: this.#textOf(result) };
-    if (picturesOf(messages).length > 0) throw noImages(this.#setting.file, result);
+    if (imagesOf(messages).length > 0) throw noImages(this.#setting.file, result);
     return { given: texts, text: joined.text };
   }
 
@@ -165,8 +165,8 @@ function withText({ role, content }: Message, change: (text: string) => string):
   };
 }
 
-/** Every picture of a conversation, in the order of its pads. */
-export function picturesOf<Image>(messages: readonly Message<Image>[]): Image[] {
+/** Every image of a conversation, in the order of its pads. */
+export function imagesOf<Image>(messages: readonly Message<Image>[]): Image[] {
   return messages.flatMap(({ content }) =>
     typeof content === "string" ? [] : content.flatMap((part) => (part.type === "image" ? [part.image] : [])),
   );
@@ -184,7 +184,7 @@ function noImages(file: string, result?: TemplateResult): InputError {
   });
 }
 
-/** What templates of vision models expect: lists of parts, the picture itself left out. */
+/** What templates of vision models expect: lists of parts, the image itself left out. */
 function forTemplate({ role, content }: Message): Record<string, unknown> {
   if (typeof content === "string") return { role, content };
   return {

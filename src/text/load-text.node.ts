@@ -85,7 +85,7 @@ function namedTokens(config: Config): Record<string, string> {
   );
 }
 
-/** Qwen's turns, with a system turn put first where there is none, and each picture between its two marks. */
+/** Qwen's turns, with a system turn put first where there is none, and each image between its two marks. */
 export const releasedTemplate: string = [
   "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}",
   "{% for message in messages %}",

@@ -33,8 +33,8 @@ export class AdamW {
   constructor(store: ParameterStore, options: AdamWOptions, hasGradient: (path: string) => boolean = () => true) {
     this.#store = store;
     this.#options = options;
-    for (const { path, offset, length, isFrozen } of store.parameters.values()) {
-      if (isFrozen || !hasGradient(path)) continue;
+    for (const { path, offset, length } of store.parameters.values()) {
+      if (!hasGradient(path)) continue;
       const factor = options.rateFactor?.(path) ?? 1;
       const decay = (options.decays?.(path) ?? true) ? options.weightDecay : 0;
       const last = this.#ranges.at(-1);

@@ -1,15 +1,15 @@
-// The frozen image tokenizer over batches of square pictures of one size: what later stages train on.
+// The frozen image tokenizer over batches of square images of one size: what later stages train on.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { openSession, type Session, type WeightSource } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { TokenizerConfig } from "../vision/config.ts";
 import { constantLayout } from "../vision/layout.ts";
 import { embedCodes, imageTokenizer } from "../vision/tokenizer.ts";
-import { patchesOf } from "./data/patch-pictures.ts";
+import { patchesOf } from "./data/patch-images.ts";
 
 export class BatchTokenizer {
-  /** Positions of a picture. */
+  /** Positions of an image. */
   readonly positions: number;
   readonly #session: Session;
   readonly #patchSize: number;
@@ -22,28 +22,28 @@ export class BatchTokenizer {
     this.#size = size;
   }
 
-  /** For `pictures` pictures of the config's image_size at a time. */
+  /** For `images` images of the config's image_size at a time. */
   static async open(
     config: TokenizerConfig,
     weights: WeightSource,
-    pictures: number,
+    images: number,
     threads?: number,
   ): Promise<BatchTokenizer> {
     const { image_size, patch_size, num_channels } = config.vision_config;
     const side = image_size / patch_size;
     const graph = new Graph();
-    const pixels = graph.input("pixels", [pictures * side * side, num_channels * patch_size ** 2]);
-    const grids = Array.from({ length: pictures }, () => ({ frames: 1, rows: side, columns: side }));
+    const pixels = graph.input("pixels", [images * side * side, num_channels * patch_size ** 2]);
+    const grids = Array.from({ length: images }, () => ({ frames: 1, rows: side, columns: side }));
     const p = graph.params.at("visual_tokenizer");
     const { quantized } = imageTokenizer(p, pixels, constantLayout(graph, grids, config.vision_config), config);
     graph.output("codes", quantized.codes);
     graph.output("embeddings", embedCodes(p, quantized.codes, config));
     const session = await openSession(graph, weights, threads === undefined ? {} : { threads });
-    return new BatchTokenizer(session, (side / 2) ** 2, patch_size, pictures);
+    return new BatchTokenizer(session, (side / 2) ** 2, patch_size, images);
   }
 
   /** Codes [n * positions, N] of any number of images, read in batches of the session's size. */
-  async codes(images: readonly Picture[]): Promise<Int32Array> {
+  async codes(images: readonly RgbImage[]): Promise<Int32Array> {
     const parts: number[] = [];
     for (let start = 0; start < images.length; start += this.#size) {
       const batch = images.slice(start, start + this.#size);
@@ -55,9 +55,9 @@ export class BatchTokenizer {
     return Int32Array.from(parts);
   }
 
-  /** Codes, and the fused embeddings of them [pictures * positions, output_dim]. */
-  async embed(pictures: readonly Picture[]): Promise<{ codes: Int32Array; embeddings: Float32Array }> {
-    const { codes, embeddings } = await this.#session.run({ pixels: patchesOf(pictures, this.#patchSize) });
+  /** Codes, and the fused embeddings of them [images * positions, output_dim]. */
+  async embed(images: readonly RgbImage[]): Promise<{ codes: Int32Array; embeddings: Float32Array }> {
+    const { codes, embeddings } = await this.#session.run({ pixels: patchesOf(images, this.#patchSize) });
     return { codes: codes!.data as Int32Array, embeddings: embeddings!.data as Float32Array };
   }
 

@@ -53,8 +53,11 @@ export const runSchema = z.strictObject({
   optimizer: optimizerSchema.prefault({}),
   /** Decay of the running average of the weights; none if absent. */
   ema: z.number().min(0).max(0.999999).optional(),
-  /** Parameters whose path contains one of these stay as they are. If all start with "^", all others do. */
-  freeze: patterns.default([]),
+  /**
+   * Which parameters train: those whose path contains one of these, or begins with what follows "^"; not those that a pattern after
+   * "!" names. All if there are none. The others are frozen: weights of `initFrom`, as they are stored there.
+   */
+  train: patterns.default([]),
   /** Folders or files of weights to start from; later ones win; what none of them has is drawn. */
   initFrom: z.array(pathSchema).max(1000).default([]),
   threads: z.int().min(1).max(MAX_THREADS).optional(),
@@ -93,10 +96,11 @@ function locateConfig(path: string): string {
   return own.startsWith(resolve(packageFolder, "configs") + sep) && existsSync(own) ? own : path;
 }
 
-/** Whether a parameter is frozen: its path contains a pattern; or all patterns begin with "^" and none matches its start. */
-export function isFrozen(path: string, patterns: readonly string[]): boolean {
-  if (patterns.length === 0) return false;
-  if (patterns.every((pattern) => pattern.startsWith("^")))
-    return !patterns.some((pattern) => path.startsWith(pattern.slice(1)));
-  return patterns.some((pattern) => path.includes(pattern));
+/** Whether the patterns of `train` let a parameter train. */
+export function isTrained(path: string, patterns: readonly string[]): boolean {
+  const matches = (pattern: string) =>
+    pattern.startsWith("^") ? path.startsWith(pattern.slice(1)) : path.includes(pattern);
+  const wanted = patterns.filter((pattern) => !pattern.startsWith("!"));
+  const refused = patterns.filter((pattern) => pattern.startsWith("!"));
+  return (wanted.length === 0 || wanted.some(matches)) && !refused.some((pattern) => matches(pattern.slice(1)));
 }

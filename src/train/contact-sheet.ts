@@ -1,33 +1,30 @@
-// Several pictures in one PNG, in rows, to look at while a model trains.
+// Several images in one PNG, in rows, to look at while a model trains.
 
 import { writePng } from "../image/codec.node.ts";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 
 const GAP = 4;
 
-/** Pictures of one size, `columns` to a row, on grey. */
-export function contactSheet(pictures: readonly Picture[], columns: number): Picture {
+/** Images of one size, `columns` to a row, on grey. */
+export function contactSheet(images: readonly RgbImage[], columns: number): RgbImage {
   const [cellWidth, cellHeight] = [
-    Math.max(...pictures.map((p) => p.width)) + GAP,
-    Math.max(...pictures.map((p) => p.height)) + GAP,
+    Math.max(...images.map((p) => p.width)) + GAP,
+    Math.max(...images.map((p) => p.height)) + GAP,
   ];
   const width = columns * cellWidth + GAP;
-  const height = Math.ceil(pictures.length / columns) * cellHeight + GAP;
+  const height = Math.ceil(images.length / columns) * cellHeight + GAP;
   const data = new Uint8Array(width * height * 3).fill(128);
-  pictures.forEach((picture, n) => {
+  images.forEach((image, n) => {
     const left = GAP + (n % columns) * cellWidth;
     const top = GAP + Math.floor(n / columns) * cellHeight;
-    for (let y = 0; y < picture.height; y++) {
-      data.set(
-        picture.data.subarray(y * picture.width * 3, (y + 1) * picture.width * 3),
-        ((top + y) * width + left) * 3,
-      );
+    for (let y = 0; y < image.height; y++) {
+      data.set(image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3), ((top + y) * width + left) * 3);
     }
   });
   return { width, height, data };
 }
 
 /** Writes a contact sheet as PNG. */
-export async function writeContactSheet(path: string, pictures: readonly Picture[], columns: number): Promise<void> {
-  await writePng(path, contactSheet(pictures, columns));
+export async function writeContactSheet(path: string, images: readonly RgbImage[], columns: number): Promise<void> {
+  await writePng(path, contactSheet(images, columns));
 }

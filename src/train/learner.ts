@@ -1,9 +1,12 @@
 // What learns: the parameters of a stage's losses, the sessions that compute gradients, and the optimizer. It knows nothing of files.
 
-import { InputError, KelixError } from "../errors.ts";
+import { InputError, KelixError, quote } from "../errors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import { memoryWeights } from "../runtime/memory-weights.ts";
+import type { WeightSource } from "../runtime/session.ts";
+import type { Parameter } from "../tensor/graph.ts";
 import { AdamW } from "./adamw.ts";
-import { isFrozen, type RunConfig } from "./config.ts";
+import { isTrained, type RunConfig } from "./config.ts";
 import { learningRateFactor } from "./lr-schedule.ts";
 import { ParameterStore } from "./parameter-store.ts";
 import type { Batch, Stage } from "./stage.ts";
@@ -12,15 +15,18 @@ import { TrainGraph, traceLoss } from "./train-graph.ts";
 /** What an update reports of one of its batches. */
 export type OnBatch = (batch: Batch, reports: Readonly<Record<string, HostTensor>>) => void;
 
-/** Memory for everything that the losses declare, without values yet. */
-export function createStore(config: RunConfig, stage: Stage): ParameterStore {
+/** Everything that the losses declare, sorted by path. */
+export function declaredParameters(stage: Stage): Parameter[] {
   const declared = new Map(Object.values(stage.losses).flatMap((trace) => [...traceLoss(trace).graph.parameters]));
-  const parameters = [...declared.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
-  return new ParameterStore(parameters, {
-    isFrozen: (path) => isFrozen(path, config.freeze),
-    accumulates: config.accumulate > 1,
-    averages: config.ema !== undefined,
-  });
+  return [...declared.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Memory for what trains of these parameters, without values yet. Throws an InputError when nothing does. */
+export function createStore(config: RunConfig, declared: readonly Parameter[]): ParameterStore {
+  const trained = declared.filter(({ path }) => isTrained(path, config.train));
+  if (trained.length === 0)
+    throw new InputError(`train: no parameter's path fits ${config.train.map((pattern) => quote(pattern)).join(", ")}`);
+  return new ParameterStore(trained, { accumulates: config.accumulate > 1, averages: config.ema !== undefined });
 }
 
 export class Learner {
@@ -44,11 +50,12 @@ export class Learner {
     this.#optimizer = optimizer;
   }
 
-  /** Traces every loss and opens its session, which may take a minute each. */
+  /** Traces every loss and opens its session, which may take a minute each. `frozen` has the weights of what does not train. */
   static async open(
     config: RunConfig,
     stage: Stage,
     store: ParameterStore,
+    frozen: WeightSource,
     log: (line: string) => void,
     signal?: AbortSignal,
   ): Promise<Learner> {
@@ -58,7 +65,7 @@ export class Learner {
         signal?.throwIfAborted();
         log(`tracing the loss ${name}, ${graphs.size + 1} of ${Object.keys(stage.losses).length}`);
         const options = config.threads === undefined ? {} : { threads: config.threads };
-        graphs.set(name, await TrainGraph.open(trace, store, options));
+        graphs.set(name, await TrainGraph.open(trace, store, options, frozen));
       }
     } catch (error) {
       for (const graph of graphs.values()) await graph.release();
@@ -151,13 +158,14 @@ export function learningRate(
   return base * learningRateFactor({ name: schedule, warmup, total: steps, decay, minRate: min / base }, step);
 }
 
-/** The weights to use: the running average where one is kept, and the frozen ones. */
+/** What was trained, to use: the running average where one is kept. */
 export function finalTensors(store: ParameterStore): Map<string, HostTensor> {
   const region = store.averages ? "average" : "values";
-  return new Map(
-    [...store.parameters.values()].map(({ path, isFrozen: frozen }) => [
-      path,
-      store.tensor(frozen ? "values" : region, path),
-    ]),
-  );
+  return new Map([...store.parameters.keys()].map((path) => [path, store.tensor(region, path)]));
+}
+
+/** What was trained over what is frozen. */
+export function finalWeights(store: ParameterStore, frozen: WeightSource): WeightSource {
+  const trained = memoryWeights(finalTensors(store));
+  return { find: (path) => trained.find(path) ?? frozen.find(path) };
 }

@@ -1,4 +1,4 @@
-// Two probes of what features of pictures hold: ridge regression from each position to its pixels (how things look), and the
+// Two probes of what features of images hold: ridge regression from each position to its pixels (how things look), and the
 // nearest training drawing by cosine over all positions (what they are). Sums run as graphs; the small system is solved here.
 
 import { f32 } from "../runtime/host-tensor.ts";
@@ -6,7 +6,7 @@ import { memoryWeights } from "../runtime/memory-weights.ts";
 import { openSession, type Session } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 
-/** Features [n, width] and pixels [n, outputs] of the positions of some pictures. */
+/** Features [n, width] and pixels [n, outputs] of the positions of some images. */
 export interface ProbePart {
   readonly features: Float32Array;
   readonly pixels: Float32Array;

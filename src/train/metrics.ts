@@ -1,15 +1,15 @@
-// Measures of pictures against their originals.
+// Measures of images against their originals.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 
 /** Mean squared error over all pixels of all pairs (levels 0..255) and the mean of the pairs' PSNR in dB (99 for equal ones). */
-export function pixelError(originals: readonly Picture[], others: readonly Picture[]): { mse: number; psnr: number } {
+export function pixelError(originals: readonly RgbImage[], others: readonly RgbImage[]): { mse: number; psnr: number } {
   let [mse, psnr] = [0, 0];
   originals.forEach((original, n) => {
     const other = others[n]!;
     if (other.width !== original.width || other.height !== original.height) {
       throw new Error(
-        `a picture of ${original.width} x ${original.height} against one of ${other.width} x ${other.height}`,
+        `an image of ${original.width} x ${original.height} against one of ${other.width} x ${other.height}`,
       );
     }
     let sum = 0;

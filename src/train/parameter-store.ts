@@ -1,6 +1,7 @@
-// Every parameter of a training run in one WebAssembly memory, beside its gradient and the optimizer's moments.
+// Every parameter that a run trains in one WebAssembly memory, beside its gradient and the optimizer's moments. Frozen parameters are
+// weights of the sessions and take no room here.
 // Regions have the same layout, so one kernel call updates a whole range; sessions read and write the memory in place.
-//   values (trained, then frozen) | gradients | first moments | second moments | accumulated gradients | running average
+//   values | gradients | first moments | second moments | accumulated gradients | running average
 
 import { MemoryError, ModelError } from "../errors.ts";
 import type { CounterRandom } from "../random/counter.ts";
@@ -16,7 +17,6 @@ export interface StoredParameter {
   readonly path: string;
   readonly shape: readonly number[];
   readonly init: Init;
-  readonly isFrozen: boolean;
   /** Elements from the start of a region. */
   readonly offset: number;
   readonly length: number;
@@ -29,7 +29,6 @@ const PAGE_BYTES = 65536;
 const MAX_BYTES = 2 ** 32;
 
 export interface StoreOptions {
-  readonly isFrozen?: (path: string) => boolean;
   /** Whether gradients of several micro-batches are summed. */
   readonly accumulates?: boolean;
   /** Whether a running average of the values is kept. */
@@ -47,7 +46,7 @@ function allocate(bytes: number): WebAssembly.Memory {
 export class ParameterStore {
   readonly parameters: ReadonlyMap<string, StoredParameter>;
   readonly kernels: VectorKernels;
-  /** Elements of the trained part, the size of every region but the first. */
+  /** Elements of a region, padding included. */
   readonly trainedLength: number;
   /** Whether a running average is kept. */
   readonly averages: boolean;
@@ -56,30 +55,18 @@ export class ParameterStore {
 
   /** Lays out the parameters; throws when they do not fit into one memory (about 268 million trained ones). */
   constructor(declared: Iterable<Pick<Parameter, "path" | "shape" | "init">>, options: StoreOptions = {}) {
-    const isFrozen = options.isFrozen ?? (() => false);
     const parameters = new Map<string, StoredParameter>();
     let at = 0;
-    const place = (frozen: boolean, list: Pick<Parameter, "path" | "shape" | "init">[]) => {
-      for (const { path, shape, init } of list) {
-        const length = shape.reduce((a, b) => a * b, 1);
-        parameters.set(path, { path, shape, init, isFrozen: frozen, offset: at, length });
-        at += Math.ceil(length / ALIGNMENT) * ALIGNMENT;
-      }
-      return at;
-    };
+    for (const { path, shape, init } of declared) {
+      const length = shape.reduce((a, b) => a * b, 1);
+      parameters.set(path, { path, shape, init, offset: at, length });
+      at += Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+    }
     this.averages = options.averages ?? false;
-    const list = [...declared];
-    this.trainedLength = place(
-      false,
-      list.filter(({ path }) => !isFrozen(path)),
-    );
-    const total = place(
-      true,
-      list.filter(({ path }) => isFrozen(path)),
-    );
+    this.trainedLength = at;
     this.parameters = parameters;
     const sizes: Record<Region, number> = {
-      values: total,
+      values: this.trainedLength,
       gradients: this.trainedLength,
       firstMoments: this.trainedLength,
       secondMoments: this.trainedLength,
@@ -94,7 +81,7 @@ export class ParameterStore {
     }
     if (bytes > MAX_BYTES) {
       throw new MemoryError(
-        `Training ${this.trainedLength} parameters needs ${bytes} bytes of memory, more than the 4 GiB of one WebAssembly memory. Train fewer (freeze some), or use a smaller model`,
+        `Training ${this.trainedLength} parameters needs ${bytes} bytes of memory, more than the 4 GiB of one WebAssembly memory. Train fewer of them (train in the config), or use a smaller model`,
         bytes,
         MAX_BYTES,
       );

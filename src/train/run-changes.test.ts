@@ -19,7 +19,7 @@ test.each<[string, object]>([
   ["stage", { stage: "diffusion" }],
   ["seed", { seed: 6 }],
   ["accumulate", { accumulate: 2 }],
-  ["freeze.0", { freeze: ["visual"] }],
+  ["train.0", { train: ["visual"] }],
   ["initFrom.0", { initFrom: ["models/other"] }],
   ["data.batch", { data: { batch: 5 } }],
   ["data.scenes", { data: { batch: 4, scenes: 0.5 } }],

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openToyStage } from "../../test/toy-stage.ts";
+import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { type RunConfig, runSchema } from "./config.ts";
 import { train } from "./run.ts";
 
@@ -60,6 +61,33 @@ describe("train", () => {
     expect(done.length).toBeGreaterThan(0);
     const rest = await train(killed, openToyStage(5), { resume: true });
     expect(losses(rest)).toEqual(losses(whole.slice(whole.length - rest.length)));
+  });
+
+  test("trains a part on frozen weights of a file, as if they were among what is trained and did not move", async () => {
+    await train(configure("base", { steps: 4 }), openToyStage(5));
+    const source = join(folder, "base", "checkpoints", "step-4", "model.safetensors");
+    const settings = {
+      initFrom: [source],
+      accumulate: 1,
+      optimizer: {},
+      learningRate: { schedule: "constant", base: 0.01 },
+    };
+    const part = await train(configure("part", { ...settings, train: ["^second."] }), openToyStage(5));
+    const still = { ...settings, optimizer: { rateFactors: { first: 0 } } };
+    expect(losses(part)).toEqual(losses(await train(configure("still", still), openToyStage(5))));
+    const saved = await openCheckpoint(join(folder, "part", "checkpoints", "step-12"));
+    expect(saved.names()).toEqual(["second.bias", "second.weight"]);
+    await saved.close();
+    const cut = configure("cut", { ...settings, train: ["!first"] });
+    await train(cut, openToyStage(5), { stopAfter: 7 });
+    expect(losses(await train(cut, openToyStage(5), { resume: true }))).toEqual(losses(part.slice(4)));
+  });
+
+  test("names what is frozen and nowhere to be found", async () => {
+    const frozen = train(configure("frozen", { train: ["second"] }), openToyStage(5));
+    await expect(frozen).rejects.toThrow(/^first.bias does not train, and no checkpoint has it/);
+    const nothing = train(configure("nothing", { train: ["third"] }), openToyStage(5));
+    await expect(nothing).rejects.toThrow('train: no parameter\'s path fits "third"');
   });
 
   test("refuses to overwrite a run that was begun", async () => {

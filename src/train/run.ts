@@ -1,13 +1,14 @@
 // The training loop: batches in, updates out, with log lines, samples, checkpoints and exact resuming.
 
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { whileWriting } from "../files/system-error.ts";
 import { counterRandom } from "../random/counter.ts";
-import { memoryWeights } from "../runtime/memory-weights.ts";
+import type { WeightSource } from "../runtime/session.ts";
+import type { Parameter } from "../tensor/graph.ts";
 import type { RunConfig } from "./config.ts";
-import { createStore, finalTensors, Learner, startAverage } from "./learner.ts";
+import { createStore, declaredParameters, finalTensors, finalWeights, Learner, startAverage } from "./learner.ts";
 import type { ParameterStore } from "./parameter-store.ts";
 import { describeEntry, formatNumber, type LogEntry, LogWindow } from "./progress.ts";
 import { type OpenRunOptions, RunFolder } from "./run-folder.ts";
@@ -39,9 +40,11 @@ export async function train(
     );
     if (!run.last) await checkSources(config);
     const opened = typeof stage === "function" ? await stage() : stage;
+    const sources: Checkpoint[] = [];
     try {
-      return await trainIn(run, config, opened, options);
+      return await trainIn(run, config, opened, sources, options);
     } finally {
+      for (const source of sources) await source.close();
       await opened.release?.();
     }
   } finally {
@@ -49,14 +52,28 @@ export async function train(
   }
 }
 
-async function trainIn(run: RunFolder, config: RunConfig, stage: Stage, options: RunOptions): Promise<LogEntry[]> {
+/** `sources` takes up the checkpoints that frozen weights are read from as long as it trains. */
+async function trainIn(
+  run: RunFolder,
+  config: RunConfig,
+  stage: Stage,
+  sources: Checkpoint[],
+  options: RunOptions,
+): Promise<LogEntry[]> {
   const { log = () => {}, signal } = options;
-  const store = createStore(config, stage);
-  if (!run.last) await startFresh(config, stage, store, log);
+  const declared = declaredParameters(stage);
+  const store = createStore(config, declared);
+  const frozenPaths = declared.map(({ path }) => path).filter((path) => !store.parameters.has(path));
+  if (frozenPaths.length > 0) for (const source of config.initFrom) sources.push(await openCheckpoint(source));
+  const frozen = layered(stage.frozen, sources);
+  const absent = frozenPaths.find((path) => !frozen.find(path));
+  if (absent !== undefined)
+    throw new InputError(`${absent} does not train, and no checkpoint has it: name one in initFrom, or let it train`);
+  if (!run.last) await startFresh(config, stage, declared, store, log);
   let step = await run.restore(store);
   signal?.throwIfAborted();
   await run.begin(step);
-  const learner = await Learner.open(config, stage, store, log, signal);
+  const learner = await Learner.open(config, stage, store, frozen, log, signal);
   log(`${formatNumber(countTrained(store))} trained parameters, ${formatNumber(store.sizeBytes / 1e6)} MB`);
   let saved = run.last ? step : -1;
   const save = async () => {
@@ -84,7 +101,7 @@ async function trainIn(run: RunFolder, config: RunConfig, stage: Stage, options:
       }
       if (stage.samples && (step % config.sampleEvery === 0 || isLast)) {
         // Samples are the longer work and the more delicate one: what was learned does not depend on them.
-        await makeSamples(run, stage, store, step, log).catch(async (error: unknown) => {
+        await makeSamples(run, stage, finalWeights(store, frozen), step, log).catch(async (error: unknown) => {
           await save();
           throw error;
         });
@@ -108,7 +125,7 @@ async function trainIn(run: RunFolder, config: RunConfig, stage: Stage, options:
 async function makeSamples(
   run: RunFolder,
   stage: Stage,
-  store: ParameterStore,
+  weights: WeightSource,
   step: number,
   log: (line: string) => void,
 ): Promise<void> {
@@ -116,11 +133,25 @@ async function makeSamples(
   const folder = run.samplesFolder;
   const numbers = await whileWriting(folder, async () => {
     await makeFolder(folder);
-    return stage.samples!(memoryWeights(finalTensors(store)), folder, step);
+    return stage.samples!(weights, folder, step);
   });
   await run.logNumbers({ step, ...numbers });
   const words = Object.entries(numbers).map(([name, value]) => `${name} ${formatNumber(value)}`);
   log(`samples at step ${step}: ${words.join(", ")}`);
+}
+
+/** Weights of the later sources before those of the earlier. */
+function layered(under: WeightSource | undefined, sources: readonly WeightSource[]): WeightSource {
+  const layers = [...(under ? [under] : []), ...sources].reverse();
+  return {
+    find: (path) => {
+      for (const layer of layers) {
+        const found = layer.find(path);
+        if (found) return found;
+      }
+      return undefined;
+    },
+  };
 }
 
 /** What a new run starts from is there: better said before a stage has worked for minutes. */
@@ -131,6 +162,7 @@ async function checkSources({ initFrom }: RunConfig): Promise<void> {
 async function startFresh(
   config: RunConfig,
   stage: Stage,
+  declared: readonly Parameter[],
   store: ParameterStore,
   log: (line: string) => void,
 ): Promise<void> {
@@ -139,9 +171,9 @@ async function startFresh(
     const checkpoint = await openCheckpoint(source);
     let used = 0;
     try {
-      for (const path of store.parameters.keys()) {
+      for (const { path } of declared) {
         if (!checkpoint.find(path)) continue;
-        store.set("values", path, await checkpoint.read(path));
+        if (store.parameters.has(path)) store.set("values", path, await checkpoint.read(path));
         used++;
       }
     } catch (cause) {
@@ -149,13 +181,13 @@ async function startFresh(
     } finally {
       await checkpoint.close();
     }
-    if (used === 0) throw new InputError(`${source} has none of this stage's ${store.parameters.size} parameters`);
-    log(`${source}: ${used} of ${store.parameters.size} parameters`);
+    if (used === 0) throw new InputError(`${source} has none of this stage's ${declared.length} parameters`);
+    log(`${source}: ${used} of ${declared.length} parameters`);
   }
   await stage.prepare?.(store, log);
   startAverage(store);
 }
 
 function countTrained(store: ParameterStore): number {
-  return [...store.parameters.values()].reduce((n, { length, isFrozen: frozen }) => n + (frozen ? 0 : length), 0);
+  return [...store.parameters.values()].reduce((n, { length }) => n + length, 0);
 }

@@ -16,13 +16,15 @@ export interface Batch {
 
 export interface Stage {
   readonly losses: Readonly<Record<string, TraceLoss>>;
+  /** Weights of parameters that do not train, where `initFrom` of the config has none. */
+  readonly frozen?: WeightSource;
   /** The batch of one micro-step, counted from 0 over the whole run. */
   batch(microStep: number): Promise<Batch>;
   /** Sets parameters that neither a file nor a random draw gives (k-means); called once, before step 0 of a new run. */
   prepare?(store: ParameterStore, log: (line: string) => void): Promise<void>;
-  /** Writes pictures or text to look at into `folder`; returns numbers for the log. */
+  /** Writes images or text to look at into `folder`; returns numbers for the log. */
   samples?(weights: WeightSource, folder: string, step: number): Promise<Record<string, number>>;
-  /** Writes the finished weights (the running average if there is one) as checkpoints of the product. */
+  /** Writes what was trained (its running average if there is one) as a checkpoint of the product. */
   finish?(tensors: ReadonlyMap<string, HostTensor>, folder: string): Promise<void>;
   release?(): Promise<void>;
 }

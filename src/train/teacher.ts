@@ -1,4 +1,4 @@
-// The teacher of the vision stage: EfficientNet-Lite0 (ImageNet) up to stride 16, whose map of a 96 x 96 picture has the grid of the
+// The teacher of the vision stage: EfficientNet-Lite0 (ImageNet) up to stride 16, whose map of a 96 x 96 image has the grid of the
 // image tokenizer's positions. scripts/convert-teacher.py writes its weights, batch norms folded into the convolutions.
 
 import type { Params } from "../tensor/params.ts";

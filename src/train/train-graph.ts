@@ -1,8 +1,15 @@
-// A traced loss made ready to train: one session for forward and backward, whose parameters and gradients are views into
-// the parameter store. Running it leaves the gradients in the store; the optimizer takes them from there.
+// A traced loss made ready to train: one session for forward and backward, whose trained parameters and gradients are views into
+// the parameter store; what is not in the store is a weight. Running it leaves the gradients in the store; the optimizer takes them
+// from there.
 
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { openTrainingSession, type Session, type SessionOptions, type Values } from "../runtime/session.ts";
+import {
+  openTrainingSession,
+  type Session,
+  type SessionOptions,
+  type Values,
+  type WeightSource,
+} from "../runtime/session.ts";
 import { gradients } from "../tensor/gradients.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -48,15 +55,16 @@ export class TrainGraph {
     this.#targets = Object.fromEntries(trained.map((path) => [GRADIENT + path, store.tensor("gradients", path)]));
   }
 
-  /** Builds the session for a traced loss over the parameters of `store`. */
-  static async open(trace: TraceLoss, store: ParameterStore, options: SessionOptions = {}): Promise<TrainGraph> {
+  /** Builds the session for a traced loss over the parameters of `store`; throws, naming it, when another is not in `frozen`. */
+  static async open(
+    trace: TraceLoss,
+    store: ParameterStore,
+    options: SessionOptions = {},
+    frozen: WeightSource = { find: () => undefined },
+  ): Promise<TrainGraph> {
     const { graph, traced } = traceLoss(trace);
-    const declared = [...graph.parameters.values()];
-    const open = declared.filter(({ path }) => {
-      const stored = store.parameters.get(path);
-      if (!stored) throw new Error(`${path} is not in the parameter store`);
-      return !stored.isFrozen;
-    });
+    const isTrained = (path: string) => store.parameters.has(path);
+    const open = [...graph.parameters.values()].filter(({ path }) => isTrained(path));
     const slopes = gradients(
       traced.loss,
       open.map(({ tensor }) => tensor),
@@ -73,8 +81,9 @@ export class TrainGraph {
     const reports = ["loss", ...Object.keys(traced.reports ?? {})];
     // Other outputs that the trace names are for looking at: a training step does not compute them.
     const outputs = [...reports, ...trained.map((path) => GRADIENT + path)];
-    const session = await openTrainingSession(graph, { ...options, outputs });
-    return new TrainGraph(session, store, [...graph.parameters.keys()], trained, reports);
+    const session = await openTrainingSession(graph, { ...options, outputs }, { isTrained, frozen });
+    const used = open.map(({ path }) => path);
+    return new TrainGraph(session, store, used, trained, reports);
   }
 
   /** Forward and backward: the gradients replace those in the store; returns the loss and the reports. */
@@ -86,8 +95,8 @@ export class TrainGraph {
 
   /** Zeroes the gradients of parameters that this loss does not reach (another loss may have left some). */
   clearOthers(): void {
-    for (const { path, isFrozen } of this.#store.parameters.values()) {
-      if (!isFrozen && !this.trained.has(path)) this.#store.view("gradients", path).fill(0);
+    for (const path of this.#store.parameters.keys()) {
+      if (!this.trained.has(path)) this.#store.view("gradients", path).fill(0);
     }
   }
 

@@ -1,4 +1,4 @@
-// Checkpoints of a training run: parameters, moments and running average, to go on from bit for bit.
+// Checkpoints of a training run: trained parameters, moments and running average, to go on from bit for bit.
 // Each is a folder written under a temporary name and renamed when whole, so that a kill leaves the previous one.
 
 import { readdir, rename, rm, writeFile } from "node:fs/promises";
@@ -72,7 +72,7 @@ export async function readTrainingState(folder: string, store: ParameterStore, s
   for (const [region, name] of filesOf(store)) {
     const file = await openSafetensors(join(folder, name));
     try {
-      const wanted = storedIn(region, store);
+      const wanted = [...store.parameters.values()];
       check(file, wanted, step);
       for (const { path } of wanted) store.set(region, path, await file.read(path));
     } finally {
@@ -125,11 +125,6 @@ function filesOf(store: ParameterStore): readonly (readonly [Region, string])[] 
   return files.filter(([region]) => region !== "average" || store.averages);
 }
 
-/** The parameters that a region has: the frozen ones only have values. */
-function storedIn(region: Region, store: ParameterStore): StoredParameter[] {
-  return [...store.parameters.values()].filter(({ isFrozen }) => region === "values" || !isFrozen);
-}
-
 function* tensors(store: ParameterStore, region: Region): Iterable<[string, HostTensor]> {
-  for (const { path } of storedIn(region, store)) yield [path, store.tensor(region, path)];
+  for (const path of store.parameters.keys()) yield [path, store.tensor(region, path)];
 }

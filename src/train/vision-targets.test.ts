@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeSafetensors } from "../checkpoint/safetensors.ts";
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32 } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const random = counterRandom(4, "targets");
-const picture = (name: number): Picture => ({
+const image = (name: number): RgbImage => ({
   width: 32,
   height: 32,
   data: Uint8Array.from({ length: 32 * 32 * 3 }, (_, i) => random.fork(name).integer(i, 256)),
@@ -63,14 +63,14 @@ describe("teacherMap", () => {
 });
 
 describe("VisionTargets", () => {
-  test("gives rows of unit length, alike for a picture in any batch", async () => {
+  test("gives rows of unit length, alike for an image in any batch", async () => {
     const { tensors } = drawnTeacher([1, 3, 32, 32]);
     const teacher = join(folder, "teacher.safetensors");
     await writeSafetensors(teacher, tensors);
-    const sample = [0, 1, 2].map((i) => [picture(2 * i), picture(2 * i + 1)]);
+    const sample = [0, 1, 2].map((i) => [image(2 * i), image(2 * i + 1)]);
     const targets = await VisionTargets.open({ teacher }, sample);
-    const first = (await targets.of([picture(0), picture(9)])).teacher!;
-    const second = (await targets.of([picture(5), picture(0)])).teacher!;
+    const first = (await targets.of([image(0), image(9)])).teacher!;
+    const second = (await targets.of([image(5), image(0)])).teacher!;
     await targets.release();
     expect(first.shape).toEqual([2 * 4, TEACHER_WIDTH]);
     const [a, b] = [first.data as Float32Array, second.data as Float32Array];
@@ -85,8 +85,8 @@ describe("VisionTargets", () => {
   });
 });
 
-test("centreAndNorm takes half of a picture's own mean away", () => {
-  const rows = Float32Array.of(4, 0, 0, 4, /* the next picture */ 1, 1, 1, 1);
+test("centreAndNorm takes half of an image's own mean away", () => {
+  const rows = Float32Array.of(4, 0, 0, 4, /* the next image */ 1, 1, 1, 1);
   centreAndNorm(rows, 2, 2);
   const length = Math.hypot(3, 1);
   const expected = [3 / length, -1 / length, -1 / length, 3 / length, ...new Array<number>(4).fill(Math.SQRT1_2)];

@@ -1,13 +1,13 @@
-// What frozen models say about pictures, for the image tokenizer to learn: the autoencoder's latents of each position, and the
-// teacher's features of it. Both are standardised by channel over a sample of training pictures.
+// What frozen models say about images, for the image tokenizer to learn: the autoencoder's latents of each position, and the
+// teacher's features of it. Both are standardised by channel over a sample of training images.
 
 import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { encode } from "../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig } from "../detokenizer/config.ts";
 import { InputError } from "../errors.ts";
-import type { Picture } from "../image/picture.ts";
 import { planesOf } from "../image/planes.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
 import { openSession, type Session } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
@@ -63,14 +63,14 @@ export class VisionTargets {
     this.#channels = channels;
   }
 
-  /** `sample` gives batches of training pictures, each as large as all later ones, that channels are standardised over. */
+  /** `sample` gives batches of training images, each as large as all later ones, that channels are standardised over. */
   static async open(
     config: TargetsConfig,
-    sample: readonly (readonly Picture[])[],
+    sample: readonly (readonly RgbImage[])[],
     threads?: number,
   ): Promise<VisionTargets> {
     const [first] = sample;
-    if (!first?.[0]) throw new InputError("no pictures to standardise channels over");
+    if (!first?.[0]) throw new InputError("no images to standardise channels over");
     const graph = new Graph();
     const pixels = graph.input("pixels", [first.length, 3, first[0].height, first[0].width]);
     const sources: Checkpoint[] = [];
@@ -95,8 +95,8 @@ export class VisionTargets {
     const session = await openSession(graph, weights as Checkpoint, threads === undefined ? {} : { threads });
     const widths = targetWidths(config);
     const said: Record<string, Float32Array[]> = { latents: [], teacher: [] };
-    for (const pictures of sample) {
-      for (const [name, { data }] of Object.entries(await session.run({ pixels: planesOf(pictures) }))) {
+    for (const images of sample) {
+      for (const [name, { data }] of Object.entries(await session.run({ pixels: planesOf(images) }))) {
         said[name]!.push(data as Float32Array);
       }
     }
@@ -107,14 +107,14 @@ export class VisionTargets {
     return new VisionTargets(session, sources, widths, channels);
   }
 
-  /** Latents [M, L], standardised, and the teacher's rows [M, T] of unit length; M positions of all pictures. */
-  async of(pictures: readonly Picture[]): Promise<Record<string, HostTensor>> {
-    const results = await this.#session.run({ pixels: planesOf(pictures) });
+  /** Latents [M, L], standardised, and the teacher's rows [M, T] of unit length; M positions of all images. */
+  async of(images: readonly RgbImage[]): Promise<Record<string, HostTensor>> {
+    const results = await this.#session.run({ pixels: planesOf(images) });
     const targets: Record<string, HostTensor> = {};
     for (const [name, { data, shape }] of Object.entries(results)) {
       const width = this.#widths[name as TargetName];
       const values = standardise(data as Float32Array, width, this.#channels[name as TargetName]);
-      if (name === "teacher") centreAndNorm(values, width, pictures.length);
+      if (name === "teacher") centreAndNorm(values, width, images.length);
       targets[name] = f32(values, shape);
     }
     return targets;
@@ -150,13 +150,13 @@ function standardise(values: Float32Array, width: number, { mean, deviation }: C
 }
 
 /**
- * Takes half of each picture's mean off its rows, in place, and makes them unit vectors: what differs within a picture counts more,
- * but what kind of picture it is stays (the whole mean would take that away).
+ * Takes half of each image's mean off its rows, in place, and makes them unit vectors: what differs within an image counts more,
+ * but what kind of image it is stays (the whole mean would take that away).
  */
-export function centreAndNorm(rows: Float32Array, width: number, pictures: number): void {
-  const positions = rows.length / width / pictures;
-  for (let picture = 0; picture < pictures; picture++) {
-    const own = rows.subarray(picture * positions * width, (picture + 1) * positions * width);
+export function centreAndNorm(rows: Float32Array, width: number, images: number): void {
+  const positions = rows.length / width / images;
+  for (let image = 0; image < images; image++) {
+    const own = rows.subarray(image * positions * width, (image + 1) * positions * width);
     const mean = new Float64Array(width);
     own.forEach((value, i) => {
       mean[i % width]! += value / positions;

@@ -2,21 +2,21 @@ import { expect, test } from "vitest";
 import { CodeCache } from "./code-cache.ts";
 import { ImageCodes } from "./image-codes.ts";
 
-const picture = (value: number, width = 2) => ({ width, height: 12 / width, data: new Uint8Array(36).fill(value) });
+const image = (value: number, width = 2) => ({ width, height: 12 / width, data: new Uint8Array(36).fill(value) });
 const codes = (value: number) => new ImageCodes({ grid: [1, 1], codes: Uint16Array.of(value, value) });
 
-/** Asks for a picture's codes and counts the calls of `encode`. */
+/** Asks for an image's codes and counts the calls of `encode`. */
 function counting(cache: CodeCache) {
   const counted = { calls: 0, ask: (_value: number, _width?: number, _variant?: string) => Promise.resolve(codes(0)) };
   counted.ask = (value, width = 2, variant = "") =>
-    cache.codesOf(picture(value, width), variant, async () => {
+    cache.codesOf(image(value, width), variant, async () => {
       counted.calls++;
       return codes(value);
     });
   return counted;
 }
 
-test("encodes each picture once, also when it is asked for twice at the same time", async () => {
+test("encodes each image once, also when it is asked for twice at the same time", async () => {
   const counted = counting(new CodeCache(4));
   const both = await Promise.all([counted.ask(1), counted.ask(1)]);
   expect(both.map((found) => [...found.codes])).toEqual([
@@ -37,7 +37,7 @@ test("hands out codes of one's own", async () => {
   expect([...(await ask(7)).codes]).toEqual([7, 7]);
 });
 
-test("forgets the picture that was not asked for longest, and remembers none at limit 0", async () => {
+test("forgets the image that was not asked for longest, and remembers none at limit 0", async () => {
   const counted = counting(new CodeCache(2));
   for (const value of [1, 2, 1, 3, 1, 2]) await counted.ask(value);
   expect(counted.calls).toBe(4); // 1, 2, 3 and, forgotten meanwhile, 2 again
@@ -49,6 +49,6 @@ test("forgets the picture that was not asked for longest, and remembers none at 
 
 test("does not remember a failure", async () => {
   const cache = new CodeCache(2);
-  await expect(cache.codesOf(picture(1), "", () => Promise.reject(new Error("full")))).rejects.toThrow("full");
-  expect([...(await cache.codesOf(picture(1), "", async () => codes(5))).codes]).toEqual([5, 5]);
+  await expect(cache.codesOf(image(1), "", () => Promise.reject(new Error("full")))).rejects.toThrow("full");
+  expect([...(await cache.codesOf(image(1), "", async () => codes(5))).codes]).toEqual([5, 5]);
 });

@@ -1,6 +1,6 @@
-// Remembers the codes of the pictures tokenized last, by their pixels: the next question to a picture does not encode it again.
+// Remembers the codes of the images tokenized last, by their pixels: the next question to an image does not encode it again.
 
-import type { Picture } from "../image/picture.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import { ImageCodes } from "./image-codes.ts";
 
 export class CodeCache {
@@ -8,18 +8,18 @@ export class CodeCache {
   /** The one used last comes last. */
   readonly #codes = new Map<string, Promise<ImageCodes>>();
 
-  /** Of at most `limit` pictures; 0 remembers none. */
+  /** Of at most `limit` images; 0 remembers none. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
   /**
-   * The codes of a picture: what `encode` gives, now or when it was last called for the same pixels and the same `variant`.
+   * The codes of an image: what `encode` gives, now or when it was last called for the same pixels and the same `variant`.
    * Callers that ask at the same time share one call.
    */
-  async codesOf(picture: Picture, variant: string, encode: () => Promise<ImageCodes>): Promise<ImageCodes> {
+  async codesOf(image: RgbImage, variant: string, encode: () => Promise<ImageCodes>): Promise<ImageCodes> {
     if (this.#limit === 0) return encode();
-    const key = `${variant} ${picture.width} ${await digest(picture.data)}`;
+    const key = `${variant} ${image.width} ${await digest(image.data)}`;
     const known = this.#codes.get(key) ?? encode();
     this.#codes.delete(key);
     this.#codes.set(key, known);
@@ -35,7 +35,7 @@ export class CodeCache {
   }
 }
 
-/** SHA-256 in hexadecimal: pictures come from strangers too, who must not be able to make two of them collide. */
+/** SHA-256 in hexadecimal: images come from strangers too, who must not be able to make two of them collide. */
 async function digest(bytes: Uint8Array): Promise<string> {
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");

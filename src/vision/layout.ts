@@ -1,5 +1,5 @@
-// What the encoder must know of the pictures it is given, as tensors: constants when the grids are known while tracing
-// (training, parity), inputs when one graph serves pictures of every size (inference).
+// What the encoder must know of the images it is given, as tensors: constants when the grids are known while tracing
+// (training, parity), inputs when one graph serves images of every size (inference).
 
 import { type RotaryTable, rotary2d } from "../nn/rotary.ts";
 import { f32, type HostTensor, i32 } from "../runtime/host-tensor.ts";
@@ -7,12 +7,12 @@ import { type Dim, mulDims } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { positionTableSide, type VisionConfig } from "./config.ts";
-import { type Grid, mergePatches, type Packing, packPictures } from "./packing.ts";
+import { type Grid, mergePatches, type Packing, packImages } from "./packing.ts";
 
-/** Consecutive pictures of one grid. Attention stays inside each picture; all pictures of a group are one batch. */
-export interface PictureGroup {
-  readonly pictures: number;
-  /** Patches of each picture, P below. */
+/** Consecutive images of one grid. Attention stays inside each image; all images of a group are one batch. */
+export interface ImageGroup {
+  readonly images: number;
+  /** Patches of each image, P below. */
   readonly patches: Dim;
   /** i32 [P, 4] and f32 [P, 4]: rows of the position table and their weights; absent without a position table. */
   readonly corners?: Tensor;
@@ -23,14 +23,14 @@ export interface PictureGroup {
 }
 
 export interface VisionLayout {
-  readonly groups: readonly PictureGroup[];
+  readonly groups: readonly ImageGroup[];
   /** i32 [M, 4]: the patches of each merged position. Throws for grids with odd sides, which the encoder alone can read. */
   readonly merge: Tensor;
 }
 
 /**
  * The layout of known grids. `boundaries` (cumulative, from 0 to P) splits the patches for attention; by default at the
- * pictures. Neighbouring segments with equal positions form one group.
+ * images. Neighbouring segments with equal positions form one group.
  */
 export function constantLayout(
   graph: Graph,
@@ -38,12 +38,12 @@ export function constantLayout(
   config: VisionConfig,
   boundaries?: readonly number[],
 ): VisionLayout {
-  const packing = packPictures(grids, positionTableSide(config));
+  const packing = packImages(grids, positionTableSide(config));
   const ends = boundaries ?? cumulative(packing.sizes);
   if (ends[0] !== 0 || ends.at(-1) !== packing.patches || ends.some((end, i) => i > 0 && end <= ends[i - 1]!)) {
     throw new Error(`Attention boundaries must rise from 0 to ${packing.patches}, got ${ends.join(", ")}`);
   }
-  const groups: PictureGroup[] = [];
+  const groups: ImageGroup[] = [];
   for (let i = 0; i + 1 < ends.length; ) {
     const start = ends[i]!;
     const size = ends[i + 1]! - start;
@@ -71,24 +71,24 @@ function constantGroup(
   packing: Packing,
   start: number,
   size: number,
-  pictures: number,
+  images: number,
   config: VisionConfig,
-): PictureGroup {
+): ImageGroup {
   const rope = rotary(packing, start, size, config);
   const angles = rope.cos.length / size;
   const tables = { cos: graph.constant(rope.cos, [size, angles]), sin: graph.constant(rope.sin, [size, angles]) };
-  if (!config.has_learnable_position_embedding) return { pictures, patches: size, ...tables };
+  if (!config.has_learnable_position_embedding) return { images, patches: size, ...tables };
   const corners = graph.constant(packing.corners.slice(4 * start, 4 * (start + size)), [size, 4]);
   const weights = graph.constant(packing.weights.slice(4 * start, 4 * (start + size)), [size, 4]);
-  return { pictures, patches: size, ...tables, corners, weights };
+  return { images, patches: size, ...tables, corners, weights };
 }
 
-/** The layout of one picture of any size, as inputs that `layoutFeeds` fills. M is the dynamic dimension "M". */
+/** The layout of one image of any size, as inputs that `layoutFeeds` fills. M is the dynamic dimension "M". */
 export function inputLayout(graph: Graph, config: VisionConfig): VisionLayout {
   const patches = mulDims("M", 4);
   const angles = config.hidden_size / config.num_attention_heads / 2;
   const group = {
-    pictures: 1,
+    images: 1,
     patches,
     cos: graph.input("patch_cos", [patches, angles]),
     sin: graph.input("patch_sin", [patches, angles]),
@@ -100,9 +100,9 @@ export function inputLayout(graph: Graph, config: VisionConfig): VisionLayout {
   return { groups: [group], merge: graph.input("merge", ["M", 4], "i32") };
 }
 
-/** What a graph made with `inputLayout` wants to be fed for one picture. */
+/** What a graph made with `inputLayout` wants to be fed for one image. */
 export function layoutFeeds(grid: Grid, config: VisionConfig): Record<string, HostTensor> {
-  const packing = packPictures([grid], positionTableSide(config));
+  const packing = packImages([grid], positionTableSide(config));
   const P = packing.patches;
   const rope = rotary(packing, 0, P, config);
   const angles = rope.cos.length / P;

@@ -1,22 +1,22 @@
 import { describe, expect, test } from "vitest";
 import { rotary1d, rotary2d } from "../nn/rotary.ts";
-import { gridsFrom, mergePatches, packPictures } from "./packing.ts";
+import { gridsFrom, mergePatches, packImages } from "./packing.ts";
 
-describe("packPictures", () => {
-  test("joins 2 x 2 neighbours in reading order, picture after picture", () => {
+describe("packImages", () => {
+  test("joins 2 x 2 neighbours in reading order, image after image", () => {
     const merge = mergePatches(gridsFrom([1, 2, 4, 1, 4, 2]));
     expect([...merge]).toEqual([0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
   });
 
-  test("gives all frames of a picture the same rows and columns but merges each frame by itself", () => {
-    const packing = packPictures(gridsFrom([2, 2, 2]), 5);
+  test("gives all frames of an image the same rows and columns but merges each frame by itself", () => {
+    const packing = packImages(gridsFrom([2, 2, 2]), 5);
     expect([...packing.rows]).toEqual([0, 0, 1, 1, 0, 0, 1, 1]);
     expect([...packing.columns]).toEqual([0, 1, 0, 1, 0, 1, 0, 1]);
     expect([...mergePatches(gridsFrom([2, 2, 2]))]).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
   test("leaves the position table as it is on a grid of the table's own size", () => {
-    const { corners, weights } = packPictures(gridsFrom([1, 4, 4]), 4);
+    const { corners, weights } = packImages(gridsFrom([1, 4, 4]), 4);
     for (let patch = 0; patch < 16; patch++) {
       expect(corners[4 * patch]).toBe(patch);
       expect([...weights.slice(4 * patch, 4 * patch + 4)]).toEqual([1, 0, 0, 0]);
@@ -24,7 +24,7 @@ describe("packPictures", () => {
   });
 
   test("interpolates between half-pixel centres without leaving the table", () => {
-    const { corners, weights } = packPictures(gridsFrom([1, 2, 8]), 4);
+    const { corners, weights } = packImages(gridsFrom([1, 2, 8]), 4);
     // Column 1 of 8 stands at (1.5 * 4 / 8) - 0.5 = 0.25; row 0 of 2 at 0.5.
     expect([...corners.slice(4, 8)]).toEqual([0, 1, 4, 5]);
     expect([...weights.slice(4, 8)]).toEqual([0.375, 0.125, 0.375, 0.125]);
@@ -32,7 +32,7 @@ describe("packPictures", () => {
   });
 
   test("keeps raster order on grids with odd sides, which have no merged positions", () => {
-    const { rows, columns, corners, weights } = packPictures(gridsFrom([1, 1, 3, 1, 3, 1]), 3);
+    const { rows, columns, corners, weights } = packImages(gridsFrom([1, 1, 3, 1, 3, 1]), 3);
     expect([...rows]).toEqual([0, 0, 0, 0, 1, 2]);
     expect([...columns]).toEqual([0, 1, 2, 0, 0, 0]);
     // One row stands in the middle of three: the table's own middle row.
@@ -42,8 +42,8 @@ describe("packPictures", () => {
   });
 
   test("refuses empty grids and absurd numbers of patches", () => {
-    expect(() => packPictures(gridsFrom([1, 0, 4]), 5)).toThrow("at least one frame, row and column");
-    expect(() => packPictures(gridsFrom([1, 2048, 2048]), 5)).toThrow("more than");
+    expect(() => packImages(gridsFrom([1, 0, 4]), 5)).toThrow("at least one frame, row and column");
+    expect(() => packImages(gridsFrom([1, 2048, 2048]), 5)).toThrow("more than");
     expect(() => gridsFrom([1, 2])).toThrow("triples");
   });
 });

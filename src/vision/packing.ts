@@ -1,10 +1,10 @@
-// Where each patch of one or several packed pictures stands: its row and column, the corners of the position table it
+// Where each patch of one or several packed images stands: its row and column, the corners of the position table it
 // is interpolated from, and which four patches become one merged position. Plain arrays; layout.ts makes tensors of them.
 
 import { ModelError } from "../errors.ts";
 import { MAX_PATCHES } from "../image/patches.ts";
 
-/** The patch grid of one picture: frames, rows, columns. */
+/** The patch grid of one image: frames, rows, columns. */
 export interface Grid {
   readonly frames: number;
   readonly rows: number;
@@ -12,11 +12,11 @@ export interface Grid {
 }
 
 export interface Packing {
-  /** P, the patches of all pictures. */
+  /** P, the patches of all images. */
   readonly patches: number;
-  /** Patches of each picture. */
+  /** Patches of each image. */
   readonly sizes: readonly number[];
-  /** [P], inside the own picture; all frames of a picture share them. */
+  /** [P], inside the own image; all frames of an image share them. */
   readonly rows: Int32Array;
   readonly columns: Int32Array;
   /** [P, 4] rows of the position table: top left, top right, bottom left, bottom right. */
@@ -25,8 +25,8 @@ export interface Packing {
   readonly weights: Float32Array;
 }
 
-/** Lays pictures one after the other, each in raster order. `tableSide`: side of the square position table. */
-export function packPictures(grids: readonly Grid[], tableSide: number): Packing {
+/** Lays images one after the other, each in raster order. `tableSide`: side of the square position table. */
+export function packImages(grids: readonly Grid[], tableSide: number): Packing {
   const sizes = grids.map(countPatches);
   const P = sizes.reduce((a, b) => a + b, 0);
   if (P > MAX_PATCHES) throw new ModelError(`${P} patches are more than the ${MAX_PATCHES} that one run may hold`);
@@ -85,7 +85,7 @@ export function mergePatches(grids: readonly Grid[]): Int32Array {
         `Patches are merged 2 x 2, which needs even numbers of rows and columns, got ${rows} x ${columns}`,
       );
     }
-    // Frame upon frame is as good as one high picture.
+    // Frame upon frame is as good as one high image.
     for (let row = 0; row < frames * rows; row += 2) {
       for (let column = 0; column < columns; column += 2, to += 4) {
         const corner = patch + row * columns + column;

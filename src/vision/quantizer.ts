@@ -82,7 +82,7 @@ export interface QuantizerLosses {
 }
 
 /**
- * Mean squared distances. `rowWeights` f32 [M, 1] (say 0 for a padding picture) weighs the rows; the mean divides by all
+ * Mean squared distances. `rowWeights` f32 [M, 1] (say 0 for a padding image) weighs the rows; the mean divides by all
  * M*d elements regardless, as the reference does.
  */
 export function quantizerLosses({ z, e }: Quantized, rowWeights?: Tensor): QuantizerLosses {

@@ -11,7 +11,7 @@ import { constantLayout, type VisionLayout } from "./layout.ts";
 import { projector } from "./projector.ts";
 import { lookUpCodes, type Quantized, quantize } from "./quantizer.ts";
 
-export interface TokenizedPictures {
+export interface TokenizedImages {
   /** [P, D] */
   readonly features: Tensor;
   /** [M, L], the continuous form that the codes replace. */
@@ -27,7 +27,7 @@ export function imageTokenizer(
   pixels: Tensor,
   layout: VisionLayout,
   config: TokenizerConfig,
-): TokenizedPictures {
+): TokenizedImages {
   const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
@@ -65,7 +65,7 @@ function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: Fusion
   return fusion === "mean" ? sum.div(parts.length) : sum;
 }
 
-/** Declares every parameter of a tokenizer checkpoint under `p`, up-projectors too, by tracing the smallest picture. */
+/** Declares every parameter of a tokenizer checkpoint under `p`, up-projectors too, by tracing the smallest image. */
 export function declareTokenizer(graph: Graph, p: Params, config: TokenizerConfig): void {
   const { num_channels: C, patch_size: side } = config.vision_config;
   const layout = constantLayout(graph, [{ frames: 1, rows: 2, columns: 2 }], config.vision_config);

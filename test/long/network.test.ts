@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { program } from "../run-cli.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const picture = join(root, "data/heldout/demo/octopus.png");
+const image = join(root, "data/heldout/demo/octopus.png");
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kelix-network-"));
@@ -40,7 +40,7 @@ async function networkCalls(...command: string[]): Promise<string[]> {
 const stay = `
   import { Kelix } from ${JSON.stringify(join(root, "dist/index.js"))};
   const kelix = await Kelix.load("kelix-nano", { device: process.argv[1] });
-  await kelix.tokenize(${JSON.stringify(picture)});
+  await kelix.tokenize(${JSON.stringify(image)});
   await kelix.imagine("a circle", { steps: 1 });
   await new Promise((done) => setTimeout(done, 30_000));
   await kelix.dispose();`;
@@ -60,7 +60,7 @@ test.runIf(canTrace()).each(["cpu", "wasm"])(
 
 test.runIf(canTrace())("nothing is looked up by commands", async () => {
   for (const args of [
-    ["describe", picture],
+    ["describe", image],
     ["info"],
     ["plan"],
     ["convert", "kelix-nano", "converted", "--weights", "int8"],

@@ -13,7 +13,7 @@ import { Worker } from "node:worker_threads";
 import { Kelix } from "kelix";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const picture = join(root, "data/heldout/demo/octopus.png");
+const image = join(root, "data/heldout/demo/octopus.png");
 const folder = mkdtempSync(join(tmpdir(), "kelix-smoke-"));
 const step = (name) => process.stdout.write(`${name}\n`);
 
@@ -22,7 +22,7 @@ assert.equal(createRequire(import.meta.url)("kelix").Kelix, Kelix);
 
 step("load, tokenize, and dispose of the model in each of the ways");
 const kelix = await Kelix.load("kelix-nano");
-const { grid, codes } = await kelix.tokenize(picture);
+const { grid, codes } = await kelix.tokenize(image);
 assert.deepEqual([grid, codes.length], [[6, 6], 288]);
 await kelix[Symbol.asyncDispose]();
 await kelix.dispose();
@@ -33,7 +33,7 @@ const before = descriptors();
 await (async () => {
   for (let i = 0; i < 3; i++) {
     const forgotten = await Kelix.load("kelix-nano");
-    if (i === 0) assert.deepEqual((await forgotten.tokenize(picture)).codes, codes);
+    if (i === 0) assert.deepEqual((await forgotten.tokenize(image)).codes, codes);
   }
 })();
 assert.ok(globalThis.gc, "run with --expose-gc");
@@ -48,11 +48,11 @@ const worker = `
   const { parentPort, workerData } = require("node:worker_threads");
   import(workerData.library).then(async ({ Kelix }) => {
     const kelix = await Kelix.load("kelix-nano");
-    const { codes } = await kelix.tokenize(workerData.picture);
+    const { codes } = await kelix.tokenize(workerData.image);
     await kelix.dispose();
     parentPort.postMessage([...codes]);
   });`;
-const workerData = { library: import.meta.resolve("kelix"), picture };
+const workerData = { library: import.meta.resolve("kelix"), image };
 const answer = await new Promise((resolve, reject) => {
   new Worker(worker, { eval: true, workerData }).on("message", resolve).on("error", reject);
 });
@@ -61,7 +61,7 @@ assert.deepEqual(answer, [...codes]);
 step("ask two questions through a pipe, and draw");
 const cli = (args, input = "") =>
   execFileSync(process.execPath, [join(root, "dist/cli/main.js"), ...args], { input, encoding: "utf8", cwd: folder });
-const answers = cli(["chat", picture], "What is this?\nHow many shapes are there?\n");
+const answers = cli(["chat", image], "What is this?\nHow many shapes are there?\n");
 assert.equal(answers.trim().split("\n").length, 2, answers);
 cli(["imagine", "two red circles", "-o", "circles.png", "--steps", "2"]);
 assert.deepEqual(readdirSync(folder), ["circles.png"]);

@@ -1,4 +1,4 @@
-// The language model over blocks: a training step on a row that is half picture, and greedy writing of a picture.
+// The language model over blocks: a training step on a row that is half image, and greedy writing of an image.
 // Width 256, 6 layers; 8 codebooks of 512 entries; a token head of width 128 and 2 layers.
 
 import {
@@ -21,7 +21,7 @@ import type { Benchmark, Workload } from "./benchmark.ts";
 import { openTraining } from "./training.ts";
 
 const T = 256;
-const PICTURE = { start: 64, end: 192 } as const;
+const IMAGE = { start: 64, end: 192 } as const;
 const PROMPT = 64;
 const NEW_BLOCKS = 64;
 
@@ -60,12 +60,12 @@ const vocabulary = blockVocabulary(config.qwen);
 const SLOTS = slotsPerBlock(vocabulary);
 
 /** Labels of the row: a text block has 2 (its id and the end of block), a visual one all slots; the first block has none. */
-const LABELS = (PICTURE.end - PICTURE.start) * SLOTS + (T - 1 - (PICTURE.end - PICTURE.start)) * 2;
+const LABELS = (IMAGE.end - IMAGE.start) * SLOTS + (T - 1 - (IMAGE.end - IMAGE.start)) * 2;
 
 export const autoregressiveTraining: Benchmark = {
   name: "train-ar-h256-l6-s256-nq8",
   about:
-    "language model over 256 blocks, half of them picture: width 256, 6 layers, 8 books; every slot meets the output matrix",
+    "language model over 256 blocks, half of them image: width 256, 6 layers, 8 books; every slot meets the output matrix",
   open: (options) => openStep((T - 1) * SLOTS, options),
   variants: { supervisedRows: (options) => openStep(LABELS, options) },
 };
@@ -86,14 +86,14 @@ function openStep(labels: number, options: SessionOptions): Promise<Workload> {
   );
 }
 
-/** Text of random ids with one picture of random codes inside. */
+/** Text of random ids with one image of random codes inside. */
 function exampleRow(): BlockIds {
   const random = counterRandom(0, "row");
   const blocks = new Int32Array(T * SLOTS).fill(vocabulary.qEos);
   for (let t = 0; t < T; t++) {
-    const isPicture = t >= PICTURE.start && t < PICTURE.end;
-    for (let i = 0; i < (isPicture ? vocabulary.codesPerPatch : 1); i++) {
-      const [first, end] = isPicture ? bookRange(i, vocabulary) : [1, 4000];
+    const isImage = t >= IMAGE.start && t < IMAGE.end;
+    for (let i = 0; i < (isImage ? vocabulary.codesPerPatch : 1); i++) {
+      const [first, end] = isImage ? bookRange(i, vocabulary) : [1, 4000];
       blocks[t * SLOTS + i] = first + random.integer(t * SLOTS + i, end - first);
     }
   }
@@ -113,7 +113,7 @@ async function openGeneration(options: SessionOptions): Promise<Workload> {
   return {
     async run() {
       let written = 0;
-      const wanted = { maxNewBlocks: NEW_BLOCKS, blocksPerPicture: NEW_BLOCKS, topK: 1 };
+      const wanted = { maxNewBlocks: NEW_BLOCKS, blocksPerImage: NEW_BLOCKS, topK: 1 };
       for await (const { kind } of generate(model, model.start(), prompt, wanted)) written += kind === "visual" ? 1 : 0;
       if (written !== NEW_BLOCKS) throw new Error(`${written} visual blocks were written instead of ${NEW_BLOCKS}`);
     },

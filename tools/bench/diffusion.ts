@@ -1,4 +1,4 @@
-// Training of the diffusion transformer: 6 blocks of width 256 on two pictures of 32 x 32 latents and 128 conditions.
+// Training of the diffusion transformer: 6 blocks of width 256 on two images of 32 x 32 latents and 128 conditions.
 
 import { attentionBias } from "../../src/detokenizer/condition.ts";
 import { parseDitConfig } from "../../src/detokenizer/config.ts";
@@ -11,7 +11,7 @@ import type { Benchmark } from "./benchmark.ts";
 import { openTraining } from "./training.ts";
 
 const [B, SIDE, CONDITIONS, WIDTH] = [2, 32, 128, 256] as const;
-/** Conditions of the first picture that count; the second has all. */
+/** Conditions of the first image that count; the second has all. */
 const FIRST_CONDITIONS = 100;
 
 const config = parseDitConfig({
@@ -31,7 +31,7 @@ const conditions = [B, CONDITIONS, WIDTH];
 
 export const diffusionTraining: Benchmark = {
   name: "train-dit-h256-d6-lat32x32-b2",
-  about: "diffusion transformer: width 256, 6 blocks; two pictures of 32 x 32 latents, 128 conditions each",
+  about: "diffusion transformer: width 256, 6 blocks; two images of 32 x 32 latents, 128 conditions each",
   open: (options) =>
     openTraining(
       {

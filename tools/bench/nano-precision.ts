@@ -1,4 +1,4 @@
-// kelix-nano as it is shipped and converted to 8 and 4 bits: seconds of an answer about a picture and of an imagined picture, in turns.
+// kelix-nano as it is shipped and converted to 8 and 4 bits: seconds of an answer about an image and of an imagined image, in turns.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,7 +20,7 @@ const SEED = 77;
 
 export const nanoPrecision: Experiment = {
   name: "nano-precision",
-  about: "kelix-nano as shipped, at 8 and at 4 bits: an answer about a new picture, and an imagined picture",
+  about: "kelix-nano as shipped, at 8 and at 4 bits: an answer about a new image, and an imagined image",
   async report({ session, isSmall }) {
     const root = await mkdtemp(join(tmpdir(), "kelix-bench-"));
     const models = new Map<Precision, Kelix>();

@@ -1,4 +1,4 @@
-// Training of the vision encoder on one picture of 32 x 32 patches: 6 layers of width 256.
+// Training of the vision encoder on one image of 32 x 32 patches: 6 layers of width 256.
 
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32 } from "../../src/runtime/host-tensor.ts";
@@ -24,7 +24,7 @@ const patchValues = config.num_channels * config.patch_size ** 2;
 
 export const visionTraining: Benchmark = {
   name: "train-vit-h256-l6-n1024",
-  about: "vision encoder: width 256, 6 layers, 8 heads, ff 1024; one picture of 32 x 32 patches of 14 pixels",
+  about: "vision encoder: width 256, 6 layers, 8 heads, ff 1024; one image of 32 x 32 patches of 14 pixels",
   open: (options) => {
     const pixels = counterRandom(0, "pixels").fillNormal(new Float32Array(P * patchValues));
     return openTraining(

@@ -64,7 +64,7 @@ function traceImageLoss(graph: Graph, model: Model, B: number): TracedLoss {
   const { embeddings, quantizerLosses } = embedImages(graph, pixels, layout, model);
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
   const losses: Record<string, Tensor> = {
-    text: traceAnswers(graph, model, { ...dataOf(B), tokenizer: "", mix: {} }, embeddings),
+    text: traceAnswers(graph, model, dataOf(B), embeddings),
     pixels: drawPixels(graph, embeddings, 4 * patchWidth).sub(wanted).square().mean([0, 1]),
     ...symbolLosses(graph, embeddings),
     ...quantizerLosses,

@@ -21,7 +21,7 @@ import { type Item, itemOf, type Stream, turnsOf } from "./items.ts";
 import { ANSWERS_PER_ROW, armModel, POSITIONS, ROW_LENGTH } from "./models.ts";
 import type { Arm, SuiteName } from "./protocol.ts";
 
-const dataOf = (batch: number) => ({ batch, length: ROW_LENGTH, answers: batch * ANSWERS_PER_ROW, tokenizer: "", mix: {} });
+const dataOf = (batch: number) => ({ batch, length: ROW_LENGTH, answers: batch * ANSWERS_PER_ROW });
 
 /** The frozen image side over batches of one size. */
 export class FrozenEyes {

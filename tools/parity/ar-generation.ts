@@ -10,11 +10,11 @@ import { expandRow } from "../../src/sequence/blocks.ts";
 import type { GoldenFolder } from "./case.ts";
 import { input, numbers } from "./input.ts";
 
-/** Outputs `gen_{weights}_{prompt}.*` for every prompt of the inputs and every file of weights. pictureIds [M, N] of all its pictures. */
+/** Outputs `gen_{weights}_{prompt}.*` for every prompt of the inputs and every file of weights. imageIds [M, N] of all its images. */
 export async function generations(
   folder: GoldenFolder,
   config: LanguageModelConfig,
-  pictureIds: Int32Array,
+  imageIds: Int32Array,
   newTokens: number,
 ): Promise<[string, HostTensor][]> {
   const results: [string, HostTensor][] = [];
@@ -27,7 +27,7 @@ export async function generations(
       for (const name of folder.inputs.keys()) {
         const prompt = /^gen_(.+)_prompt$/.exec(name)?.[1];
         if (prompt === undefined) continue;
-        const made = await generation(model, numbers(input(folder, name)), pictureIds, newTokens);
+        const made = await generation(model, numbers(input(folder, name)), imageIds, newTokens);
         for (const [what, tensor] of made) results.push([`gen_${set}_${prompt}.${what}`, tensor]);
       }
     } finally {
@@ -47,18 +47,18 @@ async function weightSet(folder: GoldenFolder, set: string): Promise<WeightSourc
 async function generation(
   model: LanguageModel,
   ids: readonly number[],
-  pictureIds: Int32Array,
+  imageIds: Int32Array,
   newTokens: number,
 ): Promise<[string, HostTensor][]> {
   const { vocabulary, config } = model;
   const { codesPerPatch: N, imagePad, vocabSize, codebookSize } = vocabulary;
   const D = config.qwen.embed_dim;
   const V = vocabSize + codebookSize;
-  // A prompt's pictures are the folder's first ones.
+  // A prompt's images are the folder's first ones.
   const pads = ids.filter((id) => id === imagePad).length;
-  const prompt = expandRow(ids, pictureIds.subarray(0, pads * N), vocabulary);
+  const prompt = expandRow(ids, imageIds.subarray(0, pads * N), vocabulary);
   const made = await generateAsReference(model, prompt, { maxNewBlocks: newTokens, temperature: 1, topK: 1, topP: 1 });
-  // The reference gives the prompt back with the placeholder in every slot of its pictures.
+  // The reference gives the prompt back with the placeholder in every slot of its images.
   const returned = expandRow(ids, new Int32Array(pads * N).fill(imagePad), vocabulary);
   const steps = made.subLogits.length;
   const most = Math.max(...made.subLogits.map((scores) => scores.length));

@@ -1,4 +1,4 @@
-// Parity of the whole autoregressive model: pictures become ids, packed samples go through trunk and token head, one
+// Parity of the whole autoregressive model: images become ids, packed samples go through trunk and token head, one
 // training step with its gradients and AdamW, and greedy generation with two sets of weights.
 
 import { z } from "zod";
@@ -38,14 +38,14 @@ export const arCase: ParityCase = {
   async run(folder) {
     const config = parseGoldenConfig(folder.config);
     const vocabulary = blockVocabulary(config.qwen_config);
-    const codes = await pictureCodes(folder, config);
-    const pictureIds = idsFromCodes(numbers(codes), vocabulary);
+    const codes = await imageCodes(folder, config);
+    const imageIds = idsFromCodes(numbers(codes), vocabulary);
     const rows = input(folder, "input_ids");
     const [B, T] = rows.shape as [number, number];
     const ids = numbers(rows);
     const packed: Packed = {
       row: {
-        blocks: expandRow(ids, pictureIds, vocabulary),
+        blocks: expandRow(ids, imageIds, vocabulary),
         // The first block of a row has no position before it to be predicted from.
         lossMask: numbers(input(folder, "loss_mask")).map((scored, i) => (i % T === 0 ? 0 : scored)),
         cuSegments: segments(folder, B, T),
@@ -58,11 +58,11 @@ export const arCase: ParityCase = {
     const settings = z.object({ gen_new_tokens: z.int().min(0).default(8) }).parse(folder.config);
     return new Map([
       ["vq_indices", codes],
-      ["image_token_ids", i32(pictureIds, codes.shape)],
+      ["image_token_ids", i32(imageIds, codes.shape)],
       ["expanded_ids", i32(blocks, [B, T, vocabulary.codesPerPatch + 1])],
       ...(await activations(folder, config, packed)),
       ...(await trainingStep(folder, config, packed)),
-      ...(await generations(folder, languageModelConfig(config), pictureIds, settings.gen_new_tokens)),
+      ...(await generations(folder, languageModelConfig(config), imageIds, settings.gen_new_tokens)),
     ]);
   },
 
@@ -90,7 +90,7 @@ function parseGoldenConfig(config: GoldenFolder["config"]): KeyeArConfig {
 }
 
 /** pixel_values -> codes i32 [M, N] */
-async function pictureCodes(folder: GoldenFolder, { tokenizer_config: config }: KeyeArConfig): Promise<HostTensor> {
+async function imageCodes(folder: GoldenFolder, { tokenizer_config: config }: KeyeArConfig): Promise<HostTensor> {
   const { num_channels: C, patch_size: side } = config.vision_config;
   const pixels = input(folder, "pixel_values");
   const shape = [pixels.data.length / (C * side * side), C * side * side];

@@ -1,4 +1,4 @@
-// The language loss of end-to-end tokenizer training: a plain Qwen3 reads text in which pictures stand as embeddings.
+// The language loss of end-to-end tokenizer training: a plain Qwen3 reads text in which images stand as embeddings.
 
 import type { Qwen3Config } from "../../src/llm/config.ts";
 import { decoderStack } from "../../src/llm/decoder.ts";
@@ -32,8 +32,8 @@ export interface CaptionLoss {
   readonly loss: Tensor;
 }
 
-/** pictures [M, D] take the places of the image tokens in order. */
-export function captionLoss(graph: Graph, pictures: Tensor, row: CaptionRow): CaptionLoss {
+/** images [M, D] take the places of the image tokens in order. */
+export function captionLoss(graph: Graph, images: Tensor, row: CaptionRow): CaptionLoss {
   const { config, ids, labels, boundaries } = row;
   const { embed_dim: D, vocab_size: V, head_dim: E } = config;
   const T = ids.length;
@@ -45,7 +45,7 @@ export function captionLoss(graph: Graph, pictures: Tensor, row: CaptionRow): Ca
       ids.map((id) => (id === row.imageTokenId ? 0 : Math.max(id, 0))),
     ),
   );
-  const x = concat([text, pictures], 0).gather(indices(graph, places(ids, row.imageTokenId, pictures.size(0)))); // [T, D]
+  const x = concat([text, images], 0).gather(indices(graph, places(ids, row.imageTokenId, images.size(0)))); // [T, D]
   const rope = rotary1d(segmentPositions(boundaries), E, config.rope_base);
   const { hidden } = decoderStack(trunk, x.reshape([1, T, D]), {
     config,
@@ -68,7 +68,7 @@ export function captionLoss(graph: Graph, pictures: Tensor, row: CaptionRow): Ca
   return { logits, perToken, loss: perToken.sum([0]).div(counted.filter(Boolean).length) };
 }
 
-/** Rows of [text; pictures] in reading order: the text's own, and at image tokens the next picture's. */
+/** Rows of [text; images] in reading order: the text's own, and at image tokens the next image's. */
 function places(ids: readonly number[], imageTokenId: number, M: number): number[] {
   let next = ids.length;
   const rows = ids.map((id, t) => (id === imageTokenId ? next++ : t));

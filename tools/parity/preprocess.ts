@@ -1,4 +1,4 @@
-// Parity of preprocessing: sizes, resized and cropped pixels, patches of the folder's pictures `image_*.png`.
+// Parity of preprocessing: sizes, resized and cropped pixels, patches of the folder's images `image_*.png`.
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,8 +6,8 @@ import { z } from "zod";
 import { findBucket } from "../../src/image/buckets.ts";
 import { resizeAndCenterCrop } from "../../src/image/crop.ts";
 import { loadImage } from "../../src/image/image-source.node.ts";
-import { fetchResize, processPicture } from "../../src/image/patches.ts";
-import type { Picture } from "../../src/image/picture.ts";
+import { fetchResize, processImage } from "../../src/image/patches.ts";
+import type { RgbImage } from "../../src/image/rgb.ts";
 import {
   type PixelLimits,
   smartResizeFetch,
@@ -42,8 +42,8 @@ export const preprocessCase: ParityCase = {
     const files = (await readdir(folder.dir)).filter((name) => /^image_.+\.(png|jpe?g|webp)$/.test(name));
     for (const file of files.sort()) {
       const key = file.slice("image_".length, file.lastIndexOf("."));
-      const picture = await loadImage(join(folder.dir, file));
-      for (const [name, tensor] of processOne(picture, key, config, folder)) results.set(`${key}.${name}`, tensor);
+      const image = await loadImage(join(folder.dir, file));
+      for (const [name, tensor] of processOne(image, key, config, folder)) results.set(`${key}.${name}`, tensor);
     }
     return results;
   },
@@ -61,24 +61,24 @@ export const preprocessCase: ParityCase = {
   tolerance: () => ({ absolute: 1e-6 }),
 };
 
-function processOne(picture: Picture, key: string, config: Config, folder: GoldenFolder): [string, HostTensor][] {
+function processOne(image: RgbImage, key: string, config: Config, folder: GoldenFolder): [string, HostTensor][] {
   const { processor, image_pixel_limits } = config;
   const given = image_pixel_limits[key];
-  const resized = fetchResize(picture, given ? { minPixels: given[0], maxPixels: given[1] } : TRAINING_FETCH_LIMITS);
+  const resized = fetchResize(image, given ? { minPixels: given[0], maxPixels: given[1] } : TRAINING_FETCH_LIMITS);
   const { patch_size: patchSize, merge_size: mergeSize, image_mean: mean, image_std: std } = processor;
-  const { pixelValues, grid } = processPicture(resized, { patchSize, mergeSize, mean, std }, processorLimits(config));
+  const { pixelValues, grid } = processImage(resized, { patchSize, mergeSize, mean, std }, processorLimits(config));
   const crops = [...folder.outputsPresent]
     .map((name) => /^(.*)\.lanczos_center_crop_(\d+)$/.exec(name))
     .filter((match) => match?.[1] === key)
     .map((match) => Number(match?.[2]));
   return [
-    ["source_rgb", pixels(picture)],
+    ["source_rgb", pixels(image)],
     ["resized_rgb", pixels(resized)],
     ["pixel_values", f32(pixelValues, [grid[0] * grid[1], 3, patchSize, patchSize])],
     ["image_grid_thw", hostTensor("i64", BigInt64Array.of(1n, BigInt(grid[0]), BigInt(grid[1])), [1, 3])],
     ...crops.map((side): [string, HostTensor] => [
       `lanczos_center_crop_${side}`,
-      pixels(resizeAndCenterCrop(picture, side, side)),
+      pixels(resizeAndCenterCrop(image, side, side)),
     ]),
   ];
 }
@@ -113,6 +113,6 @@ function processorLimits({ processor }: Config): PixelLimits {
   return { minPixels: processor.min_pixels, maxPixels: processor.max_pixels };
 }
 
-function pixels({ width, height, data }: Picture): HostTensor {
+function pixels({ width, height, data }: RgbImage): HostTensor {
   return hostTensor("u8", data, [height, width, 3]);
 }

@@ -1,5 +1,5 @@
 // Parity of the image tokenizer: pixels -> codes, ids and embeddings, then one step of its end-to-end training, in which
-// a small Qwen3 reads the quantised pictures and three losses are differentiated.
+// a small Qwen3 reads the quantised images and three losses are differentiated.
 
 import { z } from "zod";
 import { parseQwen3Config } from "../../src/llm/config.ts";
@@ -12,7 +12,7 @@ import { codeWidth, parseTokenizerConfig, type TokenizerConfig } from "../../src
 import { constantLayout } from "../../src/vision/layout.ts";
 import { gridsFrom } from "../../src/vision/packing.ts";
 import { meanOf, quantizerLosses } from "../../src/vision/quantizer.ts";
-import { embedCodes, imageTokenizer, poolCodes, type TokenizedPictures } from "../../src/vision/tokenizer.ts";
+import { embedCodes, imageTokenizer, poolCodes, type TokenizedImages } from "../../src/vision/tokenizer.ts";
 import { captionLoss } from "./caption-loss.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
 import { input, numbers } from "./input.ts";
@@ -83,7 +83,7 @@ export const tokenizerCase: ParityCase = {
   },
 };
 
-function outputCodes(graph: Graph, { projected, ze, quantized }: TokenizedPictures, config: TokenizerConfig): void {
+function outputCodes(graph: Graph, { projected, ze, quantized }: TokenizedImages, config: TokenizerConfig): void {
   const books = (parts: readonly Tensor[]) => stack(parts, 1); // N x [M, d] -> [M, N, d]
   graph.output("projected_x", projected);
   graph.output("z_e", ze.reshape([ze.dim(0), config.n_q_tokens, codeWidth(config)]));
@@ -96,13 +96,13 @@ function outputCodes(graph: Graph, { projected, ze, quantized }: TokenizedPictur
 
 function outputLosses(
   graph: Graph,
-  { quantized }: TokenizedPictures,
+  { quantized }: TokenizedImages,
   captionLoss: Tensor,
   run: Run,
   wanted: ReadonlySet<string>,
 ): void {
   const M = quantized.codes.size(0);
-  // The reference leaves out the last position: its packing ends with a picture of noise.
+  // The reference leaves out the last position: its packing ends with an image of noise.
   const rowWeights = graph.constant(new Float32Array(M).fill(1).fill(0, M - 1), [M, 1]);
   const each = quantizerLosses(quantized, rowWeights);
   const codebook = meanOf(each.codebook);

@@ -1,4 +1,4 @@
-// Parity of the vision encoder: packed pictures in, the stream after each layer and gradients out.
+// Parity of the vision encoder: packed images in, the stream after each layer and gradients out.
 
 import { f32 } from "../../src/runtime/host-tensor.ts";
 import { openSession } from "../../src/runtime/session.ts";

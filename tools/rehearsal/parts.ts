@@ -1,7 +1,7 @@
 // The parts of the rehearsal. Each runs in a process of its own (part.ts), so that its peak of memory is its own.
 
 import { Detokenizer } from "../../src/detokenizer/detokenizer.ts";
-import { Kelix, type Picture } from "../../src/index.ts";
+import { Kelix, type RgbImage } from "../../src/index.ts";
 import { chooseDetokenizer } from "../../src/model/drawing.ts";
 import { languageConfig, type ModelFolder, openModelFolder } from "../../src/model/open.ts";
 import { DEFAULT_DRAWING_BYTES } from "../../src/options.ts";
@@ -37,10 +37,10 @@ export const parts = {
     return { gigabytes: targetBytes / 1e9 };
   },
 
-  /** Answers two questions about one picture, at 4 bits. */
+  /** Answers two questions about one image, at 4 bits. */
   answer: async ({ isSmall, target }: PartRequest): Promise<Details> => {
     const { kelix, loadS } = await load(target);
-    const image = examplePicture(isSmall);
+    const image = exampleImage(isSmall);
     const first = await ask(kelix, image, "What does the picture show?", 32);
     const second = await ask(kelix, image, "Which colour is in the middle?", 1);
     await kelix.dispose();
@@ -52,8 +52,8 @@ export const parts = {
     };
   },
 
-  /** Begins a picture: writes its first visual blocks, at 4 bits. */
-  beginPicture: async ({ target }: PartRequest): Promise<Details> => {
+  /** Begins an image: writes its first visual blocks, at 4 bits. */
+  beginImage: async ({ target }: PartRequest): Promise<Details> => {
     const { kelix, loadS } = await load(target);
     const stop = new AbortController();
     const times: number[] = [performance.now()];
@@ -86,7 +86,7 @@ export const parts = {
   /** Answers from the 16-bit files as they lie, however slowly. */
   asItLies: async ({ isSmall, source }: PartRequest): Promise<Details> => {
     const { kelix, loadS } = await load(source);
-    const { firstTokenS } = await ask(kelix, examplePicture(isSmall), "What does the picture show?", 1);
+    const { firstTokenS } = await ask(kelix, exampleImage(isSmall), "What does the picture show?", 1);
     await kelix.dispose();
     return { loadS, firstTokenS };
   },
@@ -104,8 +104,8 @@ async function load(folder: string): Promise<{ readonly kelix: Kelix; readonly l
   return { kelix, loadS: (performance.now() - start) / 1000 };
 }
 
-/** Asks about a picture and counts the pieces of the answer; random weights write a piece of text with nearly every token. */
-async function ask(kelix: Kelix, image: Picture, text: string, maxNewTokens: number) {
+/** Asks about an image and counts the pieces of the answer; random weights write a piece of text with nearly every token. */
+async function ask(kelix: Kelix, image: RgbImage, text: string, maxNewTokens: number) {
   const content = [
     { type: "image", image },
     { type: "text", text },
@@ -128,7 +128,7 @@ async function draw(folder: string, change = (model: ModelFolder) => model): Pro
   const condition = counterRandom(1, "hidden states").fillNormal(new Float32Array((grid[0] * grid[1] + 2) * width));
   const times: number[] = [performance.now()];
   const onStep = () => void times.push(performance.now());
-  const picture = await new Detokenizer({ transformer, autoencoder }, settings, sessions).detokenize(
+  const image = await new Detokenizer({ transformer, autoencoder }, settings, sessions).detokenize(
     { condition, codeGrid: grid },
     { steps: STEPS, onStep },
   );
@@ -136,7 +136,7 @@ async function draw(folder: string, change = (model: ModelFolder) => model): Pro
   await sessions.close();
   await model.close();
   return {
-    pixels: picture.width,
+    pixels: image.width,
     firstStepS: (times[1]! - times[0]!) / 1000,
     stepS: (times.at(-1)! - times[1]!) / 1000 / (STEPS - 1),
     decodeS: (end - times.at(-1)!) / 1000,
@@ -151,7 +151,7 @@ export function halfSide(model: ModelFolder): ModelFolder {
 }
 
 /** About 360 positions at the released patch size, far fewer for the small model. */
-function examplePicture(isSmall: boolean): Picture {
+function exampleImage(isSmall: boolean): RgbImage {
   const [width, height] = isSmall ? [84, 56] : [560, 504];
   const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 7 + ((i / (3 * width)) | 0) * 5) % 256);
   return { width, height, data };

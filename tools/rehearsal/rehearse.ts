@@ -73,8 +73,8 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     };
     await run("write", "write", `writing the model into ${folder}`);
     await run("convert", "convert", "converting it to 4 bits");
-    await run("answer", "answer", "answering two questions about a picture");
-    await run("beginPicture", "begin a picture", "writing the first blocks of a picture");
+    await run("answer", "answer", "answering two questions about an image");
+    await run("beginImage", "begin an image", "writing the first blocks of an image");
     await run("draw", "draw", "drawing with a few steps");
     await run("drawSmaller", "draw at half the side", "drawing with half as many pixels a side");
     await run("drawAsItLies", "draw from 16 bits", "drawing from the 16-bit files");
@@ -109,7 +109,7 @@ function plannedMemory(isSmall: boolean): Partial<Record<PartName, number>> {
     BASE_BYTES + drawingNeed(drawingTask(own, "hidden", own.generation.imagine.grid), DEFAULT_DRAWING_BYTES);
   return {
     answer: memoryNeed(answerTask(converted)),
-    beginPicture: memoryNeed(writingTask(converted)),
+    beginImage: memoryNeed(writingTask(converted)),
     draw: drawing(converted),
     drawSmaller: drawing(halfSide(converted)),
     drawAsItLies: drawing(model),

@@ -1,12 +1,12 @@
-// Emoji RGBA -> the RGB picture that training sees: moved, stretched and turned a little, on a background, recoloured.
+// Emoji RGBA -> the RGB image that training sees: moved, stretched and turned a little, on a background, recoloured.
 // No mirror images: names and lettering would no longer be true.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import type { CounterRandom } from "../../random/counter.ts";
 import type { Rgb } from "./shapes.ts";
 
 export interface View {
-  /** Of the picture's side, across and down. */
+  /** Of the image's side, across and down. */
   readonly scaleX: number;
   readonly scaleY: number;
   /** Radians. */
@@ -21,7 +21,7 @@ export interface View {
   readonly offset: number;
 }
 
-/** How evaluation shows a picture: nearly filling a white square. */
+/** How evaluation shows an image: nearly filling a white square. */
 export const PLAIN_VIEW: View = {
   scaleX: 0.92,
   scaleY: 0.92,
@@ -64,7 +64,7 @@ export function sampleView(side: number, random: CounterRandom): View {
   };
 }
 
-/** How a picture is shown that a request asks for: nearly plain, so that the words say all that differs. */
+/** How an image is shown that a request asks for: nearly plain, so that the words say all that differs. */
 export function sampleRequestView(side: number, random: CounterRandom): View {
   const draw = random.sequence();
   const scale = 0.85 + 0.15 * draw.uniform();
@@ -88,8 +88,8 @@ export function fade(rgba: Uint8Array, other: Uint8Array, share: number): Uint8A
   return mixed;
 }
 
-/** rgba [side, side, 4] -> picture [side, side, 3], sampled bilinearly; colours are weighted by their opacity. */
-export function renderView(rgba: Uint8Array, side: number, view: View): Picture {
+/** rgba [side, side, 4] -> image [side, side, 3], sampled bilinearly; colours are weighted by their opacity. */
+export function renderView(rgba: Uint8Array, side: number, view: View): RgbImage {
   const { scaleX, scaleY, shiftX, shiftY, background, saturation, gain, offset } = view;
   const data = new Uint8Array(side * side * 3);
   const cos = Math.cos(view.angle);

@@ -62,7 +62,7 @@ describe("renderView", () => {
   const side = 24;
   const rgba = new Uint8Array(side * side * 4).fill(255).map((_, i) => (i % 4 === 0 ? 200 : i % 4 === 3 ? 255 : 40));
 
-  test("leaves a picture as it is at full size", () => {
+  test("leaves an image as it is at full size", () => {
     const { data } = renderView(rgba, side, { ...PLAIN_VIEW, scaleX: 1, scaleY: 1 });
     expect([...data].every((value, i) => value === (i % 3 === 0 ? 200 : 40))).toBe(true);
   });

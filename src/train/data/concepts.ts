@@ -1,5 +1,5 @@
-// What the emoji pictures show: a table of concepts that look different from each other, with short plain names.
-// Left out on purpose: skin tones, flags, letters, clock faces, moon phases, arrows and other series of near-equal pictures.
+// What the emoji images show: a table of concepts that look different from each other, with short plain names.
+// Left out on purpose: skin tones, flags, letters, clock faces, moon phases, arrows and other series of near-equal images.
 
 /** One line of the table, parsed. */
 export interface ConceptName {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeSafetensors } from "../../checkpoint/safetensors.ts";
-import { listDemoPictures, openHeldOut } from "../../eval/heldout.ts";
+import { listDemoImages, openHeldOut } from "../../eval/heldout.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type Corpus, corpusTexts, inStyle, openCorpus } from "./corpus.ts";
 import type { IndexEntry } from "./render.ts";
@@ -14,26 +14,26 @@ const SIDE = 16;
 const styles = ["noto", "openmoji", HELD_OUT_STYLE];
 const hexcodes = Array.from({ length: 40 }, (_, i) => (0x1f400 + i).toString(16).toUpperCase());
 
-/** Every picture is one colour that tells its style and row, opaque in the middle. */
+/** Every image is one colour that tells its style and row, opaque in the middle. */
 async function writeCache(cache: string): Promise<void> {
-  const folder = join(cache, `emoji-${SIDE}`);
+  const folder = join(cache, `icons-${SIDE}`);
   await mkdir(folder, { recursive: true });
-  const pictures: IndexEntry[] = [];
+  const images: IndexEntry[] = [];
   for (const [s, style] of styles.entries()) {
     const data = new Uint8Array(hexcodes.length * SIDE * SIDE * 4);
     for (const [row, hexcode] of hexcodes.entries()) {
-      const picture = data.subarray(row * SIDE * SIDE * 4, (row + 1) * SIDE * SIDE * 4);
+      const image = data.subarray(row * SIDE * SIDE * 4, (row + 1) * SIDE * SIDE * 4);
       for (let at = 0; at < SIDE * SIDE; at++) {
         const isInside = at % SIDE > 1 && at % SIDE < SIDE - 2 && at > 2 * SIDE && at < SIDE * (SIDE - 2);
-        picture.set([50 * s, 5 * row, 100, isInside ? 255 : 0], at * 4);
+        image.set([50 * s, 5 * row, 100, isInside ? 255 : 0], at * 4);
       }
-      pictures.push({ name: `thing ${row}`, caption: `a thing ${row}`, hexcode, style, row });
+      images.push({ name: `thing ${row}`, caption: `a thing ${row}`, hexcode, style, row });
     }
     await writeSafetensors(join(folder, `${style}.safetensors`), [
-      ["pictures", hostTensor("u8", data, [hexcodes.length, SIDE, SIDE, 4])],
+      ["images", hostTensor("u8", data, [hexcodes.length, SIDE, SIDE, 4])],
     ]);
   }
-  await writeFile(join(folder, "index.json"), JSON.stringify({ side: SIDE, licenses: {}, pictures }));
+  await writeFile(join(folder, "index.json"), JSON.stringify({ side: SIDE, licenses: {}, images }));
 }
 
 let cache = "";
@@ -73,10 +73,10 @@ describe("Corpus.sample", () => {
         expect(other.sample(kind, "train", 5, index)).toEqual(corpus.sample(kind, "train", 5, index));
       }
     }
-    expect(corpus.sample("emoji", "train", 6, 0).picture).not.toEqual(corpus.sample("emoji", "train", 5, 0).picture);
+    expect(corpus.sample("emoji", "train", 6, 0).image).not.toEqual(corpus.sample("emoji", "train", 5, 0).image);
   });
 
-  test("pairs each emoji picture with its own caption", () => {
+  test("pairs each emoji image with its own caption", () => {
     for (let index = 0; index < 60; index++) {
       const { concept, caption, describe: turn, prompt } = corpus.sample("emoji", "train", 1, index);
       expect(caption).toBe(concept!.caption);
@@ -87,7 +87,7 @@ describe("Corpus.sample", () => {
 
   test("shows what is asked for nearly plain, and what is asked about in any view", () => {
     const corner = (use: "question" | "request", index: number) =>
-      [...corpus.sample("emoji", "train", 1, index, use).picture.data.subarray(0, 3)].join();
+      [...corpus.sample("emoji", "train", 1, index, use).image.data.subarray(0, 3)].join();
     const indices = Array.from({ length: 60 }, (_, i) => i);
     expect(new Set(indices.map((i) => corner("request", i)))).toEqual(new Set(["255,255,255"]));
     expect(new Set(indices.map((i) => corner("question", i))).size).toBeGreaterThan(5);
@@ -105,21 +105,21 @@ describe("Corpus.sample", () => {
     }
   });
 
-  test("walks held-out pictures in order, without augmentation", () => {
+  test("walks held-out images in order, without augmentation", () => {
     const entries = corpus.entries("heldOutStyle");
     const first = corpus.sample("emoji", "heldOutStyle", 1, 0);
-    const { concept, picture } = corpus.sample("emoji", "heldOutStyle", 2, entries.length);
+    const { concept, image } = corpus.sample("emoji", "heldOutStyle", 2, entries.length);
     expect(concept).toEqual(entries[0]);
-    expect(picture).toEqual(first.picture);
+    expect(image).toEqual(first.image);
     const middle = ((SIDE / 2) * SIDE + SIDE / 2) * 3;
-    expect([...picture.data.subarray(middle, middle + 3)]).toEqual([100, 5 * entries[0]!.row, 100]);
-    expect([...picture.data.subarray(0, 3)]).toEqual([255, 255, 255]);
+    expect([...image.data.subarray(middle, middle + 3)]).toEqual([100, 5 * entries[0]!.row, 100]);
+    expect([...image.data.subarray(0, 3)]).toEqual([255, 255, 255]);
   });
 
   test("gives scenes a question, and other scenes to other splits", () => {
     const [train, held] = [corpus.sample("scene", "train", 1, 0), corpus.sample("scene", "heldOutConcept", 1, 0)];
     expect(train.question?.answer).toBeTruthy();
-    expect(train.picture).not.toEqual(held.picture);
+    expect(train.image).not.toEqual(held.image);
   });
 });
 
@@ -144,10 +144,10 @@ test("the held-out sample reads back as it was written", async () => {
   const folder = join(cache, "heldout");
   const license = { title: "CC BY 4.0", author: "Somebody", url: "https://example.com" };
   const count = await writeHeldOut(folder, corpus, { [HELD_OUT_STYLE]: license });
-  const pictures = await openHeldOut(folder);
-  expect(pictures).toHaveLength(count);
-  const known = pictures.filter(({ isKnownConcept }) => isKnownConcept);
+  const images = await openHeldOut(folder);
+  expect(images).toHaveLength(count);
+  const known = images.filter(({ isKnownConcept }) => isKnownConcept);
   expect(known).toHaveLength(corpus.entries("heldOutStyle").length);
-  expect(known[3]!.picture).toEqual(corpus.sample("emoji", "heldOutStyle", 0, 3).picture);
-  expect((await listDemoPictures(join(folder, "demo"))).map(({ caption }) => caption)).toHaveLength(2);
+  expect(known[3]!.image).toEqual(corpus.sample("emoji", "heldOutStyle", 0, 3).image);
+  expect((await listDemoImages(join(folder, "demo"))).map(({ caption }) => caption)).toHaveLength(2);
 });

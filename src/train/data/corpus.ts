@@ -1,10 +1,10 @@
-// What training and evaluation read: pictures with their words, each a function of (kind, split, seed, index).
+// What training and evaluation read: images with their words, each a function of (kind, split, seed, index).
 // Emoji come from the cache that `npm run data` fills; scenes are drawn on the spot.
 
 import { join } from "node:path";
 import { openSafetensors } from "../../checkpoint/safetensors.ts";
 import { InputError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { fade, PLAIN_VIEW, renderView, sampleRequestView, sampleView } from "./augment.ts";
 import { readEmojiNames } from "./concept-icons.ts";
@@ -16,17 +16,17 @@ import { drawLettering, type Lettering, type LetteringSource, letteringOf, sampl
 import { wordsForLettering } from "./lettering-text.ts";
 import type { SampleKind } from "./mix.ts";
 import { ask, describeQuestions, request } from "./phrasing.ts";
-import { type IndexEntry, type PictureIndex, picturesFolder } from "./render.ts";
+import { type ImageIndex, type IndexEntry, imagesFolder } from "./render.ts";
 import { askAboutScene, describeScene, isThere, promptForScene, type SceneQuestion, type Turn } from "./scene-text.ts";
 import { type Colour, colours, colourValues, drawScene, type Scene, sampleScene } from "./scenes.ts";
 import { isHeldOutConcept, type Split, splitOf, splits } from "./split.ts";
 
 export interface Sample {
-  readonly picture: Picture;
+  readonly image: RgbImage;
   /** The canonical answer to every question of `describeQuestions`. */
   readonly caption: string;
   readonly describe: Turn;
-  /** What to ask for to get such a picture. */
+  /** What to ask for to get such an image. */
   readonly prompt: string;
   /** Emoji only. */
   readonly concept?: IndexEntry;
@@ -48,17 +48,17 @@ export interface Corpus {
   readonly concepts: readonly string[];
   /**
    * The sample of a seed and an index. Training emoji are drawn by concept, then by style, and augmented;
-   * held-out emoji are shown plainly, picture `index` modulo their number. Scenes of different splits never share a draw.
+   * held-out emoji are shown plainly, image `index` modulo their number. Scenes of different splits never share a draw.
    */
   sample(kind: SampleKind, split: Split, seed: number, index: number, use?: SampleUse): Sample;
-  /** The emoji pictures of a split in a fixed order. */
+  /** The emoji images of a split in a fixed order. */
   entries(split: Split): readonly IndexEntry[];
   /** [side, side, 4] */
   rgba(entry: IndexEntry): Uint8Array;
 }
 
 /**
- * Reads the packed pictures into memory (about 37 kB each at 96 x 96; drawings of icons 9 kB) for the kinds of samples that
+ * Reads the packed images into memory (about 37 kB each at 96 x 96; drawings of icons 9 kB) for the kinds of samples that
  * will be asked for. Throws where they are not there.
  */
 export async function openCorpus(
@@ -66,40 +66,40 @@ export async function openCorpus(
   side = 96,
   kinds: readonly SampleKind[] = ["emoji", "scene"],
 ): Promise<Corpus> {
-  const folder = picturesFolder(cacheFolder, side);
+  const folder = imagesFolder(cacheFolder, side);
   const index = (await readJson(join(folder, "index.json")).catch((cause) => {
-    throw new InputError(`${folder}: holds no pictures. Run \`npm run data -- --side ${side}\` first`, { cause });
-  })) as PictureIndex;
-  const pictures = new Map<string, Uint8Array>();
-  for (const style of new Set(index.pictures.map((entry) => entry.style))) {
+    throw new InputError(`${folder}: holds no images. Run \`npm run data -- --side ${side}\` first`, { cause });
+  })) as ImageIndex;
+  const images = new Map<string, Uint8Array>();
+  for (const style of new Set(index.images.map((entry) => entry.style))) {
     const file = await openSafetensors(join(folder, `${style}.safetensors`));
-    pictures.set(style, (await file.read("pictures")).data as Uint8Array);
+    images.set(style, (await file.read("images")).data as Uint8Array);
     await file.close();
   }
   const drawings = kinds.includes("icon") ? await openDrawings(cacheFolder, side) : undefined;
   const lettering = kinds.includes("lettering")
     ? { fonts: await openFonts(cacheFolder), words: await letteringWords(cacheFolder) }
     : undefined;
-  return new PictureCorpus(index, pictures, drawings, lettering);
+  return new ImageCorpus(index, images, drawings, lettering);
 }
 
 /** Share of training emoji that are faded into another style. */
 const MIXED_SHARE = 0.3;
 
-class PictureCorpus implements Corpus {
+class ImageCorpus implements Corpus {
   readonly side: number;
   readonly concepts: readonly string[];
-  readonly #pictures: ReadonlyMap<string, Uint8Array>;
+  readonly #images: ReadonlyMap<string, Uint8Array>;
   readonly #entries: ReadonlyMap<Split, readonly IndexEntry[]>;
-  /** Training pictures by concept. */
+  /** Training images by concept. */
   readonly #byConcept: readonly (readonly IndexEntry[])[];
 
   readonly #drawings: Drawings | undefined;
   readonly #lettering: Readonly<Record<Split, LetteringSource>> | undefined;
 
   constructor(
-    index: PictureIndex,
-    pictures: ReadonlyMap<string, Uint8Array>,
+    index: ImageIndex,
+    images: ReadonlyMap<string, Uint8Array>,
     drawings?: Drawings,
     lettering?: LetteringSource,
   ) {
@@ -110,9 +110,9 @@ class PictureCorpus implements Corpus {
       heldOutConcept: letteringOf(lettering, "heldOutConcept"),
     };
     this.side = index.side;
-    this.#pictures = pictures;
+    this.#images = images;
     this.#entries = new Map(
-      splits.map((split) => [split, index.pictures.filter(({ hexcode, style }) => splitOf(hexcode, style) === split)]),
+      splits.map((split) => [split, index.images.filter(({ hexcode, style }) => splitOf(hexcode, style) === split)]),
     );
     const concepts = new Map<string, IndexEntry[]>();
     for (const entry of this.entries("train")) {
@@ -130,7 +130,7 @@ class PictureCorpus implements Corpus {
 
   rgba({ style, row }: IndexEntry): Uint8Array {
     const size = this.side * this.side * 4;
-    return this.#pictures.get(style)!.subarray(row * size, (row + 1) * size);
+    return this.#images.get(style)!.subarray(row * size, (row + 1) * size);
   }
 
   sample(kind: SampleKind, split: Split, seed: number, index: number, use: SampleUse = "question"): Sample {
@@ -157,7 +157,7 @@ class PictureCorpus implements Corpus {
       split !== "train" ? PLAIN_VIEW : isRequest ? sampleRequestView(this.side, view) : sampleView(this.side, view);
     const words = random.fork("words").sequence();
     return {
-      picture: renderView(drawing, this.side, shown),
+      image: renderView(drawing, this.side, shown),
       caption,
       describe: { question: this.#ask(words.pick(describeQuestions), split, random.fork("describe")), answer: caption },
       prompt: request(isRequest && words.uniform() < 0.5 ? inStyle(entry) : caption, random.fork("request")),
@@ -195,26 +195,26 @@ class PictureCorpus implements Corpus {
     });
     const { background, ...view } = sampleView(this.side, random.fork("view"));
     const contrast = background.reduce((sum, value, c) => sum + Math.abs(value - ink[c]!), 0);
-    const picture = renderView(rgba, this.side, {
+    const image = renderView(rgba, this.side, {
       ...view,
       background: contrast < 150 ? [255, 255, 255] : background,
       saturation: 1,
       gain: [1, 1, 1],
       offset: 0,
     });
-    return { picture, ...describeColour(colour, random.fork("words")), colour };
+    return { image, ...describeColour(colour, random.fork("words")), colour };
   }
 
   #writing(split: Split, random: CounterRandom): Sample {
     if (!this.#lettering) throw new InputError("The corpus was opened without lettering");
     const lettering = sampleLettering(this.#lettering[split], this.side, random);
     const words = wordsForLettering(lettering, random.fork("words"));
-    return { picture: drawLettering(lettering, this.side), ...words, lettering, colour: lettering.colour };
+    return { image: drawLettering(lettering, this.side), ...words, lettering, colour: lettering.colour };
   }
 
   #pickEntry(split: Split, index: number, random: CounterRandom): IndexEntry {
     const entries = this.entries(split);
-    if (entries.length === 0) throw new InputError(`The corpus has no emoji pictures for the split ${split}`);
+    if (entries.length === 0) throw new InputError(`The corpus has no emoji images for the split ${split}`);
     if (split !== "train") return entries[index % entries.length]!;
     const draw = random.fork("entry").sequence();
     return draw.pick(draw.pick(this.#byConcept));
@@ -229,7 +229,7 @@ class PictureCorpus implements Corpus {
   }
 
   #scene(split: Split, seed: number, index: number, random: CounterRandom): Sample {
-    // Splits take turns over the indices, so that a picture belongs to one of them.
+    // Splits take turns over the indices, so that an image belongs to one of them.
     const scene = sampleScene(seed, index * splits.length + splits.indexOf(split), this.side);
     const caption = describeScene(scene);
     const isAlike = scene.kind === "group";
@@ -239,7 +239,7 @@ class PictureCorpus implements Corpus {
         ? isThere(scene, random.fork("is there"))
         : askAboutScene(scene, random.fork("question"));
     return {
-      picture: drawScene(scene, this.side),
+      image: drawScene(scene, this.side),
       caption,
       describe: { question: this.#ask(words.pick(describeQuestions), split, random.fork("describe")), answer: caption },
       prompt: request(promptForScene(scene, random.fork("prompt")), random.fork("request")),

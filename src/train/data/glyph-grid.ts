@@ -1,11 +1,11 @@
-// Pictures that are full of random symbols, aligned to the image tokenizer's positions, so that what a position must carry is known
+// Images that are full of random symbols, aligned to the image tokenizer's positions, so that what a position must carry is known
 // in bits: level 1 has one black symbol a position, level 2 a coloured one, levels 3 and 4 have four. The question is "Read line 3."
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import type { CounterRandom } from "../../random/counter.ts";
 import type { Turn } from "./scene-text.ts";
 import { type Colour, colours, colourValues } from "./scenes.ts";
-import { blankPicture } from "./shapes.ts";
+import { blankImage } from "./shapes.ts";
 
 export const glyphLevels = [1, 2, 3, 4] as const;
 export type GlyphLevel = (typeof glyphLevels)[number];
@@ -103,10 +103,10 @@ export function isColoured(level: GlyphLevel): boolean {
 }
 
 /** Draws the grid on white; glyphs are enlarged by whole numbers. Throws where a cell is smaller than 8 pixels. */
-export function drawGlyphGrid({ columns, cell, cells }: GlyphGrid): Picture {
+export function drawGlyphGrid({ columns, cell, cells }: GlyphGrid): RgbImage {
   const scale = Math.floor(cell / GLYPH_CELL);
   if (scale < 1) throw new Error(`a glyph needs a cell of ${GLYPH_CELL} pixels, got ${cell}`);
-  const picture = blankPicture(columns * cell, PAPER);
+  const image = blankImage(columns * cell, PAPER);
   const left = Math.floor((cell - GLYPH_WIDTH * scale) / 2);
   const top = Math.floor((cell - GLYPH_HEIGHT * scale) / 2);
   cells.forEach(({ symbol, colour }, at) => {
@@ -114,11 +114,11 @@ export function drawGlyphGrid({ columns, cell, cells }: GlyphGrid): Picture {
     for (let row = 0; row < GLYPH_HEIGHT * scale; row++) {
       for (let column = 0; column < GLYPH_WIDTH * scale; column++) {
         if (!hasInk(symbol, Math.floor(column / scale), Math.floor(row / scale))) continue;
-        picture.data.set(colourValues[colour], ((y + row) * picture.width + x + column) * 3);
+        image.data.set(colourValues[colour], ((y + row) * image.width + x + column) * 3);
       }
     }
   });
-  return picture;
+  return image;
 }
 
 export function hasInk(symbol: Glyph, column: number, row: number): boolean {

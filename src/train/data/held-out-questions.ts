@@ -1,4 +1,4 @@
-// Questions about held-out pictures, for the numbers that are looked at while a model trains. eval/ measures finished models.
+// Questions about held-out images, for the numbers that are looked at while a model trains. eval/ measures finished models.
 
 import type { Corpus, Sample } from "./corpus.ts";
 

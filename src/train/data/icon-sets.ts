@@ -1,4 +1,4 @@
-// The packages that emoji pictures and their names come from, at the versions that were checked, and the reading of icon sets.
+// The packages that emoji images and their names come from, at the versions that were checked, and the reading of icon sets.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ export function defaultCacheFolder(): string {
   return process.env.KELIX_CACHE || join(homeFolder("the training data", "KELIX_CACHE"), ".cache", "kelix", "data");
 }
 
-/** What the emoji pictures are drawn from. */
+/** What the emoji images are drawn from. */
 export const emojiPackages: readonly CachedPackage[] = [NAMES_PACKAGE, ...iconSets.map(iconPackage)];
 
 export function iconPackage({ style, version }: Pick<IconSet, "style" | "version">): CachedPackage {

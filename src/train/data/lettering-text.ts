@@ -1,4 +1,4 @@
-// What can be said about a picture of lettering: what it reads, and requests for it.
+// What can be said about an image of lettering: what it reads, and requests for it.
 
 import type { CounterRandom } from "../../random/counter.ts";
 import type { Lettering } from "./lettering.ts";

@@ -22,7 +22,7 @@ describe("letteringOf", () => {
 });
 
 describe("sampleLettering", () => {
-  test("writes only letters that the fonts have, inside the picture", () => {
+  test("writes only letters that the fonts have, inside the image", () => {
     for (let i = 0; i < 200; i++) {
       const { letters, lines } = sampleLettering(letteringOf(source, "train"), 96, counterRandom(1).fork(i));
       expect(letters.map(({ character }) => character).join("")).toBe(lines.join(""));

@@ -1,12 +1,12 @@
-// Pictures of lettering: one to three lines of random letters or of a word, in a typeface, colours and a place.
-// A picture is a function of (split, random); what it says and where each letter lies come from the same layout.
+// Images of lettering: one to three lines of random letters or of a word, in a typeface, colours and a place.
+// An image is a function of (split, random); what it says and where each letter lies come from the same layout.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import type { CounterRandom } from "../../random/counter.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { CELL, CHARACTERS, EM, type Font, heldOutFonts, ORIGIN } from "./fonts.ts";
 import { type Colour, colours, colourValues } from "./scenes.ts";
-import { blankPicture, type Rgb } from "./shapes.ts";
+import { blankImage, type Rgb } from "./shapes.ts";
 import type { Split } from "./split.ts";
 
 export interface PlacedLetter {
@@ -154,15 +154,15 @@ function sampleInk(random: CounterRandom): Pick<Lettering, "colour" | "rgb" | "b
   return { colour, rgb: ink, background: kind < 0.65 ? [255, 255, 255] : [pale(), pale(), pale()] };
 }
 
-export function drawLettering({ letters, font, size, rgb, background }: Lettering, side: number): Picture {
-  const picture = blankPicture(side, background);
-  for (const letter of letters) drawGlyph(picture, font.glyph(letter.character), letter, size / EM, rgb);
-  return picture;
+export function drawLettering({ letters, font, size, rgb, background }: Lettering, side: number): RgbImage {
+  const image = blankImage(side, background);
+  for (const letter of letters) drawGlyph(image, font.glyph(letter.character), letter, size / EM, rgb);
+  return image;
 }
 
 /** Each pixel takes the mean coverage of the part of the glyph's cell that lies under it. */
-function drawGlyph(picture: Picture, glyph: Uint8Array, at: PlacedLetter, scale: number, rgb: Rgb): void {
-  const { width: side, data } = picture;
+function drawGlyph(image: RgbImage, glyph: Uint8Array, at: PlacedLetter, scale: number, rgb: Rgb): void {
+  const { width: side, data } = image;
   const step = 1 / scale; // cell pixels under one pixel
   const [left, top] = [at.x - ORIGIN.x * scale, at.y - ORIGIN.y * scale];
   const last = (start: number) => Math.min(side - 1, Math.ceil(start + CELL * scale));
@@ -188,7 +188,7 @@ function drawGlyph(picture: Picture, glyph: Uint8Array, at: PlacedLetter, scale:
   }
 }
 
-/** For each cell of a grid over the picture the letter whose middle lies in it, as an index into CHARACTERS; -1 for none or several. */
+/** For each cell of a grid over the image the letter whose middle lies in it, as an index into CHARACTERS; -1 for none or several. */
 export function letterGrid({ letters, size }: Lettering, side: number, grid: number): Int32Array {
   const cells = new Int32Array(grid * grid).fill(-1);
   const counts = new Int32Array(grid * grid);

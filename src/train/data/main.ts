@@ -1,4 +1,4 @@
-// npm run data -- [--side 96] [--cache FOLDER]: fetches the emoji packages and draws the pictures that training reads.
+// npm run data -- [--side 96] [--cache FOLDER]: fetches the emoji packages and draws the images that training reads.
 // With --heldout data/heldout also the small held-out sample that lies in the repository.
 
 import { parseArgs } from "node:util";
@@ -8,7 +8,7 @@ import { drawingPackages, renderDrawings } from "./drawings.ts";
 import { fontPackages, renderFonts } from "./fonts.ts";
 import { defaultCacheFolder, emojiPackages } from "./icon-sets.ts";
 import { fetchPackages } from "./packages.ts";
-import { renderPictures } from "./render.ts";
+import { renderImages } from "./render.ts";
 import { isHeldOutConcept, splitOf, splits } from "./split.ts";
 import { writeHeldOut } from "./write-heldout.ts";
 
@@ -23,17 +23,17 @@ const cache = values.cache ?? defaultCacheFolder();
 const log = (line: string) => process.stderr.write(`${line}\n`);
 
 await fetchPackages(cache, [...emojiPackages, ...drawingPackages, ...fontPackages], log);
-const index = await renderPictures(cache, side, log);
+const index = await renderImages(cache, side, log);
 const drawings = await renderDrawings(cache, side, log);
 await renderFonts(cache, log);
-const hexcodes = [...new Set(index.pictures.map(({ hexcode }) => hexcode))];
+const hexcodes = [...new Set(index.images.map(({ hexcode }) => hexcode))];
 const heldOut = hexcodes.filter(isHeldOutConcept).length;
-log(`${hexcodes.length} concepts, ${heldOut} of them held out; ${index.pictures.length} pictures in ${cache}`);
+log(`${hexcodes.length} concepts, ${heldOut} of them held out; ${index.images.length} images in ${cache}`);
 log(`${drawings.names.length} drawings of icons`);
 for (const split of splits) {
-  log(`${split}: ${index.pictures.filter(({ hexcode, style }) => splitOf(hexcode, style) === split).length} pictures`);
+  log(`${split}: ${index.images.filter(({ hexcode, style }) => splitOf(hexcode, style) === split).length} images`);
 }
 if (values.heldout !== undefined) {
   const count = await writeHeldOut(values.heldout, await openCorpus(cache, side), index.licenses);
-  log(`${values.heldout}: ${count} held-out pictures`);
+  log(`${values.heldout}: ${count} held-out images`);
 }

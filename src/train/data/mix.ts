@@ -1,4 +1,4 @@
-// Which kinds of pictures a batch is made of: shares by kind, drawn for each place of a batch.
+// Which kinds of images a batch is made of: shares by kind, drawn for each place of a batch.
 
 import { z } from "zod";
 

@@ -1,4 +1,4 @@
-// npm packages that pictures are drawn from, each at a fixed version in the cache: packages/<folder>-<version>.
+// npm packages that images are drawn from, each at a fixed version in the cache: packages/<folder>-<version>.
 // They are fetched once with the ordinary npm client; install scripts never run.
 
 import { readFile, rename, rm } from "node:fs/promises";

@@ -176,7 +176,7 @@ export function ask(question: string, random: CounterRandom, isAlike = false): s
   return asTyped(draw.pick(formsOf(question, isAlike)), random.fork("typed"));
 }
 
-/** What a request for a picture is wrapped in; `$` is what is wanted. */
+/** What a request for an image is wrapped in; `$` is what is wanted. */
 export const requestForms: readonly string[] = [
   "$",
   "Draw $.",

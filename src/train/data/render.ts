@@ -1,4 +1,4 @@
-// Draws the icons of every concept and packs them by style: pictures u8 [n, side, side, 4] beside one index.
+// Draws the icons of every concept and packs them by style: images u8 [n, side, side, 4] beside one index.
 // What is drawn already is kept; a style's file appears whole or not at all.
 
 import { createHash } from "node:crypto";
@@ -11,10 +11,10 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type Concept, findIcon, loadConcepts } from "./concept-icons.ts";
 import { iconSets, type License, loadSet } from "./icon-sets.ts";
 
-/** Concepts that fewer styles draw are left out: too few pictures to learn them from. */
+/** Concepts that fewer styles draw are left out: too few images to learn them from. */
 export const MIN_STYLES = 6;
 
-/** One picture: row `row` of `<style>.safetensors`. */
+/** One image: row `row` of `<style>.safetensors`. */
 export interface IndexEntry {
   readonly name: string;
   readonly caption: string;
@@ -23,25 +23,25 @@ export interface IndexEntry {
   readonly row: number;
 }
 
-export interface PictureIndex {
+export interface ImageIndex {
   readonly side: number;
   readonly licenses: Readonly<Record<string, License>>;
-  readonly pictures: readonly IndexEntry[];
+  readonly images: readonly IndexEntry[];
 }
 
-export const picturesFolder = (cache: string, side: number): string => join(cache, `emoji-${side}`);
+export const imagesFolder = (cache: string, side: number): string => join(cache, `icons-${side}`);
 
 /** Draws what is missing and writes the index; returns it. Needs the packages in the cache. */
-export async function renderPictures(cache: string, side: number, log: (line: string) => void): Promise<PictureIndex> {
+export async function renderImages(cache: string, side: number, log: (line: string) => void): Promise<ImageIndex> {
   const { concepts, labels } = await loadConcepts(cache);
   const sets = await Promise.all(iconSets.map((set) => loadSet(cache, set)));
   const icons = concepts.map((concept) => sets.map((set) => findIcon(concept, set, labels)));
   const isKept = icons.map((names) => names.filter((name) => name !== undefined).length >= MIN_STYLES);
   log(`${isKept.filter(Boolean).length} of ${concepts.length} concepts are in at least ${MIN_STYLES} styles`);
 
-  const folder = picturesFolder(cache, side);
+  const folder = imagesFolder(cache, side);
   await makeFolder(folder);
-  const pictures: IndexEntry[] = [];
+  const images: IndexEntry[] = [];
   for (const [s, set] of sets.entries()) {
     const drawn = concepts.flatMap((concept, c) => {
       const icon = icons[c]![s];
@@ -49,10 +49,10 @@ export async function renderPictures(cache: string, side: number, log: (line: st
     });
     await renderStyle(join(folder, `${set.style}.safetensors`), drawn, side, log);
     drawn.forEach(({ concept: { name, caption, hexcode } }, row) => {
-      pictures.push({ name, caption, hexcode, style: set.style, row });
+      images.push({ name, caption, hexcode, style: set.style, row });
     });
   }
-  const index = { side, licenses: Object.fromEntries(sets.map(({ style, license }) => [style, license])), pictures };
+  const index = { side, licenses: Object.fromEntries(sets.map(({ style, license }) => [style, license])), images };
   await replaceFile(join(folder, "index.json"), (file) => writeAll(file, Buffer.from(`${JSON.stringify(index)}\n`)));
   return index;
 }
@@ -69,9 +69,9 @@ async function renderStyle(
   const earlier = await openSafetensors(path).catch(() => undefined);
   await earlier?.close();
   if (earlier?.metadata.source === source) return;
-  log(`drawing ${drawn.length} pictures for ${path}`);
+  log(`drawing ${drawn.length} images for ${path}`);
   const sharp = await loadSharp();
-  const pictures = new Uint8Array(drawn.length * side * side * 4); // [n, side, side, 4]
+  const images = new Uint8Array(drawn.length * side * side * 4); // [n, side, side, 4]
   for (const [row, { concept, svg }] of drawn.entries()) {
     const image = sharp(Buffer.from(svg), { unlimited: true }).resize(side, side, {
       fit: "contain",
@@ -80,7 +80,7 @@ async function renderStyle(
     const pixels = await image.ensureAlpha().raw().toBuffer();
     if (pixels.length !== side * side * 4)
       throw new Error(`${path}: ${concept.name} was drawn with ${pixels.length} bytes`);
-    pictures.set(pixels, row * side * side * 4);
+    images.set(pixels, row * side * side * 4);
   }
-  await writeSafetensors(path, [["pictures", hostTensor("u8", pictures, [drawn.length, side, side, 4])]], { source });
+  await writeSafetensors(path, [["images", hostTensor("u8", images, [drawn.length, side, side, 4])]], { source });
 }

@@ -1,4 +1,4 @@
-// Conversations about pictures as rows of ids in the chat template's form, for training.
+// Conversations about images as rows of ids in the chat template's form, for training.
 
 import { InputError } from "../../errors.ts";
 import type { TextTokenizer } from "../../text/tokenizer.ts";
@@ -17,7 +17,7 @@ export interface EncodedRow {
   readonly isAnswer: readonly boolean[];
 }
 
-/** Writes conversations as rows of ids in the chat template's form, with `positions` placeholders for a picture. */
+/** Writes conversations as rows of ids in the chat template's form, with `positions` placeholders for an image. */
 export class RowWriter {
   readonly padId: number;
   /** Stands at each position of an image. */
@@ -26,7 +26,7 @@ export class RowWriter {
   readonly #positions: number;
   readonly #start: readonly number[];
   readonly #end: readonly number[];
-  readonly #picture: readonly number[];
+  readonly #image: readonly number[];
   readonly #cache = new Map<string, readonly number[]>();
 
   constructor(tokenizer: TextTokenizer, positions: number) {
@@ -36,14 +36,14 @@ export class RowWriter {
     this.imageId = tokenizer.special("<|image_pad|>");
     this.#start = [tokenizer.special("<|im_start|>")];
     this.#end = [tokenizer.special("<|im_end|>"), ...tokenizer.encode("\n")];
-    this.#picture = [
+    this.#image = [
       tokenizer.special("<|vision_start|>"),
       ...new Array<number>(positions).fill(this.imageId),
       tokenizer.special("<|vision_end|>"),
     ];
   }
 
-  /** A picture followed by questions and answers; turns that do not fit into `length` are left out (the first must). */
+  /** An image followed by questions and answers; turns that do not fit into `length` are left out (the first must). */
   understanding(turns: readonly Turn[], length: number): EncodedRow {
     const ids: number[] = [];
     const isAnswer: boolean[] = [];
@@ -51,7 +51,7 @@ export class RowWriter {
       const asked = [
         ...this.#start,
         ...this.#text("user\n"),
-        ...(i === 0 ? this.#picture : []),
+        ...(i === 0 ? this.#image : []),
         ...this.#text(question),
         ...this.#end,
       ];
@@ -68,7 +68,7 @@ export class RowWriter {
     return { ids, isAnswer };
   }
 
-  /** A request and the picture as the answer. */
+  /** A request and the image as the answer. */
   imagining(prompt: string): EncodedRow {
     const opened = [
       ...this.#start,
@@ -85,7 +85,7 @@ export class RowWriter {
     const opened = [
       ...this.#start,
       ...this.#text("user\n"),
-      ...this.#picture,
+      ...this.#image,
       ...this.#text(instruction),
       ...this.#end,
       ...this.#start,
@@ -96,8 +96,13 @@ export class RowWriter {
 
   /** A conversation that an image answers. */
   #drawn(opened: readonly number[]): EncodedRow {
-    const said = [...this.#picture, ...this.#end];
+    const said = [...this.#image, ...this.#end];
     return { ids: [...opened, ...said], isAnswer: [...opened.map(() => false), ...said.map(() => true)] };
+  }
+
+  /** Text as ids, without marks. */
+  encode(text: string): readonly number[] {
+    return this.#text(text);
   }
 
   get positions(): number {

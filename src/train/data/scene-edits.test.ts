@@ -38,7 +38,7 @@ test("an edit changes what it says and nothing else", () => {
   }
 });
 
-test("what is added or moved lies inside the picture and apart from the rest", () => {
+test("what is added or moved lies inside the image and apart from the rest", () => {
   for (const { kind, scene, after } of edited.filter(({ kind }) => kind === "add" || kind === "move")) {
     const a = after.objects.find((object) => !scene.objects.includes(object))!;
     for (const place of [a.x, a.y]) {

@@ -1,6 +1,6 @@
 // Changes of a scene, with the words that ask for them: recolour, add, remove, move. What is not named stays where it is.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { withArticle } from "./concepts.ts";
 import { asTyped } from "./phrasing.ts";
@@ -35,9 +35,9 @@ export function editScene(scene: Scene, side: number, random: CounterRandom): Sc
 
 /** A scene's image, what is asked of it, and the image that fulfils it. */
 export interface EditSample {
-  readonly before: Picture;
+  readonly before: RgbImage;
   readonly instruction: string;
-  readonly after: Picture;
+  readonly after: RgbImage;
 }
 
 /** The edit of a seed and an index. Splits share no scene; in training it is asked as anybody types it. */

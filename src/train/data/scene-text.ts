@@ -28,7 +28,7 @@ const places: Readonly<Record<Place, string>> = {
 export function describeScene(scene: Scene): string {
   const [first, second] = scene.objects;
   if (!first || !second || scene.kind === "group") return phrase(first!, scene.objects.length, false);
-  // The object on the left or above comes first, so that a picture has one description.
+  // The object on the left or above comes first, so that an image has one description.
   const isEarlier = scene.place === "left" || scene.place === "above";
   const [a, b] = isEarlier ? [first, second] : [second, first];
   const isRow = scene.place === "left" || scene.place === "right";
@@ -45,7 +45,7 @@ export function promptForScene(scene: Scene, random: CounterRandom): string {
   return `${phrase(first, 1, isSized)} ${joined} ${phrase(second, 1, isSized)}`;
 }
 
-/** Every question about a scene that its picture answers. */
+/** Every question about a scene that its image answers. */
 export function questionsAboutScene({ kind, objects, place }: Scene): SceneQuestion[] {
   const questions: SceneQuestion[] = [];
   const [first, second] = objects as readonly [SceneObject, SceneObject?];
@@ -105,7 +105,7 @@ export function isThere(scene: Scene, random: CounterRandom): SceneQuestion {
   return { about: "yesNo", question: `Is there ${withArticle(`${other.colour} ${other.shape}`)}?`, answer: "no" };
 }
 
-/** The accuracy of whoever gives, to each question, its commonest answer without seeing the picture. */
+/** The accuracy of whoever gives, to each question, its commonest answer without seeing the image. */
 export function questionOnlyFloor(turns: readonly Turn[]): number {
   const byQuestion = new Map<string, Map<string, number>>();
   for (const { question, answer } of turns) {

@@ -22,7 +22,7 @@ describe("sampleScene", () => {
     expect(describeScene(sampleScene(SEED, 5, 128))).toBe(describeScene(scenes[5]!));
   });
 
-  test("keeps objects inside the picture and apart", () => {
+  test("keeps objects inside the image and apart", () => {
     for (const { objects } of scenes) {
       for (const [i, { x, y, radius }] of objects.entries()) {
         // The tip of a large star may lose its last pixel.
@@ -123,7 +123,7 @@ describe("what is said about scenes", () => {
     }
   });
 
-  test("no question has two answers in one picture", () => {
+  test("no question has two answers in one image", () => {
     for (const scene of scenes) {
       const answers = new Map<string, string>();
       for (const { question, answer } of questionsAboutScene(scene)) {
@@ -150,7 +150,7 @@ describe("questionOnlyFloor", () => {
     expect(questionOnlyFloor([])).toBe(0);
   });
 
-  test("is low for scenes: the picture is needed", () => {
+  test("is low for scenes: the image is needed", () => {
     const many = Array.from({ length: 3000 }, (_, i) =>
       askAboutScene(sampleScene(3, i), counterRandom(3, "ask").fork(i)),
     );

@@ -1,9 +1,9 @@
 // Scenes of coloured shapes, drawn from a description: one to four equal objects, or a pair side by side.
 // A scene is a function of (seed, index); its sentences and questions (scene-text.ts) come from the same description.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { blankPicture, drawShape, EXTENT, type PlacedShape, type Rgb, type Shape, shapes } from "./shapes.ts";
+import { blankImage, drawShape, EXTENT, type PlacedShape, type Rgb, type Shape, shapes } from "./shapes.ts";
 
 export const colourValues = {
   red: [222, 38, 42],
@@ -36,14 +36,14 @@ export interface Scene {
   readonly background: Rgb;
 }
 
-/** Radii on a picture of 96 pixels. */
+/** Radii on an image of 96 pixels. */
 const radii: Readonly<Record<Size, readonly [number, number]>> = { small: [8.5, 10.5], large: [15.5, 18.5] };
 const FRAME = 96;
 const MIN_GAP = 5;
 const COLOUR_JITTER = 10;
 const MAX_TURN = 0.09;
 
-/** The scene of a seed and an index, in pixels of a square picture. */
+/** The scene of a seed and an index, in pixels of a square image. */
 export function sampleScene(seed: number, index: number, side = FRAME): Scene {
   const random = counterRandom(seed, "scene").fork(index);
   const draw = random.fork("kind").sequence();
@@ -59,11 +59,11 @@ export function sampleScene(seed: number, index: number, side = FRAME): Scene {
   return { kind: "pair", objects: scaled(objects), place, background };
 }
 
-/** Draws a scene on a square picture of the side that it was sampled for. */
-export function drawScene({ objects, background }: Scene, side = FRAME): Picture {
-  const picture = blankPicture(side, background);
-  for (const object of objects) drawShape(picture, object);
-  return picture;
+/** Draws a scene on a square image of the side that it was sampled for. */
+export function drawScene({ objects, background }: Scene, side = FRAME): RgbImage {
+  const image = blankImage(side, background);
+  for (const object of objects) drawShape(image, object);
+  return image;
 }
 
 function sampleGroup(random: CounterRandom): SceneObject[] {
@@ -132,7 +132,7 @@ function sampleLook(
   };
 }
 
-/** Places without overlap: free draws first, then the quarters of the picture, where four large objects always fit. */
+/** Places without overlap: free draws first, then the quarters of the image, where four large objects always fit. */
 function scatter(radii: readonly number[], random: CounterRandom): { x: number; y: number }[] {
   const draw = random.sequence();
   const anywhere = (radius: number) => {

@@ -1,7 +1,7 @@
 // Shapes as signed distance functions and their drawing onto RGB pixels. A pixel's coverage follows from its distance
 // to the edge, so one evaluation a pixel gives a smooth outline.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 
 export type Shape = "circle" | "square" | "triangle" | "star" | "diamond" | "heart";
 export const shapes: readonly Shape[] = ["circle", "square", "triangle", "star", "diamond", "heart"];
@@ -50,15 +50,15 @@ export function signedDistance(shape: Shape, x: number, y: number): number {
   return isInside ? -Math.sqrt(nearest) : Math.sqrt(nearest);
 }
 
-/** A picture of one colour. */
-export function blankPicture(side: number, rgb: Rgb): Picture {
+/** An image of one colour. */
+export function blankImage(side: number, rgb: Rgb): RgbImage {
   const data = new Uint8Array(side * side * 3);
   for (let i = 0; i < data.length; i++) data[i] = rgb[(i % 3) as 0 | 1 | 2];
   return { width: side, height: side, data };
 }
 
-/** Draws a shape over a picture, in place. */
-export function drawShape({ width, height, data }: Picture, { shape, x, y, radius, angle, rgb }: PlacedShape): void {
+/** Draws a shape over an image, in place. */
+export function drawShape({ width, height, data }: RgbImage, { shape, x, y, radius, angle, rgb }: PlacedShape): void {
   const reach = EXTENT * radius + 1;
   const cos = Math.cos(angle) / radius;
   const sin = Math.sin(angle) / radius;

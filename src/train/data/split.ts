@@ -1,12 +1,12 @@
-// Which pictures a model never trains on, in one place: about an eighth of the concepts in every style,
-// and one style as a whole. Whole concepts and whole styles are kept back, never single pictures.
+// Which images a model never trains on, in one place: about an eighth of the concepts in every style,
+// and one style as a whole. Whole concepts and whole styles are kept back, never single images.
 
 import { counterRandom } from "../../random/counter.ts";
 
 export type Split = "train" | "heldOutStyle" | "heldOutConcept";
 export const splits: readonly Split[] = ["train", "heldOutStyle", "heldOutConcept"];
 
-/** Never trained on; its pictures of known concepts measure whether another hand's drawing is understood. */
+/** Never trained on; its images of known concepts measure whether another hand's drawing is understood. */
 export const HELD_OUT_STYLE = "twemoji";
 
 const HELD_OUT_SHARE = 0.12;

@@ -1,18 +1,18 @@
 // Writes the held-out sample that lies in the repository: the style that training never sees, as one PNG sheet with an index,
-// a few single pictures for the demo, and the licences. Evaluation and demo need nothing else (eval/heldout.ts reads it).
+// a few single images for the demo, and the licences. Evaluation and demo need nothing else (eval/heldout.ts reads it).
 
 import { join } from "node:path";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { makeFolder } from "../../files/make-folder.ts";
 import { writePng } from "../../image/codec.node.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import type { Corpus, Sample } from "./corpus.ts";
 import type { License } from "./icon-sets.ts";
 import { HELD_OUT_STYLE } from "./split.ts";
 
 const COLUMNS = 24;
 
-/** Clear pictures of known concepts, two of unknown ones, and scenes by their index: what the demo shows. */
+/** Clear images of known concepts, two of unknown ones, and scenes by their index: what the demo shows. */
 const demoConcepts = ["dog face", "rocket", "sunflower", "guitar", "octopus", "hamburger", "umbrella", "strawberry"];
 const demoUnknown = ["red apple", "zipper face"];
 const demoScenes = 2;
@@ -34,17 +34,17 @@ export async function writeHeldOut(
   await writePng(
     join(folder, "sheet.png"),
     arrange(
-      samples.map(({ picture }) => picture),
+      samples.map(({ image }) => image),
       corpus.side,
     ),
   );
-  const pictures = samples.map(({ caption, concept }, i) => ({
+  const images = samples.map(({ caption, concept }, i) => ({
     name: concept!.name,
     caption,
     hexcode: concept!.hexcode,
     isKnownConcept: i < known.length,
   }));
-  await writeJson(join(folder, "index.json"), { style: HELD_OUT_STYLE, side: corpus.side, columns: COLUMNS, pictures });
+  await writeJson(join(folder, "index.json"), { style: HELD_OUT_STYLE, side: corpus.side, columns: COLUMNS, images });
   await writeDemo(join(folder, "demo"), corpus, known, unknown);
   await writeText(join(folder, "LICENSES.md"), describeLicenses(licenses));
   return samples.length;
@@ -68,7 +68,7 @@ async function writeDemo(
   for (const sample of chosen) {
     const name = sample.concept?.name ?? sample.caption;
     const file = `${name.replace(/[^a-z]+/gi, "-").toLowerCase()}.png`;
-    await writePng(join(folder, file), sample.picture);
+    await writePng(join(folder, file), sample.image);
     const { question, caption } = sample;
     const isKnown = !unknown.includes(sample);
     index.push({ file, caption, isKnown, ...(question && { question: question.question, answer: question.answer }) });
@@ -76,15 +76,15 @@ async function writeDemo(
   await writeJson(join(folder, "index.json"), index);
 }
 
-/** Pictures row by row on one white sheet. */
-function arrange(pictures: readonly Picture[], side: number): Picture {
-  const rows = Math.ceil(pictures.length / COLUMNS);
+/** Images row by row on one white sheet. */
+function arrange(images: readonly RgbImage[], side: number): RgbImage {
+  const rows = Math.ceil(images.length / COLUMNS);
   const width = COLUMNS * side;
   const data = new Uint8Array(width * rows * side * 3).fill(255);
-  for (const [i, picture] of pictures.entries()) {
+  for (const [i, image] of images.entries()) {
     const start = (Math.floor(i / COLUMNS) * side * width + (i % COLUMNS) * side) * 3;
     for (let y = 0; y < side; y++) {
-      data.set(picture.data.subarray(y * side * 3, (y + 1) * side * 3), start + y * width * 3);
+      data.set(image.data.subarray(y * side * 3, (y + 1) * side * 3), start + y * width * 3);
     }
   }
   return { width, height: rows * side, data };
@@ -92,9 +92,9 @@ function arrange(pictures: readonly Picture[], side: number): Picture {
 
 function describeLicenses(licenses: Readonly<Record<string, License>>): string {
   const row = ([style, { title, author, url }]: [string, License]) => `| ${style} | ${author} | ${title} | ${url} |`;
-  return `# Licences of the pictures
+  return `# Licences of the images
 
-The pictures in this folder are drawings of Twemoji (${licenses[HELD_OUT_STYLE]!.url}), copyright Twitter, Inc and other
+The images in this folder are drawings of Twemoji (${licenses[HELD_OUT_STYLE]!.url}), copyright Twitter, Inc and other
 contributors, under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). They were drawn at 96 x 96 pixels, a little
 smaller than the frame, on white. The scenes of coloured shapes are drawn by this project and are under its own licence.
 

@@ -2,7 +2,7 @@
 // What stands at a position depends on seed and position alone, so a resumed run finds the same examples.
 
 import { InputError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { type DataSource, type Example, imagesOf, type StoredImage } from "./example.ts";
 import { SampleOrder } from "./order.ts";
@@ -129,7 +129,7 @@ export class ExampleStream {
 }
 
 /** An example's image. Throws an InputError that says where the example is. */
-export async function readImage({ where }: Example, image: StoredImage): Promise<Picture> {
+export async function readImage({ where }: Example, image: StoredImage): Promise<RgbImage> {
   try {
     return await image.read();
   } catch (cause) {

@@ -1,6 +1,6 @@
 // One example of somebody's training data, whatever file it lies in. Images are named here and read when they are needed.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import type { Role } from "../../text/chat-template.ts";
 
 /** An image that has not been read yet. */
@@ -8,7 +8,7 @@ export interface StoredImage {
   /** For messages: its file, or where it stands in a row. */
   readonly name: string;
   /** Throws an InputError for what cannot be decoded. */
-  read(): Promise<Picture>;
+  read(): Promise<RgbImage>;
 }
 
 export type Part =

@@ -1,12 +1,12 @@
-// Training of the autoencoder from nothing: pictures through 6 x 6 (or whatever its depth gives) latents and back.
+// Training of the autoencoder from nothing: images through 6 x 6 (or whatever its depth gives) latents and back.
 // Squared and absolute pixel errors; a little noise on the latents teaches the decoder to forgive the diffusion transformer's.
 
 import { z } from "zod";
 import { decode, encode } from "../../detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
 import { InputError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
-import { pictureFromPlanes, planesOf } from "../../image/planes.ts";
+import { imageFromPlanes, planesOf } from "../../image/planes.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
@@ -25,7 +25,7 @@ const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
   side: z.int().min(16).max(1024),
   batch: z.int().min(1).max(4096),
-  /** Shares of the kinds of pictures. */
+  /** Shares of the kinds of images. */
   mix: mixSchema,
 });
 
@@ -56,22 +56,22 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
   const latentShape = [B, config.latentChannels, grid, grid];
   return {
     losses: {
-      pictures: (graph) => traceAutoencoder(graph, config, model, [B, config.inChannels, side, side], latentShape),
+      images: (graph) => traceAutoencoder(graph, config, model, [B, config.inChannels, side, side], latentShape),
     },
     async batch(step) {
       const random = counterRandom(run.seed, "batch").fork(step);
-      const pictures = Array.from({ length: B }, (_, i) => {
-        return corpus.sample(pickKind(data.mix, random.uniform(i)), "train", run.seed, step * B + i).picture;
+      const images = Array.from({ length: B }, (_, i) => {
+        return corpus.sample(pickKind(data.mix, random.uniform(i)), "train", run.seed, step * B + i).image;
       });
       const noise = random.fork("noise").fillNormal(new Float32Array(latentShape.reduce((a, b) => a * b, 1)));
       return {
-        loss: "pictures",
+        loss: "images",
         tokens: B * grid * grid,
-        feeds: { pixels: planesOf(pictures), noise: f32(noise, latentShape) },
+        feeds: { pixels: planesOf(images), noise: f32(noise, latentShape) },
       };
     },
     samples: (weights, folder, step) =>
-      showPictures(weights, config, corpus, kindsOf(data.mix), `${folder}/pictures-${step}.png`),
+      showImages(weights, config, corpus, kindsOf(data.mix), `${folder}/images-${step}.png`),
   };
 }
 
@@ -107,12 +107,12 @@ function slope(x: Tensor, axis: number): Tensor {
   return x.slice(axis, 1, length).sub(x.slice(axis, 0, length - 1));
 }
 
-/** Measured pictures of each kind; emoji of held-out concepts count under `psnr`. */
+/** Measured images of each kind; emoji of held-out concepts count under `psnr`. */
 const measured: Readonly<Record<SampleKind, number>> = { emoji: 96, scene: 32, icon: 32, lettering: 32 };
 const SHOWN = 8;
 
-/** Held-out pictures of each kind beside what comes back; returns the PSNR over them. */
-async function showPictures(
+/** Held-out images of each kind beside what comes back; returns the PSNR over them. */
+async function showImages(
   weights: WeightSource,
   config: AutoencoderConfig,
   corpus: Corpus,
@@ -120,32 +120,32 @@ async function showPictures(
   path: string,
 ): Promise<Record<string, number>> {
   const numbers: Record<string, number> = {};
-  const shown: Picture[] = [];
+  const shown: RgbImage[] = [];
   for (const kind of kinds) {
     const originals = Array.from(
       { length: measured[kind] },
-      (_, i) => corpus.sample(kind, "heldOutConcept", 7, i * 17).picture,
+      (_, i) => corpus.sample(kind, "heldOutConcept", 7, i * 17).image,
     );
     const back = await passThrough(originals, weights, config);
-    shown.push(...originals.slice(0, SHOWN).flatMap((picture, i) => [picture, back[i]!]));
+    shown.push(...originals.slice(0, SHOWN).flatMap((image, i) => [image, back[i]!]));
     numbers[kind === "emoji" ? "psnr" : `psnr.${kind}`] = pixelError(originals, back).psnr;
   }
   await writeContactSheet(path, shown, SHOWN);
   return numbers;
 }
 
-/** Pictures of one size through the autoencoder. */
+/** Images of one size through the autoencoder. */
 async function passThrough(
-  pictures: readonly Picture[],
+  images: readonly RgbImage[],
   weights: WeightSource,
   config: AutoencoderConfig,
-): Promise<Picture[]> {
+): Promise<RgbImage[]> {
   const graph = new Graph();
-  const planes: HostTensor = planesOf(pictures);
+  const planes: HostTensor = planesOf(images);
   const latents = encode(graph.params, graph.input("pixels", planes.shape), config);
   graph.output("drawn", decode(graph.params, latents, config));
   const session = await openSession(graph, weights);
   const { drawn } = await session.run({ pixels: planes });
   await session.release();
-  return pictures.map((_, i) => pictureFromPlanes(drawn!, i));
+  return images.map((_, i) => imageFromPlanes(drawn!, i));
 }

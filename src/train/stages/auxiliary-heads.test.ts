@@ -86,10 +86,10 @@ describe("losses of the heads", () => {
   });
 });
 
-test("a batch's labels are those of its pictures, and weigh 1 together", () => {
-  const picture = { width: 96, height: 96, data: new Uint8Array(96 * 96 * 3) };
+test("a batch's labels are those of its images, and weigh 1 together", () => {
+  const image = { width: 96, height: 96, data: new Uint8Array(96 * 96 * 3) };
   const turn = { question: "", answer: "" };
-  const plain = { picture, caption: "", describe: turn, prompt: "" };
+  const plain = { image, caption: "", describe: turn, prompt: "" };
   const scene = { kind: "group", objects: [{ shape: "star", colour: "blue" }] } as unknown as Sample["scene"];
   const lettering = {
     letters: [{ character: "B", x: 2, y: 14, advance: 10 }],

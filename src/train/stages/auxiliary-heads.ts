@@ -1,5 +1,5 @@
 // Heads that only the training of the image tokenizer has, so that embeddings keep what matters. Of each position, from its embedding:
-// its pixels, its latents in the autoencoder, its features in the teacher, its letter. Of a picture, from the mean of its embeddings:
+// its pixels, its latents in the autoencoder, its features in the teacher, its letter. Of an image, from the mean of its embeddings:
 // the concept of an emoji, the shape and the colour of what is all of one kind. None is part of the finished model.
 
 import { linear } from "../../nn/linear.ts";
@@ -44,7 +44,7 @@ export function letterLoss(graph: Graph, embeddings: Tensor): Tensor {
   return each.mul(graph.input("letterWeights", [M])).sum([0]);
 }
 
-/** What the heads of whole pictures say. */
+/** What the heads of whole images say. */
 export const classKinds = ["concept", "shape", "colour"] as const;
 export type ClassKind = (typeof classKinds)[number];
 
@@ -53,14 +53,14 @@ const colourClasses: readonly string[] = [...colours, "white"];
 /** The output that holds a head's likeliest classes i32 [B]. */
 export const classOutput = (kind: ClassKind | "letter") => `${kind}Predicted`;
 
-/** embeddings [B*M, D] of B pictures -> the mean cross entropy of each head, []. Fed by classificationFeeds. */
+/** embeddings [B*M, D] of B images -> the mean cross entropy of each head, []. Fed by classificationFeeds. */
 export function classificationLosses(
   graph: Graph,
   embeddings: Tensor,
-  pictures: number,
+  images: number,
   concepts: number,
 ): Readonly<Record<ClassKind, Tensor>> {
-  const mean = embeddings.reshape([pictures, -1, embeddings.size(-1)]).mean([1]); // [B, D]
+  const mean = embeddings.reshape([images, -1, embeddings.size(-1)]).mean([1]); // [B, D]
   const sizes: Readonly<Record<ClassKind, number>> = {
     concept: concepts,
     shape: shapes.length,
@@ -70,8 +70,8 @@ export function classificationLosses(
     const p = graph.params.at(`${kind}_head`);
     const scores = linear(p.at("fc"), layerNorm(p.at("norm"), mean, 1e-5), sizes[kind]);
     graph.output(classOutput(kind), scores.argmax());
-    const each = crossEntropy(scores, graph.input(`${kind}Labels`, [pictures], "i32"));
-    return each.mul(graph.input(`${kind}Weights`, [pictures])).sum([0]);
+    const each = crossEntropy(scores, graph.input(`${kind}Labels`, [images], "i32"));
+    return each.mul(graph.input(`${kind}Weights`, [images])).sum([0]);
   };
   return { concept: lossOf("concept"), shape: lossOf("shape"), colour: lossOf("colour") };
 }
@@ -82,7 +82,7 @@ export interface Labels {
   readonly weights: Float32Array<ArrayBuffer>;
 }
 
-/** The classes of a batch's pictures and letters. `concepts` are the code points that are trained on, in the order of the classes. */
+/** The classes of a batch's images and letters. `concepts` are the code points that are trained on, in the order of the classes. */
 export function classificationFeeds(
   items: readonly Sample[],
   concepts: readonly string[],
@@ -98,7 +98,7 @@ export function classificationFeeds(
   return feeds;
 }
 
-/** The class of each picture; pairs in scenes and other kinds of pictures have none. */
+/** The class of each image; pairs in scenes and other kinds of images have none. */
 export function classLabels(kind: ClassKind, items: readonly Sample[], concepts: readonly string[]): Labels {
   return weighted(
     items.map(({ concept, scene, colour }) => {
@@ -112,7 +112,7 @@ export function classLabels(kind: ClassKind, items: readonly Sample[], concepts:
 
 /** The letter of each position, an index into CHARACTERS, where there is exactly one. */
 export function letterLabels(items: readonly Sample[], grid: number): Labels {
-  const side = items[0]!.picture.width;
+  const side = items[0]!.image.width;
   return weighted(
     items.flatMap(({ lettering }) => [
       ...(lettering ? letterGrid(lettering, side, grid) : new Int32Array(grid * grid).fill(-1)),

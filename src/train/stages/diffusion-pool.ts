@@ -1,4 +1,4 @@
-// What the frozen models (image tokenizer, language model, autoencoder) say about pictures: computed once, before the
+// What the frozen models (image tokenizer, language model, autoencoder) say about images: computed once, before the
 // diffusion transformer trains on it.
 
 import { z } from "zod";
@@ -6,8 +6,8 @@ import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts"
 import { encode } from "../../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
 import { InputError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
 import { planesOf } from "../../image/planes.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { readBlocks } from "../../llm/model.ts";
 import { rowTables } from "../../llm/row-tables.ts";
@@ -23,22 +23,28 @@ import { BatchTokenizer } from "../batch-tokenizer.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
 import { kindsOf, mixSchema, pickKind } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
+import { sampleEdit } from "../data/scene-edits.ts";
 import type { Split } from "../data/split.ts";
 import { pathSchema } from "../settings.ts";
+import { CodeWriter } from "./written-codes.ts";
 
 export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
   /** Folder of tokenizer.json. */
   tokenizer: pathSchema,
-  /** Pictures whose codes, hidden states and latents are computed before training. */
+  /** Images whose codes, hidden states and latents are computed before training. */
   pool: z.int().min(1).max(1_000_000),
   batch: z.int().min(1).max(4096),
-  /** Shares of the kinds of pictures. */
+  /** Shares of the kinds of images. */
   mix: mixSchema,
-  /** Steps after which the pool is drawn again, of other pictures; never if absent. */
+  /** Steps after which the pool is drawn again, of other images; never if absent. */
   renewEvery: z.int().min(1).max(1_000_000_000).optional(),
   /** Share of batches conditioned on hidden states; the others on code embeddings. */
   hidden: z.number().min(0).max(1),
+  /** Share of the pool whose hidden states are over codes that the language model wrote, not over the tokenizer's. */
+  written: z.number().min(0).max(1).default(0),
+  /** Share of the pool whose image is asked for as a change of another. */
+  edits: z.number().min(0).max(1).default(0),
 });
 
 export const modelSchema = z.strictObject({
@@ -53,15 +59,23 @@ export const modelSchema = z.strictObject({
 export type DiffusionData = z.infer<typeof dataSchema>;
 export type DiffusionModel = z.infer<typeof modelSchema>;
 
-/** What is known of one picture: [positions, C], [positions + 2, D] and [Z, h, w], flat. */
+/** What is known of one image: [positions, C], [positions + 2, D] and [Z, h, w], flat. */
 export interface PoolItem {
-  readonly picture: Picture;
+  readonly image: RgbImage;
   readonly codes: Float32Array;
   readonly hidden: Float32Array;
   readonly latents: Float32Array;
 }
 
-/** Pictures that the frozen models read at a time. */
+interface WritingRow {
+  readonly ids: readonly number[];
+  /** What the row writes last. */
+  readonly image: RgbImage;
+  /** What an edit changes. */
+  readonly source?: RgbImage;
+}
+
+/** Images that the frozen models read at a time. */
 export const FROZEN_BATCH = 16;
 
 interface FrozenParts {
@@ -70,6 +84,8 @@ interface FrozenParts {
   readonly writer: RowWriter;
   readonly latents: Session;
   readonly trunk: Session;
+  /** Where some of the hidden states are over codes that the language model wrote. */
+  readonly codeWriter?: CodeWriter;
   readonly sources: readonly Checkpoint[];
   readonly data: DiffusionData;
   /** Blocks of a row. */
@@ -111,6 +127,7 @@ export class FrozenModels {
     pixels.output("latents", latents.mul(config.scalingFactor));
     const blocks = new Graph();
     blocks.output("hidden", traceHidden(blocks, ar, length, tokenizer.positions + 2));
+    const sizes = { rows: FROZEN_BATCH, blocks: length, positions: tokenizer.positions };
     const grid = [side / pixelsPerLatent(config), side / pixelsPerLatent(config)] as const;
     return new FrozenModels(grid, ar, {
       corpus: await openCorpus(data.cache, side, kindsOf(data.mix, { emoji: 1, scene: 1 })),
@@ -118,6 +135,7 @@ export class FrozenModels {
       writer,
       latents: await openSession(pixels, sources[2]!, options),
       trunk: await openSession(blocks, sources[1]!, options),
+      ...(data.written > 0 && { codeWriter: await CodeWriter.open(ar, sources[1]!, sizes, options) }),
       sources,
       data,
       length,
@@ -126,53 +144,87 @@ export class FrozenModels {
 
   /** Items start .. start + FROZEN_BATCH - 1 of the pool. */
   async describe(seed: number, start: number, split: Split = "train"): Promise<PoolItem[]> {
-    const { corpus, tokenizer, writer, latents: autoencoder, trunk, data, length } = this.#parts;
-    const random = counterRandom(seed, "pool");
-    const samples = Array.from({ length: FROZEN_BATCH }, (_, i) =>
-      corpus.sample(pickKind(data.mix, random.uniform(start + i)), split, seed, start + i, "request"),
-    );
-    const pictures = samples.map(({ picture }) => picture);
-    const { codes, embeddings } = await tokenizer.embed(pictures);
-    const { latents } = await autoencoder.run({ pixels: planesOf(pictures) });
-
-    const vocabulary = blockVocabulary(this.ar.qwen_config);
-    const N = vocabulary.codesPerPatch;
-    const M = tokenizer.positions;
-    const index = new Int32Array(FROZEN_BATCH * length * N);
-    const weight = new Float32Array(index.length);
-    const places = new Int32Array(FROZEN_BATCH * (M + 2));
-    samples.forEach(({ prompt }, b) => {
-      const row = writer.imagining(prompt);
-      const ids = Int32Array.from({ length }, (_, t) => row.ids[t] ?? writer.padId);
-      const first = ids.indexOf(vocabulary.visionStart);
-      if (first + M + 2 > length)
-        throw new InputError(`the prompt "${prompt}" has more than ${ROOM_FOR_PROMPT - 2} tokens`);
-      const inputs = blockInputs(
-        expandRow(ids, idsFromCodes(codes.subarray(b * M * N, (b + 1) * M * N), vocabulary), vocabulary),
-        vocabulary,
+    const { tokenizer, latents: autoencoder, trunk, codeWriter, data } = this.#parts;
+    const rows = this.#rows(seed, start, split);
+    const images = rows.map(({ image }) => image);
+    const { codes, embeddings } = await tokenizer.embed(images);
+    const { latents } = await autoencoder.run({ pixels: planesOf(images) });
+    const sources = await tokenizer.codes(rows.flatMap(({ source }) => (source ? [source] : [])));
+    const packed = this.#pack(rows, sources, codes);
+    const random = counterRandom(seed, "written").fork(start);
+    const isWritten = rows.map((_, b) => split === "train" && random.uniform(b) < data.written);
+    let read = packed;
+    if (codeWriter && isWritten.includes(true)) {
+      const written = await codeWriter.write(packed.feeds, packed.starts, random.fork("codes"));
+      const size = codes.length / rows.length;
+      read = this.#pack(
+        rows,
+        sources,
+        codes.map((code, at) => (isWritten[Math.floor(at / size)] ? written[at]! : code)),
       );
-      index.set(inputs.index, b * length * N);
-      weight.set(inputs.weight, b * length * N);
-      for (let k = 0; k < M + 2; k++) places[b * (M + 2) + k] = b * length + first + k;
-    });
-    const shape = [FROZEN_BATCH, length, N];
-    const { hidden } = await trunk.run({
-      index: i32(index, shape),
-      weight: f32(weight, shape),
-      places: i32(places, [places.length]),
-    });
-    return pictures.map((picture, b) => ({
-      picture,
+    }
+    const { hidden } = await trunk.run({ ...read.feeds, places: read.places });
+    return images.map((image, b) => ({
+      image,
       codes: part(embeddings, b),
       hidden: part(hidden!.data as Float32Array, b),
       latents: part(latents!.data as Float32Array, b),
     }));
   }
 
+  /** The rows that write the pool's images: most from a request, some from an edit of another image. */
+  #rows(seed: number, start: number, split: Split): WritingRow[] {
+    const { corpus, writer, data, length } = this.#parts;
+    const random = counterRandom(seed, "pool");
+    return Array.from({ length: FROZEN_BATCH }, (_, i) => {
+      const index = start + i;
+      const isEdit = random.fork("edit").uniform(index) < data.edits;
+      const edit = isEdit ? sampleEdit(split, seed, index, corpus.side) : undefined;
+      const sample = edit ?? corpus.sample(pickKind(data.mix, random.uniform(index)), split, seed, index, "request");
+      const { ids } = "after" in sample ? writer.editing(sample.instruction) : writer.imagining(sample.prompt);
+      if (ids.length > length) {
+        const words = "after" in sample ? sample.instruction : sample.prompt;
+        throw new InputError(`the request "${words}" takes ${ids.length} tokens, of which there is room for ${length}`);
+      }
+      return "after" in sample ? { ids, image: sample.after, source: sample.before } : { ids, image: sample.image };
+    });
+  }
+
+  /** Rows as the language model reads them, with the codes [.., N] of the sources of edits and of the images that are written. */
+  #pack(rows: readonly WritingRow[], sources: Int32Array, codes: Int32Array) {
+    const { tokenizer, writer, length } = this.#parts;
+    const vocabulary = blockVocabulary(this.ar.qwen_config);
+    const N = vocabulary.codesPerPatch;
+    const M = tokenizer.positions;
+    const index = new Int32Array(FROZEN_BATCH * length * N);
+    const weight = new Float32Array(index.length);
+    const places = new Int32Array(FROZEN_BATCH * (M + 2));
+    let used = 0;
+    const starts = rows.map(({ ids: written, source }, b) => {
+      const ids = Int32Array.from({ length }, (_, t) => written[t] ?? writer.padId);
+      const own = codes.subarray(b * M * N, (b + 1) * M * N);
+      const shown = source ? Int32Array.of(...sources.subarray(used, used + M * N), ...own) : own;
+      if (source) used += M * N;
+      const inputs = blockInputs(expandRow(ids, idsFromCodes(shown, vocabulary), vocabulary), vocabulary);
+      index.set(inputs.index, b * length * N);
+      weight.set(inputs.weight, b * length * N);
+      const start = ids.lastIndexOf(vocabulary.visionStart);
+      for (let k = 0; k < M + 2; k++) places[b * (M + 2) + k] = b * length + start + k;
+      return start;
+    });
+    const shape = [FROZEN_BATCH, length, N];
+    return {
+      feeds: { index: i32(index, shape), weight: f32(weight, shape) },
+      places: i32(places, [places.length]),
+      starts,
+    };
+  }
+
   async release(): Promise<void> {
-    const { tokenizer, latents, trunk, sources } = this.#parts;
+    const { tokenizer, latents, trunk, codeWriter, sources } = this.#parts;
     await Promise.all([
       tokenizer.release(),
+      codeWriter?.release(),
       latents.release(),
       trunk.release(),
       ...sources.map((source) => source.close()),
@@ -180,10 +232,10 @@ export class FrozenModels {
   }
 }
 
-/** Tokens around a picture in a request, its end mark included. */
+/** Tokens around an image in a request, its end mark included. */
 const ROOM_FOR_PROMPT = 84;
 
-function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: number): Tensor {
+function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perImage: number): Tensor {
   const language = languageModelConfig(ar);
   const { qwen } = language;
   const shape = [FROZEN_BATCH, T, qwen.n_q_tokens];
@@ -196,7 +248,7 @@ function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perPicture: numb
     },
     language,
   );
-  const places = graph.input("places", [FROZEN_BATCH * perPicture], "i32");
+  const places = graph.input("places", [FROZEN_BATCH * perImage], "i32");
   return decoded.hidden
     .at(-1)!
     .reshape([FROZEN_BATCH * T, qwen.embed_dim])

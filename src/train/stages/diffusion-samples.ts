@@ -1,4 +1,4 @@
-// What the diffusion transformer draws while it trains: held-out pictures, from their codes and from hidden states.
+// What the diffusion transformer draws while it trains: held-out images, from their codes and from hidden states.
 
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { type DitConfig, parseAutoencoderConfig } from "../../detokenizer/config.ts";
@@ -19,7 +19,7 @@ export interface Drawer {
 /** Steps of the sampler for what is shown while training. */
 const SHOWN_STEPS = { codes: 4, hidden: 12 } as const;
 
-/** Held-out pictures beside what is drawn from their codes and from the hidden states at them; returns the PSNR of both. */
+/** Held-out images beside what is drawn from their codes and from the hidden states at them; returns the PSNR of both. */
 export async function showDrawings(
   items: readonly PoolItem[],
   { transformer, config, autoencoder, grid }: Drawer,
@@ -45,10 +45,10 @@ export async function showDrawings(
   const drawn = { codes: await draw("codes"), hidden: await draw("hidden") };
   await sessions.close();
   await decoder.close();
-  const originals = items.map(({ picture }) => picture);
+  const originals = items.map(({ image }) => image);
   await writeContactSheet(
     path,
-    originals.flatMap((picture, i) => [picture, drawn.codes[i]!, drawn.hidden[i]!]),
+    originals.flatMap((image, i) => [image, drawn.codes[i]!, drawn.hidden[i]!]),
     6,
   );
   return {

@@ -1,6 +1,6 @@
 // Training of the diffusion transformer on both of its conditions at once: the tokenizer's fused code embeddings (codes to
-// pixels without the language model), and the language model's hidden states over a picture (through the connector).
-// Tokenizer, language model and autoencoder are frozen, so what they say about a pool of pictures is computed once.
+// pixels without the language model), and the language model's hidden states over an image (through the connector).
+// Tokenizer, language model and autoencoder are frozen, so what they say about a pool of images is computed once.
 
 import { type DitConfig, parseDitConfig } from "../../detokenizer/config.ts";
 import type { CrossRope } from "../../detokenizer/diffusion-transformer.ts";
@@ -24,7 +24,7 @@ import {
 } from "./diffusion-pool.ts";
 import { showDrawings } from "./diffusion-samples.ts";
 
-/** Pictures between two lines of the log while the pool fills: some seconds. */
+/** Images between two lines of the log while the pool fills: some seconds. */
 const POOL_LOG_EVERY = 32 * FROZEN_BATCH;
 
 /** Opens the stage: runs the frozen models over the pool. */
@@ -38,7 +38,7 @@ export async function openDiffusionStage(
   const config = parseDitConfig(model.config, "model.config");
   log("opening the frozen models");
   const frozen = await FrozenModels.open(model, data, run.threads);
-  log(`pool: the frozen models read ${data.pool} pictures before the first step (data.pool)`);
+  log(`pool: the frozen models read ${data.pool} images before the first step (data.pool)`);
   const pools = new Pools(frozen, run.seed, data, log, signal);
   log(describeSpread(await pools.at(0)));
   const { grid, ar } = frozen;
@@ -92,7 +92,7 @@ export async function openDiffusionStage(
   };
 }
 
-/** The pool of each stretch of steps: pictures that no other stretch has, so that a resumed run finds the same. */
+/** The pool of each stretch of steps: images that no other stretch has, so that a resumed run finds the same. */
 class Pools {
   #stretch = -1;
   #items: PoolItem[] = [];
@@ -125,7 +125,7 @@ class Pools {
     for (let done = 0; done < size; done += FROZEN_BATCH) {
       this.#signal?.throwIfAborted();
       this.#items.push(...(await this.#frozen.describe(this.#seed, first + done)));
-      if (this.#items.length % POOL_LOG_EVERY === 0) this.#log(`pool: ${this.#items.length} of ${size} pictures`);
+      if (this.#items.length % POOL_LOG_EVERY === 0) this.#log(`pool: ${this.#items.length} of ${size} images`);
     }
     this.#stretch = stretch;
     return this.#items;

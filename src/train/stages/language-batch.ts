@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { InputError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig } from "../../llm/config.ts";
 import { traceLanguageModelLoss, trainingFeeds } from "../../llm/model.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
@@ -32,7 +32,7 @@ export const dataSchema = z.strictObject({
   /** Scored blocks and labels of a batch, at most. */
   scoredBlocks: z.int().min(1).max(1_000_000),
   labels: z.int().min(1).max(10_000_000),
-  /** Shares of the kinds of pictures that are asked about and that are asked for. */
+  /** Shares of the kinds of images that are asked about and that are asked for. */
   questions: mixSchema,
   requests: mixSchema,
   /** Share of requests that say nothing: what guidance compares with. */
@@ -51,7 +51,7 @@ type WrittenKind = SampleKind | "edit";
 
 export interface Row extends EncodedRow {
   /** In the order of the row's placeholders. */
-  readonly images: readonly Picture[];
+  readonly images: readonly RgbImage[];
   /** Where the row writes its last image. */
   readonly written?: WrittenKind;
 }
@@ -68,7 +68,7 @@ export function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: 
     const isRequest = b < data.imagine;
     const kind = pickKind(isRequest ? data.requests : data.questions, random.uniform(b));
     const sample = corpus.sample(kind, "train", seed, index, isRequest ? "request" : "question");
-    const images = [sample.picture];
+    const images = [sample.image];
     if (!isRequest) return { ...writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length), images };
     const isSilent = random.fork("promptless").uniform(b) < data.promptless;
     const row = writer.imagining(isSilent ? "" : sample.prompt);
@@ -148,7 +148,7 @@ export function packBatch(
   return { loss: "blocks", tokens: B * T, feeds: { ...feeds, shares: f32(shares, [R, names.length]) } };
 }
 
-/** Codes [M, N] of a picture, one code replaced at a share of its positions by any other of its book. */
+/** Codes [M, N] of an image, one code replaced at a share of its positions by any other of its book. */
 export function spoil(
   codes: Int32Array,
   N: number,

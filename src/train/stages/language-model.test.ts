@@ -5,7 +5,7 @@ import { TextTokenizer } from "../../text/tokenizer.ts";
 import { readRunConfig } from "../config.ts";
 import { RowWriter } from "../data/rows.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
-import { blankPicture } from "../data/shapes.ts";
+import { blankImage } from "../data/shapes.ts";
 import { dataSchema, packBatch, type Row, spoil } from "./language-batch.ts";
 
 const [N, POSITIONS, BOOK] = [8, 36, 256];
@@ -40,7 +40,7 @@ test("an edit reads its first image as it is and is scored on its last one alone
     ...{ tokenizer: "models/kelix-nano", batch: 2, imagine: 1, edits: 1, length: 124, scoredBlocks: 120, labels: 800 },
     ...{ questions: { scene: 1 }, requests: { emoji: 1 }, wrongCodes: 1 },
   });
-  const image = blankPicture(96, [0, 0, 0]);
+  const image = blankImage(96, [0, 0, 0]);
   const { instruction } = sampleEdit("train", 3, 5, 96);
   const rows: Row[] = [
     { ...writer.imagining("a dog"), images: [image], written: "emoji" },
@@ -61,7 +61,7 @@ test("an edit reads its first image as it is and is scored on its last one alone
   // What is read: the source whole, one code changed at every position of what is written.
   const index = feeds.index!.data as Int32Array;
   const T = data.length;
-  const first = rows[1]!.ids.findIndex((id) => id === writer.imageId);
+  const first = rows[1]!.ids.indexOf(writer.imageId);
   const source = index.subarray((T + first) * N, (T + first + POSITIONS) * N);
   expect(source).toEqual(wanted.subarray(POSITIONS * N, 2 * POSITIONS * N));
   const answer = rows[1]!.ids.lastIndexOf(writer.imageId) - POSITIONS + 1;

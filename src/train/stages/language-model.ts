@@ -1,4 +1,4 @@
-// Training of the language model on blocks: pictures are codes of the frozen tokenizer, on the asking side (questions
+// Training of the language model on blocks: images are codes of the frozen tokenizer, on the asking side (questions
 // about them) and on the answering side (requests to draw). It starts from the trunk that was trained with the tokenizer:
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 

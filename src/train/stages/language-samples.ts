@@ -1,4 +1,4 @@
-// What the language model says while it trains: held-out pictures, questions about them, and its answers by greedy decoding.
+// What the language model says while it trains: held-out images, questions about them, and its answers by greedy decoding.
 
 import { writeFile } from "node:fs/promises";
 import { generate } from "../../llm/generate.ts";
@@ -17,16 +17,16 @@ export interface AnsweringParts {
   readonly tokenizer: BatchTokenizer;
   readonly writer: RowWriter;
   readonly text: TextTokenizer;
-  /** Pictures that the tokenizer reads at a time, and tokens of a row at most. */
+  /** Images that the tokenizer reads at a time, and tokens of a row at most. */
   readonly batch: number;
   readonly length: number;
 }
 
-/** Batches of pictures for each kind of question. */
+/** Batches of images for each kind of question. */
 const BATCHES = 4;
 const MAX_ANSWER = 24;
 
-/** Asks about held-out pictures, writes questions and answers as a Markdown table, and returns the share of right ones by kind. */
+/** Asks about held-out images, writes questions and answers as a Markdown table, and returns the share of right ones by kind. */
 export async function showAnswers(
   model: LanguageModel,
   parts: AnsweringParts,
@@ -40,13 +40,13 @@ export async function showAnswers(
     let correct = 0;
     for (let n = 0; n < BATCHES; n++) {
       const items = take(questions, batch);
-      const codes = await tokenizer.codes(items.map(({ picture }) => picture));
-      const perPicture = codes.length / items.length;
+      const codes = await tokenizer.codes(items.map(({ image }) => image));
+      const perImage = codes.length / items.length;
       for (const [b, { describe }] of items.entries()) {
         const row = writer.understanding([describe], parts.length);
         const asked = Int32Array.from(row.ids.slice(0, row.isAnswer.indexOf(true)));
-        const pictureIds = idsFromCodes(codes.subarray(b * perPicture, (b + 1) * perPicture), model.vocabulary);
-        const answer = await decode(model, expandRow(asked, pictureIds, model.vocabulary), parts.text);
+        const imageIds = idsFromCodes(codes.subarray(b * perImage, (b + 1) * perImage), model.vocabulary);
+        const answer = await decode(model, expandRow(asked, imageIds, model.vocabulary), parts.text);
         const isRight = answer === describe.answer;
         if (isRight) correct++;
         lines.push(`| ${describe.question} | ${describe.answer} | ${answer} | ${isRight ? "✓" : ""} |`);

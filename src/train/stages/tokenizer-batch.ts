@@ -1,9 +1,9 @@
-// Pictures and conversations about them as one batch of the image tokenizer's training.
+// Images and conversations about them as one batch of the image tokenizer's training.
 
 import { blockVocabulary } from "../../llm/config.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import type { Corpus, Sample } from "../data/corpus.ts";
-import { patchesOf } from "../data/patch-pictures.ts";
+import { patchesOf } from "../data/patch-images.ts";
 import { type EncodedRow, type RowWriter, turnsAbout } from "../data/rows.ts";
 import type { Batch } from "../stage.ts";
 import { classificationFeeds } from "./auxiliary-heads.ts";
@@ -16,12 +16,12 @@ export interface BatchContext {
   readonly data: Data;
 }
 
-/** The batch of some pictures, but for what frozen models say about them. */
+/** The batch of some images, but for what frozen models say about them. */
 export function batchOf(items: readonly Sample[], context: BatchContext, step: number): Batch {
   const { corpus, model, data } = context;
   const vision = model.config.tokenizer_config.vision_config;
   const pixels = patchesOf(
-    items.map(({ picture }) => picture),
+    items.map(({ image }) => image),
     vision.patch_size,
   );
   const grid = vision.image_size / vision.patch_size / 2;

@@ -1,4 +1,4 @@
-// What training of the image tokenizer computes: pictures through encoder, projector and (if quantizing) codebooks to embeddings;
+// What training of the image tokenizer computes: images through encoder, projector and (if quantizing) codebooks to embeddings;
 // from these the answers of a language model that is trained along, and the auxiliary heads' losses.
 
 import { z } from "zod";
@@ -27,13 +27,13 @@ export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
   /** Folder of tokenizer.json. */
   tokenizer: pathSchema,
-  /** Pictures of a batch. */
+  /** Images of a batch. */
   batch: z.int().min(1).max(4096),
-  /** Tokens of a row, a picture's positions included; longer conversations lose their last turns. */
+  /** Tokens of a row, an image's positions included; longer conversations lose their last turns. */
   length: z.int().min(16).max(16_384),
   /** Answer tokens of a batch, at most. */
   answers: z.int().min(1).max(1_000_000),
-  /** Shares of the kinds of pictures. */
+  /** Shares of the kinds of images. */
   mix: mixSchema,
 });
 
@@ -59,14 +59,14 @@ export const modelSchema = z.strictObject({
   targets: targetsSchema.prefault({}),
   /** With `quantize`: the vision stage's weights that `encoder`, books and up-projections are fitted to, and its code width. */
   start: z.strictObject({ weights: pathSchema, codeWidth: z.int().min(1).max(4096) }).optional(),
-  /** Pictures whose features that fit and the codebooks' k-means are run over. */
-  kmeansPictures: z.int().min(1).max(100_000).default(2048),
+  /** Images whose features that fit and the codebooks' k-means are run over. */
+  kmeansImages: z.int().min(1).max(100_000).default(2048),
 });
 
 export type Data = z.infer<typeof dataSchema>;
 export type Model = Omit<z.infer<typeof modelSchema>, "config"> & { readonly config: KeyeArConfig };
 
-export interface EmbeddedPictures {
+export interface EmbeddedImages {
   /** [M, D] what the language model reads. */
   readonly embeddings: Tensor;
   /** Codes i32 [M, N] and the means of the quantizer's losses over the books, when quantizing. */
@@ -75,7 +75,7 @@ export interface EmbeddedPictures {
 }
 
 /** pixels [P, C*p*p] -> embeddings, with or without rounding to codes. */
-export function embedPictures(graph: Graph, pixels: Tensor, layout: VisionLayout, model: Model): EmbeddedPictures {
+export function embedImages(graph: Graph, pixels: Tensor, layout: VisionLayout, model: Model): EmbeddedImages {
   const config = model.config.tokenizer_config;
   const p = graph.params.at("visual_tokenizer");
   const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
@@ -97,12 +97,12 @@ export function embedPictures(graph: Graph, pixels: Tensor, layout: VisionLayout
   };
 }
 
-export function pictureLayout(graph: Graph, model: Model, pictures: number): VisionLayout {
+export function imageLayout(graph: Graph, model: Model, images: number): VisionLayout {
   const { vision_config: vision } = model.config.tokenizer_config;
   const side = vision.image_size / vision.patch_size;
   return constantLayout(
     graph,
-    Array.from({ length: pictures }, () => ({ frames: 1, rows: side, columns: side })),
+    Array.from({ length: images }, () => ({ frames: 1, rows: side, columns: side })),
     vision,
   );
 }
@@ -112,14 +112,14 @@ export function traceTokenizer(graph: Graph, model: Model, data: Data, concepts:
   const B = data.batch;
   const patchWidth = vision.num_channels * vision.patch_size ** 2;
   const pixels = graph.input("pixels", [B * (vision.image_size / vision.patch_size) ** 2, patchWidth]);
-  const layout = pictureLayout(graph, model, B);
-  const pictures = embedPictures(graph, pixels, layout, model);
+  const layout = imageLayout(graph, model, B);
+  const images = embedImages(graph, pixels, layout, model);
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
-  const pixelLoss = drawPixels(graph, pictures.embeddings, 4 * patchWidth)
+  const pixelLoss = drawPixels(graph, images.embeddings, 4 * patchWidth)
     .sub(wanted)
     .square()
     .mean([0, 1]);
-  const { embeddings } = pictures;
+  const { embeddings } = images;
   const M = embeddings.size(0);
   const { weights } = model;
   const widths = targetWidths(model.targets);
@@ -132,7 +132,7 @@ export function traceTokenizer(graph: Graph, model: Model, data: Data, concepts:
       teacher: teacherLoss(graph, embeddings, graph.input("teacher", [M, widths.teacher])),
     }),
     ...(hasText(model) && { text: traceAnswers(graph, model, data, embeddings) }),
-    ...pictures.quantizerLosses,
+    ...images.quantizerLosses,
   };
   const parts = Object.entries(losses).map(([name, loss]) => loss.mul(weights[name as keyof typeof weights]));
   return {
@@ -146,8 +146,13 @@ export function hasText({ weights }: Model): boolean {
   return weights.text > 0;
 }
 
-/** The language model's cross entropy of the answers, a mean over their tokens. embeddings [M, D] of all pictures. */
-export function traceAnswers(graph: Graph, model: Model, data: Data, embeddings: Tensor): Tensor {
+/** The language model's cross entropy of the answers, a mean over their tokens. embeddings [M, D] of all images. */
+export function traceAnswers(
+  graph: Graph,
+  model: Pick<Model, "config">,
+  data: Pick<Data, "batch" | "length" | "answers">,
+  embeddings: Tensor,
+): Tensor {
   const { qwen_config: qwen } = model.config;
   const { batch: B, length: T, answers: R } = data;
   const trunk = graph.params.at("model", "model");
@@ -157,7 +162,7 @@ export function traceAnswers(graph: Graph, model: Model, data: Data, embeddings:
     0,
     qwen.vocab_size,
   );
-  // Text ids name rows of the table, placeholders the rows of the pictures after it.
+  // Text ids name rows of the table, placeholders the rows of the images after it.
   const x = concat([table, embeddings], 0).gather(graph.input("ids", [B, T], "i32"));
   const { hidden } = decoderStack(trunk, x, {
     config: qwen,
@@ -174,11 +179,11 @@ export function traceAnswers(graph: Graph, model: Model, data: Data, embeddings:
   return losses.mul(graph.input("weights", [R])).sum([0]);
 }
 
-export function pixelInput(graph: Graph, model: Model, pictures: number): { pixels: Tensor; layout: VisionLayout } {
+export function pixelInput(graph: Graph, model: Model, images: number): { pixels: Tensor; layout: VisionLayout } {
   const vision = model.config.tokenizer_config.vision_config;
   const P = (vision.image_size / vision.patch_size) ** 2;
   return {
-    pixels: graph.input("pixels", [pictures * P, vision.num_channels * vision.patch_size ** 2]),
-    layout: pictureLayout(graph, model, pictures),
+    pixels: graph.input("pixels", [images * P, vision.num_channels * vision.patch_size ** 2]),
+    layout: imageLayout(graph, model, images),
   };
 }

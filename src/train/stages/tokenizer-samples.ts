@@ -1,4 +1,4 @@
-// What is looked at while the image tokenizer trains: held-out pictures drawn from their embeddings, classified, and asked about.
+// What is looked at while the image tokenizer trains: held-out images drawn from their embeddings, classified, and asked about.
 
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
@@ -6,24 +6,24 @@ import { writeContactSheet } from "../contact-sheet.ts";
 import type { Corpus } from "../data/corpus.ts";
 import { heldOutQuestions, questionKinds, take } from "../data/held-out-questions.ts";
 import type { SampleKind } from "../data/mix.ts";
-import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
+import { imagesFromPatches, patchesOf } from "../data/patch-images.ts";
 import { pixelError } from "../metrics.ts";
 import { classKinds, classOutput, drawPixels } from "./auxiliary-heads.ts";
 import { type BatchContext, batchOf } from "./tokenizer-batch.ts";
-import { embedPictures, type Model, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
+import { embedImages, type Model, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
 
-/** Pictures of each kind that are measured, at least. */
+/** Images of each kind that are measured, at least. */
 export const ASKED = 256;
 
 /** What each head is measured on: held-out emoji, fresh scenes, and lettering in fonts and words that training never sees. */
 const measuredOn = { concept: "emoji", shape: "scene", colour: "scene", letter: "lettering" } as const;
 
-/** The kinds of pictures that samples are made of. */
+/** The kinds of images that samples are made of. */
 export function measuredKinds({ weights }: Model): SampleKind[] {
   return ["emoji", "scene", ...(weights.letter > 0 ? (["lettering"] as const) : [])];
 }
 
-/** Share of held-out pictures and letters that the auxiliary heads with a weight classify rightly. */
+/** Share of held-out images and letters that the auxiliary heads with a weight classify rightly. */
 export async function measureClasses(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
   const { corpus, model, data } = context;
   const kinds = [...classKinds, "letter" as const].filter((kind) => model.weights[kind] > 0);
@@ -54,7 +54,7 @@ export async function measureClasses(weights: WeightSource, context: BatchContex
 }
 
 /**
- * Share of held-out pictures (emoji in the held-out style named; questions about fresh scenes) whose whole answer is the most likely one at
+ * Share of held-out images (emoji in the held-out style named; questions about fresh scenes) whose whole answer is the most likely one at
  * every token, which is when greedy decoding gives it.
  */
 export async function measureAnswers(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
@@ -86,7 +86,7 @@ export async function measureAnswers(weights: WeightSource, context: BatchContex
   return right;
 }
 
-/** Draws held-out pictures by the auxiliary head beside the originals; returns its PSNR and the share of codes in use. */
+/** Draws held-out images by the auxiliary head beside the originals; returns its PSNR and the share of codes in use. */
 export async function showPixels(
   weights: WeightSource,
   corpus: Corpus,
@@ -98,21 +98,21 @@ export async function showPixels(
   const count = 32;
   const graph = new Graph();
   const { pixels, layout } = pixelInput(graph, model, count);
-  const pictures = embedPictures(graph, pixels, layout, model);
-  graph.output("drawn", drawPixels(graph, pictures.embeddings, 4 * vision.num_channels * vision.patch_size ** 2));
-  if (pictures.codes) graph.output("codes", pictures.codes);
+  const images = embedImages(graph, pixels, layout, model);
+  graph.output("drawn", drawPixels(graph, images.embeddings, 4 * vision.num_channels * vision.patch_size ** 2));
+  if (images.codes) graph.output("codes", images.codes);
   const session = await openSession(graph, weights);
   const originals = Array.from(
     { length: count },
-    (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutStyle", 7, i * 13).picture,
+    (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutStyle", 7, i * 13).image,
   );
   const feeds = { pixels: patchesOf(originals, vision.patch_size) };
   const result = await session.run(feeds);
   await session.release();
-  const drawn = picturesFromPatches(result.drawn!, vision, count);
+  const drawn = imagesFromPatches(result.drawn!, vision, count);
   await writeContactSheet(
     path,
-    originals.flatMap((picture, i) => [picture, drawn[i]!]),
+    originals.flatMap((image, i) => [image, drawn[i]!]),
     8,
   );
   const numbers: Record<string, number> = { psnr: pixelError(originals, drawn).psnr };

@@ -5,17 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeSafetensors } from "../../checkpoint/safetensors.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
 import { openSession } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { codebook } from "../../vision/quantizer.ts";
-import { patchesOf } from "../data/patch-pictures.ts";
+import { patchesOf } from "../data/patch-images.ts";
 import { drawScene, sampleScene } from "../data/scenes.ts";
 import { ParameterStore, valuesOf } from "../parameter-store.ts";
-import { dataSchema, embedPictures, type Model, modelSchema, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
+import { dataSchema, embedImages, type Model, modelSchema, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
 import { startFromVision } from "./tokenizer-start.ts";
 
 const [SIDE, BATCH, WIDTH, BOOKS] = [32, 16, 24, 8];
@@ -41,12 +41,12 @@ async function tinyModel(width: number, quantize: boolean): Promise<Model> {
     intermediate_size: 32,
   });
   const weights = { text: 0, pixels: 4, latents: 0, teacher: 0 };
-  const parsed = modelSchema.parse({ ...raw, quantize, weights, kmeansPictures: 256 });
+  const parsed = modelSchema.parse({ ...raw, quantize, weights, kmeansImages: 256 });
   return { ...parsed, config: parseKeyeArConfig(parsed.config) };
 }
 
 const data = dataSchema.parse({ tokenizer: "none", batch: BATCH, length: 40, answers: 8, mix: { scene: 1 } });
-const pictures = (batch: number): Picture[] =>
+const images = (batch: number): RgbImage[] =>
   Array.from({ length: BATCH }, (_, i) => drawScene(sampleScene(1, batch * BATCH + i, SIDE), SIDE));
 
 function drawnStore(model: Model): ParameterStore {
@@ -72,24 +72,24 @@ test("books start at centres that their own norms leave as they are, close to wh
   const seen: string[] = [];
   const targets = { of: async () => ({}) };
   const start = { weights, codeWidth: EARLIER_WIDTH };
-  await startFromVision(start, { store, model, targets, pictures, seed: 1, log: (line) => seen.push(line) });
+  await startFromVision(start, { store, model, targets, images, seed: 1, log: (line) => seen.push(line) });
   expect(seen.at(-1)).toContain("1024 positions");
 
   const graph = new Graph();
   const config = model.config.tokenizer_config;
   graph.output("book", codebook(graph.params.at("visual_tokenizer"), 3, config));
   const { pixels, layout } = pixelInput(graph, model, BATCH);
-  const rounded = embedPictures(graph, pixels, layout, model);
+  const rounded = embedImages(graph, pixels, layout, model);
   graph.output("rounded", rounded.embeddings);
   graph.output("loss", rounded.quantizerLosses!.codebook);
-  graph.output("smooth", embedPictures(graph, pixels, layout, { ...model, quantize: false }).embeddings);
+  graph.output("smooth", embedImages(graph, pixels, layout, { ...model, quantize: false }).embeddings);
   const earlier = new Graph();
   const other = pixelInput(earlier, await tinyModel(EARLIER_WIDTH, false), BATCH);
   earlier.output(
     "wanted",
-    embedPictures(earlier, other.pixels, other.layout, await tinyModel(EARLIER_WIDTH, false)).embeddings,
+    embedImages(earlier, other.pixels, other.layout, await tinyModel(EARLIER_WIDTH, false)).embeddings,
   );
-  const feeds = { pixels: patchesOf(pictures(20), config.vision_config.patch_size) };
+  const feeds = { pixels: patchesOf(images(20), config.vision_config.patch_size) };
   const run = async (of: Graph, from: ParameterStore) => {
     const session = await openSession(of, memoryWeights(valuesOf(from)));
     const result = await session.run(feeds);

@@ -7,7 +7,7 @@
 
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { InputError } from "../../errors.ts";
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { type HostTensor, joinFloats } from "../../runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
@@ -16,12 +16,12 @@ import { bookSize, codeWidth, type TokenizerConfig } from "../../vision/config.t
 import { visionEncoder } from "../../vision/encoder.ts";
 import { kMeans } from "../../vision/kmeans.ts";
 import { projector } from "../../vision/projector.ts";
-import { patchesOf } from "../data/patch-pictures.ts";
+import { patchesOf } from "../data/patch-images.ts";
 import { applyLinear, RidgeProbe } from "../linear-probe.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { balanceGroups, predictiveComponents } from "../principal.ts";
 import type { VisionTargets } from "../vision-targets.ts";
-import { embedPictures, type Model, pixelInput } from "./tokenizer-graph.ts";
+import { embedImages, type Model, pixelInput } from "./tokenizer-graph.ts";
 
 /** Numbers of a book that carry the constant. */
 const CARRIERS = 2;
@@ -32,8 +32,8 @@ export interface StartContext {
   readonly store: ParameterStore;
   readonly model: Model;
   readonly targets: Pick<VisionTargets, "of">;
-  /** A batch of training pictures. */
-  readonly pictures: (batch: number) => readonly Picture[];
+  /** A batch of training images. */
+  readonly images: (batch: number) => readonly RgbImage[];
   readonly seed: number;
   readonly log: (line: string) => void;
 }
@@ -107,12 +107,12 @@ interface Sample {
   readonly outputs: number;
 }
 
-/** What the vision stage's encoder says about training pictures, and how far the targets follow from it. */
+/** What the vision stage's encoder says about training images, and how far the targets follow from it. */
 async function collect(weights: WeightSource, width: number, context: StartContext): Promise<Sample> {
-  const { model, pictures, targets } = context;
+  const { model, images, targets } = context;
   const config = model.config.tokenizer_config;
   const L = config.llm_hidden_size;
-  const batch = pictures(0).length;
+  const batch = images(0).length;
   const graph = new Graph();
   const earlier: Model = {
     ...model,
@@ -126,14 +126,14 @@ async function collect(weights: WeightSource, width: number, context: StartConte
   const p = graph.params.at("visual_tokenizer");
   const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   graph.output("projected", projector(p.at("mlp_AR"), features, layout.merge, L));
-  graph.output("embeddings", embedPictures(graph, pixels, layout, earlier).embeddings);
+  graph.output("embeddings", embedImages(graph, pixels, layout, earlier).embeddings);
   graph.output("wanted", pixels.gather(layout.merge).reshape([-1, 4 * pixels.size(1)]));
   const session = await openSession(graph, weights);
   const parts: { projected: Float32Array; embeddings: Float32Array }[] = [];
   let probe: RidgeProbe | undefined;
   let outputs = 0;
-  for (let done = 0; done < model.kmeansPictures; done += batch) {
-    const shown = pictures(done / batch);
+  for (let done = 0; done < model.kmeansImages; done += batch) {
+    const shown = images(done / batch);
     const said = await session.run({ pixels: patchesOf(shown, config.vision_config.patch_size) });
     const rows = scaledTargets({ ...(await targets.of(shown)), pixels: said.wanted! }, model.weights);
     outputs = rows.length / said.projected!.shape[0]!;

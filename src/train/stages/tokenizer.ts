@@ -1,4 +1,4 @@
-// Training of the image tokenizer end to end: pictures and questions in, answers out, through a language model that is
+// Training of the image tokenizer end to end: images and questions in, answers out, through a language model that is
 // trained along. Three uses: `quantize: false` has continuous features (the twin that discrete codes are measured against);
 // without a weight on text it trains the vision encoder alone; `quantize: true` goes on with codebooks (tokenizer-start.ts).
 // Auxiliary heads see to it that codes keep what matters (auxiliary-heads.ts); they are dropped when training ends.
@@ -56,14 +56,14 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
       const items = itemsOf(step);
       const batch = batchOf(items, context, step);
       if (!targets) return batch;
-      return { ...batch, feeds: { ...batch.feeds, ...(await targets.of(items.map(({ picture }) => picture))) } };
+      return { ...batch, feeds: { ...batch.feeds, ...(await targets.of(items.map(({ image }) => image))) } };
     },
     async prepare(store, log) {
       if (!model.start) return;
       if (!targets)
         throw new InputError("model.start needs a weight on latents or teacher: books are shared out by them");
-      const pictures = (batch: number) => itemsOf(batch).map(({ picture }) => picture);
-      await startFromVision(model.start, { store, model, targets, pictures, seed: run.seed, log });
+      const images = (batch: number) => itemsOf(batch).map(({ image }) => image);
+      await startFromVision(model.start, { store, model, targets, images, seed: run.seed, log });
     },
     async samples(weights, folder, step) {
       const pixels = await showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
@@ -78,7 +78,7 @@ export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
   };
 }
 
-/** Pictures that the frozen models' channels are standardised over. */
+/** Images that the frozen models' channels are standardised over. */
 const STANDARDISED = 1024;
 
 async function openTargets(
@@ -99,9 +99,9 @@ async function openTargets(
     ...(weights.teacher > 0 && { teacher: resolve(cache, targets.teacher!) }),
   };
   if (Object.keys(used).length === 0) return undefined;
-  const first = itemsOf(0).map(({ picture }) => picture);
+  const first = itemsOf(0).map(({ image }) => image);
   const others = Array.from({ length: Math.ceil(STANDARDISED / first.length) - 1 }, (_, i) =>
-    itemsOf(i + 1).map(({ picture }) => picture),
+    itemsOf(i + 1).map(({ image }) => image),
   );
   return VisionTargets.open(used, [first, ...others], threads);
 }

@@ -1,30 +1,30 @@
 // What the embeddings of plain drawings hold, measured while the image tokenizer trains: in dB, by ridge regression to each position's
 // pixels, and as the share of held-out drawings whose nearest training drawing shows the same concept.
 
-import type { Picture } from "../../image/picture.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
 import type { WeightSource } from "../../runtime/session.ts";
 import { openSession } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { PLAIN_VIEW, renderView } from "../data/augment.ts";
 import type { Corpus } from "../data/corpus.ts";
-import { patchesOf, picturesFromPatches } from "../data/patch-pictures.ts";
+import { imagesFromPatches, patchesOf } from "../data/patch-images.ts";
 import type { IndexEntry } from "../data/render.ts";
 import { nearestShare, RidgeProbe } from "../linear-probe.ts";
 import { pixelError } from "../metrics.ts";
-import { embedPictures, type Model, pixelInput } from "./tokenizer-graph.ts";
+import { embedImages, type Model, pixelInput } from "./tokenizer-graph.ts";
 
 const BATCH = 48;
 
 /** Drawings as they are shown plainly; kept, because each takes some milliseconds and every probe wants thousands. */
-const plainViews = new WeakMap<IndexEntry, Picture>();
+const plainViews = new WeakMap<IndexEntry, RgbImage>();
 
-function plainView(corpus: Corpus, entry: IndexEntry): Picture {
+function plainView(corpus: Corpus, entry: IndexEntry): RgbImage {
   const known = plainViews.get(entry);
   if (known) return known;
-  const picture = renderView(corpus.rgba(entry), corpus.side, PLAIN_VIEW);
-  plainViews.set(entry, picture);
-  return picture;
+  const image = renderView(corpus.rgba(entry), corpus.side, PLAIN_VIEW);
+  plainViews.set(entry, image);
+  return image;
 }
 
 /** ridgeDb: fitted on every second training drawing, measured on the held-out style. neighbours: among all training drawings. */
@@ -37,7 +37,7 @@ export async function probeEmbeddings(
   const D = model.config.tokenizer_config.output_dim;
   const graph = new Graph();
   const { pixels, layout } = pixelInput(graph, model, BATCH);
-  graph.output("embeddings", embedPictures(graph, pixels, layout, model).embeddings);
+  graph.output("embeddings", embedImages(graph, pixels, layout, model).embeddings);
   graph.output("pixels of positions", pixels.gather(layout.merge).reshape([-1, 4 * pixels.size(1)]));
   const session = await openSession(graph, weights);
   const positions = (vision.image_size / vision.patch_size / 2) ** 2;
@@ -47,11 +47,11 @@ export async function probeEmbeddings(
     for (let start = 0; start < entries.length; start += BATCH) {
       const kept = entries.slice(start, start + BATCH);
       const shown = Array.from({ length: BATCH }, (_, i) => kept[i] ?? kept[0]!);
-      const pictures = shown.map((entry) => plainView(corpus, entry));
-      const result = await session.run({ pixels: patchesOf(pictures, vision.patch_size) });
+      const images = shown.map((entry) => plainView(corpus, entry));
+      const result = await session.run({ pixels: patchesOf(images, vision.patch_size) });
       yield {
         start,
-        pictures: pictures.slice(0, kept.length),
+        images: images.slice(0, kept.length),
         features: (result.embeddings!.data as Float32Array).subarray(0, kept.length * positions * D),
         pixels: (result["pixels of positions"]!.data as Float32Array).subarray(0, kept.length * positions * outputs),
       };
@@ -72,14 +72,14 @@ export async function probeEmbeddings(
   }
   const draw = await ridge.solve();
   let psnr = 0;
-  for await (const { start, pictures, features } of batches(heldOut)) {
+  for await (const { start, images, features } of batches(heldOut)) {
     queries.set(features, start * width);
-    const drawn = picturesFromPatches(
-      f32(await draw(features), [pictures.length * positions, outputs]),
+    const drawn = imagesFromPatches(
+      f32(await draw(features), [images.length * positions, outputs]),
       vision,
-      pictures.length,
+      images.length,
     );
-    psnr += pixelError(pictures, drawn).psnr * pictures.length;
+    psnr += pixelError(images, drawn).psnr * images.length;
   }
   await session.release();
   const labels = { known: ordered.map(({ hexcode }) => hexcode), queries: heldOut.map(({ hexcode }) => hexcode) };

@@ -38,7 +38,7 @@ export function benchCache(): string {
   return join(defaultCacheFolder(), "bench");
 }
 
-/** Weights of a shape without pictures. */
+/** Weights of a shape without images. */
 export function textWeightsFolder(shape: ShapeName, block: Block): string {
   return join(benchCache(), `${shape}-int4-b${block}`);
 }

@@ -1,4 +1,4 @@
-// The time to the first token of a second question to the same picture, as a share of the first's: what was read before is not
+// The time to the first token of a second question to the same image, as a share of the first's: what was read before is not
 // read again. With kelix-nano as it is used, and with a random model of Qwen3 0.6B's shape.
 
 import { Kelix } from "../../../src/kelix.ts";
@@ -17,10 +17,10 @@ const SIDE = 96;
 
 export const secondQuestion: Experiment = {
   name: "second-question",
-  about: "time to the first token of a second question to one picture, as a share of the first's; kelix-nano",
+  about: "time to the first token of a second question to one image, as a share of the first's; kelix-nano",
   async report({ session, isSmall }) {
     const kelix = await Kelix.load("kelix-nano", session);
-    const ask = async (image: ReturnType<typeof randomPicture>, text: string) => {
+    const ask = async (image: ReturnType<typeof randomImage>, text: string) => {
       const content = [{ type: "image", image } as const, { type: "text", text } as const];
       const start = performance.now();
       let first: number | undefined;
@@ -29,7 +29,7 @@ export const secondQuestion: Experiment = {
     };
     try {
       return await measurePairs(isSmall ? 1 : RUNS, async (run) => {
-        const image = randomPicture(run);
+        const image = randomImage(run);
         return [await ask(image, "What is this?"), await ask(image, "What colour is it?")];
       });
     } finally {
@@ -38,7 +38,7 @@ export const secondQuestion: Experiment = {
   },
 };
 
-/** Blocks that both questions begin with, a picture's, and blocks of each question. */
+/** Blocks that both questions begin with, an image's, and blocks of each question. */
 const [SHARED, OWN] = [376, 24];
 
 export const secondQuestionAtSize: Experiment = {
@@ -83,7 +83,7 @@ async function measurePairs(runs: number, pair: (run: number) => Promise<[first:
   return { ...second!, first: first!, shareOfFirst: second!.medianS / first!.medianS };
 }
 
-function randomPicture(seed: number) {
+function randomImage(seed: number) {
   const random = counterRandom(seed, "picture");
   const data = Uint8Array.from({ length: SIDE * SIDE * 3 }, (_, i) => random.integer(i, 256));
   return { width: SIDE, height: SIDE, data };

@@ -38,7 +38,7 @@ export type ShapeName = keyof typeof decodingShapes;
 
 /** N, as in the released model. */
 export const BOOKS = 8;
-/** S where no picture is read or written: one entry for each book. */
+/** S where no image is read or written: one entry for each book. */
 export const TEXT_ONLY = BOOKS;
 
 /** Sizes of the token head. */

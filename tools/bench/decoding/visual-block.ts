@@ -59,7 +59,7 @@ async function measureBlocks(
   };
 }
 
-/** Seconds of each block of one picture, greedily; the first ones do not count. */
+/** Seconds of each block of one image, greedily; the first ones do not count. */
 async function writeBlocks(
   config: LanguageModelConfig,
   weights: WeightSource,
@@ -68,10 +68,10 @@ async function writeBlocks(
 ): Promise<number[]> {
   const model = await LanguageModel.open(config, weights, session);
   const vocabulary = blockVocabulary(config.qwen);
-  // Nothing but the beginning of a picture is read: all runs of the trunk are then single steps.
+  // Nothing but the beginning of an image is read: all runs of the trunk are then single steps.
   const prompt = textBlock(vocabulary.visionStart, vocabulary);
   const count = WARM_UP_BLOCKS + BLOCKS;
-  const options = { maxNewBlocks: count, blocksPerPicture: count, temperature: 0, scores };
+  const options = { maxNewBlocks: count, blocksPerImage: count, temperature: 0, scores };
   const seconds: number[] = [];
   try {
     let start = performance.now();

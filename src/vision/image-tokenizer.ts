@@ -1,10 +1,10 @@
-// The image tokenizer ready to run: a picture of any aspect -> codes, and codes -> the fused embeddings that the
+// The image tokenizer ready to run: an image of any aspect -> codes, and codes -> the fused embeddings that the
 // diffusion transformer reads when no language model is used.
 
 import { disposedError } from "../errors.ts";
 import type { PatchOptions } from "../image/patches.ts";
-import type { Picture } from "../image/picture.ts";
-import { type PictureFit, preparePicture } from "../image/processor.ts";
+import { type ImageFit, prepareImage } from "../image/processor.ts";
+import type { RgbImage } from "../image/rgb.ts";
 import type { PixelLimits } from "../image/smart-resize.ts";
 import { f32, i32 } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
@@ -15,7 +15,7 @@ import { ImageCodes } from "./image-codes.ts";
 import { inputLayout, layoutFeeds } from "./layout.ts";
 import { embedCodes, imageTokenizer } from "./tokenizer.ts";
 
-export class PictureTokenizer {
+export class ImageTokenizer {
   readonly #config: TokenizerConfig;
   readonly #patches: PatchOptions;
   readonly #limits: PixelLimits;
@@ -39,16 +39,16 @@ export class PictureTokenizer {
     this.#openEmbedding = openEmbedding;
   }
 
-  /** Opens what encodes pictures; what embeds codes is opened when it is first used. */
+  /** Opens what encodes images; what embeds codes is opened when it is first used. */
   static async open(
     config: TokenizerConfig,
     weights: WeightSource,
     patches: PatchOptions,
     limits: PixelLimits,
     options: SessionOptions = {},
-  ): Promise<PictureTokenizer> {
+  ): Promise<ImageTokenizer> {
     const openEmbedding = (fusion: Fusion) => openSession(embeddingGraph(config, fusion), weights, options);
-    return new PictureTokenizer(
+    return new ImageTokenizer(
       config,
       patches,
       limits,
@@ -60,8 +60,8 @@ export class PictureTokenizer {
   /**
    * Resizes as the reference's processor does, so that it fits `fit` too, and encodes. Throws an InputError for extreme shapes.
    */
-  async tokenize(picture: Picture, fit?: PictureFit): Promise<ImageCodes> {
-    const { pixelValues, grid } = preparePicture(picture, this.#patches, this.#limits, fit);
+  async tokenize(image: RgbImage, fit?: ImageFit): Promise<ImageCodes> {
+    const { pixelValues, grid } = prepareImage(image, this.#patches, this.#limits, fit);
     const [rows, columns] = grid;
     const width = pixelValues.length / (rows * columns);
     const feeds = {
@@ -72,8 +72,8 @@ export class PictureTokenizer {
     return new ImageCodes({
       grid: [rows / 2, columns / 2],
       codes: Uint16Array.from(codes!.data as Int32Array),
-      width: picture.width,
-      height: picture.height,
+      width: image.width,
+      height: image.height,
     });
   }
 
@@ -94,7 +94,7 @@ export class PictureTokenizer {
   }
 }
 
-/** Patches of one picture, pixels [4*M, C*p*p] -> codes i32 [M, N]. */
+/** Patches of one image, pixels [4*M, C*p*p] -> codes i32 [M, N]. */
 export function encodingGraph(config: TokenizerConfig): Graph {
   const { num_channels: C, patch_size: p } = config.vision_config;
   const graph = new Graph();

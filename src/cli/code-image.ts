@@ -1,13 +1,13 @@
 // Codes as something to look at: one coloured grid for each codebook, side by side in two rows.
 
-import type { CodeFields, Picture } from "../index.ts";
+import type { CodeFields, RgbImage } from "../index.ts";
 
 const CELL = 8;
 const GAP = 4;
 const WHITE = 255;
 
 /** Each code gets a hue from its number, spread so that neighbouring numbers look different. */
-export function drawCodes({ grid: [rows, columns], codes }: CodeFields, codesPerBook: number): Picture {
+export function drawCodes({ grid: [rows, columns], codes }: CodeFields, codesPerBook: number): RgbImage {
   const books = codes.length / (rows * columns);
   const across = Math.ceil(books / 2);
   const [bookWidth, bookHeight] = [columns * CELL + GAP, rows * CELL + GAP];

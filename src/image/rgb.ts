@@ -1,10 +1,10 @@
-// A picture in memory: RGB, 8 bits a channel, rows from the top. The one form that the stages before and after the models use.
+// An image in memory: RGB, 8 bits a channel, rows from the top. The one form that the stages before and after the models use.
 
 import { InputError, quote } from "../errors.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
 import { divide255 } from "./pixel-formats.ts";
 
-export interface Picture {
+export interface RgbImage {
   readonly width: number;
   readonly height: number;
   /** [height, width, 3] */
@@ -49,14 +49,14 @@ export function checkSize(width: number, height: number, name = "image"): void {
   }
 }
 
-/** Makes a picture of RGB or RGBA bytes, told apart by their number; transparent parts become white. */
-export function pictureFromPixels(width: number, height: number, data: Uint8Array, name = "image"): Picture {
+/** Makes an image of RGB or RGBA bytes, told apart by their number; transparent parts become white. */
+export function imageFromPixels(width: number, height: number, data: Uint8Array, name = "image"): RgbImage {
   if (channelsOf(width, height, data.length, name) === 4) return { width, height, data: pasteOnWhite(data) };
   return { width, height, data: new Uint8Array(data) };
 }
 
-/** Pixels of a caller as a picture of its own, of any size. Throws an InputError for what is not bytes. */
-export function readPixels(pixels: RawImage, name = "image"): Picture {
+/** Pixels of a caller as an image of its own, of any size. Throws an InputError for what is not bytes. */
+export function readPixels(pixels: RawImage, name = "image"): RgbImage {
   if (typeof pixels !== "object" || pixels === null) {
     throw new InputError(`${name}: expected pixels as { width, height, data }, got ${quote(pixels)}`, {
       code: "invalid_image",
@@ -66,13 +66,13 @@ export function readPixels(pixels: RawImage, name = "image"): Picture {
   checkSides(width, height, name);
   const bytes = bytesOf(data);
   // Numbers below 0 are no bytes, though they are as long.
-  if (bytes && kindOf(data) !== "Int8Array") return pictureFromPixels(width, height, bytes, name);
+  if (bytes && kindOf(data) !== "Int8Array") return imageFromPixels(width, height, bytes, name);
   if (!Array.isArray(data) && !ArrayBuffer.isView(data)) {
     throw new InputError(`${name}: expected pixels in a Uint8Array, got ${quote(data)}`, { code: "invalid_image" });
   }
   const values = data as ArrayLike<number>;
   channelsOf(width, height, values.length, name);
-  return pictureFromPixels(width, height, toBytes(values, name), name);
+  return imageFromPixels(width, height, toBytes(values, name), name);
 }
 
 function channelsOf(width: number, height: number, length: number, name: string): 3 | 4 {
