@@ -6,14 +6,15 @@ import { linear } from "../../src/nn/linear.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32, type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
-import { openSession, type WeightSource } from "../../src/runtime/session.ts";
+import { memoryWeights } from "../../src/runtime/memory-weights.ts";
+import { openSession } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import { crossEntropy, type Tensor } from "../../src/tensor/tensor.ts";
 import { type GlyphGrid, glyphSymbols, isColoured } from "../../src/train/data/glyph-grid.ts";
 import { patchesOf } from "../../src/train/data/patch-images.ts";
 import type { RowWriter } from "../../src/train/data/rows.ts";
 import { colours } from "../../src/train/data/scenes.ts";
-import type { ParameterStore } from "../../src/train/parameter-store.ts";
+import { type ParameterStore, valuesOf } from "../../src/train/parameter-store.ts";
 import type { Batch, Stage } from "../../src/train/stage.ts";
 import { drawPixels } from "../../src/train/stages/auxiliary-heads.ts";
 import { answerFeeds } from "../../src/train/stages/tokenizer-batch.ts";
@@ -261,7 +262,7 @@ async function normedFeatures(
   ze.split(1, new Array<number>(config.n_q_tokens).fill(codeWidth(config))).forEach((part, i) => {
     graph.output(`z${i}`, layerNorm(p.at("quantizer", i, "z_norm"), part, 1e-5));
   });
-  const session = await openSession(graph, storeWeights(store));
+  const session = await openSession(graph, memoryWeights(valuesOf(store)));
   const [N, d] = [config.n_q_tokens, codeWidth(config)];
   const batches = Math.ceil(images / B);
   const all = new Float32Array(batches * B * POSITIONS * N * d);

@@ -28,6 +28,7 @@ export class FrozenEyes {
   readonly #arm: Arm;
   readonly #session: Session;
   readonly #close: () => Promise<void>;
+  #counts: Float64Array | undefined;
 
   private constructor(arm: Arm, session: Session, close: () => Promise<void>) {
     this.#arm = arm;
@@ -56,7 +57,29 @@ export class FrozenEyes {
     if (this.#arm.codes === 0) return { seen: seen! };
     const size = this.#arm.entries / this.#arm.codes;
     const codes = Int32Array.from(seen!.data as Int32Array, (code, at) => code + (at % this.#arm.codes) * size);
+    if (this.#counts) for (const code of codes) this.#counts[code]!++;
     return { seen: i32(codes, seen!.shape) };
+  }
+
+  /** From here on counts which codes are seen. */
+  startCounting(): void {
+    this.#counts = new Float64Array(this.#arm.entries);
+  }
+
+  /** Of the worst book: the share of its entries that were seen, and 2 to the entropy of their frequencies. Ends the counting. */
+  countedBooks(): { use: number; perplexity: number } | undefined {
+    const { codes: N, entries } = this.#arm;
+    const counts = this.#counts;
+    this.#counts = undefined;
+    if (N === 0 || !counts) return undefined;
+    const books = Array.from({ length: N }, (_, i) => counts.subarray((i * entries) / N, ((i + 1) * entries) / N));
+    const total = books[0]!.reduce((sum, count) => sum + count, 0);
+    const bits = (book: Float64Array) =>
+      book.reduce((sum, count) => (count > 0 ? sum - (count / total) * Math.log2(count / total) : sum), 0);
+    return {
+      use: Math.min(...books.map((book) => (book.filter((count) => count > 0).length * N) / entries)),
+      perplexity: 2 ** Math.min(...books.map(bits)),
+    };
   }
 
   async release(): Promise<void> {
@@ -97,8 +120,8 @@ export function readerStage(arm: Arm, eyes: FrozenEyes, context: StageContext, f
 export interface SuiteScore {
   /** For each item the share of its parts that are right; 0 or 1 where the answer is one part. */
   readonly shares: Float32Array;
-  /** How often each question had each answer, for the floor of whoever does not look. */
-  readonly asked: readonly { readonly question: string; readonly parts: readonly string[] }[];
+  /** What whoever does not look reaches: the commonest part in each place of the answers to a question. */
+  readonly floor: number;
 }
 
 /**
@@ -116,7 +139,7 @@ export async function scoreSuite(
   traceReader(graph, arm, batch);
   const session = await openSession(graph, weights, { outputs: ["predicted"] });
   const shares = new Float32Array(count);
-  const asked: { question: string; parts: readonly string[] }[] = [];
+  const asked: Asked[] = [];
   for (let start = 0; start < count; start += batch) {
     // The last batch is filled up; what is beyond the count is not scored.
     const items = Array.from({ length: batch }, (_, i) => itemOf(suite, stream, Math.min(start + i, count - 1), source));
@@ -125,36 +148,57 @@ export async function scoreSuite(
     const { predicted } = await session.run({ ...feeds, ...(await eyes.see(items)) }, ["predicted"]);
     let at = 0;
     items.forEach(({ parts, turn }, i) => {
-      const { said, answer } = answerOf(rows[i]!);
+      const said = answerOf(rows[i]!);
       const right = said.map((id, k) => predicted!.data[at + k] === id);
       at += said.length;
       if (start + i >= count) return;
-      shares[start + i] = rightParts(parts, answer, right, writer);
+      shares[start + i] = rightParts(parts, right, writer);
       asked.push({ question: turn.question, parts });
     });
   }
   await session.release();
-  return { shares, asked };
+  return { shares, floor: questionAlone(asked) };
 }
 
-/** The answer's ids with its end marks, and how many of them are its text. */
-function answerOf({ ids, isAnswer }: EncodedRow): { said: readonly number[]; answer: number } {
-  const said = ids.filter((_, t) => isAnswer[t]);
-  return { said, answer: said.length };
+interface Asked {
+  readonly question: string;
+  readonly parts: readonly string[];
 }
 
-/** Parts of an answer are joined by spaces and, since no token spans one, encoded piece by piece. The end mark belongs to the last part. */
+/** The mean share of parts that are the commonest ones in their place, for their question. */
+export function questionAlone(asked: readonly Asked[]): number {
+  const counts = new Map<string, Map<string, { count: number; weight: number }>>();
+  for (const { question, parts } of asked) {
+    parts.forEach((part, i) => {
+      const place = `${question}\n${i}`;
+      const answers = counts.get(place) ?? new Map<string, { count: number; weight: number }>();
+      const before = answers.get(part) ?? { count: 0, weight: 0 };
+      answers.set(part, { count: before.count + 1, weight: before.weight + 1 / parts.length });
+      counts.set(place, answers);
+    });
+  }
+  let right = 0;
+  for (const answers of counts.values()) {
+    right += [...answers.values()].reduce((best, each) => (each.count > best.count ? each : best)).weight;
+  }
+  return right / asked.length;
+}
+
+/** The answer's ids with its end marks. */
+function answerOf({ ids, isAnswer }: EncodedRow): readonly number[] {
+  return ids.filter((_, t) => isAnswer[t]);
+}
+
+/** Parts of an answer are joined by spaces and, since no token spans one, encoded piece by piece. An answer of one part is right with its end. */
 function rightParts(
   parts: readonly string[],
-  length: number,
   right: readonly boolean[],
   writer: { encode(text: string): readonly number[] },
 ): number {
   let at = 0;
   let count = 0;
   parts.forEach((part, i) => {
-    const isLast = i === parts.length - 1;
-    const end = isLast && parts.length === 1 ? length : at + writer.encode(i === 0 ? part : ` ${part}`).length;
+    const end = parts.length === 1 ? right.length : at + writer.encode(i === 0 ? part : ` ${part}`).length;
     if (right.slice(at, end).every(Boolean)) count++;
     at = end;
   });
