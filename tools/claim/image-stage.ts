@@ -25,7 +25,7 @@ import { visionEncoder } from "../../src/vision/encoder.ts";
 import { bookRows } from "../../src/vision/kmeans.ts";
 import { projector } from "../../src/vision/projector.ts";
 import { type Item, type ItemSource, trainingItem, turnsOf } from "./items.ts";
-import { ANSWERS_PER_ROW, armModel, CONTINUOUS_PARTS, IMAGE_SIDE, POSITIONS, ROW_LENGTH } from "./models.ts";
+import { ANSWERS_PER_ROW, armModel, CONTINUOUS_PARTS, POSITIONS, ROW_LENGTH } from "./models.ts";
 import { type Arm, arms } from "./protocol.ts";
 
 export interface StageContext {
@@ -66,7 +66,10 @@ function traceImageLoss(graph: Graph, model: Model, B: number): TracedLoss {
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
   const losses: Record<string, Tensor> = {
     text: traceAnswers(graph, model, dataOf(B), embeddings),
-    pixels: drawPixels(graph, embeddings, 4 * patchWidth).sub(wanted).square().mean([0, 1]),
+    pixels: drawPixels(graph, embeddings, 4 * patchWidth)
+      .sub(wanted)
+      .square()
+      .mean([0, 1]),
     ...symbolLosses(graph, embeddings),
     ...quantizerLosses,
   };
@@ -158,7 +161,12 @@ function cellOf({ columns }: GlyphGrid, at: number, side: number): { position: n
  * How an arm's image side begins: all of the warm-up's parameters by name, its norms and up-projections regrouped to the arm's number of
  * codes (the same linear maps, cut elsewhere), and books at k-means centres.
  */
-export function startArm(arm: Arm, warmUp: string, images: number, context: StageContext): NonNullable<Stage["prepare"]> {
+export function startArm(
+  arm: Arm,
+  warmUp: string,
+  images: number,
+  context: StageContext,
+): NonNullable<Stage["prepare"]> {
   return async (store, log) => {
     const checkpoint = await openCheckpoint(warmUp);
     try {

@@ -79,7 +79,12 @@ function glyphItem(level: GlyphLevel, random: CounterRandom): Item {
   return { image: drawGlyphGrid(grid), turn, parts, grid };
 }
 
-function letteringItem(suite: SuiteName, stream: Stream, random: CounterRandom, { corpus, lettering }: ItemSource): Item {
+function letteringItem(
+  suite: SuiteName,
+  stream: Stream,
+  random: CounterRandom,
+  { corpus, lettering }: ItemSource,
+): Item {
   const from = lettering[stream === "train" ? "train" : "heldOut"];
   const form = { isWord: suite.startsWith("words"), size: suite.includes("20") ? 20 : 12, longest: 6 };
   const drawn = letteringOfSize(from, form, corpus.side, random);
@@ -111,8 +116,16 @@ const trainingShares: readonly (readonly [SuiteName, number])[] = [
 
 /** Image `index` of training. */
 export function trainingItem(index: number, seed: number, source: ItemSource): Item {
-  let left = counterRandom(seed, "claim mix").fork(index).uniform(0);
-  const [suite] = trainingShares.find(([, share]) => (left -= share) < 0) ?? trainingShares[0]!;
+  const suite = pickSuite(counterRandom(seed, "claim mix").fork(index).uniform(0));
   // Seeds take turns over the indices, so that they train on different images.
   return itemOf(suite, "train", index * 64 + seed, source);
+}
+
+function pickSuite(uniform: number): SuiteName {
+  let left = uniform;
+  for (const [suite, share] of trainingShares) {
+    left -= share;
+    if (left < 0) return suite;
+  }
+  return trainingShares[0]![0];
 }

@@ -13,7 +13,7 @@ import { RowWriter } from "../../src/train/data/rows.ts";
 import { openItems } from "./items.ts";
 import { IMAGE_SIDE, POSITIONS } from "./models.ts";
 import { plotAccuracy } from "./plot.ts";
-import { type ArmName, arms, full, type Protocol, PILOT_SHARE, quick, suiteNames } from "./protocol.ts";
+import { type ArmName, arms, full, PILOT_SHARE, type Protocol, quick, suiteNames } from "./protocol.ts";
 import { describeOutcome, insertResults } from "./report.ts";
 import { decide, missingOf, openTest, readRecords } from "./results.ts";
 import { type RunSettings, runArm } from "./run.ts";
@@ -107,7 +107,8 @@ async function openSettings(protocol: Protocol, scratch: string | undefined): Pr
 function plannedRuns({ seeds }: Protocol): [ArmName, number][] {
   const onlySeeds = values.seeds?.split(",").map((seed) => parseNumber("seeds", seed));
   const onlyArms = values.arms?.split(",").map((arm) => {
-    if (!(arm in arms)) throw new UsageError(`--arms: there is no arm "${arm}"; there are ${Object.keys(arms).join(", ")}`);
+    if (!(arm in arms))
+      throw new UsageError(`--arms: there is no arm "${arm}"; there are ${Object.keys(arms).join(", ")}`);
     return arm as ArmName;
   });
   const all = Object.entries(seeds).flatMap(([arm, count]) =>

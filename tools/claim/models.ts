@@ -1,7 +1,7 @@
 // The models of an arm as configs. Encoder, language model and total code width are the same in all arms; only the rounding differs.
 
 import { type KeyeArConfig, parseKeyeArConfig } from "../../src/llm/config.ts";
-import { modelSchema, type Model } from "../../src/train/stages/tokenizer-graph.ts";
+import { type Model, modelSchema } from "../../src/train/stages/tokenizer-graph.ts";
 import { type Arm, arms } from "./protocol.ts";
 
 /** Of an image's side, and of the positions along it. */
@@ -16,9 +16,9 @@ const HEADS = 6;
 /** Parts that the continuous features are normed in: those of the arm with eight codes. */
 export const CONTINUOUS_PARTS = 8;
 
-/** Tokens of a row, and answer tokens of a batch of 32 rows, at most. */
-export const ROW_LENGTH = 168;
-export const ANSWERS_PER_ROW = 90;
+/** Tokens of a row, and answer tokens of a row, at most. */
+export const ROW_LENGTH = 208;
+export const ANSWERS_PER_ROW = 120;
 
 /** Special tokens of kelix-nano's vocabulary of text, which all arms write with. */
 const vocabulary = {

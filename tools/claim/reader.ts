@@ -128,36 +128,52 @@ export interface SuiteScore {
  * Asks the trained reader. A part is right when each of its tokens is the likeliest one after the true tokens before it: for a whole answer
  * that is when greedy decoding writes it; the symbols of a grid are independent, so the true ones before say nothing of the next.
  */
-export async function scoreSuite(
-  suite: SuiteName,
-  stream: Stream,
-  count: number,
-  { arm, weights, eyes, context }: { arm: Arm; weights: WeightSource; eyes: FrozenEyes; context: StageContext },
-): Promise<SuiteScore> {
-  const { batch, writer, source } = context;
-  const graph = new Graph();
-  traceReader(graph, arm, batch);
-  const session = await openSession(graph, weights, { outputs: ["predicted"] });
-  const shares = new Float32Array(count);
-  const asked: Asked[] = [];
-  for (let start = 0; start < count; start += batch) {
-    // The last batch is filled up; what is beyond the count is not scored.
-    const items = Array.from({ length: batch }, (_, i) => itemOf(suite, stream, Math.min(start + i, count - 1), source));
-    const rows = items.map(({ turn }) => writer.understanding([turn], ROW_LENGTH));
-    const feeds = answerFeeds(rows, writer.padId, armModel(arm), dataOf(batch));
-    const { predicted } = await session.run({ ...feeds, ...(await eyes.see(items)) }, ["predicted"]);
-    let at = 0;
-    items.forEach(({ parts, turn }, i) => {
-      const said = answerOf(rows[i]!);
-      const right = said.map((id, k) => predicted!.data[at + k] === id);
-      at += said.length;
-      if (start + i >= count) return;
-      shares[start + i] = rightParts(parts, right, writer);
-      asked.push({ question: turn.question, parts });
-    });
+export class Examiner {
+  readonly #arm: Arm;
+  readonly #session: Session;
+  readonly #eyes: FrozenEyes;
+  readonly #context: StageContext;
+
+  private constructor(arm: Arm, session: Session, eyes: FrozenEyes, context: StageContext) {
+    this.#arm = arm;
+    this.#session = session;
+    this.#eyes = eyes;
+    this.#context = context;
   }
-  await session.release();
-  return { shares, floor: questionAlone(asked) };
+
+  static async open(arm: Arm, weights: WeightSource, eyes: FrozenEyes, context: StageContext): Promise<Examiner> {
+    const graph = new Graph();
+    traceReader(graph, arm, context.batch);
+    return new Examiner(arm, await openSession(graph, weights, { outputs: ["predicted"] }), eyes, context);
+  }
+
+  async score(suite: SuiteName, stream: Stream, count: number): Promise<SuiteScore> {
+    const { batch, writer, source } = this.#context;
+    const shares = new Float32Array(count);
+    const asked: Asked[] = [];
+    for (let start = 0; start < count; start += batch) {
+      // The last batch is filled up; what is beyond the count is not scored.
+      const at = (i: number) => Math.min(start + i, count - 1);
+      const items = Array.from({ length: batch }, (_, i) => itemOf(suite, stream, at(i), source));
+      const rows = items.map(({ turn }) => writer.understanding([turn], ROW_LENGTH));
+      const feeds = answerFeeds(rows, writer.padId, armModel(this.#arm), dataOf(batch));
+      const { predicted } = await this.#session.run({ ...feeds, ...(await this.#eyes.see(items)) }, ["predicted"]);
+      let row = 0;
+      items.forEach(({ parts, turn }, i) => {
+        const said = answerOf(rows[i]!);
+        const right = said.map((id, k) => predicted!.data[row + k] === id);
+        row += said.length;
+        if (start + i >= count) return;
+        shares[start + i] = rightParts(parts, right, writer);
+        asked.push({ question: turn.question, parts });
+      });
+    }
+    return { shares, floor: questionAlone(asked) };
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
 }
 
 interface Asked {
@@ -204,4 +220,3 @@ function rightParts(
   });
   return count / parts.length;
 }
-

@@ -1,6 +1,6 @@
 // The outcome in words and tables, written between two marks of docs/claim.md.
 
-import { type ArmName, armNames, arms, controlNames, NON_INFERIOR, primarySuites, type Protocol } from "./protocol.ts";
+import { type ArmName, armNames, arms, controlNames, NON_INFERIOR, type Protocol, primarySuites } from "./protocol.ts";
 import type { OpenedRecord, Outcome, SuiteSummary } from "./results.ts";
 import { mean } from "./statistics.ts";
 
@@ -84,7 +84,9 @@ type ArmCell = SuiteSummary["arms"][ArmName];
 
 function withInterval(cell: ArmCell): string {
   if (!cell) return "";
-  return Number.isNaN(cell.low) ? share(cell.mean) : `${share(cell.mean)} (${(50 * (cell.high - cell.low)).toFixed(1)})`;
+  return Number.isNaN(cell.low)
+    ? share(cell.mean)
+    : `${share(cell.mean)} (${(50 * (cell.high - cell.low)).toFixed(1)})`;
 }
 
 function ceilingNote(cell: ArmCell): string {
@@ -93,7 +95,15 @@ function ceilingNote(cell: ArmCell): string {
 
 function h1Table({ suites }: Outcome): string {
   return table(
-    ["suite", "acc(8) / acc(C)", "lower bound", `at least ${NON_INFERIOR}`, "p (Holm)", "difference, bootstrap", "McNemar by seed"],
+    [
+      "suite",
+      "acc(8) / acc(C)",
+      "lower bound",
+      `at least ${NON_INFERIOR}`,
+      "p (Holm)",
+      "difference, bootstrap",
+      "McNemar by seed",
+    ],
     suites.map(({ suite, h1 }) => [
       suite,
       h1.ratio.toFixed(4),
@@ -128,7 +138,10 @@ function controlTable({ suites }: Outcome): string {
   if (named.length === 0) return "Controls: none run yet.";
   return table(
     ["control", ...suites.map(({ suite }) => suite)],
-    named.map((name) => [arms[name].why, ...suites.map(({ arms: of }) => withInterval(of[name]) + ceilingNote(of[name]))]),
+    named.map((name) => [
+      arms[name].why,
+      ...suites.map(({ arms: of }) => withInterval(of[name]) + ceilingNote(of[name])),
+    ]),
   );
 }
 

@@ -155,9 +155,13 @@ export function decide(records: readonly OpenedRecord[]): Outcome {
   const complete = seedsOf(...ordered);
   return {
     suites,
-    h1: { holds: decidedOn.length > 0 && decidedOn.every(({ h1 }) => h1.holds), decidedOn: decidedOn.map(({ suite }) => suite) },
+    h1: {
+      holds: decidedOn.length > 0 && decidedOn.every(({ h1 }) => h1.holds),
+      decidedOn: decidedOn.map(({ suite }) => suite),
+    },
     h2: { holds: difference.low > 0 && isNearCeiling, difference, ceiling, accuracy: one, isNearCeiling },
-    trend: complete.length > 0 ? pageTest(complete.map((seed) => ordered.map((arm) => primary(arm, seed)))) : Number.NaN,
+    trend:
+      complete.length > 0 ? pageTest(complete.map((seed) => ordered.map((arm) => primary(arm, seed)))) : Number.NaN,
     aboveCeiling: suites.flatMap(({ suite, arms: summaries }) =>
       Object.entries(summaries)
         .filter(([, { low, mean: centre, ceiling: most }]) => (Number.isNaN(low) ? centre : low) > most)

@@ -12,8 +12,8 @@ import { type RunConfig, runSchema } from "../../src/train/config.ts";
 import { train } from "../../src/train/run.ts";
 import type { Stage } from "../../src/train/stage.ts";
 import { imageStage, type StageContext, startArm } from "./image-stage.ts";
-import { FrozenEyes, readerStage, type SuiteScore, scoreSuite } from "./reader.ts";
 import { type Arm, type ArmName, arms, type Protocol, type SuiteName, suiteNames } from "./protocol.ts";
+import { Examiner, FrozenEyes, readerStage, type SuiteScore } from "./reader.ts";
 
 export interface RunSettings {
   readonly protocol: Protocol;
@@ -53,7 +53,8 @@ export function countOf(suite: SuiteName, items: number): number {
   return suite === "captions" ? Math.min(items, CAPTIONS) : items;
 }
 
-export const recordFile = (results: string, arm: ArmName, seed: number) => join(results, `seed-${seed}-arm-${arm}.json`);
+export const recordFile = (results: string, arm: ArmName, seed: number) =>
+  join(results, `seed-${seed}-arm-${arm}.json`);
 
 /** Trains and scores an arm unless its record is there. */
 export async function runArm(name: ArmName, seed: number, settings: RunSettings): Promise<ArmRecord> {
@@ -62,7 +63,9 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
   if (existsSync(file)) {
     const record = JSON.parse(await readFile(file, "utf8")) as ArmRecord;
     if (JSON.stringify(record.steps) !== JSON.stringify(protocol.steps) || record.rate !== settings.rate)
-      throw new Error(`${file} was made with other steps or another rate: move it away, or name another folder of results`);
+      throw new Error(
+        `${file} was made with other steps or another rate: move it away, or name another folder of results`,
+      );
     return record;
   }
   const arm = arms[name];
@@ -71,7 +74,11 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
   const folder = (part: string) => join(settings.folder, protocol.name, `seed-${seed}`, part);
   const stage = async (part: string, count: number, open: () => Stage | Promise<Stage>) => {
     const config = configOf(folder(part), seed, count, settings, part);
-    await train(config, async () => open(), { resume: true, log: (line) => log(`${part}: ${line}`), signal: settings.signal });
+    await train(config, async () => open(), {
+      resume: true,
+      log: (line) => log(`${part}: ${line}`),
+      signal: settings.signal,
+    });
     settings.signal.throwIfAborted();
     return join(config.folder, "checkpoints", `step-${count}`, "model.safetensors");
   };
@@ -86,7 +93,9 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
     );
     const record = await scoreArm(arm, seed, { reader, warmUp, eyes, context }, settings);
     await makeFolder(results);
-    await replaceFile(file, (handle) => writeAll(handle, new TextEncoder().encode(`${JSON.stringify(record, null, 1)}\n`)));
+    await replaceFile(file, (handle) =>
+      writeAll(handle, new TextEncoder().encode(`${JSON.stringify(record, null, 1)}\n`)),
+    );
     return record;
   } finally {
     await eyes.release();
@@ -131,10 +140,11 @@ async function scoreArm(
   { protocol, rate, log, signal }: RunSettings,
 ): Promise<ArmRecord> {
   const weights = await openCheckpoint(reader);
+  const examiner = await Examiner.open(arm, weights, eyes, context);
   try {
     const score = async (suite: SuiteName, stream: "validation" | "test") => {
       signal.throwIfAborted();
-      return scoreSuite(suite, stream, countOf(suite, protocol.items[stream]), { arm, weights, eyes, context });
+      return examiner.score(suite, stream, countOf(suite, protocol.items[stream]));
     };
     const validation = {} as Record<SuiteName, number>;
     const sealed: Record<string, unknown> = {};
@@ -152,12 +162,15 @@ async function scoreArm(
       seed,
       steps: protocol.steps,
       rate,
-      warmUp: createHash("sha256").update(await readFile(warmUp)).digest("hex"),
+      warmUp: createHash("sha256")
+        .update(await readFile(warmUp))
+        .digest("hex"),
       validation,
       ...(books && { books }),
       sealed: gzipSync(JSON.stringify(sealed)).toString("base64"),
     };
   } finally {
+    await examiner.release();
     await weights.close();
   }
 }
