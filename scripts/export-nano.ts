@@ -4,8 +4,9 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { f32ToBf16 } from "../src/checkpoint/bfloat16.ts";
-import { type Checkpoint, openCheckpoint } from "../src/checkpoint/checkpoint.ts";
-import { writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../src/checkpoint/checkpoint.ts";
+import { writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { f32, type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
 import { latestCheckpoint } from "../src/train/training-state.ts";
 
@@ -23,7 +24,7 @@ type Tensors = Map<string, HostTensor>;
 const round = ({ data, shape }: HostTensor) => hostTensor("bf16", f32ToBf16(data as Float32Array), shape);
 
 async function collect(source: string, keep: (name: string) => boolean): Promise<Tensors> {
-  const checkpoint: Checkpoint = await openCheckpoint(source);
+  const checkpoint: Checkpoint = await openCheckpointAt(source);
   const tensors: Tensors = new Map();
   for (const name of checkpoint.names().filter(keep)) tensors.set(name, round(await checkpoint.read(name)));
   await checkpoint.close();

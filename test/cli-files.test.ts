@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findFormat } from "../src/image/codec.node.ts";
+import { findFormat } from "../src/image/image-format.ts";
 import { type RunOptions, runCli } from "./run-cli.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

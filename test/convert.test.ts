@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
+import { readPixels } from "../src/image/rgb.ts";
 import { type ImageCodes, Kelix, type RgbImage } from "../src/index.ts";
-import { openModelFolder } from "../src/model/open.ts";
+import { openModelAt } from "../src/model/find.node.ts";
 import type { ConvertOptions } from "../src/options.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import type { Device } from "../src/runtime/session.ts";
@@ -43,16 +44,14 @@ async function run(model: string, codes?: ImageCodes, device: Device = "cpu"): P
   try {
     const own = await kelix.tokenize(image);
     const used = codes ?? own;
-    let text = "";
     const content = [
       { type: "image", image: used },
       { type: "text", text: "What is this?" },
     ] as const;
-    for await (const piece of kelix.chat([{ role: "user", content: [...content] }], { maxNewTokens: 4 })) {
-      if (typeof piece === "string") text += piece;
-    }
-    const reconstruction = await kelix.reconstruct(used, { seed: 1 });
-    return { codes: own, reconstruction, text, drawing: await kelix.imagine("a red circle", { seed: 1 }) };
+    const { text } = await kelix.chat([{ role: "user", content: [...content] }], { maxNewTokens: 4 }).result();
+    const reconstruction = readPixels(await kelix.reconstruct(used, { seed: 1 }));
+    const [drawing] = await kelix.imagine("a red circle", { seed: 1 });
+    return { codes: own, reconstruction, text, drawing: readPixels(drawing!) };
   } finally {
     await kelix.dispose();
   }
@@ -83,7 +82,7 @@ describe("a converted model", () => {
   });
 
   test("keeps norms, positions, codebooks and the autoencoder, and has 4 bits in the language model's layers alone", async () => {
-    const model = await openModelFolder(target("int4"));
+    const model = await openModelAt(target("int4"));
     const bits = (name: string) => {
       const found = model.weights.find(name);
       return found && isQuantized(found) ? found.bits : 16;
@@ -105,7 +104,7 @@ describe("a converted model", () => {
 
   test("loses what nobody reads, and has every other file", async () => {
     const names = async (folder: string) => {
-      const checkpoint = await openCheckpoint(folder);
+      const checkpoint = await openCheckpointAt(folder);
       await checkpoint.close();
       return checkpoint.names();
     };

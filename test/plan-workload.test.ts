@@ -7,22 +7,24 @@ import { parseAutoencoderConfig, parseDitConfig } from "../src/detokenizer/confi
 import { MemoryError } from "../src/errors.ts";
 import { parseKeyeArConfig } from "../src/llm/config.ts";
 import { BLOCKS_PER_RUN } from "../src/llm/language-model.ts";
+import { sequencesTogether, usualArenaBytes } from "../src/llm/scheduler.ts";
 import { parseGenerationConfig, parsePreprocessorConfig } from "../src/model/config.ts";
 import { canDraw } from "../src/model/drawing.ts";
-import { type ModelFolder, openModelFolder } from "../src/model/open.ts";
+import { openModelAt } from "../src/model/find.node.ts";
+import type { OpenedModel } from "../src/model/open.ts";
 import { graphCost } from "../src/plan/graph-cost.ts";
 import { drawingNeed, memoryNeed } from "../src/plan/memory.ts";
 import { checkAnswerFits, checkPositionsFit } from "../src/plan/memory-check.ts";
 import { planOpened } from "../src/plan/plan.ts";
 import { worksSeconds } from "../src/plan/seconds.ts";
 import { convertedModel, weightBytes, withMissingWeights } from "../src/plan/stated-weights.ts";
-import { answerTask, drawingTask, type Work, writingTask } from "../src/plan/workload.ts";
+import { answersTask, answerTask, drawingTask, type Work, writingTask } from "../src/plan/workload.ts";
 import { isReadWhole } from "../src/tensor/weight-uses.ts";
 import { releasedSizes, smallSizes } from "../tools/rehearsal/configs.ts";
 import { writeModel } from "../tools/rehearsal/write-model.ts";
 
 /** A model of which there is nothing but its configs. */
-function configsAlone({ ar, transformer, autoencoder, conditionRows }: typeof releasedSizes): ModelFolder {
+function configsAlone({ ar, transformer, autoencoder, conditionRows }: typeof releasedSizes): OpenedModel {
   const config = parseKeyeArConfig(ar);
   const none = (path: string): Checkpoint => ({
     path,
@@ -103,6 +105,22 @@ describe("the released sizes", () => {
     expect(answer.cacheBytes).toBe((400 + 32) * LAYERS * 2 * 8 * 128 * 4);
   });
 
+  test("eight answers at once take their caches, and slots for these, beside what one takes", () => {
+    const answers = answersTask(released);
+    expect(answers.count).toBe(8);
+    const position = LAYERS * 2 * 8 * 128 * 4;
+    expect(answers.cacheBytes).toBe(8 * (400 + 32) * position);
+    const int4 = convertedModel(released, { weights: "int4", block: 128 });
+    const more = memoryNeed(answersTask(int4)) - memoryNeed(answerTask(int4));
+    // One that reads the question takes as much for its scores as the slots do.
+    expect(more).toBeGreaterThan(7 * 432 * position);
+    expect(more).toBeLessThan(2 * 8 * 448 * position);
+    // However long they are, the slots have a limit.
+    const qwen = released.ar!.qwen_config;
+    expect(sequencesTogether(qwen, 4000)).toBe(1);
+    expect(usualArenaBytes(qwen)).toBe(2 ** 31);
+  });
+
   test("bf16 is held as float32 and does not fit into 24 GB; 4 bits are held as they are and do", () => {
     // Layers, text rows of the output matrix, and the encoder: four bytes each at the least.
     const elements = TRUNK + 151_936 * D + 27 * (4 * 1152 ** 2 + 2 * 1152 * 4304);
@@ -177,11 +195,11 @@ test("an image of so many positions that the encoder has no memory for them is r
 
 describe("a model on the disk", () => {
   let folder: string;
-  let model: ModelFolder;
+  let model: OpenedModel;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "kelix-plan-"));
     await writeModel(folder, smallSizes);
-    model = await openModelFolder(folder);
+    model = await openModelAt(folder);
   });
   afterAll(async () => {
     await model.close();
@@ -197,7 +215,7 @@ describe("a model on the disk", () => {
     const empty = configsAlone(smallSizes);
     const bytes = weightBytes(withMissingWeights(empty).weights);
     const sized = (factor: number) => withMissingWeights(empty, new Map([["/model", bytes * factor]]));
-    const form = (m: ModelFolder) => weightBytes(m.weights) / weightBytes(sized(1).weights);
+    const form = (m: OpenedModel) => weightBytes(m.weights) / weightBytes(sized(1).weights);
     expect(form(sized(2))).toBeCloseTo(2, 5);
     expect(form(sized(0.57))).toBeLessThan(0.9);
     expect(form(sized(0.35))).toBeLessThan(form(sized(0.57)));

@@ -5,7 +5,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { Detokenizer, type Solver } from "../src/detokenizer/detokenizer.ts";
 import { resize } from "../src/image/resize.ts";
 import { PROCESSOR_LIMITS } from "../src/image/smart-resize.ts";
@@ -13,7 +13,8 @@ import { Kelix, type LoadOptions, ModelError, type RgbImage } from "../src/index
 import { languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
 import { chooseDetokenizer } from "../src/model/drawing.ts";
-import { languageConfig, openModelFolder } from "../src/model/open.ts";
+import { openModelAt } from "../src/model/find.node.ts";
+import { languageConfig } from "../src/model/open.ts";
 import { SessionCache } from "../src/runtime/session-cache.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
 import { ImageTokenizer } from "../src/vision/image-tokenizer.ts";
@@ -53,7 +54,7 @@ async function answer(kelix: Kelix, image: RgbImage): Promise<string> {
     { type: "text", text: "What is this?" },
   ] as const;
   let text = "";
-  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 4 })) text += piece;
+  text += (await kelix.chat([{ role: "user", content }], { maxNewTokens: 4 }).result()).text;
   return text;
 }
 
@@ -84,7 +85,7 @@ describe("the released layout", () => {
       expect(kelix.canImagine).toBe(true);
     });
     expect(warnings).toEqual([]);
-    const folder = await openModelFolder(released);
+    const folder = await openModelAt(released);
     expect(folder.generation).toEqual({
       positions: "reference",
       reconstruct: { steps: 20, guidance: 4.5, max_positions: 324, image_size: 1024 },
@@ -94,7 +95,7 @@ describe("the released layout", () => {
   });
 
   test("gives the same codes and scores when its weights are widened at each run", async () => {
-    const folder = await openModelFolder(released);
+    const folder = await openModelAt(released);
     const { weights, close } = folder;
     const ar = languageConfig(folder);
     const compute = async (widening: "load" | "run") => {
@@ -118,11 +119,11 @@ describe("the released layout", () => {
     const folder = await folderOf(() => true);
     await writeFile(join(folder, "generation_config.json"), JSON.stringify({ imagine: { grid: [2, 3], steps: 1 } }));
     await using(folder, {}, async (kelix) => {
-      const drawn = await kelix.imagine("a red apple", { seed: 1 });
+      const drawn = (await kelix.imagine("a red apple", { seed: 1 }))[0]!;
       expect([drawn.width, drawn.height]).toEqual([128, 128]);
       expect(drawn.codes.grid).toEqual([2, 3]);
-      expect((await kelix.imagine("a red apple", { seed: 1, positions: "training" })).data).toEqual(drawn.data);
-      const demo = await kelix.imagine("a red apple", { seed: 1, positions: "demo" });
+      expect((await kelix.imagine("a red apple", { seed: 1, positions: "training" }))[0]!.data).toEqual(drawn.data);
+      const demo = (await kelix.imagine("a red apple", { seed: 1, positions: "demo" }))[0]!;
       expect(demo.codes).toEqual(drawn.codes);
       expect(demo.data).not.toEqual(drawn.data);
       await expect(kelix.imagine("x", { positions: "raster" as "demo" })).rejects.toThrow(
@@ -155,12 +156,12 @@ describe("an image reconstructed by the reference's recipe", () => {
   });
 
   test("is drawn by the schedule that diffusers makes itself", async () => {
-    const folder = await openModelFolder(released, { detokenizer: join(aedit, "Kelix-DiT") });
+    const folder = await openModelAt(released, { detokenizer: join(aedit, "Kelix-DiT") });
     const codes = await kelix.tokenize(image);
-    const { transformer, autoencoder, settings } = chooseDetokenizer(folder, "codes", codes.grid);
+    const { transformer, autoencoder, settingsFor } = chooseDetokenizer(folder, "codes");
     const tokenizer = await ImageTokenizer.open(folder.tokenizer, folder.weights, patches, limits);
     const sessions = new SessionCache(2 ** 30, { threads: 1 });
-    const detokenizer = new Detokenizer({ transformer, autoencoder }, settings, sessions);
+    const detokenizer = new Detokenizer({ transformer, autoencoder }, settingsFor(codes.grid), sessions);
     const request = { condition: await tokenizer.embed(codes), isConnected: true, codeGrid: codes.grid };
     const drawn = async (solver: Solver) => (await detokenizer.detokenize(request, { ...solo, solver })).data;
     expect((await kelix.reconstruct(codes, solo)).data).toEqual(await drawn("euler-default"));

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { ChatTemplate, type Message } from "../src/text/chat-template.ts";
-import { renderInSandbox, sandboxLimits } from "../src/text/sandbox.node.ts";
+import { threadSandbox } from "../src/text/sandbox.node.ts";
 import { TextTokenizer } from "../src/text/tokenizer.ts";
 
 interface Expected {
@@ -43,7 +43,7 @@ describe.each(encoded)("a tokenizer $name", ({ fields, texts, ids, decoded }) =>
 
 test.each(prompts)("a conversation becomes the reference's prompt: $text", ({ template, messages, text, ids }) => {
   const variables = { eos_token: "<|im_end|>" };
-  const chat = new ChatTemplate(template, { file: "t", variables, render: renderInSandbox, limits: sandboxLimits });
+  const chat = new ChatTemplate(template, { file: "t", variables, sandbox: threadSandbox });
   expect(chat.render(messages)).toBe(text);
   expect(chat.encode(messages, new TextTokenizer(released))).toEqual(ids);
 });

@@ -4,7 +4,7 @@
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { f32ToBf16 } from "../src/checkpoint/bfloat16.ts";
-import { writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "../src/detokenizer/config.ts";
 import { parseKeyeArConfig } from "../src/llm/config.ts";
 import { declareModel } from "../src/model/declare.ts";

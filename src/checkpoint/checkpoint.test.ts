@@ -7,8 +7,9 @@ import { openSession } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16 } from "./bfloat16.ts";
 import { quantize } from "./block-quantization.ts";
-import { checkParameters, openCheckpoint } from "./checkpoint.ts";
-import { writeSafetensors } from "./safetensors.ts";
+import { openCheckpointAt } from "./checkpoint.node.ts";
+import { checkParameters } from "./checkpoint.ts";
+import { writeSafetensors } from "./safetensors.node.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -48,7 +49,7 @@ describe("a checkpoint", () => {
     await mkdir(snapshot);
     await writeSafetensors(join(blobs, "0f3a"), [["w", f32(new Float32Array(64).fill(3), [64])]]);
     await symlink(join("..", "blobs", "0f3a"), join(snapshot, "model.safetensors"));
-    const checkpoint = await openCheckpoint(snapshot);
+    const checkpoint = await openCheckpointAt(snapshot);
     const graph = new Graph();
     graph.output("sum", graph.params.get("w", [64]).sum([0]));
     const session = await openSession(graph, checkpoint);
@@ -66,12 +67,12 @@ describe("a checkpoint", () => {
     for (const name of ["model.safetensors", "model.safetensors.index.json", "old.safetensors", "pytorch_model.bin"]) {
       await writeFile(join(folder, `._${name}`), note);
     }
-    const checkpoint = await openCheckpoint(folder);
+    const checkpoint = await openCheckpointAt(folder);
     expect(checkpoint.names()).toEqual(["w"]);
     await checkpoint.close();
     await rm(join(folder, "model.safetensors"));
     await rm(join(folder, "model.safetensors.index.json"));
-    await expect(openCheckpoint(folder)).rejects.toThrow("holds no *.safetensors file");
+    await expect(openCheckpointAt(folder)).rejects.toThrow("holds no *.safetensors file");
   });
 
   test("says what stands in place of its weights: pointers, or what is no file", async () => {
@@ -79,10 +80,10 @@ describe("a checkpoint", () => {
     await mkdir(folder);
     const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
     await writeFile(join(folder, "model.safetensors"), pointer);
-    await expect(openCheckpoint(folder)).rejects.toThrow(/model\.safetensors: is a pointer of Git LFS.*git lfs pull/);
+    await expect(openCheckpointAt(folder)).rejects.toThrow(/model\.safetensors: is a pointer of Git LFS.*git lfs pull/);
     await rm(join(folder, "model.safetensors"));
     await mkdir(join(folder, "model.safetensors"));
-    await expect(openCheckpoint(folder)).rejects.toThrow("model.safetensors is a folder, wanted a file");
+    await expect(openCheckpointAt(folder)).rejects.toThrow("model.safetensors is a folder, wanted a file");
   });
 
   test("merges the files of a folder, later ones winning, and reads as float32", async () => {
@@ -95,7 +96,7 @@ describe("a checkpoint", () => {
       ["b", hostTensor("bf16", f32ToBf16(Float32Array.of(3)), [1])],
       ["n", hostTensor("i64", BigInt64Array.of(1n), [1])],
     ]);
-    const checkpoint = await openCheckpoint(folder);
+    const checkpoint = await openCheckpointAt(folder);
     expect(checkpoint.names()).toEqual(["a", "b", "n"]);
     expect(await checkpoint.read("b")).toEqual(f32([3], [1]));
     expect(checkpoint.find("b")).toMatchObject({
@@ -110,10 +111,12 @@ describe("a checkpoint", () => {
 
   test("says how to convert a folder of pickles, and that an empty one is empty", async () => {
     const folder = await mkdtemp(join(root, "pickle-"));
-    await expect(openCheckpoint(folder)).rejects.toThrow(/holds no \*\.safetensors file/);
+    await expect(openCheckpointAt(folder)).rejects.toThrow(/holds no \*\.safetensors file/);
     await writeFile(join(folder, "pytorch_model.bin"), "");
-    await expect(openCheckpoint(folder)).rejects.toThrow(/pytorch_model.bin is a pickle.*safetensors.torch.save_file/);
-    await expect(openCheckpoint(join(folder, "pytorch_model.bin"))).rejects.toThrow(/is a pickle/);
+    await expect(openCheckpointAt(folder)).rejects.toThrow(
+      /pytorch_model.bin is a pickle.*safetensors.torch.save_file/,
+    );
+    await expect(openCheckpointAt(join(folder, "pytorch_model.bin"))).rejects.toThrow(/is a pickle/);
   });
 
   test("lists every difference from the model in one message", async () => {
@@ -123,7 +126,7 @@ describe("a checkpoint", () => {
       ["extra", f32([1], [1])],
       ["dead", f32([1], [1])],
     ]);
-    const checkpoint = await openCheckpoint(path);
+    const checkpoint = await openCheckpointAt(path);
     const unused = (name: string) => name === "dead";
     const declared = [
       { name: "a", shape: [3] },
@@ -155,7 +158,7 @@ describe("a quantised matrix", () => {
     const folder = await mkdtemp(join(root, "quantised-"));
     await writeSafetensors(join(folder, "model-1.safetensors"), [["w", stored]]);
     await writeSafetensors(join(folder, "model-2.safetensors"), [["w_scale", f32(scales, [3, 2])]]);
-    const checkpoint = await openCheckpoint(folder);
+    const checkpoint = await openCheckpointAt(folder);
     expect(checkpoint.names()).toEqual(["w"]);
     expect(checkpoint.find("w")).toMatchObject({ shape: [3, 64], bits: 4, block: 32 });
     checkParameters([{ name: "w", shape: [3, 64] }], checkpoint);
@@ -177,7 +180,7 @@ describe("a quantised matrix", () => {
       ["w", own],
       ["w_scale", ownScales],
     ]);
-    await expect(openCheckpoint(path)).rejects.toThrow(/w is u8 \[.*a quantised matrix is u8 \[out, blocks, /);
+    await expect(openCheckpointAt(path)).rejects.toThrow(/w is u8 \[.*a quantised matrix is u8 \[out, blocks, /);
   });
 
   test("without scales, or scales without it, are not the model's", async () => {
@@ -187,7 +190,7 @@ describe("a quantised matrix", () => {
       ["w", stored],
       ["x", hostTensor("u8", values, [3, 32])],
     ]);
-    const checkpoint = await openCheckpoint(path);
+    const checkpoint = await openCheckpointAt(path);
     const declared = [
       { name: "w", shape: [3, 64] },
       { name: "x", shape: [3, 32] },

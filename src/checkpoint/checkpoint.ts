@@ -1,11 +1,8 @@
 // A checkpoint: the safetensors files of a folder as one set of named tensors, and its comparison with what a model declares.
 // Where there is an index of shards its files count; else, as in the reference, every *.safetensors in sorted order.
 
-import { readdir, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
 import { ModelError } from "../errors.ts";
-import { isSideFile, statPlainFile } from "../files/plain-file.ts";
-import { systemReason } from "../files/system-error.ts";
+import { baseName, isSideFile, type ModelFile, type ModelFiles } from "../files/model-files.ts";
 import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
 import { hasShape, isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
@@ -28,6 +25,8 @@ export interface Checkpoint {
   readonly path: string;
   /** Files that count, in order. */
   readonly files: readonly CheckpointFile[];
+  /** Whether a native library can map the files; not if absent. */
+  readonly isOnDisk?: boolean;
   /** A quantised matrix counts as one tensor, under its own name. */
   names(): string[];
   /** Where a tensor's bytes lie, for a session that maps the file. */
@@ -48,37 +47,51 @@ export interface OpenCheckpointOptions {
 }
 
 /**
- * Opens one safetensors file, or a folder's: the shards that its index names, or without an index every one, of a name that
- * two files hold the later file's. Only headers are read. Throws a ModelError when a file is missing or broken, or when
- * the index and the shards do not agree.
+ * Opens a folder's checkpoint: the shards that its index names, or without an index every safetensors file, of a name that two
+ * files hold the later file's. Only headers are read. Throws a ModelError when a file is missing or broken, or when the
+ * index and the shards do not agree.
  */
-export async function openCheckpoint(path: string, { onFault }: OpenCheckpointOptions = {}): Promise<Checkpoint> {
+export function openCheckpoint(files: ModelFiles, options?: OpenCheckpointOptions): Promise<Checkpoint> {
+  return openShards(files.name, () => findShards(files), options);
+}
+
+interface Shards {
+  readonly open: readonly (() => Promise<ModelFile | undefined>)[];
+  readonly index?: ShardIndex;
+}
+
+/** As openCheckpoint, of files that `find` finds; `path` is for messages. */
+export async function openShards(
+  path: string,
+  find: () => Promise<Shards>,
+  { onFault }: OpenCheckpointOptions = {},
+): Promise<Checkpoint> {
   const opened: SafetensorsFile[] = [];
-  const close = async () => {
-    await Promise.all(opened.map((file) => file.close()));
-  };
   const report = (error: unknown) => {
     if (!onFault || !(error instanceof ModelError)) throw error;
     onFault(error.message);
   };
   try {
-    const { files, index } = await listFiles(path).catch((error) => {
+    const { open, index } = await find().catch((error): Shards => {
       report(error);
-      return { files: [], index: undefined };
+      return { open: [] };
     });
-    for (const file of files) await openSafetensors(file).then((shard) => void opened.push(shard), report);
+    for (const openFile of open) {
+      const file = await openFile().catch(report);
+      if (file) await openSafetensors(file).then((shard) => void opened.push(shard), report);
+    }
     const faults = index ? findIndexFaults(index, tensorsByShard(opened)) : [];
     if (faults.length) report(new ModelError(`${path}: ${faults.join("; ")}. Were all files of one version fetched?`));
     const holders = new Map<string, SafetensorsFile>();
-    for (const file of opened) {
-      for (const name of file.tensors.keys()) {
-        const wanted = index?.holders.get(name) ?? basename(file.path);
-        if (!holders.has(name) || wanted === basename(file.path)) holders.set(name, file);
+    for (const shard of opened) {
+      for (const name of shard.tensors.keys()) {
+        const wanted = index?.holders.get(name) ?? baseName(shard.file.name);
+        if (!holders.has(name) || wanted === baseName(shard.file.name)) holders.set(name, shard);
       }
     }
     return new OpenedCheckpoint(path, opened, holders);
   } catch (error) {
-    await close();
+    await Promise.all(opened.map((shard) => shard.close()));
     throw error;
   }
 }
@@ -89,6 +102,7 @@ export function withPrefix(checkpoint: Checkpoint, prefix: string): Checkpoint {
   return {
     path: checkpoint.path,
     files: checkpoint.files,
+    ...(checkpoint.isOnDisk && { isOnDisk: true }),
     names: () => checkpoint.names().map((name) => `${prefix}${name}`),
     find: (name) => {
       const stored = own(name);
@@ -103,14 +117,18 @@ type StoredWeight = FileLocation | QuantizedMatrix<FileLocation>;
 
 class OpenedCheckpoint implements Checkpoint {
   readonly path: string;
-  readonly files: readonly SafetensorsFile[];
+  readonly files: readonly CheckpointFile[];
+  readonly isOnDisk: boolean;
+  readonly #shards: readonly SafetensorsFile[];
   readonly #holders: ReadonlyMap<string, SafetensorsFile>;
   readonly #weights: ReadonlyMap<string, StoredWeight>;
 
   /** Throws a ModelError when a quantised matrix and its scales do not fit. */
-  constructor(path: string, files: readonly SafetensorsFile[], holders: ReadonlyMap<string, SafetensorsFile>) {
+  constructor(path: string, shards: readonly SafetensorsFile[], holders: ReadonlyMap<string, SafetensorsFile>) {
     this.path = path;
-    this.files = files;
+    this.files = shards.map(({ file }) => ({ path: file.name, sizeBytes: file.sizeBytes }));
+    this.isOnDisk = shards.every(({ file }) => file.diskPath !== undefined);
+    this.#shards = shards;
     this.#holders = holders;
     this.#weights = pairWithScales(path, holders);
   }
@@ -125,10 +143,10 @@ class OpenedCheckpoint implements Checkpoint {
 
   async read(name: string, rows?: RowRange): Promise<HostTensor> {
     const weight = this.#weights.get(name);
-    if (!weight) throw new ModelError(`${basename(this.path)}: has no tensor ${JSON.stringify(name)}`);
+    if (!weight) throw new ModelError(`${baseName(this.path)}: has no tensor ${JSON.stringify(name)}`);
     const file = this.#holders.get(name)!;
     const tensor = await file.read(name, rows);
-    if (!isQuantized(weight)) return toF32(tensor, `${basename(file.path)}: tensor ${JSON.stringify(name)}`);
+    if (!isQuantized(weight)) return toF32(tensor, `${baseName(file.file.name)}: tensor ${JSON.stringify(name)}`);
     const scales = await this.#holders.get(scalesName(name))!.read(scalesName(name), rows);
     // locateWeight has made sure of both dtypes.
     const blocks = { values: tensor.data as Uint8Array, scales: scales.data as Float32Array };
@@ -136,7 +154,7 @@ class OpenedCheckpoint implements Checkpoint {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.files.map((file) => file.close()));
+    await Promise.all(this.#shards.map((shard) => shard.close()));
   }
 }
 
@@ -145,14 +163,14 @@ function pairWithScales(path: string, holders: ReadonlyMap<string, SafetensorsFi
   const locate = (name: string): FileLocation | undefined => {
     const holder = holders.get(name);
     const entry = holder?.tensors.get(name);
-    return holder && entry ? { ...entry, file: holder.realPath } : undefined;
+    return holder && entry ? { ...entry, file: holder.file.diskPath ?? holder.file.name } : undefined;
   };
   const weights = new Map<string, StoredWeight>();
   for (const name of [...holders.keys()].sort()) {
     try {
       weights.set(name, locateWeight(name, locate)!);
     } catch (error) {
-      throw new ModelError(`${basename(path)}: ${(error as Error).message}`);
+      throw new ModelError(`${baseName(path)}: ${(error as Error).message}`);
     }
   }
   for (const [name, weight] of [...weights]) if (isQuantized(weight)) weights.delete(scalesName(name));
@@ -160,7 +178,7 @@ function pairWithScales(path: string, holders: ReadonlyMap<string, SafetensorsFi
 }
 
 function tensorsByShard(files: readonly SafetensorsFile[]): Map<string, Iterable<string>> {
-  return new Map(files.map(({ path, tensors }) => [basename(path), tensors.keys()]));
+  return new Map(files.map(({ file, tensors }) => [baseName(file.name), tensors.keys()]));
 }
 
 /**
@@ -201,7 +219,7 @@ export function checkParameters(
   const faults = findDifferences(declared, checkpoint, knownUnused);
   if (faults.length === 0) return;
   throw new ModelError(
-    `${basename(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
+    `${baseName(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
   );
 }
 
@@ -219,39 +237,29 @@ export function toF32(tensor: HostTensor, where: string): HostTensor {
   throw new ModelError(`${where} has dtype ${dtype}, wanted a floating-point one`);
 }
 
-async function listFiles(path: string): Promise<{ readonly files: string[]; readonly index?: ShardIndex }> {
-  const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new ModelError(`${path}: cannot be opened: ${systemReason(error)}`, { cause: error });
-  });
-  if (info.isFile()) {
-    if (isPickle(path)) throw refusePickle(path, basename(path));
-    return { files: [path] };
-  }
-  if (!info.isDirectory()) await statPlainFile(path); // throws, saying what it is
-  const found = await readdir(path).catch((error: NodeJS.ErrnoException) => {
-    throw new ModelError(`${path}: cannot be opened: ${systemReason(error)}`, { cause: error });
-  });
-  const entries = found.filter((name) => !isSideFile(name)).sort();
+async function findShards(files: ModelFiles): Promise<Shards> {
+  const entries = (await files.list()).map(({ name }) => name).filter((name) => !isSideFile(name));
+  entries.sort();
   const weights = entries.filter((name) => name.endsWith(".safetensors"));
-  const indexFile = findIndex(path, entries);
+  const open = (names: readonly string[]) => names.map((name) => () => files.open(name));
+  const indexFile = findIndex(files.name, entries);
   if (indexFile !== undefined) {
-    const index = await readShardIndex(join(path, indexFile));
+    const index = await readShardIndex(files, indexFile);
     const here = new Set(weights);
-    const shards = index.shards.filter((shard) => here.has(shard));
-    return { files: shards.map((name) => join(path, name)), index };
+    return { open: open(index.shards.filter((shard) => here.has(shard))), index };
   }
   const pickle = entries.find(isPickle);
-  if (weights.length === 0 && pickle !== undefined) throw refusePickle(path, pickle);
-  if (weights.length === 0) throw new ModelError(`${path}: holds no *.safetensors file: its weights are absent`);
-  return { files: weights.map((name) => join(path, name)) };
+  if (weights.length === 0 && pickle !== undefined) throw refusePickle(files.name, pickle);
+  if (weights.length === 0) throw new ModelError(`${files.name}: holds no *.safetensors file: its weights are absent`);
+  return { open: open(weights) };
 }
 
-function isPickle(name: string): boolean {
+export function isPickle(name: string): boolean {
   return /\.(bin|pt|pth|ckpt|pkl)$/.test(name);
 }
 
 /** Unpickling runs whatever the file says, so it is never done. */
-function refusePickle(path: string, name: string): ModelError {
+export function refusePickle(path: string, name: string): ModelError {
   return new ModelError(
     `${path}: ${name} is a pickle, which can run code when it is loaded and is not read here; convert it in Python: safetensors.torch.save_file(torch.load("${name}", weights_only=True), "model.safetensors")`,
   );

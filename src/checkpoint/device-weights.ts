@@ -12,7 +12,7 @@ import type { Checkpoint } from "./checkpoint.ts";
  * widen them again in every run, at 0.3 GB/s (docs/decisions/0004-quantised-weights.md).
  */
 export async function weightsFor(device: Device, checkpoint: Checkpoint): Promise<WeightSource> {
-  if ((await loadBackend(device)).readsFiles) return checkpoint;
+  if (checkpoint.isOnDisk && (await loadBackend(device)).readsFiles) return checkpoint;
   const tensors = new Map<string, HostTensor>();
   for (const name of checkpoint.names()) tensors.set(name, await checkpoint.read(name));
   return memoryWeights(tensors);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ModelError } from "../errors.ts";
+import { fileAt } from "../files/folder.node.ts";
 import { readJson, readJsonIfPresent } from "./json-file.ts";
 
 let root: string;
@@ -17,7 +18,7 @@ afterAll(() => rm(root, { recursive: true }));
 
 /** The message of the ModelError that reading a path throws. */
 async function refusal(path: string): Promise<string> {
-  const error = await readJson(path).catch((error: unknown) => error);
+  const error = await readJson(...fileAt(path)).catch((error: unknown) => error);
   expect(error).toBeInstanceOf(ModelError);
   const { message } = error as ModelError;
   expect(message.startsWith(path)).toBe(true);
@@ -26,9 +27,9 @@ async function refusal(path: string): Promise<string> {
 
 test("reads what is JSON, and nothing where there is no file", async () => {
   await writeFile(file, ' {"a": [1, {"b": "\\u00e9 : {"}], "c": {"a": 2}} ');
-  expect(await readJson(file)).toEqual({ a: [1, { b: "é : {" }], c: { a: 2 } });
-  expect(await readJsonIfPresent(join(root, "absent.json"))).toBeUndefined();
-  expect(await readJsonIfPresent(join(file, "inside-a-file.json"))).toBeUndefined();
+  expect(await readJson(...fileAt(file))).toEqual({ a: [1, { b: "é : {" }], c: { a: 2 } });
+  expect(await readJsonIfPresent(...fileAt(join(root, "absent.json")))).toBeUndefined();
+  expect(await readJsonIfPresent(...fileAt(join(file, "inside-a-file.json")))).toBeUndefined();
   expect(await refusal(join(root, "absent.json"))).toMatch(/cannot be read: there is no such file/);
 });
 

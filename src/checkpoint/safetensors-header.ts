@@ -3,7 +3,7 @@
 // Format: https://github.com/huggingface/safetensors#format
 
 import { ModelError, quote } from "../errors.ts";
-import { refuseStrangers } from "../files/plain-file.ts";
+import { refuseStrangers } from "../files/model-files.ts";
 import { elementBytes, type HostDType } from "../runtime/host-tensor.ts";
 import { parseJson } from "./strict-json.ts";
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ModelError } from "../errors.ts";
 import { elementBytes, f32, fromBuffer, hostTensor } from "../runtime/host-tensor.ts";
 
-import { openSafetensors, readSafetensors, writeSafetensors } from "./safetensors.ts";
+import { openSafetensorsAt, readSafetensors, writeSafetensors } from "./safetensors.node.ts";
 import { dtypeNames, headerLength, parseHeader } from "./safetensors-header.ts";
 
 let folder: string;
@@ -156,7 +156,7 @@ describe("writing and reading", () => {
       return [`t.${dtype}`, fromBuffer(dtype, bytes.buffer, [3])] as const;
     });
     await writeSafetensors(path, [...tensors, ["empty", f32([], [0, 4])], ["scalar", f32([2], [])]], { made: "here" });
-    const opened = await openSafetensors(path);
+    const opened = await openSafetensorsAt(path);
     expect(opened.metadata).toEqual({ made: "here" });
     for (const [name, tensor] of tensors) expect(await opened.read(name)).toEqual(tensor);
     expect(await opened.read("empty")).toEqual(f32([], [0, 4]));
@@ -211,7 +211,7 @@ describe("writing and reading", () => {
   });
 
   test("says which file cannot be opened, and closes a broken one", async () => {
-    await expect(openSafetensors(join(folder, "absent.safetensors"))).rejects.toThrow(
+    await expect(openSafetensorsAt(join(folder, "absent.safetensors"))).rejects.toThrow(
       /absent.safetensors: cannot be read: there is no such file/,
     );
     await writeFile(join(folder, "bad.safetensors"), file("{}", 0, 2n ** 64n - 1n));

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { f32 } from "../runtime/host-tensor.ts";
-import { openCheckpoint } from "./checkpoint.ts";
-import { writeSafetensors } from "./safetensors.ts";
+import { openCheckpointAt } from "./checkpoint.node.ts";
+import { writeSafetensors } from "./safetensors.node.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -31,7 +31,7 @@ const map = { a: first, b: first, c: second };
 
 test("reads the shards that the index names, and no other file", async () => {
   const folder = await folderOf({ ...two, "old.safetensors": ["a", "d"] }, { weight_map: map });
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openCheckpointAt(folder);
   expect(checkpoint.names()).toEqual(["a", "b", "c"]);
   expect(checkpoint.files.map(({ path }) => path)).toEqual([join(folder, first), join(folder, second)]);
   expect(await checkpoint.read("a")).toEqual(f32([0], [1]));
@@ -40,7 +40,7 @@ test("reads the shards that the index names, and no other file", async () => {
 
 test("takes a tensor that two shards hold from the one that the index names", async () => {
   const folder = await folderOf({ [first]: ["a", "c"], [second]: ["c"] }, { weight_map: { a: first, c: first } });
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openCheckpointAt(folder);
   expect(await checkpoint.read("c")).toEqual(f32([0], [1]));
   await checkpoint.close();
 });
@@ -51,7 +51,7 @@ test("lets pass shards numbered from 00000 and a wrong total size, as the refere
     { [zero]: ["a"], [one]: ["b"] },
     { metadata: { total_size: 3 }, weight_map: { a: zero, b: one } },
   );
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openCheckpointAt(folder);
   expect(checkpoint.names()).toEqual(["a", "b"]);
   await checkpoint.close();
 });
@@ -61,7 +61,7 @@ test("lists missing shards, tensors astray and tensors left out in one message",
     { [first]: ["a", "extra"], [second]: ["b"] },
     { weight_map: { a: first, b: first, gone: second, c: "model-00003-of-00003.safetensors" } },
   );
-  await expect(openCheckpoint(folder)).rejects.toThrow(
+  await expect(openCheckpointAt(folder)).rejects.toThrow(
     `${folder}: 1 of 3 shards are missing: model-00003-of-00003.safetensors; ` +
       `model.safetensors.index.json names the wrong shard for b (${first} was named, ${second} has it), ` +
       `gone (${second} was named, no shard has it); model.safetensors.index.json does not list extra. ` +
@@ -73,7 +73,7 @@ test("opens what is there when the caller wants to hear of faults instead", asyn
   const folder = await folderOf({ [first]: ["a", "b"] }, { weight_map: map });
   await writeFile(join(folder, second), "cut");
   const faults: string[] = [];
-  const checkpoint = await openCheckpoint(folder, { onFault: (fault) => faults.push(fault) });
+  const checkpoint = await openCheckpointAt(folder, { onFault: (fault) => faults.push(fault) });
   expect(checkpoint.names()).toEqual(["a", "b"]);
   expect(faults).toHaveLength(2);
   expect(faults[0]).toMatch(`${second}: the file has 3 bytes`);
@@ -88,17 +88,17 @@ test.each([
   ["a list", [], /index.json: it is \[\], wanted an object/],
 ])("refuses an index with %s", async (_, index, message) => {
   const folder = await folderOf({ [first]: ["a"] }, index);
-  await expect(openCheckpoint(folder)).rejects.toThrow(message);
+  await expect(openCheckpointAt(folder)).rejects.toThrow(message);
 });
 
 test("refuses two indices", async () => {
   const folder = await folderOf(two, { weight_map: map });
   await symlink("model.safetensors.index.json", join(folder, "other.safetensors.index.json"));
-  await expect(openCheckpoint(folder)).rejects.toThrow(/has 2 indices/);
+  await expect(openCheckpointAt(folder)).rejects.toThrow(/has 2 indices/);
 });
 
 test("cuts long lists and says how much was left out", async () => {
   const names = Array.from({ length: 25 }, (_, i) => `t.${i}`);
   const folder = await folderOf({ [first]: ["a"] }, { weight_map: Object.fromEntries(names.map((n) => [n, first])) });
-  await expect(openCheckpoint(folder)).rejects.toThrow(/no shard has it\) and 5 more; /);
+  await expect(openCheckpointAt(folder)).rejects.toThrow(/no shard has it\) and 5 more; /);
 });

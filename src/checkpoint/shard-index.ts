@@ -2,10 +2,9 @@
 // the shards hold. Two habits of the reference's distributed converter are let pass: shards numbered from 00000, and a
 // `total_size` that is wrong; neither is read here.
 
-import { basename } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { ModelError, quote } from "../errors.ts";
-import { isSideFile } from "../files/plain-file.ts";
+import { isSideFile, type ModelFiles } from "../files/model-files.ts";
 import { readJson } from "./json-file.ts";
 import { parseConfig } from "./parse-config.ts";
 import { MAX_TENSORS } from "./safetensors-header.ts";
@@ -21,7 +20,8 @@ const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /** Which file of the folder holds each tensor. */
 export interface ShardIndex {
-  readonly path: string;
+  /** Its own file's name. */
+  readonly name: string;
   readonly holders: ReadonlyMap<string, string>;
   /** Names of the shards, sorted. */
   readonly shards: readonly string[];
@@ -37,8 +37,9 @@ export function findIndex(folder: string, files: readonly string[]): string | un
 }
 
 /** Reads an index; throws a ModelError that says what is wrong with it. */
-export async function readShardIndex(path: string): Promise<ShardIndex> {
-  const json = await readJson(path, MAX_INDEX_BYTES, { maxKeys: MAX_TENSORS });
+export async function readShardIndex(files: ModelFiles, name: string): Promise<ShardIndex> {
+  const json = await readJson(files, name, MAX_INDEX_BYTES, { maxKeys: MAX_TENSORS });
+  const path = files.nameOf(name);
   const holders = new Map(Object.entries(parseConfig(indexSchema, json, path).weight_map));
   for (const [tensor, shard] of holders) {
     if (SHARD.test(shard)) continue;
@@ -46,7 +47,7 @@ export async function readShardIndex(path: string): Promise<ShardIndex> {
       `${path}: says that ${quote(tensor)} lies in ${quote(shard)}, wanted the name of a *.safetensors file beside the index`,
     );
   }
-  return { path, holders, shards: [...new Set(holders.values())].sort() };
+  return { name, holders, shards: [...new Set(holders.values())].sort() };
 }
 
 /**
@@ -54,7 +55,7 @@ export async function readShardIndex(path: string): Promise<ShardIndex> {
  * disagreement: shards that are not there, tensors that lie in another shard or in none, and tensors that it leaves out.
  */
 export function findIndexFaults(index: ShardIndex, shards: ReadonlyMap<string, Iterable<string>>): string[] {
-  const name = basename(index.path);
+  const { name } = index;
   const found = new Map<string, string[]>();
   for (const [shard, tensors] of shards) {
     for (const tensor of tensors) found.set(tensor, [...(found.get(tensor) ?? []), shard]);

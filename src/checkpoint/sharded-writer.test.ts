@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openCheckpoint } from "./checkpoint.ts";
+import { openCheckpointAt } from "./checkpoint.node.ts";
 import { ShardedWriter } from "./sharded-writer.ts";
 
 let root: string;
@@ -30,7 +30,7 @@ test("divides what is larger than one file by names, with an index", async () =>
     metadata: { total_size: 35 },
     weight_map: { a: files[0], b: files[0], c: files[1] },
   });
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openCheckpointAt(folder);
   expect([...(await checkpoint.read("c")).data]).toEqual([1, 2, 3, 4]);
   expect([...(await checkpoint.read("b", [1, 3])).data]).toEqual([6, 7]);
   await checkpoint.close();
@@ -42,7 +42,7 @@ test("makes one file where all fits, and what was not written reads as zeros tha
   await writer.write("w", 4 * 1024, new Float32Array(1024).fill(2));
   await writer.finish();
   expect(await readdir(folder)).toEqual(["model.safetensors"]);
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openCheckpointAt(folder);
   const rows = (await checkpoint.read("w", [1, 3])).data as Float32Array;
   expect([rows[0], rows[1023], rows[1024]]).toEqual([2, 2, 0]);
   await checkpoint.close();

@@ -4,12 +4,8 @@
 
 import { basename } from "node:path";
 import { z } from "zod";
-import {
-  openSafetensors,
-  parseSafetensors,
-  type SafetensorsTensors,
-  writeSafetensors,
-} from "../checkpoint/safetensors.ts";
+import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../checkpoint/safetensors.node.ts";
+import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { type ErrorCode, InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
 import { isStream, readInput } from "../files/input.ts";
@@ -75,7 +71,7 @@ const WRONG = { code: "invalid_codes" } as const satisfies { code: ErrorCode };
 export async function readCodes(path: string, signal?: AbortSignal): Promise<CodeFields[]> {
   if ((await isStream(path)) || isJson(await readHead(path)))
     return parseCodes(await readInput(path, { maxBytes: MAX_TEXT_BYTES, ...WRONG, ...(signal && { signal }) }), path);
-  const file = await openSafetensors(path);
+  const file = await openSafetensorsAt(path);
   try {
     return await readTensors(file, path);
   } finally {
@@ -117,7 +113,7 @@ function isJson(bytes: Uint8Array): boolean {
   return first !== undefined && OPENING.includes(first) && bytes[7] !== 0;
 }
 
-async function readTensors(file: SafetensorsTensors, path: string): Promise<CodeFields[]> {
+async function readTensors(file: SafetensorsFile, path: string): Promise<CodeFields[]> {
   const number = (name: string) => Number(name.slice("codes.".length));
   const names = [...file.tensors.keys()].filter((name) => /^codes(\.\d+)?$/.test(name));
   if (names.length === 0)

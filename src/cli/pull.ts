@@ -1,7 +1,7 @@
 // kelix pull REPO: a model from the Hugging Face Hub into its cache.
 
 import { type Command, InvalidArgumentError } from "commander";
-import { parseHubName } from "../hub/hub-name.ts";
+import { parseHubName } from "../files/hub-name.ts";
 import { InputError, type PullResult, pullModel } from "../index.ts";
 import { type GlobalOptions, showTransfer, showWait } from "./context.ts";
 import { addFlags } from "./option-flags.ts";

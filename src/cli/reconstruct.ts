@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { isStream, readInput } from "../files/input.ts";
-import { MAX_FILE_BYTES } from "../image/codec.node.ts";
+import { MAX_FILE_BYTES } from "../image/image-format.ts";
 import type { CodeFields, ImageInput, Kelix, ReconstructOptions } from "../index.ts";
 import { areCodes, holdsCodes, parseCodes, readCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";

@@ -2,6 +2,7 @@ import { createServer } from "node:net";
 import { inspect } from "node:util";
 import { afterEach, expect, test, vi } from "vitest";
 import { explainConnection } from "./connection-error.ts";
+import { proxyHint } from "./proxy-hint.ts";
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -49,8 +50,10 @@ test("keeps no secret of fetch's in the cause, however it is printed", async () 
 test("tells of a proxy that Node does not use", () => {
   vi.stubEnv("HTTPS_PROXY", "http://user:SECRET@proxy:3128");
   vi.stubEnv("NODE_USE_ENV_PROXY", "");
-  expect(explainConnection(failed("ENOTFOUND")).reason).toMatch(/; HTTPS_PROXY is set, .* NODE_USE_ENV_PROXY=1$/);
-  expect(explainConnection(failed("CERT_HAS_EXPIRED")).reason).not.toContain("PROXY");
+  expect(explainConnection(failed("ENOTFOUND"), proxyHint).reason).toMatch(
+    /; HTTPS_PROXY is set, .* NODE_USE_ENV_PROXY=1$/,
+  );
+  expect(explainConnection(failed("CERT_HAS_EXPIRED"), proxyHint).reason).not.toContain("PROXY");
   vi.stubEnv("NODE_USE_ENV_PROXY", "1");
-  expect(explainConnection(failed("ENOTFOUND")).reason).not.toContain("PROXY");
+  expect(explainConnection(failed("ENOTFOUND"), proxyHint).reason).not.toContain("PROXY");
 });

@@ -50,8 +50,8 @@ const codeless: readonly (readonly [RegExp, string])[] = [
   [/redirect|scheme|cross.origin/i, "it redirects to an address that cannot be followed"],
 ];
 
-/** What a failed fetch, or reading its body, says about the connection. */
-export function explainConnection(error: unknown): ConnectionFault {
+/** What a failed fetch, or reading its body, says about the connection. `hint` adds to the reason of a code. */
+export function explainConnection(error: unknown, hint: (code?: string) => string = () => ""): ConnectionFault {
   const chain = causesOf(error);
   const code = chain.map((link) => link.code).findLast((code) => typeof code === "string" && code !== "ABORT_ERR");
   const kind = kinds.find(({ pattern }) => pattern.test(code ?? ""));
@@ -59,7 +59,7 @@ export function explainConnection(error: unknown): ConnectionFault {
   const words =
     kind?.words ?? codeless.find(([pattern]) => pattern.test(text))?.[1] ?? "for a reason that is not known";
   return {
-    reason: `${words}${code ? ` (${code})` : ""}${proxyHint(code)}`,
+    reason: `${words}${code ? ` (${code})` : ""}${hint(code)}`,
     canRetry: kind?.canRetry ?? false,
     cause: plainError(error),
   };
@@ -87,13 +87,4 @@ function plainCopy([first, ...rest]: readonly CodedError[]): Error {
   );
   copy.stack = withoutSecrets(first?.stack ?? String(copy));
   return Object.assign(copy, first?.code !== undefined && { code: first.code });
-}
-
-/** Node goes through a proxy only when it is told to. */
-function proxyHint(code = ""): string {
-  const { env } = process;
-  const proxy = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"].find((name) => env[name]);
-  if (!proxy || env.NODE_USE_ENV_PROXY || !/^(ENOTFOUND|EAI_|ECONN|ENET|EHOST|ETIMEDOUT|UND_ERR_CONN)/.test(code))
-    return "";
-  return `; ${proxy} is set, which Node (22.21, 24 or later) heeds with NODE_USE_ENV_PROXY=1`;
 }

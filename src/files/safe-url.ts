@@ -46,7 +46,7 @@ export function splitCredentials(input: string | URL): { url: URL; headers: Read
   url.username = "";
   url.password = "";
   const words = `${decode(username)}:${decode(password)}`;
-  return { url, headers: { Authorization: `Basic ${Buffer.from(words).toString("base64")}` } };
+  return { url, headers: { Authorization: `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(words)))}` } };
 }
 
 function decode(text: string): string {

@@ -4,9 +4,8 @@
 import { z } from "zod";
 import { FetchError, quote } from "../errors.ts";
 import { plainError } from "../files/connection-error.ts";
+import { formatHubName, type HubName, isCommit, isPlainPath } from "../files/hub-name.ts";
 import { publicUrl } from "../files/safe-url.ts";
-
-import { formatHubName, type HubName, isCommit, isPlainPath } from "./hub-name.ts";
 import { request } from "./request.ts";
 import { type RetryOptions, withRetries } from "./retry.ts";
 import type { HubSettings } from "./settings.ts";

@@ -3,18 +3,17 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FetchError, InputError, quote } from "../errors.ts";
+import { formatHubName, type HubName, parseHubName } from "../files/hub-name.ts";
 import { publicUrl } from "../files/safe-url.ts";
+import { fileFilter } from "../files/wanted-files.ts";
 import type { PullOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { formatBytes, formatSeconds } from "../runtime/format-bytes.ts";
 import { type CachedFile, findFault, findSnapshot, listSnapshot, repoCache, writeRef } from "./cache.ts";
 import { diskError, diskReason, diskWay, isDiskFull, isSystemError } from "./disk-error.ts";
 import { fetchFiles, takeInventory } from "./fetch-files.ts";
-
-import { formatHubName, type HubName, parseHubName } from "./hub-name.ts";
 import { type Listing, readListing } from "./listing.ts";
 import { withLock } from "./lock.ts";
-import { fileFilter } from "./model-files.ts";
 import type { RetryOptions } from "./retry.ts";
 import { type HubSettings, readHubSettings } from "./settings.ts";
 

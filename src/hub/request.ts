@@ -3,8 +3,9 @@
 
 import { FetchError } from "../errors.ts";
 import { explainConnection } from "../files/connection-error.ts";
+import { proxyHint } from "../files/proxy-hint.ts";
+import { askedPauseMs } from "../files/rate-limit.ts";
 import { publicUrl, splitCredentials } from "../files/safe-url.ts";
-import { askedPauseMs } from "./rate-limit.ts";
 import type { HubSettings } from "./settings.ts";
 
 export interface RequestOptions {
@@ -43,7 +44,7 @@ export async function request<T>(
     const host = hostOf(url);
     if (stall.signal.aborted)
       return new FetchError(`${what}: nothing came from ${host} for ${settings.stallMs / 1000} s`, { canRetry: true });
-    const { reason, canRetry, cause } = explainConnection(error);
+    const { reason, canRetry, cause } = explainConnection(error, proxyHint);
     return new FetchError(`${what}: cannot be fetched from ${host}: ${reason}`, { canRetry, cause });
   };
   let response: Response | undefined;

@@ -6,20 +6,14 @@ import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
 import { openOutput } from "../files/output.ts";
+import { formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { checkSize, imageFromPixels, MAX_PIXELS, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
 import { loadSharp } from "./sharp.node.ts";
 
-/** Larger than any honest JPEG, PNG or WebP within the pixel limit is likely to be. */
-export const MAX_FILE_BYTES = 100_000_000;
-
 /** Decodes a JPEG, PNG or WebP, turned as its EXIF says; the first frame of an animation. Throws an InputError. */
 export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<RgbImage> {
-  if (!findFormat(bytes)) {
-    throw new InputError(`${name}: is not a JPEG, PNG or WebP file, the only kinds that are read`, {
-      code: "invalid_image",
-    });
-  }
+  formatOf(bytes, name);
   const sharp = await loadSharp();
   // The header is read without sharp's own limit, so that the refusal can say the size.
   const { width, height, space } = await sharp(asBuffer(bytes), { limitInputPixels: false })
@@ -47,14 +41,6 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Rg
   return imageFromPixels(info.width, info.height, info.channels < 3 ? spreadGrey(data, info.channels) : data, name);
 }
 
-/** Whether a PNG's header says 16 bits of grey alone, which Pillow reads as a kind of its own. */
-function isGrey16(bytes: Uint8Array): boolean {
-  return findFormat(bytes) === "png" && bytes[24] === 16 && bytes[25] === 0;
-}
-
-/** What an image is encoded as: PNG without loss, JPEG, or WebP. */
-export type ImageFormat = "png" | "jpeg" | "webp";
-
 const suffixes: Readonly<Record<string, ImageFormat>> = { png: "png", jpg: "jpeg", jpeg: "jpeg", webp: "webp" };
 
 /** The format that a file's suffix names, in any case; throws an InputError for another suffix. */
@@ -68,11 +54,8 @@ export function formatOfName(name: string): ImageFormat {
   });
 }
 
-/** Hardly to be told from the original, at about a tenth of a PNG's size. */
-const QUALITY = 92;
-
 /** Encodes an image. */
-export async function encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array> {
+export async function encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>> {
   const { width, height, data } = readPixels(image);
   const sharp = await loadSharp();
   const encoder = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });
@@ -111,22 +94,8 @@ function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 
-/** Names the kind of file by its first bytes; SVG, GIF, TIFF, HEIF and the rest are none of ours. */
-export function findFormat(bytes: Uint8Array): ImageFormat | undefined {
-  const startsWith = (text: string, at = 0) =>
-    [...text].every((character, i) => bytes[at + i] === character.charCodeAt(0));
-  if (startsWith("\x89PNG\r\n\x1a\n")) return "png";
-  if (startsWith("\xff\xd8\xff")) return "jpeg";
-  if (startsWith("RIFF") && startsWith("WEBP", 8)) return "webp";
-  return undefined;
-}
-
-/** The decoder's own text may tell about the machine, so it is kept as the cause only. */
 function refuse(name: string): (error: unknown) => never {
   return (cause) => {
-    throw new InputError(`${basename(name)}: cannot be decoded; the file is damaged or cut short`, {
-      code: "invalid_image",
-      cause,
-    });
+    throw undecodable(basename(name), cause);
   };
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { readSafetensors } from "../checkpoint/safetensors.node.ts";
 import { InputError } from "../errors.ts";
 import { findBucket } from "./buckets.ts";
 import { crop, resizeAndCenterCrop } from "./crop.ts";

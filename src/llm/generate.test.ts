@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { readSafetensors } from "../checkpoint/safetensors.node.ts";
 import { InputError } from "../errors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
@@ -9,8 +10,9 @@ import { expandRow, findImages, textBlock } from "../sequence/blocks.ts";
 import { bookRange } from "../sequence/layout.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { type GenerateOptions, generate, type WrittenBlock } from "./generate.ts";
-import { LanguageModel, Sequence } from "./language-model.ts";
+import { LanguageModel } from "./language-model.ts";
 import { sampleId } from "./sampling.ts";
+import { Sequence } from "./sequence.ts";
 
 const folder = join(import.meta.dirname, "../../test/golden/ar");
 let model: LanguageModel;
@@ -24,7 +26,7 @@ beforeAll(async () => {
     head: tokenHeadConfigSchema.parse(golden.token_decoder),
   };
   weights = await Promise.all(
-    ["weights", "weights_trained"].map((name) => openCheckpoint(join(folder, `${name}.safetensors`))),
+    ["weights", "weights_trained"].map((name) => openCheckpointAt(join(folder, `${name}.safetensors`))),
   );
   model = await LanguageModel.open(config, weights[0]!, { threads: 1 });
   trained = await LanguageModel.open(config, weights[1]!, { threads: 1 });

@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
-import { LanguageModel, type Sequence } from "./language-model.ts";
+import { LanguageModel } from "./language-model.ts";
 import { PrefixCache } from "./prefix-cache.ts";
+import type { Sequence } from "./sequence.ts";
 
 const MEGABYTE = 2 ** 20;
 
@@ -12,7 +14,7 @@ let model: LanguageModel;
 let weights: Checkpoint;
 beforeAll(async () => {
   const { default: golden } = await import("../../test/golden/ar/config.json", { with: { type: "json" } });
-  weights = await openCheckpoint(join(import.meta.dirname, "../../test/golden/ar/weights.safetensors"));
+  weights = await openCheckpointAt(join(import.meta.dirname, "../../test/golden/ar/weights.safetensors"));
   const head = tokenHeadConfigSchema.parse(golden.token_decoder);
   const config = { qwen: unifiedQwen3ConfigSchema.parse(golden.qwen), head };
   model = await LanguageModel.open(config, weights, { threads: 1 });

@@ -1,13 +1,13 @@
 // Compares a model's folder with what its configs declare, by tracing every part; no weight is read.
 
-import { basename, join } from "node:path";
 import { type Checkpoint, findDifferences } from "../checkpoint/checkpoint.ts";
-import { haveSameBytes } from "../checkpoint/same-bytes.ts";
+import { haveSameRows } from "../checkpoint/same-rows.ts";
 import { decode, encode } from "../detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "../detokenizer/config.ts";
 import { withNullLength } from "../detokenizer/denoiser.ts";
 import { diffusionTransformer } from "../detokenizer/diffusion-transformer.ts";
 import { ModelError } from "../errors.ts";
+import { baseName } from "../files/model-files.ts";
 import { type KeyeArConfig, type LanguageModelConfig, languageModelConfig } from "../llm/config.ts";
 import { languageModelPaths, traceLanguageModelLoss } from "../llm/model.ts";
 import { outputMatrix } from "../llm/output.ts";
@@ -15,7 +15,7 @@ import { isQuantized } from "../runtime/weight-source.ts";
 import { Graph, type Parameter } from "../tensor/graph.ts";
 import type { TokenizerConfig } from "../vision/config.ts";
 import { declareTokenizer } from "../vision/tokenizer.ts";
-import type { ModelFolder, ModelPart } from "./open.ts";
+import type { ModelPart, OpenedModel } from "./open.ts";
 
 const unused = [
   /^visual_tokenizer\.visual\.embeddings\.packing_position_embedding\.weight$/,
@@ -43,7 +43,7 @@ export function hasUpProjectors(weights: Checkpoint): boolean {
 }
 
 /** Throws one ModelError that lists everything missing, unknown or of another shape in any of the model's parts. */
-export function checkModel(folder: ModelFolder): void {
+export function checkModel(folder: OpenedModel): void {
   const faults = compareModel(folder);
   if (faults.length === 0) return;
   const text = faults.join(". ");
@@ -55,14 +55,14 @@ export function checkModel(folder: ModelFolder): void {
 const MAX_FAULTS = 3000;
 
 /** What checkModel throws, as one text for each part that does not fit. */
-export function compareModel(model: ModelFolder): string[] {
+export function compareModel(model: OpenedModel): string[] {
   const { tokenizer, weights, detokenizer } = model;
   const { hidden, codes, autoencoder } = detokenizer;
   const compare = (declared: readonly Parameter[], source: Checkpoint): string[] => {
     if (source.files.length === 0) return []; // whoever opened it was told that there is nothing
     const wanted = declared.map(({ path, shape }) => ({ name: path, shape }));
     const faults = findDifferences(wanted, source, (name) => isUnused(name, tokenizer));
-    return faults.length ? [`${basename(source.path)} does not fit the model. ${faults.join("; ")}`] : [];
+    return faults.length ? [`${baseName(source.path)} does not fit the model. ${faults.join("; ")}`] : [];
   };
   const transformers = [...new Set([hidden, codes])].filter((part) => part !== undefined);
   return [
@@ -77,7 +77,7 @@ export function compareModel(model: ModelFolder): string[] {
 function compareLatents(transformer: ModelPart<DitConfig>, autoencoder: ModelPart<AutoencoderConfig>): string[] {
   const [{ inChannels }, { latentChannels }] = [transformer.config, autoencoder.config];
   if (inChannels === latentChannels) return [];
-  const names = [transformer, autoencoder].map(({ folder }) => basename(folder));
+  const names = [transformer, autoencoder].map(({ folder }) => baseName(folder));
   return [`${names[0]} makes latents of ${inChannels} channels, ${names[1]} reads ${latentChannels}`];
 }
 
@@ -86,11 +86,13 @@ function compareLatents(transformer: ModelPart<DitConfig>, autoencoder: ModelPar
  * when a checkpoint has both and they differ: answers then come from generation's.
  */
 export async function warnOfTwoOutputs(weights: Checkpoint, onWarning?: (message: string) => void): Promise<void> {
-  const [read, other] = outputMatrices.map((name) => weights.find(name));
-  if (!onWarning || !read || !other || isQuantized(read) || isQuantized(other)) return;
-  if (await haveSameBytes(read, other)) return;
   const [readName, otherName] = outputMatrices;
-  onWarning(`${basename(weights.path)}: ${otherName} and ${readName} differ; ${readName} is used, as in the reference`);
+  const hasBoth = [readName, otherName].every((name) => {
+    const found = weights.find(name);
+    return found && !isQuantized(found);
+  });
+  if (!onWarning || !hasBoth || (await haveSameRows(weights, readName, otherName))) return;
+  onWarning(`${baseName(weights.path)}: ${otherName} and ${readName} differ; ${readName} is used, as in the reference`);
 }
 
 /** The parameters without those that a checkpoint may lack and does lack. */
@@ -112,7 +114,7 @@ export function declareModel(ar: KeyeArConfig, transformer: DitConfig, autoencod
 }
 
 /** The parameters of a folder's own checkpoint: an autoregressive model, or an image tokenizer alone. */
-export function declareMain(model: Pick<ModelFolder, "path" | "ar" | "tokenizer">): Parameter[] {
+export function declareMain(model: Pick<OpenedModel, "path" | "ar" | "tokenizer">): Parameter[] {
   const declare = () => (model.ar ? declareAutoregressive(model.ar) : declareTokenizerAlone(model.tokenizer));
   return declareOf({ folder: model.path }, declare);
 }
@@ -124,7 +126,7 @@ function declareOf<T extends { readonly folder: string }>(part: T, declare: (par
   } catch (error) {
     // Tracing says in a sentence of its own which tensor cannot be.
     const message = error instanceof Error ? error.message : String(error);
-    throw new ModelError(`${join(part.folder, "config.json")} describes no model: ${message}`, { cause: error });
+    throw new ModelError(`${part.folder}/config.json describes no model: ${message}`, { cause: error });
   }
 }
 

@@ -4,7 +4,7 @@ import type { Checkpoint, CheckpointFile } from "../checkpoint/checkpoint.ts";
 import { precisionOf } from "../checkpoint/precision.ts";
 import { countElements } from "../runtime/host-tensor.ts";
 import { bookSize } from "../vision/config.ts";
-import type { ModelFolder } from "./open.ts";
+import type { OpenedModel } from "./open.ts";
 
 export type PartName = "vision" | "languageModel" | "diffusionTransformer" | "codesTransformer" | "autoencoder";
 
@@ -37,7 +37,7 @@ export interface ModelInfo {
 }
 
 /** Counts what the files hold. A transformer that draws from hidden states and from codes is one part. */
-export function describeModel({ path, ar, tokenizer, weights, detokenizer, unknownFields }: ModelFolder): ModelInfo {
+export function describeModel({ path, ar, tokenizer, weights, detokenizer, unknownFields }: OpenedModel): ModelInfo {
   const { hidden, codes, autoencoder } = detokenizer;
   const isVision = (name: string) => name.startsWith("visual_tokenizer.");
   const parts = [

@@ -1,9 +1,6 @@
-// A model's folder: the autoregressive checkpoint at its top and, in sub-folders or elsewhere, what images are drawn with:
-// diffusion transformers and an autoencoder. Names that the package ships or the Hub has are resolved to their folders.
+// Opens a model: the autoregressive checkpoint at the top of its files and, in sub-folders or elsewhere, what images are drawn
+// with: diffusion transformers and an autoencoder. No weight is read.
 
-import { stat } from "node:fs/promises";
-import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Checkpoint, type OpenCheckpointOptions, openCheckpoint, withPrefix } from "../checkpoint/checkpoint.ts";
 import { readJson, readJsonIfPresent } from "../checkpoint/json-file.ts";
 import type { OnUnknown } from "../checkpoint/parse-config.ts";
@@ -14,12 +11,10 @@ import {
   parseAutoencoderConfig,
   parseDitConfig,
 } from "../detokenizer/config.ts";
-import { excerpt, FetchError, ModelError, quote } from "../errors.ts";
-import type { FetchOptions } from "../hub/fetch-files.ts";
-import { parseHubName } from "../hub/hub-name.ts";
-import { openHubModel } from "../hub/pull.ts";
+import { ModelError, quote } from "../errors.ts";
+import type { ModelFiles } from "../files/model-files.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "../llm/config.ts";
-import type { PullOptions } from "../options.ts";
+import type { TextFiles } from "../text/load-text.ts";
 import { parseTokenizerConfig, type TokenizerConfig } from "../vision/config.ts";
 import {
   type GenerationConfig,
@@ -29,21 +24,16 @@ import {
 } from "./config.ts";
 import { assignTransformers, classOf, type FoundPart, findParts, kindOf, type PartKind, type Widths } from "./parts.ts";
 
-/** Models that the package ships. */
-export const builtInModels = ["kelix-nano"] as const;
-
-/** From the sources (src) as from the build (dist) the package's root is one folder up. */
-const modelsFolder = fileURLToPath(new URL("../../models/", import.meta.url));
-
 /** A network with its weights. */
 export interface ModelPart<Config> {
+  /** As `path` of the model. */
   readonly folder: string;
   readonly config: Config;
   readonly weights: Checkpoint;
 }
 
 /** What images are drawn with. Each may be absent: a model that only understands has none of them. */
-export interface DetokenizerFolder {
+export interface DetokenizerParts {
   /** Draws from the language model's hidden states. */
   readonly hidden?: ModelPart<DitConfig>;
   /** Draws from codes alone; the same transformer as `hidden` in models that have one for both. */
@@ -51,131 +41,106 @@ export interface DetokenizerFolder {
   readonly autoencoder?: ModelPart<AutoencoderConfig>;
 }
 
-export interface ModelFolder {
+/** All that running a model needs, and no platform. */
+export interface OpenedModel {
+  /** Its folder or address, for messages. */
   readonly path: string;
-  /** Absent where the folder holds an image tokenizer alone. */
+  /** Absent where there is an image tokenizer alone. */
   readonly ar?: KeyeArConfig;
   readonly tokenizer: TokenizerConfig;
   readonly preprocessor: PreprocessorConfig;
   readonly generation: GenerationConfig;
   readonly weights: Checkpoint;
-  readonly detokenizer: DetokenizerFolder;
+  readonly detokenizer: DetokenizerParts;
+  /** Tokenizer and chat template, once loadModel has read them. */
+  readonly text?: TextFiles;
   /** Fields of its configs that were skipped, each after its file: "dit/config.json: new_field". */
   readonly unknownFields: readonly string[];
   close(): Promise<void>;
 }
 
-/** Where the parts lie that are not in sub-folders of the model's. Names as for the model itself. */
+/** Where the parts are that are not in sub-folders of the model's. Names as for the model itself. */
 export interface PartFolders {
-  /** Folders of diffusion transformers, in place of those in sub-folders. */
+  /** Diffusion transformers, in place of those in sub-folders. */
   readonly detokenizer?: string | readonly string[];
-  /** The folder of the autoencoder, in place of one in a sub-folder. */
+  /** The autoencoder, in place of one in a sub-folder. */
   readonly autoencoder?: string;
 }
 
-/** The folder of a built-in name, or that a path leads to; undefined when there is none. */
-export async function findLocalModel(name: string): Promise<string | undefined> {
-  const path = (builtInModels as readonly string[]).includes(name) ? join(modelsFolder, name) : name;
-  const info = await stat(path).catch(() => undefined);
-  return info?.isDirectory() ? path : undefined;
+/** The same, found. */
+export interface PartFiles {
+  readonly detokenizer?: readonly ModelFiles[] | undefined;
+  readonly autoencoder?: ModelFiles | undefined;
 }
 
-/**
- * The folder that a model's name stands for: a built-in name, a path, or a repository of the Hub (owner/name, owner/name@revision),
- * which is fetched if it is not in the cache. Throws, naming the choices, when there is none.
- */
-export async function resolveModel(name: string, options: PullOptions = {}): Promise<string> {
-  const local = await findLocalModel(name);
-  if (local !== undefined) return local;
-  if ((builtInModels as readonly string[]).includes(name)) throw strayed(name);
-  const isFile = await stat(name).then(
-    () => true,
-    () => false,
-  );
-  const hubName = isFile ? undefined : parseHubName(name);
-  if (!hubName) {
-    const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;
-    const found = isFile ? "is a file, not a model's folder" : "there is no such model folder";
-    throw new ModelError(`${quote(name)}: ${found}. Name ${choices}`, { code: "model_not_found" });
-  }
-  return askHub(name, () => openHubModel(hubName, options));
-}
+/** What is fetched of a repository that is named for its autoencoder: most hold other networks too, far larger ones. */
+const AUTOENCODER_FILES = ["vae/*", "config.json", "diffusion_pytorch_model*.safetensors*"];
 
-/** A bundler takes the code along, and not the models, libraries and other files that lie beside it. */
-function strayed(name: string): ModelError {
-  return new ModelError(
-    `${quote(name)} comes with the package, and is not at ${modelsFolder}: if this program is a bundle, keep kelix external ` +
-      '(esbuild --external:kelix; webpack, Rollup and Vite external: ["kelix"]; Next.js serverExternalPackages: ["kelix"])',
-    { code: "model_not_found" },
-  );
+/** Finds the parts that are named, each with `find`. */
+export async function findPartFiles(
+  { detokenizer, autoencoder }: PartFolders,
+  find: (name: string, include?: readonly string[]) => Promise<ModelFiles>,
+): Promise<PartFiles> {
+  const transformers: ModelFiles[] = [];
+  for (const name of [detokenizer ?? []].flat()) transformers.push(await find(name));
+  return {
+    ...(detokenizer !== undefined && { detokenizer: transformers }),
+    ...(autoencoder !== undefined && { autoencoder: await find(autoencoder, AUTOENCODER_FILES) }),
+  };
 }
-
-/** Asks the Hub, and says of what it cannot give that there is no such folder here either. */
-export async function askHub<T>(name: string, ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (!(error instanceof FetchError)) throw error;
-    const { message, canRetry, retryAfterMs, code } = error;
-    throw new FetchError(`${excerpt(name)}: there is no such folder here, and from the Hub: ${message}`, {
-      cause: error,
-      canRetry,
-      retryAfterMs,
-      code,
-    });
-  }
-}
-
-export type OpenModelOptions = PartFolders & FetchOptions & OpenCheckpointOptions;
 
 /**
  * Opens every checkpoint of a model and reads its configs; no weight is read. Throws, naming the file, what is missing or
  * wrong; with `onFault` missing and broken weights are told instead.
  */
-export async function openModelFolder(name: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
-  const path = await resolveModel(name, options);
+export async function openModel(
+  files: ModelFiles,
+  elsewhere: PartFiles = {},
+  options: OpenCheckpointOptions = {},
+): Promise<OpenedModel> {
+  const path = files.name;
   const unknownFields: string[] = [];
+  const configFile = files.nameOf("config.json");
+  const root = configFile.slice(0, -"config.json".length);
   const skip = (file: string): OnUnknown => {
-    const place = relative(path, file);
-    const shown = place.startsWith("..") ? file : place;
+    const shown = file.startsWith(root) ? file.slice(root.length) : file;
     return (fields) => unknownFields.push(...fields.map((field) => `${shown}: ${field}`));
   };
-  const configFile = join(path, "config.json");
-  const { ar, tokenizer } = parseMainConfig(await readJson(configFile), configFile, skip(configFile));
-  const preprocessorFile = join(path, "preprocessor_config.json");
+  const { ar, tokenizer } = parseMainConfig(await readJson(files, "config.json"), configFile, skip(configFile));
+  const preprocessorFile = files.nameOf("preprocessor_config.json");
   const preprocessor = parsePreprocessorConfig(
-    await readJsonIfPresent(preprocessorFile),
+    await readJsonIfPresent(files, "preprocessor_config.json"),
     tokenizer.vision_config,
     preprocessorFile,
     skip(preprocessorFile),
   );
-  const generationFile = join(path, "generation_config.json");
+  const generationFile = files.nameOf("generation_config.json");
   const generation = parseGenerationConfig(
-    await readJsonIfPresent(generationFile),
+    await readJsonIfPresent(files, "generation_config.json"),
     ar?.qwen_config.max_seq_len,
     generationFile,
     skip(generationFile),
   );
   if (ar) refuseTooManyPositions(preprocessor, ar, preprocessorFile);
-  const found = await locateParts(path, options);
+  const found = await locateParts(files, elsewhere);
   const opened: Checkpoint[] = [];
   const close = async () => {
     await Promise.all(opened.map((checkpoint) => checkpoint.close()));
   };
-  const open = async (folder: string) => {
-    const checkpoint = await openCheckpoint(folder, options);
+  const open = async (own: ModelFiles) => {
+    const checkpoint = await openCheckpoint(own, options);
     opened.push(checkpoint);
     return checkpoint;
   };
   const openPart = async <T>(
-    { folder, json }: FoundPart,
+    { files: own, json }: FoundPart,
     parse: (json: unknown, file: string, onUnknown: OnUnknown) => T,
   ): Promise<ModelPart<T>> => {
-    const file = join(folder, "config.json");
-    return { folder, config: parse(json, file, skip(file)), weights: await open(folder) };
+    const file = own.nameOf("config.json");
+    return { folder: own.name, config: parse(json, file, skip(file)), weights: await open(own) };
   };
   try {
-    const stored = await open(path);
+    const stored = await open(files);
     // A tokenizer's own checkpoint has its names without the part that it is of a whole model.
     const weights = ar ? stored : withPrefix(stored, "visual_tokenizer.");
     const transformers: ModelPart<DitConfig>[] = [];
@@ -194,7 +159,7 @@ export async function openModelFolder(name: string, options: OpenModelOptions = 
 }
 
 /** config.json of a whole model, or of an image tokenizer alone. */
-function parseMainConfig(json: unknown, file: string, onUnknown: OnUnknown): Pick<ModelFolder, "ar" | "tokenizer"> {
+function parseMainConfig(json: unknown, file: string, onUnknown: OnUnknown): Pick<OpenedModel, "ar" | "tokenizer"> {
   const kind = kindOf(json);
   const name = classOf(json);
   if (kind === "transformer" || kind === "autoencoder") {
@@ -238,7 +203,7 @@ function widthsOf({ output_dim: codes }: TokenizerConfig, ar: KeyeArConfig | und
 }
 
 /** One sentence about fields of a model's configs that were skipped. */
-export function describeUnknownFields({ path, unknownFields }: Pick<ModelFolder, "path" | "unknownFields">): string {
+export function describeUnknownFields({ path, unknownFields }: Pick<OpenedModel, "path" | "unknownFields">): string {
   const [names, verb] = unknownFields.length === 1 ? ["a field", "was"] : [`${unknownFields.length} fields`, "were"];
   return `${path}: ${names} of its configs that this version does not know ${verb} skipped: ${shorten(unknownFields, MAX_FIELDS)}`;
 }
@@ -247,7 +212,7 @@ export function describeUnknownFields({ path, unknownFields }: Pick<ModelFolder,
 const MAX_FIELDS = 10;
 
 /** The language model's config. Throws, saying what is missing, where the folder holds an image tokenizer alone. */
-export function languageConfig({ ar, path }: Pick<ModelFolder, "ar" | "path">): KeyeArConfig {
+export function languageConfig({ ar, path }: Pick<OpenedModel, "ar" | "path">): KeyeArConfig {
   if (ar) return ar;
   throw new ModelError(
     `${path} holds an image tokenizer alone (KeyeTokenizerConfig) and no language model: it can tokenize and reconstruct images. Name the folder of the whole model`,
@@ -255,29 +220,22 @@ export function languageConfig({ ar, path }: Pick<ModelFolder, "ar" | "path">): 
   );
 }
 
-async function locateParts(path: string, options: PartFolders & FetchOptions) {
-  const { detokenizer, autoencoder } = options;
-  const inside = (await findParts(path)).filter(({ folder }) => folder !== path);
+async function locateParts(files: ModelFiles, { detokenizer, autoencoder }: PartFiles) {
+  const inside = (await findParts(files)).filter((part) => part.files !== files);
   const ofKind = (parts: readonly FoundPart[], kind: PartKind) => parts.filter((part) => part.kind === kind);
-  const locate = async (name: string, kind: PartKind): Promise<FoundPart> => {
-    const folder = await resolveModel(name, {
-      ...options,
-      ...(kind === "autoencoder" && { include: AUTOENCODER_FILES }),
-    });
-    const [part, ...more] = ofKind(await findParts(folder), kind);
-    if (!part) throw new ModelError(`${folder}: neither it nor a sub-folder has a config.json of ${kindNames[kind]}`);
-    if (part.folder !== folder && more.length > 0) {
-      throw new ModelError(`${folder}: has several sub-folders of ${kindNames[kind]}. Name one of them`);
+  const locate = async (own: ModelFiles, kind: PartKind): Promise<FoundPart> => {
+    const [part, ...more] = ofKind(await findParts(own), kind);
+    if (!part) throw new ModelError(`${own.name}: neither it nor a sub-folder has a config.json of ${kindNames[kind]}`);
+    if (part.files !== own && more.length > 0) {
+      throw new ModelError(`${own.name}: has several sub-folders of ${kindNames[kind]}. Name one of them`);
     }
     return part;
   };
   const transformers: FoundPart[] = [];
-  for (const name of detokenizer === undefined ? [] : [detokenizer].flat()) {
-    transformers.push(await locate(name, "transformer"));
-  }
+  for (const own of detokenizer ?? []) transformers.push(await locate(own, "transformer"));
   const autoencoders = ofKind(inside, "autoencoder");
   if (autoencoder === undefined && autoencoders.length > 1) {
-    const names = autoencoders.map(({ folder }) => folder).join(" and ");
+    const names = autoencoders.map((part) => part.files.name).join(" and ");
     throw new ModelError(`${names} are autoencoders: name the one to use with \`autoencoder\` (--vae FOLDER)`);
   }
   return {
@@ -285,9 +243,6 @@ async function locateParts(path: string, options: PartFolders & FetchOptions) {
     autoencoder: autoencoder === undefined ? autoencoders[0] : await locate(autoencoder, "autoencoder"),
   };
 }
-
-/** What is fetched of a repository that is named for its autoencoder: most hold other networks too, far larger ones. */
-const AUTOENCODER_FILES = ["vae/*", "config.json", "diffusion_pytorch_model*.safetensors*"];
 
 const kindNames: Readonly<Record<PartKind, string>> = {
   autoregressive: "an autoregressive model (KeyeARConfig)",

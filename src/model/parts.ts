@@ -1,20 +1,17 @@
 // Finds what an image is drawn with beside an autoregressive checkpoint: diffusion transformers and the autoencoder. They lie
 // in sub-folders, whatever their names, or in folders of their own, and are recognised by the class that their config.json names.
 
-import { readdir } from "node:fs/promises";
-import { basename, join } from "node:path";
 import { readJsonIfPresent } from "../checkpoint/json-file.ts";
 import type { DitConfig } from "../detokenizer/config.ts";
 import { ModelError } from "../errors.ts";
-import { isSideFile } from "../files/plain-file.ts";
-import { systemReason } from "../files/system-error.ts";
+import { baseName, isSideFile, type ModelFiles } from "../files/model-files.ts";
 
 export type PartKind = "autoregressive" | "tokenizer" | "transformer" | "autoencoder";
 
 /** A folder with a config.json of a known kind. */
 export interface FoundPart {
   readonly kind: PartKind;
-  readonly folder: string;
+  readonly files: ModelFiles;
   /** The parsed config.json. */
   readonly json: unknown;
 }
@@ -31,25 +28,15 @@ const kinds: ReadonlyMap<unknown, PartKind> = new Map([
 const MAX_FOLDERS = 100;
 
 /** The parts in a folder's own config.json and in those of its sub-folders, in order of their names. */
-export async function findParts(folder: string): Promise<FoundPart[]> {
-  const all = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new ModelError(`${folder}: cannot be read: ${systemReason(error)}`, { cause: error });
-  });
-  const entries = all.filter(({ name }) => !isSideFile(name));
-  // Links count: a folder may be put together from checkpoints that lie elsewhere.
-  const inner = entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map(({ name }) => name);
-  const folders = [
-    folder,
-    ...inner
-      .sort()
-      .slice(0, MAX_FOLDERS)
-      .map((name) => join(folder, name)),
-  ];
+export async function findParts(files: ModelFiles): Promise<FoundPart[]> {
+  const inner = (await files.list()).filter(({ name, isFolder }) => isFolder && !isSideFile(name));
+  const names = inner.map(({ name }) => name).sort();
+  const folders = [files, ...names.slice(0, MAX_FOLDERS).map((name) => files.folder(name))];
   const parts: FoundPart[] = [];
-  for (const path of folders) {
-    const json = await readJsonIfPresent(join(path, "config.json"));
+  for (const own of folders) {
+    const json = await readJsonIfPresent(own, "config.json");
     const kind = kindOf(json);
-    if (kind) parts.push({ kind, folder: path, json });
+    if (kind) parts.push({ kind, files: own, json });
   }
   return parts;
 }
@@ -105,7 +92,7 @@ export function assignTransformers<T extends Reader>(
       const other = assigned[source];
       if (other) {
         throw new ModelError(
-          `${basename(other.folder)} and ${basename(transformer.folder)} both draw from ${sourceNames[source]}: ` +
+          `${baseName(other.folder)} and ${baseName(transformer.folder)} both draw from ${sourceNames[source]}: ` +
             "name the one to use with `detokenizer` (--dit FOLDER)",
         );
       }

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bf16ToF32, f32ToBf16 } from "../checkpoint/bfloat16.ts";
 import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { writeSafetensors } from "../checkpoint/safetensors.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32, type HostTensor, hostTensor, i32 } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
@@ -93,7 +93,7 @@ for (const [form, [stored, meant]] of Object.entries(forms)) {
         const tensors = new Map([...own, ["b", bias] as const]);
         const file = join(folder, "weights.safetensors");
         await writeSafetensors(file, tensors);
-        const checkpoint = await openCheckpoint(file);
+        const checkpoint = await openCheckpointAt(file);
         // A quantised linear map rounds x to 8 bits for each block as well: a step of about 1/50 of its deviation, so 0.6 %.
         const isRounded = name in linearUses || name in convolutionUses;
         const tolerance = isRounded && form !== "bf16" ? 0.01 : 1e-6;

@@ -2,8 +2,9 @@
 // process, says nothing.
 
 import { MemoryError } from "../errors.ts";
-import type { ModelFolder } from "../model/open.ts";
+import type { OpenedModel } from "../model/open.ts";
 import type { Source } from "../model/parts.ts";
+import type { MemoryGuard } from "../platform.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
 import { sessionMemory } from "../runtime/session-memory.ts";
@@ -11,18 +12,40 @@ import { encodingGraph } from "../vision/image-tokenizer.ts";
 import { type MemoryState, readMemory } from "./machine.ts";
 import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
-import { answerTask, drawingTask, tokenizeTask } from "./workload.ts";
+import { answerTask, drawingTask, tokenizeTask, usualPositions } from "./workload.ts";
 
 /** Weights become at most this much larger when they are loaded, from 4 bits to float32 with a copy while it is laid out. */
 const MOST_GROWTH = 12;
 /** More than one run of what draws holds beside its weights: see DECODE_BYTES. */
 const MOST_RESULT_BYTES = 3e9;
 
+/** The guard of the machine's memory. See Platform.guardMemory. */
+export async function guardMemory(model: OpenedModel, ignoreMemory: boolean): Promise<MemoryGuard> {
+  const widening = await chooseWidening(model, ignoreMemory);
+  if (ignoreMemory) return { widening, checkPositions: async () => undefined, checkDrawing: async () => undefined };
+  const drawn = new Set<string>();
+  let mostPositions = usualPositions(model); // chooseWidening made sure of these
+  return {
+    widening,
+    async checkPositions(positions) {
+      if (positions <= mostPositions) return;
+      await checkPositionsFit(model, positions, widening);
+      mostPositions = positions;
+    },
+    async checkDrawing(source, codeGrid, sessions) {
+      const key = `${source} ${codeGrid}`;
+      if (drawn.has(key)) return;
+      await checkDrawingFits(model, source, codeGrid, sessions);
+      drawn.add(key);
+    },
+  };
+}
+
 /**
  * Throws a MemoryError unless the model's image tokenizer and language model fit, which every use but drawing from codes needs.
  * `memory` is the machine's state if absent.
  */
-export async function checkAnswerFits(model: ModelFolder, memory?: MemoryState): Promise<void> {
+export async function checkAnswerFits(model: OpenedModel, memory?: MemoryState): Promise<void> {
   const { availableBytes } = memory ?? (await readMemory());
   if (weightBytes(model.weights) * MOST_GROWTH < availableBytes) return; // no need to trace a small model
   if (model.ar) refuseUnlessFits(model, "answer a question", (own) => memoryNeed(answerTask(own)), availableBytes);
@@ -34,7 +57,7 @@ export async function checkAnswerFits(model: ModelFolder, memory?: MemoryState):
  * longer, where it does not and `ignoreMemory` is set. Throws a MemoryError where it is not.
  */
 export async function chooseWidening(
-  model: ModelFolder,
+  model: OpenedModel,
   ignoreMemory: boolean,
   memory?: MemoryState,
 ): Promise<"load" | "run"> {
@@ -49,7 +72,7 @@ export async function chooseWidening(
 
 /** Throws a MemoryError unless what draws fits, in turns as `sessions` has it, beside what else is loaded already. */
 export async function checkDrawingFits(
-  model: ModelFolder,
+  model: OpenedModel,
   source: Source,
   codeGrid: readonly [number, number],
   { limitBytes, openBytes }: Pick<SessionCache, "limitBytes" | "openBytes">,
@@ -60,7 +83,7 @@ export async function checkDrawingFits(
   const networks = [model.detokenizer[source], autoencoder].flatMap((part) => (part ? [part.weights] : []));
   const stored = networks.reduce((sum, weights) => sum + weightBytes(weights), 0);
   if (stored * MOST_GROWTH + MOST_RESULT_BYTES < availableBytes) return; // no need to trace small networks
-  const need = (own: ModelFolder, limit = limitBytes) => drawingNeed(drawingTask(own, source, codeGrid), limit);
+  const need = (own: OpenedModel, limit = limitBytes) => drawingNeed(drawingTask(own, source, codeGrid), limit);
   const less = Math.floor(availableBytes);
   const turns =
     less < limitBytes && need(model, less) <= availableBytes
@@ -74,7 +97,7 @@ export async function checkDrawingFits(
  * grows with their square.
  */
 export async function checkPositionsFit(
-  { preprocessor, tokenizer, weights }: ModelFolder,
+  { preprocessor, tokenizer, weights }: OpenedModel,
   positions: number,
   widening: SessionOptions["widening"],
   memory?: MemoryState,
@@ -92,9 +115,9 @@ export async function checkPositionsFit(
 }
 
 function refuseUnlessFits(
-  model: ModelFolder,
+  model: OpenedModel,
   what: string,
-  needOf: (model: ModelFolder) => number,
+  needOf: (model: OpenedModel) => number,
   availableBytes: number,
   slower = "",
 ): void {

@@ -2,26 +2,20 @@
 // not in the cache only the configs are fetched, and the sizes of the other files are taken from its list.
 
 import { dirname, join } from "node:path";
+import { parseHubName } from "../files/hub-name.ts";
 import { findFault, findSnapshot, sizeOf } from "../hub/cache.ts";
 import type { FetchOptions } from "../hub/fetch-files.ts";
-import { parseHubName } from "../hub/hub-name.ts";
 import { pull } from "../hub/pull.ts";
 import { readHubSettings } from "../hub/settings.ts";
 import { compareModel } from "../model/declare.ts";
-import {
-  askHub,
-  findLocalModel,
-  type ModelFolder,
-  openModelFolder,
-  type PartFolders,
-  resolveModel,
-} from "../model/open.ts";
+import { askHub, findLocalModel, openModelAt, resolveModel } from "../model/find.node.ts";
+import type { OpenedModel, PartFolders } from "../model/open.ts";
 
 /** What a repository is described by. */
 const CONFIG_FILES = ["*config.json", "*.safetensors.index.json"];
 
 export interface UnloadedModel {
-  readonly model: ModelFolder;
+  readonly model: OpenedModel;
   /** Bytes of weights that are still to be fetched, by the folder that they belong into. */
   readonly missingBytes: ReadonlyMap<string, number>;
   /** What is missing or does not fit, in sentences. Empty for a model that can be loaded. */
@@ -44,7 +38,7 @@ export async function openUnloaded(name: string, folders: PartFolders & FetchOpt
   const detokenizer = folders.detokenizer && (await Promise.all([folders.detokenizer].flat().map(place)));
   const autoencoder = folders.autoencoder && (await place(folders.autoencoder));
   const faults: string[] = [];
-  const model = await openModelFolder(path, {
+  const model = await openModelAt(path, {
     ...(detokenizer && { detokenizer }),
     ...(autoencoder && { autoencoder }),
     onFault: (fault) => faults.push(fault),

@@ -5,7 +5,7 @@ import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
 import { type TensorShape, tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ModelError } from "../errors.ts";
 import { declareAutoencoder, declareMain, declareStoredTransformer, outputMatrices } from "../model/declare.ts";
-import type { ModelFolder } from "../model/open.ts";
+import type { OpenedModel } from "../model/open.ts";
 import { type Precision, planPrecision, type StoredForm } from "../quantize/precision.ts";
 import { countElements } from "../runtime/host-tensor.ts";
 import type { QuantizedMatrix } from "../runtime/weight-source.ts";
@@ -14,7 +14,7 @@ import type { Parameter } from "../tensor/graph.ts";
 type Stored = FileLocation | QuantizedMatrix<FileLocation>;
 
 /** The model with every parameter in place. `sizes` gives the bytes of all weights by the folder that they belong into, where known. */
-export function withMissingWeights(model: ModelFolder, sizes: ReadonlyMap<string, number> = new Map()): ModelFolder {
+export function withMissingWeights(model: OpenedModel, sizes: ReadonlyMap<string, number> = new Map()): OpenedModel {
   const whole = (checkpoint: Checkpoint, declared: readonly Parameter[], form: StoredForm) => {
     const missing = declared.filter(({ path }) => !checkpoint.find(path));
     return stateWeights(checkpoint, new Map(missing.map(({ path, shape }) => [path, locate(path, shape, form)])));
@@ -50,10 +50,10 @@ export function withMissingWeights(model: ModelFolder, sizes: ReadonlyMap<string
 
 /** The model as `convert` would leave it; only those checkpoints that `isConverted` picks. */
 export function convertedModel(
-  model: ModelFolder,
+  model: OpenedModel,
   precision: Precision,
   isConverted: (checkpoint: Checkpoint) => boolean = () => true,
-): ModelFolder {
+): OpenedModel {
   const converted = new Map(
     planPrecision(model, precision).map(({ checkpoint, tensors }) => {
       const weights = new Map(tensors.map(({ name, shape, form }) => [name, locate(name, shape, form)]));
@@ -64,13 +64,13 @@ export function convertedModel(
 }
 
 /** Bytes of weights that are not here: of files to be fetched where their sizes are known, else as the configs declare them. */
-export function missingWeightBytes(model: ModelFolder, whole: ModelFolder, sizes: ReadonlyMap<string, number>): number {
+export function missingWeightBytes(model: OpenedModel, whole: OpenedModel, sizes: ReadonlyMap<string, number>): number {
   if (sizes.size > 0) return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-  const total = (of: ModelFolder) => checkpointsOf(of).reduce((sum, checkpoint) => sum + weightBytes(checkpoint), 0);
+  const total = (of: OpenedModel) => checkpointsOf(of).reduce((sum, checkpoint) => sum + weightBytes(checkpoint), 0);
   return total(whole) - total(model);
 }
 
-function checkpointsOf({ weights, detokenizer: { hidden, codes, autoencoder } }: ModelFolder): Checkpoint[] {
+function checkpointsOf({ weights, detokenizer: { hidden, codes, autoencoder } }: OpenedModel): Checkpoint[] {
   const parts = [hidden, codes, autoencoder].flatMap((part) => (part ? [part.weights] : []));
   return [...new Set([weights, ...parts])];
 }
@@ -107,7 +107,7 @@ function stateWeights(checkpoint: Checkpoint, stated: ReadonlyMap<string, Stored
   };
 }
 
-function replaceWeights(model: ModelFolder, replace: (checkpoint: Checkpoint) => Checkpoint): ModelFolder {
+function replaceWeights(model: OpenedModel, replace: (checkpoint: Checkpoint) => Checkpoint): OpenedModel {
   const { hidden, codes, autoencoder } = model.detokenizer;
   const part = <T extends { readonly weights: Checkpoint }>(old: T): T => ({ ...old, weights: replace(old.weights) });
   const newHidden = hidden && part(hidden);

@@ -4,12 +4,14 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type DecodePart, decodeGraph, planDecode } from "../detokenizer/decode-plan.ts";
 import { connectorGraph, memoryGraph, velocityGraph, withNullLength } from "../detokenizer/denoiser.ts";
+import { cacheCapacity } from "../llm/cache.ts";
 import { languageModelConfig } from "../llm/config.ts";
 import { generationGraphs } from "../llm/generation-graphs.ts";
 import { BLOCKS_PER_RUN } from "../llm/language-model.ts";
+import { sequencesTogether } from "../llm/scheduler.ts";
 import { outputMatrices } from "../model/declare.ts";
 import { chooseDetokenizer } from "../model/drawing.ts";
-import { languageConfig, type ModelFolder } from "../model/open.ts";
+import { languageConfig, type OpenedModel } from "../model/open.ts";
 import type { Source } from "../model/parts.ts";
 import type { Sizes } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
@@ -39,7 +41,7 @@ const QUESTION = { image: 360, text: 40, answer: 32 } as const;
 const PROMPT = 24;
 
 /** Answering one question about one image; a small model's image has fewer positions. */
-export function answerTask(model: ModelFolder): Task {
+export function answerTask(model: OpenedModel): Task {
   const M = usualPositions(model);
   const asked = M + QUESTION.text;
   const trunk = languageWork(model, "trunk");
@@ -47,29 +49,44 @@ export function answerTask(model: ModelFolder): Task {
     tokenizeWork(model, M),
     ...prefill(asked, trunk, "read the question"),
     trunk("write the answer", { S: 1, C: asked + QUESTION.answer / 2 }, QUESTION.answer),
-    languageWork(model, "text")("write the answer", { R: 1 }, QUESTION.answer),
+    languageWork(model, "text")("write the answer", {}, QUESTION.answer),
   ];
   return withCache(model, works, asked + QUESTION.answer);
 }
 
+/** As many such answers together as the scheduler gives slots: each keeps its keys and values, beside the copies in the slots. */
+export function answersTask(model: OpenedModel): Task & { readonly count: number } {
+  const one = answerTask(model);
+  const { qwen_config: qwen } = languageConfig(model);
+  const positions = usualPositions(model) + QUESTION.text + QUESTION.answer;
+  const count = sequencesTogether(qwen, positions);
+  const [trunk, text] = [languageWork(model, "trunk", count), languageWork(model, "text", count)];
+  const works = [
+    ...one.works,
+    trunk("write the answers", { S: 1, C: cacheCapacity(positions) }, QUESTION.answer),
+    text("write the answers", {}, QUESTION.answer),
+  ];
+  return { works, cacheBytes: count * one.cacheBytes, count };
+}
+
 /** Turning one image into codes, of so many positions; else of as many as a question's. */
-export function tokenizeTask(model: ModelFolder, M = usualPositions(model)): Task {
+export function tokenizeTask(model: OpenedModel, M = usualPositions(model)): Task {
   return { works: [tokenizeWork(model, M)], cacheBytes: 0 };
 }
 
 /** Of an image in a question; a small model's has fewer. */
-export function usualPositions({ preprocessor }: ModelFolder): number {
+export function usualPositions({ preprocessor }: OpenedModel): number {
   const side = preprocessor.patch_size * preprocessor.merge_size;
   return Math.min(QUESTION.image, Math.max(1, Math.floor(preprocessor.max_pixels / side ** 2)));
 }
 
-function tokenizeWork({ tokenizer, weights }: ModelFolder, M: number): Work {
+function tokenizeWork({ tokenizer, weights }: OpenedModel, M: number): Work {
   const graph = encodingGraph(tokenizer);
   return { what: "read the image", session: "image tokenizer", weights, graph, sizes: { M }, runs: 1 };
 }
 
 /** Writing the codes of one image for a prompt. */
-export function writingTask(model: ModelFolder): Task {
+export function writingTask(model: OpenedModel): Task {
   const { grid } = model.generation.imagine;
   const positions = grid[0] * grid[1];
   const trunk = languageWork(model, "trunk");
@@ -85,9 +102,10 @@ export function writingTask(model: ModelFolder): Task {
  * Drawing one image, from what the language model has written or from codes alone. Throws as chooseDetokenizer does where the
  * model cannot.
  */
-export function drawingTask(model: ModelFolder, source: Source, codeGrid: readonly [number, number]): Task {
+export function drawingTask(model: OpenedModel, source: Source, codeGrid: readonly [number, number]): Task {
   const { steps, guidance } = model.generation[source === "hidden" ? "imagine" : "reconstruct"];
-  const { transformer, autoencoder, settings } = chooseDetokenizer(model, source, codeGrid);
+  const { transformer, autoencoder, settingsFor } = chooseDetokenizer(model, source);
+  const settings = settingsFor(codeGrid);
   const config = withNullLength(transformer.config, transformer.weights);
   const entries = codeGrid[0] * codeGrid[1] + (source === "hidden" ? 2 : 0);
   const L = settings.maxConditionLength ?? entries;
@@ -122,8 +140,8 @@ export function drawingTask(model: ModelFolder, source: Source, codeGrid: readon
 
 type LanguageWork = (what: string, sizes: Sizes, runs: number) => Work;
 
-/** Runs of one of the language model's graphs, traced once. */
-function languageWork(model: ModelFolder, part: keyof typeof generationGraphs): LanguageWork {
+/** Runs of one of the language model's graphs, traced once, for B sequences together. */
+function languageWork(model: OpenedModel, part: keyof typeof generationGraphs, B = 1): LanguageWork {
   const { weights } = model;
   const ar = languageConfig(model);
   const graph = new Graph();
@@ -133,7 +151,7 @@ function languageWork(model: ModelFolder, part: keyof typeof generationGraphs): 
     session: `language model: ${part}`,
     weights,
     graph,
-    sizes,
+    sizes: { B, R: B * (sizes.S ?? 1), ...sizes },
     runs,
   });
 }
@@ -144,7 +162,7 @@ function prefill(T: number, trunk: LanguageWork, what: string): Work[] {
   return starts.map((start) => trunk(what, { S: Math.min(BLOCKS_PER_RUN, T - start), C: Math.max(start, 1) }, 1));
 }
 
-function withCache(model: ModelFolder, works: readonly Work[], positions: number): Task {
+function withCache(model: OpenedModel, works: readonly Work[], positions: number): Task {
   const { num_layers, num_kv_heads, head_dim } = languageConfig(model).qwen_config;
   return { works, cacheBytes: positions * num_layers * 2 * num_kv_heads * head_dim * 4 };
 }

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { bf16ToF32, f32ToBf16 } from "../checkpoint/bfloat16.ts";
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { writeSafetensors } from "../checkpoint/safetensors.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
@@ -27,13 +27,13 @@ async function convert(
 ) {
   const folder = await mkdtemp(join(root, "one-"));
   await writeSafetensors(join(folder, "source.safetensors"), [["w", tensor]]);
-  const source = await openCheckpoint(join(folder, "source.safetensors"));
+  const source = await openCheckpointAt(join(folder, "source.safetensors"));
   const plan: TensorPlan = { name: "w", shape: tensor.shape, form, ...(rows && { rows }) };
   const writer = await ShardedWriter.create(folder, "target", new Map(storedTensors(plan)));
   try {
     const sums = await convertTensor(plan, source, writer, { memory, ...options });
     await writer.finish();
-    const target = await openCheckpoint(join(folder, "target.safetensors"));
+    const target = await openCheckpointAt(join(folder, "target.safetensors"));
     const result = { ...sums, read: (await target.read("w")).data as Float32Array };
     await target.close();
     return result;

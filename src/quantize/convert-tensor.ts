@@ -1,12 +1,12 @@
 // One tensor from a checkpoint into another form, a few rows at a time, with the error that this makes.
 
-import { basename } from "node:path";
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
-import { type RowRange, readInto } from "../checkpoint/safetensors.ts";
+import type { RowRange } from "../checkpoint/safetensors.ts";
 import type { TensorShape } from "../checkpoint/safetensors-layout.ts";
 import type { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { ModelError } from "../errors.ts";
-import { OpenFile } from "../files/open-file.ts";
+import { openFileAt } from "../files/folder.node.ts";
+import { type ModelFile, readInto } from "../files/model-files.ts";
 import { countElements } from "../runtime/host-tensor.ts";
 import { isQuantized, scalesName } from "../runtime/weight-source.ts";
 import type { ConvertMemory, SquareSums } from "./convert-memory.ts";
@@ -87,7 +87,7 @@ async function openRows(
 ): Promise<RowReader> {
   const found = source.find(name);
   if (found && !isQuantized(found) && (found.dtype === "bf16" || found.dtype === "f32"))
-    return readDirectly(found, found.dtype, await OpenFile.open(found.file), shape, memory);
+    return readDirectly(found, found.dtype, await openFileAt(found.file), shape, memory);
   return {
     dtype: "f32",
     async read(rows) {
@@ -100,17 +100,16 @@ async function openRows(
 }
 
 function readDirectly(
-  { file: path, byteOffset, byteLength }: FileLocation,
+  { byteOffset, byteLength }: FileLocation,
   dtype: "bf16" | "f32",
-  file: OpenFile,
+  file: ModelFile,
   shape: readonly number[],
   memory: ConvertMemory,
 ): RowReader {
   const rowBytes = byteLength / (shape[0] ?? 1);
   return {
     dtype,
-    read: ([start, end]) =>
-      readInto(file, byteOffset + start * rowBytes, memory.input((end - start) * rowBytes), basename(path)),
+    read: ([start, end]) => readInto(file, byteOffset + start * rowBytes, memory.input((end - start) * rowBytes)),
     close: () => file.close(),
   };
 }

@@ -9,10 +9,10 @@ import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { InputError, ModelError, quote } from "../errors.ts";
 import { createFolder, refuseExisting } from "../files/atomic-folder.ts";
 import { makeFolder } from "../files/make-folder.ts";
+import { isSideFile } from "../files/model-files.ts";
 import { OpenFile } from "../files/open-file.ts";
-import { isSideFile } from "../files/plain-file.ts";
 import { checkModel } from "../model/declare.ts";
-import { openModelFolder } from "../model/open.ts";
+import { openModelAt } from "../model/find.node.ts";
 import type { ConvertOptions } from "../options.ts";
 import { readOptions, type Settings } from "../read-options.ts";
 import { formatBytes } from "../runtime/format-bytes.ts";
@@ -59,7 +59,7 @@ export async function convertModel(source: string, target: string, given: Conver
     throw new InputError("Weights in bf16 have no blocks: leave out `block` (--block)", { code: "invalid_option" });
   const { detokenizer, autoencoder, signal, onFetch, onWait } = options;
   await refuseExisting(target); // before anything is fetched
-  const model = await openModelFolder(source, { detokenizer, autoencoder, signal, onProgress: onFetch, onWait });
+  const model = await openModelAt(source, { detokenizer, autoencoder, signal, onProgress: onFetch, onWait });
   try {
     checkModel(model);
     const parts = planPrecision(model, options);

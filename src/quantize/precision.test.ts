@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { openModelFolder } from "../model/open.ts";
+import { openModelAt } from "../model/find.node.ts";
 import { matrixForm, planPrecision } from "./precision.ts";
 
 test("gives every matrix of kelix-nano that blocks fit the largest of its blocks, and none to convolutions wider than a pixel", async () => {
-  const model = await openModelFolder("kelix-nano");
+  const model = await openModelAt("kelix-nano");
   const [main, transformer, autoencoder] = planPrecision(model, { weights: "int4", block: 128 });
   await model.close();
   const quantised = [...main!.tensors, ...transformer!.tensors].filter(({ form }) => typeof form !== "string");

@@ -8,7 +8,7 @@ import { withNullLength } from "../detokenizer/denoiser.ts";
 import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
 import { generationGraphs, type MatrixName } from "../llm/generation-graphs.ts";
 import { isUnused, outputMatrices, traceTransformer } from "../model/declare.ts";
-import { languageConfig, type ModelFolder, type ModelPart } from "../model/open.ts";
+import { languageConfig, type ModelPart, type OpenedModel } from "../model/open.ts";
 import type { weightFormats } from "../options.ts";
 import { type BlockFormat, isQuantized } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
@@ -58,7 +58,7 @@ function usualBlock(bits: BlockFormat["bits"], width: number): BlockFormat["bloc
 }
 
 /** Plans every tensor: matrices at the precision asked for as far as they bear it, all else at 16 bits. No weight is read. */
-export function planPrecision(model: ModelFolder, precision: Precision): PartPlan[] {
+export function planPrecision(model: OpenedModel, precision: Precision): PartPlan[] {
   const { tokenizer, weights, detokenizer } = model;
   const ar = languageConfig(model);
   const { hidden, codes, autoencoder } = detokenizer;
@@ -99,7 +99,7 @@ export function planPrecision(model: ModelFolder, precision: Precision): PartPla
 }
 
 /** A part's place inside the model's folder; one that lies elsewhere gets the place that its kind usually has. */
-function placeOf({ folder }: ModelPart<unknown>, usual: string, { path }: ModelFolder): string {
+function placeOf({ folder }: ModelPart<unknown>, usual: string, { path }: OpenedModel): string {
   const place = relative(path, folder);
   return place.startsWith("..") || isAbsolute(place) ? usual : place;
 }

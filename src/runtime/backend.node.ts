@@ -1,7 +1,7 @@
 // ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
 
 import { InputError, KelixError } from "../errors.ts";
-import type { Backend, Device, OrtSession, OrtTensor } from "./backend.ts";
+import type { Backend, Device, OrtSession, OrtTensor, WasmSettings } from "./backend.ts";
 import type { TypedArray } from "./host-tensor.ts";
 import { isMainRealm, mainRealm } from "./main-realm.node.ts";
 import { castArray } from "./realm.ts";
@@ -36,6 +36,9 @@ async function importNative(): Promise<Ort> {
   const { createRequire } = mainRealm.process.getBuiltinModule("node:module");
   return createRequire(import.meta.url)("onnxruntime-node") as Ort;
 }
+
+/** WebAssembly has nothing to be told in Node. */
+export function prepareBackend(_: WasmSettings): void {}
 
 /** The backend for a device; throws, naming the devices present, when it is not there. */
 export async function loadBackend(device: Device): Promise<Backend> {

@@ -6,6 +6,13 @@ import type { RunMemory } from "./session.ts";
 export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
 export type Device = (typeof devices)[number];
 
+/** How WebAssembly is started; read once, before the first session of the page. */
+export interface WasmSettings {
+  readonly threads?: number | undefined;
+  /** Where ONNX Runtime's two files are: the folder of both, or each by its URL. */
+  readonly wasmPaths?: string | { readonly mjs?: string | undefined; readonly wasm?: string | undefined } | undefined;
+}
+
 export interface OrtTensor {
   readonly type: string;
   readonly dims: readonly number[];

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bf16ToF32, f32ToBf16 } from "../checkpoint/bfloat16.ts";
 import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { writeSafetensors } from "../checkpoint/safetensors.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import { encodeModel } from "../onnx/encode.ts";
 import { lower } from "../onnx/lower.ts";
 import { counterRandom } from "../random/counter.ts";
@@ -62,7 +62,7 @@ for (const [form, store] of Object.entries(forms)) {
     test("has the gradients of the float32 weights, which are those of central differences", async () => {
       const file = join(folder, `${form}.safetensors`);
       await writeSafetensors(file, new Map([...parts.flatMap(([, [stored]]) => stored), ["bias", bias]]));
-      const checkpoint = await openCheckpoint(file);
+      const checkpoint = await openCheckpointAt(file);
       const found = await train(checkpoint, trained);
       await checkpoint.close();
       const wanted = await train(undefined, { ...trained, ...meant, bias });
@@ -103,7 +103,7 @@ for (const [form, store] of Object.entries(forms)) {
       const source = new Map(store("up")[0]);
       const file = join(folder, `${form}-up.safetensors`);
       await writeSafetensors(file, source);
-      const checkpoint = await openCheckpoint(file);
+      const checkpoint = await openCheckpointAt(file);
       const part = { isTrained: (path: string) => path === "x", frozen: checkpoint };
       const session = await openTrainingSession(graph, { threads: 1 }, part);
       const g = normal("g", ROWS * V);

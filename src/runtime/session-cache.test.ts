@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { largestDifference } from "../../test/random-weights.ts";
 import { f32ToBf16 } from "../checkpoint/bfloat16.ts";
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { writeSafetensors } from "../checkpoint/safetensors.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import { counterRandom } from "../random/counter.ts";
 import { Graph } from "../tensor/graph.ts";
 import { f32, hostTensor } from "./host-tensor.ts";
@@ -94,7 +94,7 @@ test("narrow weights that do not fit as float32 are widened at each run, with th
   const file = join(folder, "model.safetensors");
   const stored = names.map((name, i) => [name, hostTensor("bf16", f32ToBf16(matrix(i)), [SIDE, SIDE])] as const);
   await writeSafetensors(file, stored);
-  const checkpoint = await openCheckpoint(file);
+  const checkpoint = await openCheckpointAt(file);
   const trace = () => {
     const graph = new Graph();
     const chain = names.reduce(

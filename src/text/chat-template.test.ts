@@ -1,16 +1,21 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { InputError, ModelError } from "../errors.ts";
+import { folderFiles } from "../files/folder.node.ts";
 import { ChatTemplate, chooseTemplate, imagesOf, type Message } from "./chat-template.ts";
-import { releasedTemplate } from "./load-text.node.ts";
+import { releasedTemplate } from "./load-text.ts";
 import { renderTemplate } from "./render-template.js";
 import { TextTokenizer } from "./tokenizer.ts";
 
 const folder = "models/kelix-nano";
 const make = (source: string, variables: Record<string, string> = {}) =>
-  new ChatTemplate(source, { file: "t.jinja", variables, render: renderTemplate, limits: "" });
+  new ChatTemplate(source, {
+    file: "t.jinja",
+    variables,
+    sandbox: { warm: () => undefined, render: renderTemplate, limits: "" },
+  });
 const template = make(await readFile(`${folder}/chat_template.jinja`, "utf8"));
-const tokenizer = await TextTokenizer.load(folder);
+const tokenizer = await TextTokenizer.load(folderFiles(folder));
 
 const question: Message = {
   role: "user",

@@ -33,9 +33,16 @@ export interface TemplateSetting {
   readonly file: string;
   /** `bos_token` and the like, as the tokenizer's config has them. */
   readonly variables: Readonly<Record<string, string>>;
-  /** Runs a template; undefined when it took more time or memory than it may. */
-  readonly render: (job: TemplateJob) => TemplateResult | undefined;
-  /** The limits of `render`, for messages. */
+  readonly sandbox: TemplateSandbox;
+}
+
+/** Runs templates, which are programs of strangers. */
+export interface TemplateSandbox {
+  /** Prepares it, so that the first template need not wait. */
+  warm(): void;
+  /** Undefined when the template took more time or memory than it may. */
+  render(job: TemplateJob): TemplateResult | undefined;
+  /** In words. */
   readonly limits: string;
 }
 
@@ -120,9 +127,9 @@ export class ChatTemplate {
 
   /** Throws a ModelError when the template went beyond its limits. */
   #run(job: TemplateJob): TemplateResult {
-    const { file, render, limits } = this.#setting;
-    const result = render(job);
-    if (!result) throw new ModelError(`${file}: the chat template takes more than ${limits}, and was stopped`);
+    const { file, sandbox } = this.#setting;
+    const result = sandbox.render(job);
+    if (!result) throw new ModelError(`${file}: the chat template takes more than ${sandbox.limits}, and was stopped`);
     return result;
   }
 

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ModelError } from "../errors.ts";
-import { loadText } from "./load-text.node.ts";
+import { folderFiles } from "../files/folder.node.ts";
+import { loadText } from "./load-text.ts";
+import { threadSandbox } from "./sandbox.node.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -14,7 +16,8 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const write = (name: string, content: unknown) =>
   writeFile(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
-const rendered = async () => (await loadText(folder)).chatTemplate.render([{ role: "user", content: "hi" }]);
+const rendered = async () =>
+  (await loadText(folderFiles(folder), threadSandbox)).chatTemplate.render([{ role: "user", content: "hi" }]);
 
 test("the template is that of chat_template.jinja, else of chat_template.json, else of tokenizer_config.json, else the released one", async () => {
   expect(await rendered()).toContain("You are a helpful assistant.");
@@ -57,5 +60,7 @@ test.each<[file: string, message: string, content: unknown]>([
 
 test("a template that is not UTF-8 is refused", async () => {
   await writeFile(join(folder, "chat_template.jinja"), Uint8Array.of(0x61, 0xff));
-  await expect(loadText(folder)).rejects.toThrow("chat_template.jinja: is not text in UTF-8");
+  await expect(loadText(folderFiles(folder), threadSandbox)).rejects.toThrow(
+    "chat_template.jinja: is not text in UTF-8",
+  );
 });

@@ -1,5 +1,5 @@
 // @ts-check
-// Renders a chat template. Templates are programs of strangers: a platform runs this where it can be stopped (sandbox.node.ts).
+// Renders a chat template. Templates are programs of strangers: a platform runs this where it can be stopped (sandbox.node.ts), or with limits (sandbox.web.ts).
 
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
 
@@ -21,11 +21,15 @@ class Refusal extends Error {}
 /** @type {{ source: string, template: Template } | undefined} */
 let latest;
 
+/** Ends a template that has run too long. */
+class Stop extends Error {}
+
 /**
  * @param {TemplateJob} job
- * @returns {TemplateResult}
+ * @param {{ readonly deadlineMs: number, readonly maxRange: number }} [limits] for where the caller cannot stop it from outside
+ * @returns {TemplateResult | undefined} undefined when it went beyond the limits
  */
-export function renderTemplate({ source, variables }) {
+export function renderTemplate({ source, variables }, limits) {
   try {
     if (latest?.source !== source) latest = { source, template: new Template(source) };
   } catch (error) {
@@ -34,12 +38,31 @@ export function renderTemplate({ source, variables }) {
   if (!variables) return { text: "" };
   try {
     const environment = new Environment();
-    for (const [name, value] of Object.entries({ ...globals, ...variables })) environment.set(name, value);
-    const text = String(new Interpreter(environment).run(latest.template.parsed).value);
+    const own = limits && { range: limitedRange(limits.maxRange) };
+    for (const [name, value] of Object.entries({ ...globals, ...own, ...variables })) environment.set(name, value);
+    const interpreter = new Interpreter(environment);
+    if (limits) stopAfter(interpreter, limits.deadlineMs);
+    const text = String(interpreter.run(latest.template.parsed).value);
     return text.length > MAX_RENDERED ? { fault: "size", reason: `${text.length} characters` } : { text };
   } catch (error) {
+    if (error instanceof Stop) return undefined;
     return { fault: error instanceof Refusal ? "refused" : "runtime", reason: reasonOf(error) };
   }
+}
+
+/**
+ * Looks at the clock before each step: templates have no `while`, so what runs long is made of steps, or of one `range`.
+ * @param {Interpreter} interpreter
+ * @param {number} deadlineMs
+ */
+function stopAfter(interpreter, deadlineMs) {
+  const end = performance.now() + deadlineMs;
+  const evaluate = interpreter.evaluate.bind(interpreter);
+  /** @param {unknown[]} step */
+  interpreter.evaluate = (...step) => {
+    if (performance.now() > end) throw new Stop();
+    return evaluate(...step);
+  };
 }
 
 /** What templates can name everywhere, as the library's own `render` and transformers have it. */
@@ -65,6 +88,15 @@ function range(start, stop, step = 1) {
   const numbers = [];
   for (let i = first; step > 0 ? i < end : i > end; i += step) numbers.push(i);
   return numbers;
+}
+
+/** @param {number} most */
+function limitedRange(most) {
+  /** @type {typeof range} */
+  return (start, stop, step = 1) => {
+    if (Math.abs((stop === undefined ? start : stop - start) / step) > most) throw new Stop();
+    return range(start, stop, step);
+  };
 }
 
 /**

@@ -2,6 +2,7 @@
 // until memory is full, ends in a sentence and not with the process. The caller waits, which takes a fraction of a millisecond.
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import type { TemplateSandbox } from "./chat-template.ts";
 import type { TemplateJob, TemplateResult } from "./render-template.js";
 
 const DEADLINE_MS = 2_000;
@@ -9,7 +10,14 @@ const DEADLINE_MS = 2_000;
 const START_MS = 30_000;
 const MEMORY_MB = 256;
 
-export const sandboxLimits = `${DEADLINE_MS / 1000} s and ${MEMORY_MB} MB`;
+/** Templates in a thread. */
+export const threadSandbox: TemplateSandbox = {
+  warm: () => {
+    sandbox ??= start();
+  },
+  render,
+  limits: `${DEADLINE_MS / 1000} s and ${MEMORY_MB} MB`,
+};
 
 interface Sandbox {
   readonly worker: Worker;
@@ -20,15 +28,9 @@ interface Sandbox {
 
 let sandbox: Sandbox | undefined;
 
-/** Starts the thread, so that it is ready when the first template comes. */
-export function warmSandbox(): void {
+function render(job: TemplateJob): TemplateResult | undefined {
   sandbox ??= start();
-}
-
-/** Renders a template; undefined when it went beyond the limits. */
-export function renderInSandbox(job: TemplateJob): TemplateResult | undefined {
-  warmSandbox();
-  const { worker, port, state } = sandbox!;
+  const { worker, port, state } = sandbox;
   const isReady = Atomics.wait(state, 0, 0, START_MS) !== "timed-out";
   const before = Atomics.load(state, 1);
   if (isReady) {

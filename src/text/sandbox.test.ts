@@ -1,7 +1,23 @@
 import { describe, expect, test } from "vitest";
-import { renderInSandbox } from "./sandbox.node.ts";
+import { threadSandbox } from "./sandbox.node.ts";
+import { steppedSandbox } from "./sandbox.web.ts";
 
-const render = (source: string) => renderInSandbox({ source, variables: { messages: [] } });
+const render = (source: string) => threadSandbox.render({ source, variables: { messages: [] } });
+
+describe("a chat template without a thread of its own", () => {
+  const render = (source: string) => steppedSandbox.render({ source, variables: { messages: [] } });
+
+  test.each([
+    "{% for i in range(3000) %}{% for j in range(3000) %}{% for k in range(3000) %}{% endfor %}{% endfor %}{% endfor %}",
+    "{% for i in range(1000000000) %}{% endfor %}",
+    "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+    "{% set ns = namespace(t='aa') %}{% for i in range(60) %}{% set ns.t = ns.t + ns.t %}{% endfor %}{{ ns.t }}",
+  ])("is stopped: %s", (source) => {
+    const result = render(source);
+    expect(result === undefined || !("text" in result)).toBe(true);
+    expect(render("{{ 1 + 1 }}")).toEqual({ text: "2" });
+  });
+});
 
 describe("a chat template", () => {
   test("is rendered as without the thread", () => {

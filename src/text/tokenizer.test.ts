@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { folderFiles } from "../files/folder.node.ts";
 import { TextTokenizer } from "./tokenizer.ts";
 
-const tokenizer = await TextTokenizer.load("models/kelix-nano");
+const tokenizer = await TextTokenizer.load(folderFiles("models/kelix-nano"));
 
 describe("the vocabulary of kelix-nano", () => {
   test("gives back any text that it encodes", () => {
@@ -36,5 +37,5 @@ test("special tokens in plain text stay text, and by name they have the last ids
 
 test("an unknown special token and a missing folder are named in the error", async () => {
   expect(() => tokenizer.special("<|video_pad|>")).toThrow("<|video_pad|>");
-  await expect(TextTokenizer.load("no/such/folder")).rejects.toThrow("no/such/folder/tokenizer.json");
+  await expect(TextTokenizer.load(folderFiles("no/such/folder"))).rejects.toThrow("no/such/folder/tokenizer.json");
 });

@@ -1,10 +1,10 @@
 // Text to ids and back, by a Hugging Face tokenizer.json. Text from users never turns into the tokens that steer a model: those
 // are placed by name alone. Added tokens that are not special (`<think>`, `<|box_start|>`) are one id wherever they stand.
 
-import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { readJson, readJsonIfPresent } from "../checkpoint/json-file.ts";
 import { ModelError, quote } from "../errors.ts";
+import type { ModelFiles } from "../files/model-files.ts";
 import { type AddedToken, AddedTokens, type IsPlain } from "./added-tokens.ts";
 import { byteCharacters } from "./byte-characters.ts";
 import { readTokenizer, TOKENIZER_CONFIG } from "./tokenizer-file.ts";
@@ -56,14 +56,13 @@ export class TextTokenizer {
     );
   }
 
-  /** Reads tokenizer.json of a model's folder, with what tokenizer_config.json adds; throws when it is missing, too large or no tokenizer. */
-  static async load(folder: string): Promise<TextTokenizer> {
-    const path = join(folder, "tokenizer.json");
-    const json = await readJson(path, MAX_FILE_BYTES);
-    const config = await readJsonIfPresent(join(folder, TOKENIZER_CONFIG), MAX_TOKENIZER_CONFIG_BYTES);
+  /** Reads tokenizer.json of a model, with what tokenizer_config.json adds; throws when it is missing, too large or no tokenizer. */
+  static async load(files: ModelFiles): Promise<TextTokenizer> {
+    const json = await readJson(files, "tokenizer.json", MAX_FILE_BYTES);
+    const config = await readJsonIfPresent(files, TOKENIZER_CONFIG, MAX_TOKENIZER_CONFIG_BYTES);
     return new TextTokenizer(
       json,
-      path,
+      files.nameOf("tokenizer.json"),
       (config as { added_tokens_decoder?: unknown } | undefined)?.added_tokens_decoder,
     );
   }

@@ -6,6 +6,7 @@ import { resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readJson } from "../checkpoint/json-file.ts";
+import { fileAt } from "../files/folder.node.ts";
 import { parseSettings, pathSchema } from "./settings.ts";
 
 /** More steps than any run has. */
@@ -76,7 +77,7 @@ export type RunConfig = z.infer<typeof runSchema>;
  */
 export async function readRunConfig(path: string): Promise<RunConfig> {
   const file = locateConfig(path);
-  return parseSettings(runSchema, await readJson(file), file);
+  return parseSettings(runSchema, await readJson(...fileAt(file)), file);
 }
 
 /** Checks a stage's own settings, `data` or `model` of a config. */

@@ -5,7 +5,11 @@ import { InputError, quote } from "../errors.ts";
 import type { RunConfig } from "./config.ts";
 
 /** Where things lie, how long it takes, what is shown of it. */
-const FREE = ["description", "folder", "threads", "logEvery", "checkpointEvery", "sampleEvery", "data.cache"];
+const FREE = [
+  ...["description", "folder", "threads", "logEvery", "checkpointEvery", "sampleEvery", "data.cache"],
+  // The data's fingerprint tells whether it is the same, wherever it lies.
+  ...["data.source.path", "data.source.heldOut", "data.source.skipBad"],
+];
 /** How is it trained: often turned during a run, and worth a line. */
 const TUNED = ["steps", "learningRate", "optimizer", "ema"];
 

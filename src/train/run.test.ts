@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openToyStage } from "../../test/toy-stage.ts";
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import { type RunConfig, runSchema } from "./config.ts";
 import { train } from "./run.ts";
 
@@ -75,7 +75,7 @@ describe("train", () => {
     const part = await train(configure("part", { ...settings, train: ["^second."] }), openToyStage(5));
     const still = { ...settings, optimizer: { rateFactors: { first: 0 } } };
     expect(losses(part)).toEqual(losses(await train(configure("still", still), openToyStage(5))));
-    const saved = await openCheckpoint(join(folder, "part", "checkpoints", "step-12"));
+    const saved = await openCheckpointAt(join(folder, "part", "checkpoints", "step-12"));
     expect(saved.names()).toEqual(["second.bias", "second.weight"]);
     await saved.close();
     const cut = configure("cut", { ...settings, train: ["!first"] });

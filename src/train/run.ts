@@ -1,6 +1,7 @@
 // The training loop: batches in, updates out, with log lines, samples, checkpoints and exact resuming.
 
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { whileWriting } from "../files/system-error.ts";
@@ -64,7 +65,7 @@ async function trainIn(
   const declared = declaredParameters(stage);
   const store = createStore(config, declared);
   const frozenPaths = declared.map(({ path }) => path).filter((path) => !store.parameters.has(path));
-  if (frozenPaths.length > 0) for (const source of config.initFrom) sources.push(await openCheckpoint(source));
+  if (frozenPaths.length > 0) for (const source of config.initFrom) sources.push(await openCheckpointAt(source));
   const frozen = layered(stage.frozen, sources);
   const absent = frozenPaths.find((path) => !frozen.find(path));
   if (absent !== undefined)
@@ -105,6 +106,7 @@ async function trainIn(
           await save();
           throw error;
         });
+        if (!isLast) await run.report();
         window = new LogWindow();
         windowStart = step;
       }
@@ -115,6 +117,7 @@ async function trainIn(
       await save();
       log(`stopped at step ${step}; go on with --resume`);
     }
+    await run.report();
     if (step === config.steps) await stage.finish?.(finalTensors(store), config.folder);
   } finally {
     await learner.release();
@@ -156,7 +159,7 @@ function layered(under: WeightSource | undefined, sources: readonly WeightSource
 
 /** What a new run starts from is there: better said before a stage has worked for minutes. */
 async function checkSources({ initFrom }: RunConfig): Promise<void> {
-  for (const source of initFrom) await (await openCheckpoint(source)).close();
+  for (const source of initFrom) await (await openCheckpointAt(source)).close();
 }
 
 async function startFresh(
@@ -167,13 +170,15 @@ async function startFresh(
   log: (line: string) => void,
 ): Promise<void> {
   store.initialize(counterRandom(config.seed, "init"));
+  const given = new Set<string>();
   for (const source of config.initFrom) {
-    const checkpoint = await openCheckpoint(source);
+    const checkpoint = await openCheckpointAt(source);
     let used = 0;
     try {
       for (const { path } of declared) {
         if (!checkpoint.find(path)) continue;
         if (store.parameters.has(path)) store.set("values", path, await checkpoint.read(path));
+        given.add(path);
         used++;
       }
     } catch (cause) {
@@ -184,7 +189,7 @@ async function startFresh(
     if (used === 0) throw new InputError(`${source} has none of this stage's ${declared.length} parameters`);
     log(`${source}: ${used} of ${declared.length} parameters`);
   }
-  await stage.prepare?.(store, log);
+  await stage.prepare?.(store, log, given);
   startAverage(store);
 }
 

@@ -3,6 +3,7 @@
 
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Values, WeightSource } from "../runtime/session.ts";
+import type { OwnData } from "./data/own-data.ts";
 import type { ParameterStore } from "./parameter-store.ts";
 import type { TraceLoss } from "./train-graph.ts";
 
@@ -14,14 +15,25 @@ export interface Batch {
   readonly tokens: number;
 }
 
+/** What a stage is opened with beside its config. */
+export interface StageContext {
+  readonly log?: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+  /** The data that the run names. */
+  readonly own?: OwnData | undefined;
+}
+
 export interface Stage {
   readonly losses: Readonly<Record<string, TraceLoss>>;
   /** Weights of parameters that do not train, where `initFrom` of the config has none. */
   readonly frozen?: WeightSource;
   /** The batch of one micro-step, counted from 0 over the whole run. */
   batch(microStep: number): Promise<Batch>;
-  /** Sets parameters that neither a file nor a random draw gives (k-means); called once, before step 0 of a new run. */
-  prepare?(store: ParameterStore, log: (line: string) => void): Promise<void>;
+  /**
+   * Sets parameters that neither a file nor a random draw gives (k-means); called once, before step 0 of a new run. `given` are the
+   * paths that `initFrom` had.
+   */
+  prepare?(store: ParameterStore, log: (line: string) => void, given: ReadonlySet<string>): Promise<void>;
   /** Writes images or text to look at into `folder`; returns numbers for the log. */
   samples?(weights: WeightSource, folder: string, step: number): Promise<Record<string, number>>;
   /** Writes what was trained (its running average if there is one) as a checkpoint of the product. */

@@ -5,8 +5,10 @@ import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { readJson } from "../checkpoint/json-file.ts";
-import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../checkpoint/safetensors.node.ts";
+import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { ModelError, quote } from "../errors.ts";
+import { fileAt } from "../files/folder.node.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { systemReason, whileWriting } from "../files/system-error.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -64,13 +66,13 @@ export async function writeTrainingState(run: string, step: number, store: Param
  */
 export async function readTrainingState(folder: string, store: ParameterStore, steps: number): Promise<number> {
   const path = join(folder, "state.json");
-  const { step } = parseSettings(stateSchema, await readJson(path), path);
+  const { step } = parseSettings(stateSchema, await readJson(...fileAt(path)), path);
   if (basename(folder) !== `step-${step}`)
     throw new ModelError(`${path} is of step ${step}, its folder of another: the checkpoint is damaged`);
   if (step > steps)
     throw new ModelError(`${folder} is at step ${step}, the config ends at ${steps}: nothing is left to train`);
   for (const [region, name] of filesOf(store)) {
-    const file = await openSafetensors(join(folder, name));
+    const file = await openSafetensorsAt(join(folder, name));
     try {
       const wanted = [...store.parameters.values()];
       check(file, wanted, step);
@@ -83,7 +85,11 @@ export async function readTrainingState(folder: string, store: ParameterStore, s
 }
 
 /** Throws a ModelError unless a file is of the step and holds exactly these parameters. */
-function check({ path, tensors, metadata }: SafetensorsFile, wanted: readonly StoredParameter[], step: number): void {
+function check(
+  { file: { name: path }, tensors, metadata }: SafetensorsFile,
+  wanted: readonly StoredParameter[],
+  step: number,
+): void {
   if (metadata.step !== String(step)) {
     const found = metadata.step === undefined ? "of no step" : `of step ${quote(metadata.step)}`;
     throw new ModelError(`${path} is ${found}, its folder of step ${step}: the checkpoint is damaged`);

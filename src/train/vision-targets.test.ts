@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { writeSafetensors } from "../checkpoint/safetensors.ts";
+import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import type { RgbImage } from "../image/rgb.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32 } from "../runtime/host-tensor.ts";

@@ -2,7 +2,8 @@
 // teacher's features of it. Both are standardised by channel over a sample of training images.
 
 import { z } from "zod";
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { encode } from "../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig } from "../detokenizer/config.ts";
 import { InputError } from "../errors.ts";
@@ -75,7 +76,7 @@ export class VisionTargets {
     const pixels = graph.input("pixels", [first.length, 3, first[0].height, first[0].width]);
     const sources: Checkpoint[] = [];
     if (config.autoencoder) {
-      sources.push(await openCheckpoint(config.autoencoder.weights));
+      sources.push(await openCheckpointAt(config.autoencoder.weights));
       graph.output(
         "latents",
         byPosition(
@@ -88,7 +89,7 @@ export class VisionTargets {
       );
     }
     if (config.teacher !== undefined) {
-      sources.push(await openCheckpoint(config.teacher));
+      sources.push(await openCheckpointAt(config.teacher));
       graph.output("teacher", byPosition(teacherMap(graph.params, pixels)));
     }
     const weights = { find: (path: string) => sources.map((s) => s.find(path)).find((found) => found !== undefined) };

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { folderFiles } from "../../src/files/folder.node.ts";
 import { TextTokenizer } from "../../src/text/tokenizer.ts";
 import type { Corpus } from "../../src/train/data/corpus.ts";
 import { CELL, type Font } from "../../src/train/data/fonts.ts";
@@ -50,7 +51,7 @@ let folder: string;
 let writer: RowWriter;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "claim-"));
-  writer = new RowWriter(await TextTokenizer.load("models/kelix-nano"), POSITIONS);
+  writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openModelFolder } from "../../src/model/open.ts";
+import { openModelAt } from "../../src/model/find.node.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { runSchema } from "../../src/train/config.ts";
 import { train } from "../../src/train/run.ts";
@@ -103,7 +103,7 @@ test(
       const names = await readdir(parent);
       if (names.length === 0) continue;
       expect(names).toEqual(["int4"]);
-      await (await openModelFolder(target)).close();
+      await (await openModelAt(target)).close();
       await rm(target, { recursive: true });
     }
   },

@@ -1,7 +1,8 @@
 // Stages 1 and 2: the image side is trained together with a language model and heads, all of which but the image side is dropped
 // afterwards. Stage 1 is continuous and shared by the arms of a seed; stage 2 goes on with an arm's codes, or without.
 
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { counterRandom } from "../../src/random/counter.ts";
@@ -14,6 +15,7 @@ import { type GlyphGrid, glyphSymbols, isColoured } from "../../src/train/data/g
 import { patchesOf } from "../../src/train/data/patch-images.ts";
 import type { RowWriter } from "../../src/train/data/rows.ts";
 import { colours } from "../../src/train/data/scenes.ts";
+import { kMeans } from "../../src/train/kmeans.ts";
 import { type ParameterStore, valuesOf } from "../../src/train/parameter-store.ts";
 import type { Batch, Stage } from "../../src/train/stage.ts";
 import { drawPixels } from "../../src/train/stages/auxiliary-heads.ts";
@@ -22,7 +24,6 @@ import { embedImages, imageLayout, type Model, traceAnswers } from "../../src/tr
 import type { TracedLoss } from "../../src/train/train-graph.ts";
 import { bookSize, codeWidth } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
-import { bookRows } from "../../src/vision/kmeans.ts";
 import { projector } from "../../src/vision/projector.ts";
 import { type Item, type ItemSource, trainingItem, turnsOf } from "./items.ts";
 import { ANSWERS_PER_ROW, armModel, CONTINUOUS_PARTS, POSITIONS, ROW_LENGTH } from "./models.ts";
@@ -168,7 +169,7 @@ export function startArm(
   context: StageContext,
 ): NonNullable<Stage["prepare"]> {
   return async (store, log) => {
-    const checkpoint = await openCheckpoint(warmUp);
+    const checkpoint = await openCheckpointAt(warmUp);
     try {
       const taken = await takeOver(checkpoint, store, arm);
       log(`${warmUp}: ${taken} of ${store.parameters.size} parameters`);
@@ -180,9 +181,7 @@ export function startArm(
   };
 }
 
-type Opened = Awaited<ReturnType<typeof openCheckpoint>>;
-
-async function takeOver(checkpoint: Opened, store: ParameterStore, arm: Arm): Promise<number> {
+async function takeOver(checkpoint: Checkpoint, store: ParameterStore, arm: Arm): Promise<number> {
   let taken = 0;
   for (const { path, shape } of store.parameters.values()) {
     const found = checkpoint.find(path);
@@ -195,7 +194,7 @@ async function takeOver(checkpoint: Opened, store: ParameterStore, arm: Arm): Pr
 }
 
 /** The warm-up norms and projects its features in eight parts; an arm of N codes does so in N. */
-async function regroup(checkpoint: Opened, store: ParameterStore, { codes: N, width }: Arm): Promise<number> {
+async function regroup(checkpoint: Checkpoint, store: ParameterStore, { codes: N, width }: Arm): Promise<number> {
   const p = "visual_tokenizer";
   const d = width / N;
   const D = armModel(arms.C).config.tokenizer_config.output_dim;
@@ -240,12 +239,20 @@ async function startBooks(
     for (let row = 0; row < rows; row++) samples.set(z.subarray((row * N + i) * d, (row * N + i + 1) * d), row * d);
     const book = `visual_tokenizer.quantizer.${i}`;
     const view = (name: string) => store.view("values", `${book}.${name}`);
-    const start = bookRows(samples, view("embedding_proj.weight"), view("embedding_proj.bias"), {
-      size: bookSize(config),
+    const centres = kMeans(samples, d, {
+      clusters: bookSize(config),
       random: counterRandom(context.seed, "k-means").fork(i),
       iterations: 10,
     });
-    view("embedding.weight").set(start, i * bookSize(config) * d);
+    // The book's norm gets the gains and shifts of the features' norm, and its linear map begins as nothing, so that table rows are centres
+    // as they were before those.
+    const [gains, shifts] = [view("z_norm.weight"), view("z_norm.bias")];
+    const rowsOfBook = centres.map((value, at) => (value - shifts[at % d]!) / gains[at % d]!);
+    view("embedding.weight").set(rowsOfBook, i * bookSize(config) * d);
+    view("embedding_proj.weight").set(Float32Array.from({ length: d * d }, (_, at) => (at % (d + 1) === 0 ? 1 : 0)));
+    view("embedding_proj.bias").fill(0);
+    view("q_norm.weight").set(gains);
+    view("q_norm.bias").set(shifts);
     log(`book ${i + 1} of ${N}: ${bookSize(config)} centres of ${rows} positions`);
   }
 }

@@ -1,6 +1,7 @@
 // Questions that need no download: letters are blocks of ink, other images blank.
 
 import { beforeAll, describe, expect, it } from "vitest";
+import { folderFiles } from "../../src/files/folder.node.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { TextTokenizer } from "../../src/text/tokenizer.ts";
 import type { Corpus } from "../../src/train/data/corpus.ts";
@@ -35,7 +36,7 @@ const source: ItemSource = {
 
 let writer: RowWriter;
 beforeAll(async () => {
-  writer = new RowWriter(await TextTokenizer.load("models/kelix-nano"), POSITIONS);
+  writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
 });
 
 describe("items", () => {

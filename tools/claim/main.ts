@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { replaceFile, writeAll } from "../../src/files/atomic-file.ts";
+import { folderFiles } from "../../src/files/folder.node.ts";
 import { TextTokenizer } from "../../src/text/tokenizer.ts";
 import { letteringWords, openCorpus } from "../../src/train/data/corpus.ts";
 import { defaultCacheFolder } from "../../src/train/data/icon-sets.ts";
@@ -90,7 +91,7 @@ async function openSettings(protocol: Protocol, scratch: string | undefined): Pr
   const cache = defaultCacheFolder();
   const corpus = await openCorpus(cache, IMAGE_SIDE, ["emoji", "scene"]);
   const source = await openItems(corpus, await letteringWords(cache), cache);
-  const writer = new RowWriter(await TextTokenizer.load("models/kelix-nano"), POSITIONS);
+  const writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
   return {
     protocol,
     folder: scratch ?? values.folder,

@@ -2,7 +2,7 @@
 // same at the start in every arm, learns to answer from codes alone: a position is the sum of rows of its own table, drawn at random.
 // In the continuous arm a position is a linear map of its features. This model is what is scored.
 
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
@@ -38,7 +38,7 @@ export class FrozenEyes {
 
   static async open(arm: Arm, weights: string, batch: number): Promise<FrozenEyes> {
     const model = armModel(arm);
-    const checkpoint = await openCheckpoint(weights);
+    const checkpoint = await openCheckpointAt(weights);
     const graph = new Graph();
     const pixels = graph.input("pixels", [batch * 4 * POSITIONS, 3 * 8 * 8]);
     const { embeddings, codes } = embedImages(graph, pixels, imageLayout(graph, model, batch), model);

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
 import { replaceFile, writeAll } from "../../src/files/atomic-file.ts";
 import { makeFolder } from "../../src/files/make-folder.ts";
 import { type RunConfig, runSchema } from "../../src/train/config.ts";
@@ -139,7 +139,7 @@ async function scoreArm(
   { reader, warmUp, eyes, context }: Trained,
   { protocol, rate, log, signal }: RunSettings,
 ): Promise<ArmRecord> {
-  const weights = await openCheckpoint(reader);
+  const weights = await openCheckpointAt(reader);
   const examiner = await Examiner.open(arm, weights, eyes, context);
   try {
     const score = async (suite: SuiteName, stream: "validation" | "test") => {

@@ -2,9 +2,10 @@
 
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { OnUnknown } from "../../src/checkpoint/parse-config.ts";
-import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
+import { readSafetensors } from "../../src/checkpoint/safetensors.node.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 
 /**
@@ -64,7 +65,7 @@ export async function openGolden(
   }
   const opened: Checkpoint[] = [];
   const openExtra = async (file: string) => {
-    const checkpoint = await openCheckpoint(join(dir, file));
+    const checkpoint = await openCheckpointAt(join(dir, file));
     opened.push(checkpoint);
     return checkpoint;
   };

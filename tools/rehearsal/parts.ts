@@ -3,7 +3,8 @@
 import { Detokenizer } from "../../src/detokenizer/detokenizer.ts";
 import { Kelix, type RgbImage } from "../../src/index.ts";
 import { chooseDetokenizer } from "../../src/model/drawing.ts";
-import { languageConfig, type ModelFolder, openModelFolder } from "../../src/model/open.ts";
+import { openModelAt } from "../../src/model/find.node.ts";
+import { languageConfig, type OpenedModel } from "../../src/model/open.ts";
 import { DEFAULT_DRAWING_BYTES } from "../../src/options.ts";
 import { convertModel } from "../../src/quantize/convert.ts";
 import { counterRandom } from "../../src/random/counter.ts";
@@ -119,16 +120,16 @@ async function ask(kelix: Kelix, image: RgbImage, text: string, maxNewTokens: nu
 }
 
 /** Draws from hidden states drawn at random, unguided. */
-async function draw(folder: string, change = (model: ModelFolder) => model): Promise<Details> {
-  const model = change(await openModelFolder(folder));
+async function draw(folder: string, change = (model: OpenedModel) => model): Promise<Details> {
+  const model = change(await openModelAt(folder));
   const { grid } = model.generation.imagine;
-  const { transformer, autoencoder, settings } = chooseDetokenizer(model, "hidden", grid);
+  const { transformer, autoencoder, settingsFor } = chooseDetokenizer(model, "hidden");
   const sessions = new SessionCache(DEFAULT_DRAWING_BYTES);
   const width = languageConfig(model).qwen_config.embed_dim;
   const condition = counterRandom(1, "hidden states").fillNormal(new Float32Array((grid[0] * grid[1] + 2) * width));
   const times: number[] = [performance.now()];
   const onStep = () => void times.push(performance.now());
-  const image = await new Detokenizer({ transformer, autoencoder }, settings, sessions).detokenize(
+  const image = await new Detokenizer({ transformer, autoencoder }, settingsFor(grid), sessions).detokenize(
     { condition, codeGrid: grid },
     { steps: STEPS, onStep },
   );
@@ -144,7 +145,7 @@ async function draw(folder: string, change = (model: ModelFolder) => model): Pro
 }
 
 /** The model whose transformer draws half as many latents a side, as SANA's of 512 pixels does. */
-export function halfSide(model: ModelFolder): ModelFolder {
+export function halfSide(model: OpenedModel): OpenedModel {
   const hidden = model.detokenizer.hidden!;
   const config = { ...hidden.config, inputSize: hidden.config.inputSize / 2 };
   return { ...model, detokenizer: { ...model.detokenizer, hidden: { ...hidden, config } } };

@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeFolder } from "../../src/files/make-folder.ts";
-import type { ModelFolder } from "../../src/model/open.ts";
+import type { OpenedModel } from "../../src/model/open.ts";
 import { DEFAULT_DRAWING_BYTES } from "../../src/options.ts";
 import { freeDisk } from "../../src/plan/machine.ts";
 import { BASE_BYTES, drawingNeed, memoryNeed } from "../../src/plan/memory.ts";
@@ -105,7 +105,7 @@ async function checkRoom(
 function plannedMemory(isSmall: boolean): Partial<Record<PartName, number>> {
   const model = unwrittenModel("", isSmall ? smallSizes : releasedSizes);
   const converted = convertedModel(model, { weights: "int4" });
-  const drawing = (own: ModelFolder) =>
+  const drawing = (own: OpenedModel) =>
     BASE_BYTES + drawingNeed(drawingTask(own, "hidden", own.generation.imagine.grid), DEFAULT_DRAWING_BYTES);
   return {
     answer: memoryNeed(answerTask(converted)),

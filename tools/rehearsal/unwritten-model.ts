@@ -5,12 +5,12 @@ import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "../../src/detokenizer/config.ts";
 import { parseKeyeArConfig } from "../../src/llm/config.ts";
 import { parseGenerationConfig, parsePreprocessorConfig } from "../../src/model/config.ts";
-import type { ModelFolder } from "../../src/model/open.ts";
+import type { OpenedModel } from "../../src/model/open.ts";
 import { withMissingWeights } from "../../src/plan/stated-weights.ts";
 import type { RehearsalConfigs } from "./configs.ts";
 
 /** The model as writeModel writes it into `path`, every weight stated in bf16. */
-export function unwrittenModel(path: string, { ar, transformer, autoencoder, ...rest }: RehearsalConfigs): ModelFolder {
+export function unwrittenModel(path: string, { ar, transformer, autoencoder, ...rest }: RehearsalConfigs): OpenedModel {
   const config = parseKeyeArConfig(ar);
   const part = <T>(folder: string, own: T) => ({ folder, config: own, weights: nothing(folder) });
   return withMissingWeights({

@@ -17,7 +17,7 @@ import {
 } from "../../src/model/declare.ts";
 import { countElements } from "../../src/runtime/host-tensor.ts";
 import type { Init } from "../../src/tensor/params.ts";
-import { releasedTemplate } from "../../src/text/load-text.node.ts";
+import { releasedTemplate } from "../../src/text/load-text.ts";
 import { tokenizerJson } from "../../src/train/bpe.ts";
 import type { RehearsalConfigs } from "./configs.ts";
 import { NormalNumbers } from "./normal-numbers.ts";

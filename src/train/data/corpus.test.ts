@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { listDemoImages, openHeldOut } from "../../eval/heldout.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type Corpus, corpusTexts, inStyle, openCorpus } from "./corpus.ts";
@@ -124,7 +124,7 @@ describe("Corpus.sample", () => {
 });
 
 test("an empty cache is answered with the command that fills it", async () => {
-  await expect(openCorpus(join(cache, "nothing"), SIDE)).rejects.toThrow("npm run data");
+  await expect(openCorpus(join(cache, "nothing"), SIDE)).rejects.toThrow("kelix data");
 });
 
 test("the vocabulary's texts hold names of concepts and the words of scenes", () => {

@@ -2,13 +2,14 @@
 // Emoji come from the cache that `npm run data` fills; scenes are drawn on the spot.
 
 import { join } from "node:path";
-import { openSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { fade, PLAIN_VIEW, renderView, sampleRequestView, sampleView } from "./augment.ts";
+import { fade, PLAIN_VIEW, renderView, sampleRequestView, sampleView, type View } from "./augment.ts";
 import { readEmojiNames } from "./concept-icons.ts";
 import { withArticle } from "./concepts.ts";
+import { type Digits, openDigits, wordsForDigit } from "./digits.ts";
 import { type Drawings, openDrawings } from "./drawings.ts";
 import { openFonts } from "./fonts.ts";
 import { defaultCacheFolder, readJson } from "./icon-sets.ts";
@@ -28,14 +29,17 @@ export interface Sample {
   readonly describe: Turn;
   /** What to ask for to get such an image. */
   readonly prompt: string;
+  /** The whole conversation, where it is one of somebody's own data. */
+  readonly turns?: readonly Turn[];
   /** Emoji only. */
   readonly concept?: IndexEntry;
   /** Scenes only. */
   readonly scene?: Scene;
+  /** A second question, of emoji in training, scenes and digits. */
   readonly question?: SceneQuestion;
   /** Lettering only. */
   readonly lettering?: Lettering;
-  /** Of icons and of lettering: what they are drawn in. */
+  /** Of icons, lettering and digits: what they are drawn in. */
   readonly colour?: Colour | "white";
 }
 
@@ -59,7 +63,7 @@ export interface Corpus {
 
 /**
  * Reads the packed images into memory (about 37 kB each at 96 x 96; drawings of icons 9 kB) for the kinds of samples that
- * will be asked for. Throws where they are not there.
+ * will be asked for; scenes need none. Throws where they are not there.
  */
 export async function openCorpus(
   cacheFolder = defaultCacheFolder(),
@@ -67,12 +71,12 @@ export async function openCorpus(
   kinds: readonly SampleKind[] = ["emoji", "scene"],
 ): Promise<Corpus> {
   const folder = imagesFolder(cacheFolder, side);
-  const index = (await readJson(join(folder, "index.json")).catch((cause) => {
-    throw new InputError(`${folder}: holds no images. Run \`npm run data -- --side ${side}\` first`, { cause });
-  })) as ImageIndex;
+  const index: ImageIndex = kinds.includes("emoji")
+    ? await readIndex(folder, side)
+    : { side, licenses: {}, images: [] };
   const images = new Map<string, Uint8Array>();
   for (const style of new Set(index.images.map((entry) => entry.style))) {
-    const file = await openSafetensors(join(folder, `${style}.safetensors`));
+    const file = await openSafetensorsAt(join(folder, `${style}.safetensors`));
     images.set(style, (await file.read("images")).data as Uint8Array);
     await file.close();
   }
@@ -80,7 +84,14 @@ export async function openCorpus(
   const lettering = kinds.includes("lettering")
     ? { fonts: await openFonts(cacheFolder), words: await letteringWords(cacheFolder) }
     : undefined;
-  return new ImageCorpus(index, images, drawings, lettering);
+  const digits = kinds.includes("digit") ? await openDigits(cacheFolder) : undefined;
+  return new ImageCorpus(index, images, drawings, lettering, digits);
+}
+
+async function readIndex(folder: string, side: number): Promise<ImageIndex> {
+  return (await readJson(join(folder, "index.json")).catch((cause) => {
+    throw new InputError(`${folder}: holds no images. Run \`kelix data --side ${side}\` first`, { cause });
+  })) as ImageIndex;
 }
 
 /** Share of training emoji that are faded into another style. */
@@ -95,6 +106,7 @@ class ImageCorpus implements Corpus {
   readonly #byConcept: readonly (readonly IndexEntry[])[];
 
   readonly #drawings: Drawings | undefined;
+  readonly #digits: Digits | undefined;
   readonly #lettering: Readonly<Record<Split, LetteringSource>> | undefined;
 
   constructor(
@@ -102,7 +114,9 @@ class ImageCorpus implements Corpus {
     images: ReadonlyMap<string, Uint8Array>,
     drawings?: Drawings,
     lettering?: LetteringSource,
+    digits?: Digits,
   ) {
+    this.#digits = digits;
     this.#drawings = drawings;
     this.#lettering = lettering && {
       train: letteringOf(lettering, "train"),
@@ -144,6 +158,10 @@ class ImageCorpus implements Corpus {
         return this.#icon(split, random);
       case "lettering":
         return this.#writing(split, random);
+      case "digit":
+        return this.#digit(split, random, use);
+      case "own":
+        throw new Error("examples of a run's own data are not in the corpus: see samples.ts");
     }
   }
 
@@ -184,6 +202,24 @@ class ImageCorpus implements Corpus {
     const draw = random.fork("icon").sequence();
     const { train, heldOut } = this.#drawings;
     const mask = this.#drawings.mask(draw.pick(split === "train" ? train : heldOut));
+    const { image, colour } = this.#inked(mask, draw, sampleView(this.side, random.fork("view")));
+    return { image, ...describeColour(colour, random.fork("words")), colour };
+  }
+
+  #digit(split: Split, random: CounterRandom, use: SampleUse): Sample {
+    if (!this.#digits) throw new InputError("The corpus was opened without digits");
+    const draw = random.fork("digit").sequence();
+    const { train, heldOut } = this.#digits;
+    const row = draw.pick(split === "train" ? train : heldOut);
+    const sampled = use === "request" ? sampleRequestView : sampleView;
+    const view = split === "train" ? sampled(this.side, random.fork("view")) : PLAIN_VIEW;
+    const { image, colour } = this.#inked(this.#digits.mask(row, this.side), draw, view);
+    const words = wordsForDigit(this.#digits.label(row), colour, split === "train", random.fork("words"));
+    return { image, ...words, colour };
+  }
+
+  /** A mask [side, side] in about one of the colours, on a background that it stands out from. */
+  #inked(mask: Uint8Array, draw: ReturnType<CounterRandom["sequence"]>, { background, ...view }: View) {
     const colour = draw.pick(colours);
     const [red, green, blue] = colourValues[colour];
     const jitter = (value: number) => Math.max(0, Math.min(255, value + draw.integer(31) - 15));
@@ -193,7 +229,6 @@ class ImageCorpus implements Corpus {
       rgba.set(ink, at * 4);
       rgba[at * 4 + 3] = opacity;
     });
-    const { background, ...view } = sampleView(this.side, random.fork("view"));
     const contrast = background.reduce((sum, value, c) => sum + Math.abs(value - ink[c]!), 0);
     const image = renderView(rgba, this.side, {
       ...view,
@@ -202,7 +237,7 @@ class ImageCorpus implements Corpus {
       gain: [1, 1, 1],
       offset: 0,
     });
-    return { image, ...describeColour(colour, random.fork("words")), colour };
+    return { image, colour };
   }
 
   #writing(split: Split, random: CounterRandom): Sample {

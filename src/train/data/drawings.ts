@@ -2,7 +2,7 @@
 // their names are not trained on. Drawings named after a held-out concept are left out.
 
 import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { makeFolder } from "../../files/make-folder.ts";
@@ -91,11 +91,11 @@ export async function renderDrawings(cache: string, side: number, log: (line: st
 
 export async function openDrawings(cache: string, side: number): Promise<Drawings> {
   const index = (await readJson(indexFile(cache, side)).catch((cause) => {
-    throw new InputError(`${cache}: holds no drawings of icons. Run \`npm run data -- --side ${side}\` first`, {
+    throw new InputError(`${cache}: holds no drawings of icons. Run \`kelix data --side ${side}\` first`, {
       cause,
     });
   })) as DrawingIndex;
-  const file = await openSafetensors(masksFile(cache, side));
+  const file = await openSafetensorsAt(masksFile(cache, side));
   const masks = (await file.read("masks")).data as Uint8Array;
   await file.close();
   const size = side * side;

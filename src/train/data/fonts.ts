@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
 import { makeFolder } from "../../files/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
@@ -62,7 +62,7 @@ export async function renderFonts(cache: string, log: (line: string) => void): P
   for (const [i, name] of names.entries()) {
     for (const weight of weights) {
       const target = atlasFile(cache, name, weight);
-      const earlier = await openSafetensors(target).catch(() => undefined);
+      const earlier = await openSafetensorsAt(target).catch(() => undefined);
       await earlier?.close();
       if (earlier) continue;
       const path = join(packageFolder(cache, fonts[i]!), "files", `${name}-latin-${weight}-normal.woff`);
@@ -103,7 +103,7 @@ export async function openFonts(cache: string): Promise<Font[]> {
   const opened: Font[] = [];
   for (const name of names) {
     for (const weight of weights) {
-      const file = await openSafetensors(atlasFile(cache, name, weight)).catch(() => undefined);
+      const file = await openSafetensorsAt(atlasFile(cache, name, weight)).catch(() => undefined);
       if (!file) continue;
       const glyphs = (await file.read("glyphs")).data as Uint8Array;
       const advances = (await file.read("advances")).data as Float32Array;
@@ -116,6 +116,6 @@ export async function openFonts(cache: string): Promise<Font[]> {
       });
     }
   }
-  if (opened.length === 0) throw new InputError(`${cache}: holds no fonts. Run \`npm run data\` first`);
+  if (opened.length === 0) throw new InputError(`${cache}: holds no fonts. Run \`kelix data\` first`);
   return opened;
 }

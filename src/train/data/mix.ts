@@ -2,7 +2,8 @@
 
 import { z } from "zod";
 
-export const sampleKinds = ["emoji", "scene", "icon", "lettering"] as const;
+/** What the corpus draws, and `own`: examples of the data that a run names. */
+export const sampleKinds = ["emoji", "scene", "icon", "lettering", "digit", "own"] as const;
 export type SampleKind = (typeof sampleKinds)[number];
 
 /** Weights of the kinds; they need not sum to 1. */

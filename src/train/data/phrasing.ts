@@ -148,6 +148,20 @@ const families: readonly Family[] = [
     ],
   },
   {
+    pattern: /^Which digit is this\?$/,
+    forms: [
+      "Which digit is it?",
+      "What digit is this?",
+      "Which number is written here?",
+      "What number is this?",
+      "Which digit do you see?",
+      "Which digit is shown?",
+      "Read the digit.",
+      "Name the digit.",
+      "What number does the image show?",
+    ],
+  },
+  {
     pattern: /^Is this (.+)\?$/,
     forms: [
       "Is it $1?",

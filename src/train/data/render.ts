@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { makeFolder } from "../../files/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
@@ -66,7 +66,7 @@ async function renderStyle(
   const hash = createHash("sha256");
   for (const { svg } of drawn) hash.update(svg);
   const source = hash.digest("hex");
-  const earlier = await openSafetensors(path).catch(() => undefined);
+  const earlier = await openSafetensorsAt(path).catch(() => undefined);
   await earlier?.close();
   if (earlier?.metadata.source === source) return;
   log(`drawing ${drawn.length} images for ${path}`);

@@ -1,12 +1,14 @@
 // Conversations about images as rows of ids in the chat template's form, for training.
 
 import { InputError } from "../../errors.ts";
+import type { CounterRandom } from "../../random/counter.ts";
 import type { TextTokenizer } from "../../text/tokenizer.ts";
 import type { Sample } from "./corpus.ts";
 import type { Turn } from "./scene-text.ts";
 
 /** What is asked about a sample: a description, and for scenes a question as well, in either order. */
-export function turnsAbout({ describe, question }: Sample, isQuestionFirst: boolean): readonly Turn[] {
+export function turnsAbout({ describe, question, turns }: Sample, isQuestionFirst: boolean): readonly Turn[] {
+  if (turns) return turns;
   if (!question) return [describe];
   return isQuestionFirst ? [question, describe] : [describe, question];
 }
@@ -16,6 +18,17 @@ export interface EncodedRow {
   /** Whether each token is part of what the assistant says (its end mark and newline included). */
   readonly isAnswer: readonly boolean[];
 }
+
+/** A text, or an image. */
+export type RowPart = { readonly text: string } | "image";
+
+export interface RowTurn {
+  readonly role: "system" | "user" | "assistant";
+  readonly parts: readonly RowPart[];
+}
+
+/** The corpus has some ten thousand sentences; other data has no end of them. */
+const MAX_CACHED = 100_000;
 
 /** Writes conversations as rows of ids in the chat template's form, with `positions` placeholders for an image. */
 export class RowWriter {
@@ -105,14 +118,60 @@ export class RowWriter {
     return this.#text(text);
   }
 
+  /**
+   * A conversation with images anywhere; what the assistant says is the answer. Turns at the end that do not fit into `length` are left
+   * out. Throws an InputError where the assistant's first turn does not fit.
+   */
+  conversation(turns: readonly RowTurn[], length: number): EncodedRow {
+    const ids: number[] = [];
+    const isAnswer: boolean[] = [];
+    let kept = 0;
+    for (const { role, parts } of turns) {
+      const opened = [...this.#start, ...this.#text(`${role}\n`)];
+      const said = [...this.#parts(parts), ...this.#end];
+      if (ids.length + opened.length + said.length > length) {
+        if (kept === 0)
+          throw new InputError(
+            `a conversation of ${ids.length + opened.length + said.length} blocks does not fit into ${length}`,
+          );
+        break;
+      }
+      ids.push(...opened, ...said);
+      isAnswer.push(...opened.map(() => false), ...said.map(() => role === "assistant"));
+      if (role === "assistant") kept = ids.length;
+    }
+    return { ids: ids.slice(0, kept), isAnswer: isAnswer.slice(0, kept) };
+  }
+
+  /** Text, or text and images in turn, all of it learned. A text that is longer than `length` is cut to a part of it, anywhere. */
+  document(parts: readonly RowPart[], length: number, random: CounterRandom): EncodedRow {
+    const whole = [...this.#parts(parts), this.padId];
+    const isText = parts.every((part) => part !== "image");
+    if (whole.length > length && !isText)
+      throw new InputError(`a document of ${whole.length} blocks with images does not fit into ${length}`);
+    const start = random.integer(0, Math.max(whole.length - length, 0) + 1);
+    const ids = whole.slice(start, start + length);
+    return { ids, isAnswer: ids.map(() => true) };
+  }
+
+  /** How many images a row has placeholders for. */
+  imagesIn({ ids }: EncodedRow): number {
+    return ids.filter((id) => id === this.imageId).length / this.#positions;
+  }
+
   get positions(): number {
     return this.#positions;
+  }
+
+  #parts(parts: readonly RowPart[]): number[] {
+    return parts.flatMap((part) => (part === "image" ? this.#image : this.#tokenizer.encode(part.text)));
   }
 
   #text(text: string): readonly number[] {
     let ids = this.#cache.get(text);
     if (!ids) {
       ids = this.#tokenizer.encode(text);
+      if (this.#cache.size === MAX_CACHED) this.#cache.clear();
       this.#cache.set(text, ids);
     }
     return ids;

@@ -13,7 +13,7 @@ export interface Turn {
 }
 
 export interface SceneQuestion extends Turn {
-  readonly about: "colour" | "shape" | "count" | "size" | "place" | "yesNo";
+  readonly about: "colour" | "shape" | "count" | "size" | "place" | "yesNo" | "digit";
 }
 
 export const countWords = ["zero", "one", "two", "three", "four"] as const;

@@ -14,15 +14,17 @@ import { Graph } from "../../tensor/graph.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { parseSection, type RunConfig } from "../config.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
-import { type Corpus, openCorpus } from "../data/corpus.ts";
 import { kindsOf, mixSchema, pickKind, type SampleKind } from "../data/mix.ts";
+import { sourceSchema } from "../data/own-data.ts";
+import { Samples } from "../data/samples.ts";
 import { pixelError } from "../metrics.ts";
 import { pathSchema } from "../settings.ts";
-import type { Stage } from "../stage.ts";
+import type { Stage, StageContext } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 
 const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
+  source: sourceSchema.optional(),
   side: z.int().min(16).max(1024),
   batch: z.int().min(1).max(4096),
   /** Shares of the kinds of images. */
@@ -43,15 +45,15 @@ const modelSchema = z.strictObject({
   }),
 });
 
-/** Opens the stage; the corpus must have been fetched by `npm run data`. */
-export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
+/** Opens the stage; the corpus must have been fetched by `kelix data`, where the mix wants more of it than scenes. */
+export async function openAutoencoderStage(run: RunConfig, { own }: StageContext = {}): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
   const config = parseAutoencoderConfig(model.config, "model.config");
   const grid = data.side / pixelsPerLatent(config);
   if (!Number.isInteger(grid))
     throw new InputError(`data: side is ${data.side}, expected a multiple of ${pixelsPerLatent(config)}`);
-  const corpus = await openCorpus(data.cache, data.side, kindsOf(data.mix));
+  const samples = await Samples.open({ cache: data.cache, side: data.side, kinds: kindsOf(data.mix), own });
   const { batch: B, side } = data;
   const latentShape = [B, config.latentChannels, grid, grid];
   return {
@@ -60,9 +62,11 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
     },
     async batch(step) {
       const random = counterRandom(run.seed, "batch").fork(step);
-      const images = Array.from({ length: B }, (_, i) => {
-        return corpus.sample(pickKind(data.mix, random.uniform(i)), "train", run.seed, step * B + i).image;
-      });
+      const images: RgbImage[] = [];
+      for (let i = 0; i < B; i++) {
+        const kind = pickKind(data.mix, random.uniform(i));
+        images.push((await samples.draw(kind, "train", run.seed, step * B + i, "image")).image);
+      }
       const noise = random.fork("noise").fillNormal(new Float32Array(latentShape.reduce((a, b) => a * b, 1)));
       return {
         loss: "images",
@@ -71,7 +75,7 @@ export async function openAutoencoderStage(run: RunConfig): Promise<Stage> {
       };
     },
     samples: (weights, folder, step) =>
-      showImages(weights, config, corpus, kindsOf(data.mix), `${folder}/images-${step}.png`),
+      showImages(weights, config, samples, kindsOf(data.mix), `${folder}/images-${step}.png`),
   };
 }
 
@@ -108,24 +112,30 @@ function slope(x: Tensor, axis: number): Tensor {
 }
 
 /** Measured images of each kind; emoji of held-out concepts count under `psnr`. */
-const measured: Readonly<Record<SampleKind, number>> = { emoji: 96, scene: 32, icon: 32, lettering: 32 };
+const measured: Readonly<Record<SampleKind, number>> = {
+  emoji: 96,
+  scene: 32,
+  icon: 32,
+  lettering: 32,
+  digit: 32,
+  own: 32,
+};
 const SHOWN = 8;
 
 /** Held-out images of each kind beside what comes back; returns the PSNR over them. */
 async function showImages(
   weights: WeightSource,
   config: AutoencoderConfig,
-  corpus: Corpus,
+  samples: Samples,
   kinds: readonly SampleKind[],
   path: string,
 ): Promise<Record<string, number>> {
   const numbers: Record<string, number> = {};
   const shown: RgbImage[] = [];
   for (const kind of kinds) {
-    const originals = Array.from(
-      { length: measured[kind] },
-      (_, i) => corpus.sample(kind, "heldOutConcept", 7, i * 17).image,
-    );
+    const originals: RgbImage[] = [];
+    for (let i = 0; i < measured[kind]; i++)
+      originals.push((await samples.draw(kind, "heldOutConcept", 7, i * 17, "image")).image);
     const back = await passThrough(originals, weights, config);
     shown.push(...originals.slice(0, SHOWN).flatMap((image, i) => [image, back[i]!]));
     numbers[kind === "emoji" ? "psnr" : `psnr.${kind}`] = pixelError(originals, back).psnr;

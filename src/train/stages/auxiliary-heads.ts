@@ -53,13 +53,13 @@ const colourClasses: readonly string[] = [...colours, "white"];
 /** The output that holds a head's likeliest classes i32 [B]. */
 export const classOutput = (kind: ClassKind | "letter") => `${kind}Predicted`;
 
-/** embeddings [B*M, D] of B images -> the mean cross entropy of each head, []. Fed by classificationFeeds. */
+/** embeddings [B*M, D] of B images -> the mean cross entropy of each head that has classes, []. Fed by classificationFeeds. */
 export function classificationLosses(
   graph: Graph,
   embeddings: Tensor,
   images: number,
   concepts: number,
-): Readonly<Record<ClassKind, Tensor>> {
+): Readonly<Partial<Record<ClassKind, Tensor>>> {
   const mean = embeddings.reshape([images, -1, embeddings.size(-1)]).mean([1]); // [B, D]
   const sizes: Readonly<Record<ClassKind, number>> = {
     concept: concepts,
@@ -73,7 +73,7 @@ export function classificationLosses(
     const each = crossEntropy(scores, graph.input(`${kind}Labels`, [images], "i32"));
     return each.mul(graph.input(`${kind}Weights`, [images])).sum([0]);
   };
-  return { concept: lossOf("concept"), shape: lossOf("shape"), colour: lossOf("colour") };
+  return { ...(concepts > 0 && { concept: lossOf("concept") }), shape: lossOf("shape"), colour: lossOf("colour") };
 }
 
 /** Labels with weights that make the mean over those that there are. */
@@ -93,7 +93,9 @@ export function classificationFeeds(
     feeds[`${name}Labels`] = i32(labels, [labels.length]);
     feeds[`${name}Weights`] = f32(weights, [weights.length]);
   };
-  for (const kind of classKinds) put(kind, classLabels(kind, items, concepts));
+  for (const kind of classKinds) {
+    if (kind !== "concept" || concepts.length > 0) put(kind, classLabels(kind, items, concepts));
+  }
   put("letter", letterLabels(items, grid));
   return feeds;
 }

@@ -2,10 +2,12 @@
 // diffusion transformer trains on it.
 
 import { z } from "zod";
-import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { encode } from "../../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
-import { InputError } from "../../errors.ts";
+import { excerpt, InputError } from "../../errors.ts";
+import { folderFiles } from "../../files/folder.node.ts";
 import { planesOf } from "../../image/planes.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -20,9 +22,11 @@ import { Graph } from "../../tensor/graph.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
-import { type Corpus, openCorpus } from "../data/corpus.ts";
+import type { Sample } from "../data/corpus.ts";
 import { kindsOf, mixSchema, pickKind } from "../data/mix.ts";
+import { type OwnData, sourceSchema } from "../data/own-data.ts";
 import { RowWriter } from "../data/rows.ts";
+import { Samples } from "../data/samples.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
 import type { Split } from "../data/split.ts";
 import { pathSchema } from "../settings.ts";
@@ -30,8 +34,11 @@ import { CodeWriter } from "./written-codes.ts";
 
 export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
+  source: sourceSchema.optional(),
   /** Folder of tokenizer.json. */
   tokenizer: pathSchema,
+  /** Tokens around an image in a request, its end mark and the source of an edit included. */
+  prompt: z.int().min(16).max(4096).default(84),
   /** Images whose codes, hidden states and latents are computed before training. */
   pool: z.int().min(1).max(1_000_000),
   batch: z.int().min(1).max(4096),
@@ -79,7 +86,7 @@ interface WritingRow {
 export const FROZEN_BATCH = 16;
 
 interface FrozenParts {
-  readonly corpus: Corpus;
+  readonly samples: Samples;
   readonly tokenizer: BatchTokenizer;
   readonly writer: RowWriter;
   readonly latents: Session;
@@ -104,19 +111,23 @@ export class FrozenModels {
     this.#parts = parts;
   }
 
-  static async open(model: DiffusionModel, data: DiffusionData, threads: number | undefined): Promise<FrozenModels> {
+  static async open(
+    model: DiffusionModel,
+    data: DiffusionData,
+    { threads, own }: { readonly threads: number | undefined; readonly own: OwnData | undefined },
+  ): Promise<FrozenModels> {
     const options = threads === undefined ? {} : { threads };
     const ar = parseKeyeArConfig(model.languageModel.config, "model.languageModel.config");
     const config = parseAutoencoderConfig(model.autoencoder.config, "model.autoencoder.config");
     const side = ar.tokenizer_config.vision_config.image_size;
     const sources = await Promise.all(
       [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) =>
-        openCheckpoint(path),
+        openCheckpointAt(path),
       ),
     );
     const tokenizer = await BatchTokenizer.open(ar.tokenizer_config, sources[0]!, FROZEN_BATCH, threads);
-    const writer = new RowWriter(await TextTokenizer.load(data.tokenizer), tokenizer.positions);
-    const length = tokenizer.positions + ROOM_FOR_PROMPT;
+    const writer = new RowWriter(await TextTokenizer.load(folderFiles(data.tokenizer)), tokenizer.positions);
+    const length = tokenizer.positions + data.prompt;
 
     const pixels = new Graph();
     const latents = encode(
@@ -130,7 +141,7 @@ export class FrozenModels {
     const sizes = { rows: FROZEN_BATCH, blocks: length, positions: tokenizer.positions };
     const grid = [side / pixelsPerLatent(config), side / pixelsPerLatent(config)] as const;
     return new FrozenModels(grid, ar, {
-      corpus: await openCorpus(data.cache, side, kindsOf(data.mix, { emoji: 1, scene: 1 })),
+      samples: await Samples.open({ cache: data.cache, side, kinds: kindsOf(data.mix), own }),
       tokenizer,
       writer,
       latents: await openSession(pixels, sources[2]!, options),
@@ -145,7 +156,7 @@ export class FrozenModels {
   /** Items start .. start + FROZEN_BATCH - 1 of the pool. */
   async describe(seed: number, start: number, split: Split = "train"): Promise<PoolItem[]> {
     const { tokenizer, latents: autoencoder, trunk, codeWriter, data } = this.#parts;
-    const rows = this.#rows(seed, start, split);
+    const rows = await this.#rows(seed, start, split);
     const images = rows.map(({ image }) => image);
     const { codes, embeddings } = await tokenizer.embed(images);
     const { latents } = await autoencoder.run({ pixels: planesOf(images) });
@@ -173,21 +184,26 @@ export class FrozenModels {
   }
 
   /** The rows that write the pool's images: most from a request, some from an edit of another image. */
-  #rows(seed: number, start: number, split: Split): WritingRow[] {
-    const { corpus, writer, data, length } = this.#parts;
+  #rows(seed: number, start: number, split: Split): Promise<WritingRow[]> {
+    const { samples, writer, data, length } = this.#parts;
     const random = counterRandom(seed, "pool");
-    return Array.from({ length: FROZEN_BATCH }, (_, i) => {
+    const fitting = ({ ids }: { readonly ids: readonly number[] }, words: string) => {
+      if (ids.length <= length) return ids;
+      const said = `the request "${excerpt(words)}" takes ${ids.length} tokens, of which there is room for ${length}`;
+      throw new InputError(`${said}; raise data.prompt`);
+    };
+    const request = ({ prompt }: Sample) => fitting(writer.imagining(prompt), prompt);
+    const rows = Array.from({ length: FROZEN_BATCH }, async (_, i): Promise<WritingRow> => {
       const index = start + i;
-      const isEdit = random.fork("edit").uniform(index) < data.edits;
-      const edit = isEdit ? sampleEdit(split, seed, index, corpus.side) : undefined;
-      const sample = edit ?? corpus.sample(pickKind(data.mix, random.uniform(index)), split, seed, index, "request");
-      const { ids } = "after" in sample ? writer.editing(sample.instruction) : writer.imagining(sample.prompt);
-      if (ids.length > length) {
-        const words = "after" in sample ? sample.instruction : sample.prompt;
-        throw new InputError(`the request "${words}" takes ${ids.length} tokens, of which there is room for ${length}`);
+      if (random.fork("edit").uniform(index) < data.edits) {
+        const { before, instruction, after } = sampleEdit(split, seed, index, samples.corpus.side);
+        return { ids: fitting(writer.editing(instruction), instruction), image: after, source: before };
       }
-      return "after" in sample ? { ids, image: sample.after, source: sample.before } : { ids, image: sample.image };
+      const kind = pickKind(data.mix, random.uniform(index));
+      const sample = await samples.draw(kind, split, seed, index, "request", request);
+      return { ids: request(sample), image: sample.image };
     });
+    return Promise.all(rows);
   }
 
   /** Rows as the language model reads them, with the codes [.., N] of the sources of edits and of the images that are written. */
@@ -231,9 +247,6 @@ export class FrozenModels {
     ]);
   }
 }
-
-/** Tokens around an image in a request, its end mark included. */
-const ROOM_FOR_PROMPT = 84;
 
 function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perImage: number): Tensor {
   const language = languageModelConfig(ar);

@@ -1,6 +1,6 @@
 // What the diffusion transformer draws while it trains: held-out images, from their codes and from hidden states.
 
-import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { type DitConfig, parseAutoencoderConfig } from "../../detokenizer/config.ts";
 import { Detokenizer } from "../../detokenizer/detokenizer.ts";
 import type { WeightSource } from "../../runtime/session.ts";
@@ -25,7 +25,7 @@ export async function showDrawings(
   { transformer, config, autoencoder, grid }: Drawer,
   path: string,
 ): Promise<Record<string, number>> {
-  const decoder = await openCheckpoint(autoencoder.weights);
+  const decoder = await openCheckpointAt(autoencoder.weights);
   const sessions = new SessionCache(Number.POSITIVE_INFINITY);
   const detokenizer = new Detokenizer(
     {

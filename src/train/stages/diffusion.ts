@@ -11,7 +11,7 @@ import { counterRandom } from "../../random/counter.ts";
 import { f32, joinFloats } from "../../runtime/host-tensor.ts";
 import type { Graph } from "../../tensor/graph.ts";
 import { parseSection, type RunConfig } from "../config.ts";
-import type { Stage } from "../stage.ts";
+import type { Stage, StageContext } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import {
   type DiffusionData,
@@ -30,14 +30,13 @@ const POOL_LOG_EVERY = 32 * FROZEN_BATCH;
 /** Opens the stage: runs the frozen models over the pool. */
 export async function openDiffusionStage(
   run: RunConfig,
-  log: (line: string) => void,
-  signal?: AbortSignal,
+  { log = () => {}, signal, own }: StageContext = {},
 ): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
   const config = parseDitConfig(model.config, "model.config");
   log("opening the frozen models");
-  const frozen = await FrozenModels.open(model, data, run.threads);
+  const frozen = await FrozenModels.open(model, data, { threads: run.threads, own });
   log(`pool: the frozen models read ${data.pool} images before the first step (data.pool)`);
   const pools = new Pools(frozen, run.seed, data, log, signal);
   log(describeSpread(await pools.at(0)));

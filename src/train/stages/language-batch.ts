@@ -11,9 +11,11 @@ import { expandRow } from "../../sequence/blocks.ts";
 import { idsFromCodes } from "../../sequence/ids.ts";
 import type { BlockVocabulary } from "../../sequence/layout.ts";
 import type { Graph } from "../../tensor/graph.ts";
-import type { Corpus } from "../data/corpus.ts";
 import { kindsOf, mixSchema, pickKind, type SampleKind } from "../data/mix.ts";
+import { sourceSchema } from "../data/own-data.ts";
+import { type OwnRowOptions, ownRow } from "../data/own-rows.ts";
 import { type EncodedRow, type RowWriter, turnsAbout } from "../data/rows.ts";
+import type { Samples } from "../data/samples.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
 import { pathSchema } from "../settings.ts";
 import type { Batch } from "../stage.ts";
@@ -21,6 +23,7 @@ import type { TracedLoss } from "../train-graph.ts";
 
 export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
+  source: sourceSchema.optional(),
   /** Folder of tokenizer.json. */
   tokenizer: pathSchema,
   /** Rows of a batch, how many of them ask for an image, and how many for a change of an image. The others are questions. */
@@ -29,9 +32,9 @@ export const dataSchema = z.strictObject({
   edits: z.int().min(0).max(4096).default(0),
   /** Blocks of a row. */
   length: z.int().min(16).max(16_384),
-  /** Scored blocks and labels of a batch, at most. */
-  scoredBlocks: z.int().min(1).max(1_000_000),
-  labels: z.int().min(1).max(10_000_000),
+  /** Scored blocks and labels of a batch, at most. Measured on the first batches if absent: see measureRoom. */
+  scoredBlocks: z.int().min(1).max(1_000_000).optional(),
+  labels: z.int().min(1).max(10_000_000).optional(),
   /** Shares of the kinds of images that are asked about and that are asked for. */
   questions: mixSchema,
   requests: mixSchema,
@@ -44,7 +47,8 @@ export const dataSchema = z.strictObject({
   wrongCodes: z.number().min(0).max(1).default(0),
 });
 
-export type Data = z.infer<typeof dataSchema>;
+export type WrittenData = z.infer<typeof dataSchema>;
+export type Data = WrittenData & { readonly scoredBlocks: number; readonly labels: number };
 
 /** What the image that a row writes shows. */
 type WrittenKind = SampleKind | "edit";
@@ -56,10 +60,17 @@ export interface Row extends EncodedRow {
   readonly written?: WrittenKind;
 }
 
-/** The rows of a step: requests, then edits, then questions. */
-export function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: number, step: number): Row[] {
+/** The rows of a step: requests, then edits, then questions; rows of a run's own data are whatever they are. */
+export async function sampleRows(
+  samples: Samples,
+  writer: RowWriter,
+  data: WrittenData,
+  { seed, step, slots }: { readonly seed: number; readonly step: number; readonly slots: number },
+): Promise<Row[]> {
+  const { corpus } = samples;
   const random = counterRandom(seed, "batch").fork(step);
-  return Array.from({ length: data.batch }, (_, b) => {
+  const own = new OwnRows(samples, writer, data, slots);
+  const rows = Array.from({ length: data.batch }, (_, b): Row | Promise<Row> => {
     const index = step * data.batch + b;
     if (b >= data.imagine && b < data.imagine + data.edits) {
       const { before, instruction, after } = sampleEdit("train", seed, index, corpus.side);
@@ -67,6 +78,7 @@ export function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: 
     }
     const isRequest = b < data.imagine;
     const kind = pickKind(isRequest ? data.requests : data.questions, random.uniform(b));
+    if (kind === "own") return own.row(index);
     const sample = corpus.sample(kind, "train", seed, index, isRequest ? "request" : "question");
     const images = [sample.image];
     if (!isRequest) return { ...writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length), images };
@@ -74,9 +86,102 @@ export function sampleRows(corpus: Corpus, writer: RowWriter, data: Data, seed: 
     const row = writer.imagining(isSilent ? "" : sample.prompt);
     return { ...fitting(row, sample.prompt, data), images, written: kind };
   });
+  return own.withinRoom(await Promise.all(rows));
 }
 
-function fitting(row: EncodedRow, prompt: string, { length }: Data): EncodedRow {
+/** Rows of a run's own data: too many labels for a batch are no reason to end it. */
+class OwnRows {
+  readonly #samples: Samples;
+  readonly #options: OwnRowOptions;
+  readonly #data: WrittenData;
+  readonly #slots: number;
+
+  constructor(samples: Samples, writer: RowWriter, data: WrittenData, slots: number) {
+    const { batch, imagine, edits, length, promptless } = data;
+    this.#samples = samples;
+    this.#data = data;
+    this.#slots = slots;
+    const requests = batch > edits ? imagine / (batch - edits) : 0;
+    this.#options = { writer, side: samples.corpus.side, length, requests, promptless };
+  }
+
+  row(index: number): Promise<Row> {
+    return this.#samples.own!.draw(index, async (example, random) => {
+      const { writesImage, ...row } = await ownRow(example, random, this.#options);
+      const { blocks, labels } = this.#room(row);
+      const { scoredBlocks = blocks, labels: most = labels } = this.#data;
+      if (blocks > scoredBlocks || labels > most)
+        throw new InputError(
+          `a row of ${blocks} scored blocks with ${labels} labels does not fit; raise scoredBlocks or labels`,
+        );
+      return { ...row, ...(writesImage && { written: "own" as const }) };
+    });
+  }
+
+  /** Rows that the batch has no more room for are read, but not scored. */
+  withinRoom(rows: readonly Row[]): Row[] {
+    if (!this.#samples.own) return [...rows];
+    let [blocks, labels] = [0, 0];
+    return rows.map((row) => {
+      const room = this.#room(row);
+      const { scoredBlocks = Infinity, labels: most = Infinity } = this.#data;
+      if (blocks + room.blocks > scoredBlocks || labels + room.labels > most)
+        return { ...row, isAnswer: row.isAnswer.map(() => false) };
+      blocks += room.blocks;
+      labels += room.labels;
+      return row;
+    });
+  }
+
+  #room(row: EncodedRow) {
+    return roomOf(row, this.#options.writer.imageId, this.#slots);
+  }
+}
+
+/** What a row needs: each scored block has its id and an end, or its N codes and an end. */
+function roomOf({ ids, isAnswer }: EncodedRow, imageId: number, slots: number): { blocks: number; labels: number } {
+  let [blocks, labels] = [0, 0];
+  ids.forEach((id, t) => {
+    if (t === 0 || !isAnswer[t]) return;
+    blocks++;
+    labels += id === imageId ? slots : 2;
+  });
+  return { blocks, labels };
+}
+
+/** Batches that are looked at where a config does not say how much room their labels need, and what is added to the largest. */
+const MEASURED_BATCHES = 24;
+const MARGIN = 1.1;
+
+/** The settings with their room: what is absent is measured on the first batches. */
+export async function measureRoom(
+  data: WrittenData,
+  draw: (step: number) => Promise<readonly Row[]>,
+  imageId: number,
+  slots: number,
+): Promise<Data> {
+  if (data.scoredBlocks !== undefined && data.labels !== undefined) return data as Data; // both are there
+  let [blocks, labels] = [1, 1];
+  for (let step = 0; step < MEASURED_BATCHES; step++) {
+    const rooms = (await draw(step)).map((row) => roomOf(row, imageId, slots));
+    blocks = Math.max(
+      blocks,
+      rooms.reduce((sum, room) => sum + room.blocks, 0),
+    );
+    labels = Math.max(
+      labels,
+      rooms.reduce((sum, room) => sum + room.labels, 0),
+    );
+  }
+  const most = data.batch * data.length;
+  return {
+    ...data,
+    scoredBlocks: data.scoredBlocks ?? Math.min(most, Math.ceil(blocks * MARGIN)),
+    labels: data.labels ?? Math.min(most * slots, Math.ceil(labels * MARGIN)),
+  };
+}
+
+function fitting(row: EncodedRow, prompt: string, { length }: WrittenData): EncodedRow {
   if (row.ids.length <= length) return row;
   throw new InputError(`a row of ${row.ids.length} blocks does not fit into ${length}: "${prompt}"`);
 }
@@ -111,7 +216,12 @@ export function packBatch(
   const vocabulary = blockVocabulary(config.qwen_config);
   const N = vocabulary.codesPerPatch;
   const { batch: B, length: T, scoredBlocks, labels: R } = data;
-  const perImage = codes.length / rows.reduce((sum, { images }) => sum + images.length, 0);
+  const perImage =
+    codes.length /
+    Math.max(
+      1,
+      rows.reduce((sum, { images }) => sum + images.length, 0),
+    );
   let used = 0;
   const packed = rows.map((row, b) => {
     const ids = Int32Array.from({ length: T }, (_, t) => row.ids[t] ?? padId);

@@ -1,4 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
+import { folderFiles } from "../../files/folder.node.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
@@ -15,7 +16,7 @@ let writer: RowWriter;
 beforeAll(async () => {
   const run = await readRunConfig("configs/nano/language-model.json");
   config = parseKeyeArConfig(run.model.config, "config");
-  writer = new RowWriter(await TextTokenizer.load("models/kelix-nano"), POSITIONS);
+  writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
 });
 
 test("spoil changes one code at about the share of positions, to another of its book, and leaves the true codes alone", () => {
@@ -36,10 +37,13 @@ test("spoil changes one code at about the share of positions, to another of its 
 });
 
 test("an edit reads its first image as it is and is scored on its last one alone", () => {
-  const data = dataSchema.parse({
-    ...{ tokenizer: "models/kelix-nano", batch: 2, imagine: 1, edits: 1, length: 124, scoredBlocks: 120, labels: 800 },
-    ...{ questions: { scene: 1 }, requests: { emoji: 1 }, wrongCodes: 1 },
-  });
+  const data = {
+    ...dataSchema.parse({
+      ...{ tokenizer: "models/kelix-nano", batch: 2, imagine: 1, edits: 1, length: 124 },
+      ...{ questions: { scene: 1 }, requests: { emoji: 1 }, wrongCodes: 1 },
+    }),
+    ...{ scoredBlocks: 120, labels: 800 },
+  };
   const image = blankImage(96, [0, 0, 0]);
   const { instruction } = sampleEdit("train", 3, 5, 96);
   const rows: Row[] = [

@@ -3,7 +3,9 @@
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 
 import { z } from "zod";
-import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import { folderFiles } from "../../files/folder.node.ts";
 import { type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -14,13 +16,13 @@ import { bookSize } from "../../vision/config.ts";
 import { codebook } from "../../vision/quantizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
-import { openCorpus } from "../data/corpus.ts";
 import { kindsOf } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
+import { Samples } from "../data/samples.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { pathSchema } from "../settings.ts";
-import type { Stage } from "../stage.ts";
-import { dataSchema, packBatch, sampleRows, traceBlocks } from "./language-batch.ts";
+import type { Stage, StageContext } from "../stage.ts";
+import { dataSchema, measureRoom, packBatch, sampleRows, traceBlocks, type WrittenData } from "./language-batch.ts";
 import { showAnswers } from "./language-samples.ts";
 
 const modelSchema = z.strictObject({
@@ -30,32 +32,41 @@ const modelSchema = z.strictObject({
 });
 
 /** Opens the stage; needs the corpus and a trained tokenizer. */
-export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
-  const data = parseSection(dataSchema, run, "data");
+export async function openLanguageModelStage(run: RunConfig, { own }: StageContext = {}): Promise<Stage> {
+  const written = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
   const config = parseKeyeArConfig(model.config, "model.config");
   const vision = config.tokenizer_config.vision_config;
-  const corpus = await openCorpus(
-    data.cache,
-    vision.image_size,
-    kindsOf(data.questions, data.requests, { emoji: 1, scene: 1 }),
+  const kinds = kindsOf(written.questions, written.requests);
+  const samples = await Samples.open({ cache: written.cache, side: vision.image_size, kinds, own });
+  const weights = await openCheckpointAt(model.visualTokenizer);
+  const tokenizer = await BatchTokenizer.open(
+    config.tokenizer_config,
+    weights,
+    written.batch + written.edits,
+    run.threads,
   );
-  const weights = await openCheckpoint(model.visualTokenizer);
-  const tokenizer = await BatchTokenizer.open(config.tokenizer_config, weights, data.batch + data.edits, run.threads);
-  const text = await TextTokenizer.load(data.tokenizer);
+  const text = await TextTokenizer.load(folderFiles(written.tokenizer));
   const writer = new RowWriter(text, tokenizer.positions);
+  const slots = config.qwen_config.n_q_tokens + 1;
+  const rowsOf = (data: WrittenData, step: number) =>
+    sampleRows(samples, writer, data, { seed: run.seed, step, slots });
+  const data = await measureRoom(written, (step) => rowsOf(written, step), writer.imageId, slots);
   return {
     losses: { blocks: (graph) => traceBlocks(graph, config, data) },
     async batch(step) {
-      const rows = sampleRows(corpus, writer, data, run.seed, step);
+      const rows = await rowsOf(data, step);
       const codes = await tokenizer.codes(rows.flatMap(({ images }) => images));
       return packBatch(rows, codes, counterRandom(run.seed, "wrong codes").fork(step), config, data, writer.padId);
     },
-    prepare: (store, log) => seedFromTokenizer(store, config, weights, log),
+    async prepare(store, log, given) {
+      // A model that has written blocks already goes on as it is.
+      if (!given.has(TOKEN_HEAD)) await seedFromTokenizer(store, config, weights, log);
+    },
     async samples(trained, folder, step) {
       const options = run.threads === undefined ? {} : { threads: run.threads };
       const language = await LanguageModel.open(languageModelConfig(config), withOutput(trained), options);
-      const parts = { corpus, tokenizer, writer, text, batch: data.batch, length: data.length };
+      const parts = { samples, tokenizer, writer, text, batch: data.batch, length: data.length };
       const numbers = await showAnswers(language, parts, `${folder}/answers-${step}.md`);
       await language.dispose();
       return numbers;
@@ -68,6 +79,7 @@ export async function openLanguageModelStage(run: RunConfig): Promise<Stage> {
 }
 
 const LM_HEAD = "lm_head.weight";
+const TOKEN_HEAD = "model.model.token_head.output_linear.weight";
 const OUTPUT = "model.model.output.weight";
 
 /** Weights as generation names them: one matrix under both names. */
@@ -99,7 +111,7 @@ async function seedFromTokenizer(
   for (let i = 0; i < tokenizer.n_q_tokens; i++) {
     table.set(books[`book${i}`]!.data as Float32Array, (qwen.vocab_size + i * bookSize(tokenizer)) * qwen.embed_dim);
   }
-  store.view("values", "model.model.token_head.output_linear.weight").fill(0);
+  store.view("values", TOKEN_HEAD).fill(0);
   // The tokenizer's stage trained the matrix under the name that generation reads; here it is the one that training reads.
   store.set("values", LM_HEAD, await source.read(OUTPUT));
   log("code embeddings start as the tokenizer's; the token head starts as the identity");

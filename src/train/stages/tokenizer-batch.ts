@@ -2,15 +2,16 @@
 
 import { blockVocabulary } from "../../llm/config.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
-import type { Corpus, Sample } from "../data/corpus.ts";
+import type { Sample } from "../data/corpus.ts";
 import { patchesOf } from "../data/patch-images.ts";
 import { type EncodedRow, type RowWriter, turnsAbout } from "../data/rows.ts";
+import type { Samples } from "../data/samples.ts";
 import type { Batch } from "../stage.ts";
 import { classificationFeeds } from "./auxiliary-heads.ts";
 import { type Data, hasText, type Model } from "./tokenizer-graph.ts";
 
 export interface BatchContext {
-  readonly corpus: Corpus;
+  readonly samples: Samples;
   readonly writer: RowWriter;
   readonly model: Model;
   readonly data: Data;
@@ -18,7 +19,7 @@ export interface BatchContext {
 
 /** The batch of some images, but for what frozen models say about them. */
 export function batchOf(items: readonly Sample[], context: BatchContext, step: number): Batch {
-  const { corpus, model, data } = context;
+  const { samples, model, data } = context;
   const vision = model.config.tokenizer_config.vision_config;
   const pixels = patchesOf(
     items.map(({ image }) => image),
@@ -30,7 +31,7 @@ export function batchOf(items: readonly Sample[], context: BatchContext, step: n
     tokens: data.batch * (hasText(model) ? data.length : grid ** 2),
     feeds: {
       pixels,
-      ...classificationFeeds(items, corpus.concepts, grid),
+      ...classificationFeeds(items, samples.corpus.concepts, grid),
       ...(hasText(model) && conversationFeeds(items, context, step)),
     },
   };

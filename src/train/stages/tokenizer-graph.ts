@@ -18,6 +18,7 @@ import { projector } from "../../vision/projector.ts";
 import { meanOf, quantize, quantizerLosses } from "../../vision/quantizer.ts";
 import { poolCodes } from "../../vision/tokenizer.ts";
 import { mixSchema } from "../data/mix.ts";
+import { sourceSchema } from "../data/own-data.ts";
 import { pathSchema } from "../settings.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import { targetsSchema, targetWidths } from "../vision-targets.ts";
@@ -25,6 +26,7 @@ import { classificationLosses, drawPixels, latentLoss, letterLoss, teacherLoss }
 
 export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
+  source: sourceSchema.optional(),
   /** Folder of tokenizer.json. */
   tokenizer: pathSchema,
   /** Images of a batch. */

@@ -1,16 +1,16 @@
 // What is looked at while the image tokenizer trains: held-out images drawn from their embeddings, classified, and asked about.
 
+import type { RgbImage } from "../../image/rgb.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
-import type { Corpus } from "../data/corpus.ts";
-import { heldOutQuestions, questionKinds, take } from "../data/held-out-questions.ts";
-import type { SampleKind } from "../data/mix.ts";
+import { heldOutQuestions, questionKindsOf, take } from "../data/held-out-questions.ts";
+import { kindsOf, type SampleKind } from "../data/mix.ts";
 import { imagesFromPatches, patchesOf } from "../data/patch-images.ts";
 import { pixelError } from "../metrics.ts";
-import { classKinds, classOutput, drawPixels } from "./auxiliary-heads.ts";
+import { type ClassKind, classKinds, classOutput, drawPixels } from "./auxiliary-heads.ts";
 import { type BatchContext, batchOf } from "./tokenizer-batch.ts";
-import { embedImages, type Model, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
+import { type Data, embedImages, type Model, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
 
 /** Images of each kind that are measured, at least. */
 export const ASKED = 256;
@@ -18,15 +18,18 @@ export const ASKED = 256;
 /** What each head is measured on: held-out emoji, fresh scenes, and lettering in fonts and words that training never sees. */
 const measuredOn = { concept: "emoji", shape: "scene", colour: "scene", letter: "lettering" } as const;
 
-/** The kinds of images that samples are made of. */
-export function measuredKinds({ weights }: Model): SampleKind[] {
-  return ["emoji", "scene", ...(weights.letter > 0 ? (["lettering"] as const) : [])];
+/** The kinds of images that samples are made of: scenes, and what is trained on. */
+export function measuredKinds({ weights }: Model, { mix }: Data): SampleKind[] {
+  const trained = kindsOf(mix).filter((kind) => kind === "emoji" || kind === "own");
+  return ["scene", ...trained, ...(weights.letter > 0 ? (["lettering"] as const) : [])];
 }
 
 /** Share of held-out images and letters that the auxiliary heads with a weight classify rightly. */
 export async function measureClasses(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
-  const { corpus, model, data } = context;
-  const kinds = [...classKinds, "letter" as const].filter((kind) => model.weights[kind] > 0);
+  const { model, data } = context;
+  const { corpus } = context.samples;
+  const hasClasses = (kind: ClassKind | "letter") => kind !== "concept" || corpus.concepts.length > 0;
+  const kinds = [...classKinds, "letter" as const].filter((kind) => model.weights[kind] > 0 && hasClasses(kind));
   if (kinds.length === 0) return {};
   const graph = new Graph();
   traceTokenizer(graph, model, data, corpus.concepts.length);
@@ -58,12 +61,13 @@ export async function measureClasses(weights: WeightSource, context: BatchContex
  * every token, which is when greedy decoding gives it.
  */
 export async function measureAnswers(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
-  const { corpus, model, data } = context;
+  const { model, data } = context;
+  const { corpus } = context.samples;
   const graph = new Graph();
   traceTokenizer(graph, model, data, corpus.concepts.length);
   const session = await openSession(graph, weights, { outputs: ["predicted"] });
   const right: Record<string, number> = {};
-  for (const kind of questionKinds) {
+  for (const kind of questionKindsOf(corpus)) {
     let [correct, asked] = [0, 0];
     const questions = heldOutQuestions(corpus, kind);
     for (let start = 0; start < ASKED; start += data.batch) {
@@ -89,8 +93,7 @@ export async function measureAnswers(weights: WeightSource, context: BatchContex
 /** Draws held-out images by the auxiliary head beside the originals; returns its PSNR and the share of codes in use. */
 export async function showPixels(
   weights: WeightSource,
-  corpus: Corpus,
-  model: Model,
+  { samples, model, data }: BatchContext,
   path: string,
 ): Promise<Record<string, number>> {
   const config = model.config.tokenizer_config;
@@ -102,10 +105,12 @@ export async function showPixels(
   graph.output("drawn", drawPixels(graph, images.embeddings, 4 * vision.num_channels * vision.patch_size ** 2));
   if (images.codes) graph.output("codes", images.codes);
   const session = await openSession(graph, weights);
-  const originals = Array.from(
-    { length: count },
-    (_, i) => corpus.sample(i % 4 === 3 ? "scene" : "emoji", "heldOutStyle", 7, i * 13).image,
-  );
+  const kinds = measuredKinds(model, data).filter((kind) => kind !== "scene" && kind !== "lettering");
+  const originals: RgbImage[] = [];
+  for (let i = 0; i < count; i++) {
+    const kind = i % 4 === 3 ? "scene" : (kinds[i % kinds.length] ?? "scene");
+    originals.push((await samples.draw(kind, "heldOutStyle", 7, i * 13, "image")).image);
+  }
   const feeds = { pixels: patchesOf(originals, vision.patch_size) };
   const result = await session.run(feeds);
   await session.release();

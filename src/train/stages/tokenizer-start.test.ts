@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -46,7 +46,7 @@ async function tinyModel(width: number, quantize: boolean): Promise<Model> {
 }
 
 const data = dataSchema.parse({ tokenizer: "none", batch: BATCH, length: 40, answers: 8, mix: { scene: 1 } });
-const images = (batch: number): RgbImage[] =>
+const imagesOf = (batch: number): RgbImage[] =>
   Array.from({ length: BATCH }, (_, i) => drawScene(sampleScene(1, batch * BATCH + i, SIDE), SIDE));
 
 function drawnStore(model: Model): ParameterStore {
@@ -72,7 +72,14 @@ test("books start at centres that their own norms leave as they are, close to wh
   const seen: string[] = [];
   const targets = { of: async () => ({}) };
   const start = { weights, codeWidth: EARLIER_WIDTH };
-  await startFromVision(start, { store, model, targets, images, seed: 1, log: (line) => seen.push(line) });
+  await startFromVision(start, {
+    store,
+    model,
+    targets,
+    images: async (batch) => imagesOf(batch),
+    seed: 1,
+    log: (line) => seen.push(line),
+  });
   expect(seen.at(-1)).toContain("1024 positions");
 
   const graph = new Graph();
@@ -89,7 +96,7 @@ test("books start at centres that their own norms leave as they are, close to wh
     "wanted",
     embedImages(earlier, other.pixels, other.layout, await tinyModel(EARLIER_WIDTH, false)).embeddings,
   );
-  const feeds = { pixels: patchesOf(images(20), config.vision_config.patch_size) };
+  const feeds = { pixels: patchesOf(imagesOf(20), config.vision_config.patch_size) };
   const run = async (of: Graph, from: ParameterStore) => {
     const session = await openSession(of, memoryWeights(valuesOf(from)));
     const result = await session.run(feeds);

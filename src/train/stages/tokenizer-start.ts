@@ -5,7 +5,7 @@
 // A book's numbers pass a layer norm, which would take their mean and length away. So two numbers of each book carry a constant:
 // the norm then hardly changes the others. They come out as a 0 and as a 1, of which the 1 brings the embeddings' mean.
 
-import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -14,9 +14,9 @@ import { openSession, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { bookSize, codeWidth, type TokenizerConfig } from "../../vision/config.ts";
 import { visionEncoder } from "../../vision/encoder.ts";
-import { kMeans } from "../../vision/kmeans.ts";
 import { projector } from "../../vision/projector.ts";
 import { patchesOf } from "../data/patch-images.ts";
+import { kMeans } from "../kmeans.ts";
 import { applyLinear, RidgeProbe } from "../linear-probe.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { balanceGroups, predictiveComponents } from "../principal.ts";
@@ -33,7 +33,7 @@ export interface StartContext {
   readonly model: Model;
   readonly targets: Pick<VisionTargets, "of">;
   /** A batch of training images. */
-  readonly images: (batch: number) => readonly RgbImage[];
+  readonly images: (batch: number) => Promise<readonly RgbImage[]>;
   readonly seed: number;
   readonly log: (line: string) => void;
 }
@@ -50,7 +50,7 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
       `books start at centres of ${d} numbers of which ${CARRIERS} are constant; init_embedding_dim must be ${d}`,
     );
   }
-  const checkpoint = await openCheckpoint(start.weights);
+  const checkpoint = await openCheckpointAt(start.weights);
   const taken = await takeOver(checkpoint, store);
   log(`${start.weights}: ${taken} of ${store.parameters.size} parameters`);
   const sample = await collect(checkpoint, start.codeWidth, context);
@@ -85,7 +85,7 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
 }
 
 async function takeOver(
-  checkpoint: Awaited<ReturnType<typeof openCheckpoint>>,
+  checkpoint: Awaited<ReturnType<typeof openCheckpointAt>>,
   store: ParameterStore,
 ): Promise<number> {
   let taken = 0;
@@ -112,7 +112,7 @@ async function collect(weights: WeightSource, width: number, context: StartConte
   const { model, images, targets } = context;
   const config = model.config.tokenizer_config;
   const L = config.llm_hidden_size;
-  const batch = images(0).length;
+  const batch = (await images(0)).length;
   const graph = new Graph();
   const earlier: Model = {
     ...model,
@@ -133,7 +133,7 @@ async function collect(weights: WeightSource, width: number, context: StartConte
   let probe: RidgeProbe | undefined;
   let outputs = 0;
   for (let done = 0; done < model.kmeansImages; done += batch) {
-    const shown = images(done / batch);
+    const shown = await images(done / batch);
     const said = await session.run({ pixels: patchesOf(shown, config.vision_config.patch_size) });
     const rows = scaledTargets({ ...(await targets.of(shown)), pixels: said.wanted! }, model.weights);
     outputs = rows.length / said.projected!.shape[0]!;

@@ -7,18 +7,21 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { InputError } from "../../errors.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
+import { folderFiles } from "../../files/folder.node.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
 import type { WeightSource } from "../../runtime/session.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
-import { openCorpus, type Sample } from "../data/corpus.ts";
+import type { Sample } from "../data/corpus.ts";
 import { defaultCacheFolder } from "../data/icon-sets.ts";
 import { kindsOf, pickKind } from "../data/mix.ts";
-import { RowWriter } from "../data/rows.ts";
+import { RowWriter, turnsAbout } from "../data/rows.ts";
+import { Samples } from "../data/samples.ts";
 import { ParameterStore, valuesOf } from "../parameter-store.ts";
-import type { Stage } from "../stage.ts";
+import type { Stage, StageContext } from "../stage.ts";
 import { traceLoss } from "../train-graph.ts";
 import { type TargetsConfig, VisionTargets } from "../vision-targets.ts";
 import { type BatchContext, batchOf } from "./tokenizer-batch.ts";
@@ -27,50 +30,63 @@ import { measureAnswers, measureClasses, measuredKinds, showPixels } from "./tok
 import { startFromVision } from "./tokenizer-start.ts";
 import { probeEmbeddings } from "./vision-probes.ts";
 
-/** Opens the stage; the corpus must have been fetched by `npm run data`. */
-export async function openTokenizerStage(run: RunConfig): Promise<Stage> {
+/** Opens the stage; the corpus must have been fetched by `kelix data`, where the mix wants more of it than scenes. */
+export async function openTokenizerStage(run: RunConfig, { own }: StageContext = {}): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const raw = parseSection(modelSchema, run, "model");
   const model: Model = { ...raw, config: parseKeyeArConfig(raw.config, "model.config") };
   const vision = model.config.tokenizer_config.vision_config;
-  const corpus = await openCorpus(data.cache, vision.image_size, [...kindsOf(data.mix), ...measuredKinds(model)]);
+  const kinds = [...kindsOf(data.mix), ...measuredKinds(model, data)];
+  const samples = await Samples.open({ cache: data.cache, side: vision.image_size, kinds, own });
+  const { corpus } = samples;
   const writer = new RowWriter(
-    await TextTokenizer.load(data.tokenizer),
+    await TextTokenizer.load(folderFiles(data.tokenizer)),
     (vision.image_size / vision.patch_size / 2) ** 2,
   );
-  const context = { corpus, writer, model, data };
-  const itemsOf = (step: number) => {
+  const context = { samples, writer, model, data };
+  const use = hasText(model) ? "question" : "image";
+  const fits = (sample: Sample) => {
+    if (hasText(model)) writer.understanding(turnsAbout(sample, false), data.length);
+  };
+  const itemsOf = async (step: number) => {
     const random = counterRandom(run.seed, "batch").fork(step);
-    return Array.from({ length: data.batch }, (_, i) =>
-      corpus.sample(pickKind(data.mix, random.uniform(i)), "train", run.seed, step * data.batch + i),
-    );
+    const items: Sample[] = [];
+    for (let i = 0; i < data.batch; i++) {
+      const kind = pickKind(data.mix, random.uniform(i));
+      items.push(await samples.draw(kind, "train", run.seed, step * data.batch + i, use, fits));
+    }
+    return items;
   };
   if (model.quantize && !model.start && run.initFrom.length === 0)
     throw new InputError(
       "model.quantize: books start from a vision stage (model.start) or from trained ones (initFrom)",
     );
   const targets = await openTargets(model, itemsOf, data.cache ?? defaultCacheFolder(), run.threads);
+  const probe = async (weights: WeightSource, folder: string) => {
+    const probes = await probeEmbeddings(weights, corpus, model);
+    await recordRandomStart(`${folder}/random-start.json`, () =>
+      probeEmbeddings(drawnWeights(run, context), corpus, { ...model, quantize: false }),
+    );
+    return probes;
+  };
   return {
     losses: { conversation: (graph) => traceTokenizer(graph, model, data, corpus.concepts.length) },
     async batch(step) {
-      const items = itemsOf(step);
+      const items = await itemsOf(step);
       const batch = batchOf(items, context, step);
       if (!targets) return batch;
       return { ...batch, feeds: { ...batch.feeds, ...(await targets.of(items.map(({ image }) => image))) } };
     },
-    async prepare(store, log) {
-      if (!model.start) return;
+    async prepare(store, log, given) {
+      if (!model.start || given.has("visual_tokenizer.quantizer.0.embedding.weight")) return;
       if (!targets)
         throw new InputError("model.start needs a weight on latents or teacher: books are shared out by them");
-      const images = (batch: number) => itemsOf(batch).map(({ image }) => image);
+      const images = async (batch: number) => (await itemsOf(batch)).map(({ image }) => image);
       await startFromVision(model.start, { store, model, targets, images, seed: run.seed, log });
     },
     async samples(weights, folder, step) {
-      const pixels = await showPixels(weights, corpus, model, `${folder}/pixels-${step}.png`);
-      const probes = await probeEmbeddings(weights, corpus, model);
-      await recordRandomStart(`${folder}/random-start.json`, () =>
-        probeEmbeddings(drawnWeights(run, context), corpus, { ...model, quantize: false }),
-      );
+      const pixels = await showPixels(weights, context, `${folder}/pixels-${step}.png`);
+      const probes = corpus.concepts.length > 0 ? await probe(weights, folder) : {};
       const classes = await measureClasses(weights, context);
       return { ...pixels, ...probes, ...classes, ...(hasText(model) && (await measureAnswers(weights, context))) };
     },
@@ -83,7 +99,7 @@ const STANDARDISED = 1024;
 
 async function openTargets(
   { weights, targets }: Model,
-  itemsOf: (step: number) => readonly Sample[],
+  itemsOf: (step: number) => Promise<readonly Sample[]>,
   cache: string,
   threads: number | undefined,
 ): Promise<VisionTargets | undefined> {
@@ -99,15 +115,14 @@ async function openTargets(
     ...(weights.teacher > 0 && { teacher: resolve(cache, targets.teacher!) }),
   };
   if (Object.keys(used).length === 0) return undefined;
-  const first = itemsOf(0).map(({ image }) => image);
-  const others = Array.from({ length: Math.ceil(STANDARDISED / first.length) - 1 }, (_, i) =>
-    itemsOf(i + 1).map(({ image }) => image),
-  );
-  return VisionTargets.open(used, [first, ...others], threads);
+  const batches: RgbImage[][] = [];
+  for (let seen = 0; seen < STANDARDISED; seen += batches[0]!.length)
+    batches.push((await itemsOf(batches.length)).map(({ image }) => image));
+  return VisionTargets.open(used, batches, threads);
 }
 
 /** The weights as drawn from the run's seed, before any training. */
-function drawnWeights(run: RunConfig, { model, data, corpus }: BatchContext): WeightSource {
+function drawnWeights(run: RunConfig, { model, data, samples: { corpus } }: BatchContext): WeightSource {
   const { graph } = traceLoss((graph) => traceTokenizer(graph, model, data, corpus.concepts.length));
   const store = new ParameterStore(graph.parameters.values());
   store.initialize(counterRandom(run.seed, "init"));

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { readJson } from "../../checkpoint/json-file.ts";
+import { fileAt, folderFiles } from "../../files/folder.node.ts";
 import { languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { generate } from "../../llm/generate.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
@@ -16,9 +17,9 @@ const [M, N] = [36, 8];
 
 test("at the codes that the language model wrote greedily, the likeliest codes are these", async () => {
   const folder = "models/kelix-nano";
-  const ar = parseKeyeArConfig(await readJson(`${folder}/config.json`), folder);
-  const weights = await openCheckpoint(folder);
-  const writer = new RowWriter(await TextTokenizer.load(folder), M);
+  const ar = parseKeyeArConfig(await readJson(...fileAt(`${folder}/config.json`)), folder);
+  const weights = await openCheckpointAt(folder);
+  const writer = new RowWriter(await TextTokenizer.load(folderFiles(folder)), M);
   const row = writer.imagining("a red circle");
   const start = row.ids.indexOf(writer.imageId) - 1;
 

@@ -3,8 +3,9 @@
 
 import { rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Checkpoint, openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
-import { writeSafetensors } from "../../../src/checkpoint/safetensors.ts";
+import { openCheckpointAt } from "../../../src/checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";
+import { writeSafetensors } from "../../../src/checkpoint/safetensors.node.ts";
 import { makeFolder } from "../../../src/files/make-folder.ts";
 import type { LanguageModelConfig } from "../../../src/llm/config.ts";
 import { generationGraphs } from "../../../src/llm/generation-graphs.ts";
@@ -61,7 +62,7 @@ export async function openRandomCheckpoint(
     await writeShards(partial, randomTensors(config, formOf));
     await rename(partial, folder);
   }
-  return openCheckpoint(folder);
+  return openCheckpointAt(folder);
 }
 
 async function writeShards(folder: string, tensors: Iterable<readonly [string, HostTensor]>): Promise<void> {

@@ -1,6 +1,6 @@
 // One engine at one task, in a process of its own: what to do comes as JSON, the times go back as a message.
 
-import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
+import { openCheckpointAt } from "../../../src/checkpoint/checkpoint.node.ts";
 import { type DecodingEngine, type TimedTask, timeTask } from "./engine.ts";
 import { type KelixSettings, openKelixEngine } from "./kelix-engine.ts";
 import { openLlamaEngine } from "./llama-engine.ts";
@@ -20,7 +20,7 @@ function open(job: Job): Promise<DecodingEngine> {
     return openLlamaEngine(job.folder, job.file, { threads: job.threads, task: job.task, room });
   }
   const config = decodingConfig(decodingShapes[job.shape], TEXT_ONLY, noHead);
-  return openCheckpoint(job.folder).then((weights) => openKelixEngine(weights, config, job.settings));
+  return openCheckpointAt(job.folder).then((weights) => openKelixEngine(weights, config, job.settings));
 }
 
 const job = JSON.parse(process.argv[2]!) as Job;

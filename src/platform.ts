@@ -1,0 +1,53 @@
+// What differs between Node and a browser beside the backend of ONNX Runtime: files, image codecs, memory, and where templates run.
+// platform.node.ts and platform.web.ts provide it; package.json (`#platform`) chooses.
+
+import type { GivenFile } from "./files/memory.ts";
+import type { ModelFiles } from "./files/model-files.ts";
+import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
+import type { ImageFormat } from "./image/image-format.ts";
+import type { ImageInput } from "./image/image-input.ts";
+import type { RawImage, RgbImage } from "./image/rgb.ts";
+import type { OpenedModel } from "./model/open.ts";
+import type { Source } from "./model/parts.ts";
+import type { SessionOptions } from "./runtime/session.ts";
+import type { SessionCache } from "./runtime/session-cache.ts";
+import type { TemplateSandbox } from "./text/chat-template.ts";
+
+/** A model by its name, or its files. */
+export type ModelSource = string | URL | Iterable<GivenFile>;
+
+export interface OpenFilesOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
+  /** Told why a transfer stands still. */
+  readonly onWait?: ((wait: PullWait) => void) | undefined;
+  /** Patterns of files to fetch of a repository, in place of all that a model needs. */
+  readonly include?: readonly string[];
+}
+
+export interface Platform {
+  /** Loaded where no name is given. */
+  defaultModel(): string;
+  /** The files that a name stands for, which are fetched if they are elsewhere. Throws, naming the choices, where there are none. */
+  openFiles(source: ModelSource, options: OpenFilesOptions): Promise<ModelFiles>;
+  /** Loads an image from whatever a caller may name. Throws an InputError for what is none, a FetchError for what does not come. */
+  loadImage(input: ImageInput, options: { readonly signal?: AbortSignal }): Promise<RgbImage>;
+  encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>>;
+  /** Throws a MemoryError for a model that cannot fit, unless `ignoreMemory` is set. */
+  guardMemory(model: OpenedModel, ignoreMemory: boolean): Promise<MemoryGuard>;
+  readonly templates: TemplateSandbox;
+}
+
+/** Rejects what cannot fit into memory before it is loaded. Remembers what was found to fit. */
+export interface MemoryGuard {
+  /** When weights in 16 bits are widened, so that the model fits. */
+  readonly widening: NonNullable<SessionOptions["widening"]>;
+  /** Throws a MemoryError unless an image of so many positions can be tokenized. */
+  checkPositions(positions: number): Promise<void>;
+  /** Throws a MemoryError unless an image of this grid can be drawn, in turns as `sessions` has the networks. */
+  checkDrawing(
+    source: Source,
+    codeGrid: readonly [number, number],
+    sessions: Pick<SessionCache, "limitBytes" | "openBytes">,
+  ): Promise<void>;
+}

@@ -1,0 +1,14 @@
+// Runs chat templates in a browser, on the thread of the caller, which should be a worker's: a deadline between the steps of the
+// template ends loops and recursion. One step is not interrupted, but the longest text and the longest list bound it.
+
+import type { TemplateSandbox } from "./chat-template.ts";
+import { renderTemplate } from "./render-template.js";
+
+const DEADLINE_MS = 2_000;
+const MAX_RANGE = 100_000;
+
+export const steppedSandbox: TemplateSandbox = {
+  warm: () => undefined,
+  render: (job) => renderTemplate(job, { deadlineMs: DEADLINE_MS, maxRange: MAX_RANGE }),
+  limits: `${DEADLINE_MS / 1000} s, or loops over more than ${MAX_RANGE} numbers`,
+};

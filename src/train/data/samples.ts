@@ -1,0 +1,47 @@
+// What a stage draws its samples from: the corpus, and the data that the run names. One place decides which; each sample is a function
+// of kind, seed and index.
+
+import { InputError } from "../../errors.ts";
+import { type Corpus, openCorpus, type Sample, type SampleUse } from "./corpus.ts";
+import type { SampleKind } from "./mix.ts";
+import type { OwnData, OwnUse } from "./own-data.ts";
+import type { Split } from "./split.ts";
+
+export interface SamplesOptions {
+  readonly cache: string | undefined;
+  readonly side: number;
+  readonly kinds: readonly SampleKind[];
+  readonly own: OwnData | undefined;
+}
+
+export class Samples {
+  readonly corpus: Corpus;
+  readonly own: OwnData | undefined;
+
+  private constructor(corpus: Corpus, own: OwnData | undefined) {
+    this.corpus = corpus;
+    this.own = own;
+  }
+
+  /** Throws an InputError where the corpus has not been drawn yet, or a mix wants data that the run does not name. */
+  static async open({ cache, side, kinds, own }: SamplesOptions): Promise<Samples> {
+    if (kinds.includes("own") && !own)
+      throw new InputError("data: its mix has a share of `own`, but no source of examples is named (--data PATH)");
+    return new Samples(await openCorpus(cache, side, kinds), own);
+  }
+
+  /** `use` says what it is for; for the corpus that is a question unless it is a request. `check`: see OwnData.sample. */
+  async draw(
+    kind: SampleKind,
+    split: Split,
+    seed: number,
+    index: number,
+    use: OwnUse = "question",
+    check?: (sample: Sample) => void,
+  ): Promise<Sample> {
+    const corpusUse: SampleUse = use === "request" ? "request" : "question";
+    if (kind !== "own") return this.corpus.sample(kind, split, seed, index, corpusUse);
+    const { side } = this.corpus;
+    return this.own!.sample(index, { side, use, isHeldOut: split !== "train", ...(check && { check }) });
+  }
+}

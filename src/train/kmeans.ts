@@ -1,0 +1,122 @@
+// K-means with k-means++ seeding (Arthur and Vassilvitskii, 2007): codebooks start at its centres.
+// Plain loops on the host: a book is a few hundred centres of some tens of numbers, found once before training.
+
+import type { CounterRandom } from "../random/counter.ts";
+
+export interface KMeansOptions {
+  readonly clusters: number;
+  readonly random: CounterRandom;
+  /** Rounds after the seeding; fewer when nothing moves any more. */
+  readonly iterations?: number;
+}
+
+/** samples [n, width] flat -> centres [clusters, width] flat. A centre that loses all samples restarts at the farthest one. */
+export function kMeans(samples: Float32Array, width: number, options: KMeansOptions): Float32Array {
+  const { clusters, random, iterations = 15 } = options;
+  const n = samples.length / width;
+  if (!Number.isInteger(n) || n < 1) throw new Error(`kMeans: ${samples.length} numbers are no rows of width ${width}`);
+  const centres = seedCentres(samples, width, n, clusters, random);
+  const nearest = new Int32Array(n).fill(-1);
+  const distances = new Float64Array(n);
+  for (let round = 0; round < iterations; round++) {
+    if (!assign(samples, centres, width, nearest, distances)) break;
+    moveCentres(samples, centres, width, nearest, distances);
+  }
+  return centres;
+}
+
+/** Each further centre is a sample drawn in proportion to its squared distance from the centres so far. */
+function seedCentres(
+  samples: Float32Array,
+  width: number,
+  n: number,
+  clusters: number,
+  random: CounterRandom,
+): Float32Array {
+  const centres = new Float32Array(clusters * width);
+  const distances = new Float64Array(n).fill(Number.POSITIVE_INFINITY);
+  let chosen = Math.floor(random.uniform(0) * n);
+  for (let k = 0; k < clusters; k++) {
+    centres.set(samples.subarray(chosen * width, (chosen + 1) * width), k * width);
+    let total = 0;
+    for (let i = 0; i < n; i++) {
+      const distance = squaredDistance(samples, i * width, centres, k * width, width, distances[i]!);
+      if (distance < distances[i]!) distances[i] = distance;
+      total += distances[i]!;
+    }
+    let left = random.uniform(k + 1) * total;
+    chosen = 0;
+    while (chosen < n - 1 && left >= distances[chosen]!) left -= distances[chosen++]!;
+  }
+  return centres;
+}
+
+/** Finds the nearest centre of each sample; true when one changed. */
+function assign(
+  samples: Float32Array,
+  centres: Float32Array,
+  width: number,
+  nearest: Int32Array,
+  distances: Float64Array,
+): boolean {
+  const clusters = centres.length / width;
+  let hasMoved = false;
+  for (let i = 0; i < nearest.length; i++) {
+    let best = 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (let k = 0; k < clusters; k++) {
+      const distance = squaredDistance(samples, i * width, centres, k * width, width, least);
+      if (distance < least) {
+        least = distance;
+        best = k;
+      }
+    }
+    hasMoved ||= nearest[i] !== best;
+    nearest[i] = best;
+    distances[i] = least;
+  }
+  return hasMoved;
+}
+
+function moveCentres(
+  samples: Float32Array,
+  centres: Float32Array,
+  width: number,
+  nearest: Int32Array,
+  distances: Float64Array,
+): void {
+  const clusters = centres.length / width;
+  const sums = new Float64Array(centres.length);
+  const counts = new Int32Array(clusters);
+  for (let i = 0; i < nearest.length; i++) {
+    const k = nearest[i]!;
+    counts[k]!++;
+    for (let j = 0; j < width; j++) sums[k * width + j]! += samples[i * width + j]!;
+  }
+  for (let k = 0; k < clusters; k++) {
+    if (counts[k] === 0) {
+      const farthest = indexOfLargest(distances);
+      centres.set(samples.subarray(farthest * width, (farthest + 1) * width), k * width);
+      distances[farthest] = 0;
+    } else {
+      for (let j = 0; j < width; j++) centres[k * width + j] = sums[k * width + j]! / counts[k]!;
+    }
+  }
+}
+
+/** Squared distance of two rows, or some number not below `limit` once the sum has reached it. */
+function squaredDistance(a: Float32Array, i: number, b: Float32Array, j: number, width: number, limit: number): number {
+  let sum = 0;
+  for (let at = 0; at < width; at++) {
+    const difference = a[i + at]! - b[j + at]!;
+    sum += difference * difference;
+    if (sum >= limit) return sum;
+  }
+  return sum;
+}
+
+function indexOfLargest(values: Float64Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}
