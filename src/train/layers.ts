@@ -1,7 +1,7 @@
 // Weights of several checkpoints as one: a run that trains a part of a model keeps that part alone, so the whole is the run that it
 // started from with the part laid over it.
 
-import { z } from "zod";
+import * as z from "zod";
 import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { ModelError } from "../errors.ts";
