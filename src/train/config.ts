@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import * as z from "zod";
 import { readJson } from "../checkpoint/json-file.ts";
 import { fileAt } from "../files/folder.node.ts";
 import { parseSettings, pathSchema } from "./settings.ts";
@@ -39,7 +39,7 @@ export const optimizerSchema = z.strictObject({
 /** Of one operation; the command line has the same limit. */
 const MAX_THREADS = 256;
 
-export const stageNames = ["tokenizer", "language-model", "autoencoder", "diffusion"] as const;
+export const stageNames = ["tokenizer", "language-model", "autoencoder", "diffusion", "adapter"] as const;
 
 export const runSchema = z.strictObject({
   stage: z.enum(stageNames),

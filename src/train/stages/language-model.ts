@@ -2,8 +2,7 @@
 // about them) and on the answering side (requests to draw). It starts from the trunk that was trained with the tokenizer:
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 
-import { z } from "zod";
-import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
+import * as z from "zod";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { folderFiles } from "../../files/folder.node.ts";
 import { type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -19,8 +18,8 @@ import { parseSection, type RunConfig } from "../config.ts";
 import { kindsOf } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
 import { Samples } from "../data/samples.ts";
+import { layersSchema, openLayers } from "../layers.ts";
 import type { ParameterStore } from "../parameter-store.ts";
-import { pathSchema } from "../settings.ts";
 import type { Stage, StageContext } from "../stage.ts";
 import { dataSchema, measureRoom, packBatch, sampleRows, traceBlocks, type WrittenData } from "./language-batch.ts";
 import { showAnswers } from "./language-samples.ts";
@@ -28,7 +27,7 @@ import { showAnswers } from "./language-samples.ts";
 const modelSchema = z.strictObject({
   config: z.record(z.string(), z.unknown()),
   /** Weights of the frozen image tokenizer: a file or folder with `visual_tokenizer.*`. */
-  visualTokenizer: pathSchema,
+  visualTokenizer: layersSchema,
 });
 
 /** Opens the stage; needs the corpus and a trained tokenizer. */
@@ -39,7 +38,7 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
   const vision = config.tokenizer_config.vision_config;
   const kinds = kindsOf(written.questions, written.requests);
   const samples = await Samples.open({ cache: written.cache, side: vision.image_size, kinds, own });
-  const weights = await openCheckpointAt(model.visualTokenizer);
+  const weights = await openLayers(model.visualTokenizer);
   const tokenizer = await BatchTokenizer.open(
     config.tokenizer_config,
     weights,
@@ -59,7 +58,10 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
       const codes = await tokenizer.codes(rows.flatMap(({ images }) => images));
       return packBatch(rows, codes, counterRandom(run.seed, "wrong codes").fork(step), config, data, writer.padId);
     },
-    prepare: (store, log) => seedFromTokenizer(store, config, weights, log),
+    async prepare(store, log, given) {
+      // A model that has written blocks already goes on as it is.
+      if (!given.has(TOKEN_HEAD)) await seedFromTokenizer(store, config, weights, log);
+    },
     async samples(trained, folder, step) {
       const options = run.threads === undefined ? {} : { threads: run.threads };
       const language = await LanguageModel.open(languageModelConfig(config), withOutput(trained), options);
@@ -76,6 +78,7 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
 }
 
 const LM_HEAD = "lm_head.weight";
+const TOKEN_HEAD = "model.model.token_head.output_linear.weight";
 const OUTPUT = "model.model.output.weight";
 
 /** Weights as generation names them: one matrix under both names. */
@@ -107,7 +110,7 @@ async function seedFromTokenizer(
   for (let i = 0; i < tokenizer.n_q_tokens; i++) {
     table.set(books[`book${i}`]!.data as Float32Array, (qwen.vocab_size + i * bookSize(tokenizer)) * qwen.embed_dim);
   }
-  store.view("values", "model.model.token_head.output_linear.weight").fill(0);
+  store.view("values", TOKEN_HEAD).fill(0);
   // The tokenizer's stage trained the matrix under the name that generation reads; here it is the one that training reads.
   store.set("values", LM_HEAD, await source.read(OUTPUT));
   log("code embeddings start as the tokenizer's; the token head starts as the identity");

@@ -1,7 +1,7 @@
 // What training of the image tokenizer computes: images through encoder, projector and (if quantizing) codebooks to embeddings;
 // from these the answers of a language model that is trained along, and the auxiliary heads' losses.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { KeyeArConfig } from "../../llm/config.ts";
 import { decoderStack } from "../../llm/decoder.ts";
 import { embeddingTable } from "../../llm/embedding.ts";
@@ -149,7 +149,12 @@ export function hasText({ weights }: Model): boolean {
 }
 
 /** The language model's cross entropy of the answers, a mean over their tokens. embeddings [M, D] of all images. */
-export function traceAnswers(graph: Graph, model: Model, data: Data, embeddings: Tensor): Tensor {
+export function traceAnswers(
+  graph: Graph,
+  model: Pick<Model, "config">,
+  data: Pick<Data, "batch" | "length" | "answers">,
+  embeddings: Tensor,
+): Tensor {
   const { qwen_config: qwen } = model.config;
   const { batch: B, length: T, answers: R } = data;
   const trunk = graph.params.at("model", "model");
