@@ -1,12 +1,14 @@
 // kelix train STAGE --config FILE: one training stage.
 
 import type { Command } from "commander";
+import { InputError } from "../errors.ts";
 import { startTraining } from "../train/start.ts";
 import type { GlobalOptions } from "./context.ts";
 import { interrupted, outliveReader, printable, printJson, report, say } from "./terminal.ts";
 
 interface Options {
-  readonly config: string;
+  readonly config?: string;
+  readonly out: string;
   readonly resume?: boolean;
   readonly acceptChanges?: boolean;
   readonly data?: string;
@@ -16,8 +18,12 @@ interface Options {
 
 export function define(command: Command): void {
   command
-    .argument("<stage>")
-    .requiredOption("--config <file>", "the run's settings, such as configs/nano/tokenizer.json")
+    .argument(
+      "<stage>",
+      "tokenizer, language-model, autoencoder or diffusion; or toy: all of them, on scenes of shapes, in some minutes",
+    )
+    .option("--out <folder>", "toy: the folder for everything", "kelix-toy")
+    .option("--config <file>", "the run's settings, such as configs/nano/tokenizer.json")
     .option("--data <path>", "examples to train on: a folder, or a .jsonl, .tar or .parquet file")
     .option("--held-out <path>", "with --data: examples that samples are made of, which are not trained on")
     .option("--skip-bad", "with --data: leave out bad examples that are found before the work, too")
@@ -25,12 +31,18 @@ export function define(command: Command): void {
     .option("--accept-changes", "with --resume: even if the settings now say that something else is trained")
     .addHelpText(
       "after",
-      "\nExamples:\n  kelix data\n  kelix train autoencoder --config configs/nano/autoencoder.json\n  kelix train autoencoder --config configs/nano/autoencoder.json --data my-images\nA line every `logEvery` steps goes to stdout (with --json, whose value is the last of them, to stderr), unless --quiet is given. Ctrl-C saves a checkpoint.",
+      "\nExamples:\n  kelix train toy\n  kelix data\n  kelix train autoencoder --config configs/nano/autoencoder.json\n  kelix train autoencoder --config configs/nano/autoencoder.json --data my-images\nA line every `logEvery` steps goes to stdout (with --json, whose value is the last of them, to stderr), unless --quiet is given. Ctrl-C saves a checkpoint.",
     )
     .action(async (stage: string, options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
+      if (stage === "toy") return trainToy(options, globals);
+      const { config } = options;
+      if (config === undefined)
+        throw new InputError("train needs --config FILE, the run's settings, such as configs/nano/tokenizer.json", {
+          code: "invalid_option",
+        });
       outliveReader(); // hours of work are not given up because nobody reads its lines any more
-      const entries = await startTraining(stage, options.config, {
+      const entries = await startTraining(stage, config, {
         resume: options.resume ?? false,
         acceptChanges: options.acceptChanges ?? false,
         data: options.data,
@@ -42,4 +54,13 @@ export function define(command: Command): void {
       if (globals.json) printJson(entries.at(-1) ?? null);
       interrupted.signal.throwIfAborted();
     });
+}
+
+async function trainToy({ out }: Options, globals: GlobalOptions): Promise<void> {
+  outliveReader();
+  const { trainToy } = await import("../train/toy/toy.ts");
+  const log = (line: string) => (globals.json ? report(line) : say(printable(line)));
+  const made = await trainToy(out, { log, signal: interrupted.signal });
+  if (globals.json) printJson(made);
+  else for (const line of [`model: ${made.model}`, `page: ${made.page}`]) say(line);
 }

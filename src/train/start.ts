@@ -31,13 +31,13 @@ export async function startTraining(stage: string, path: string, options: StartO
     throw new InputError(`${quote(stage)} is no stage of training; there are ${stageNames.join(", ")}`);
   const written = await readRunConfig(path);
   if (written.stage !== stage) throw new InputError(`${path} is for the stage ${written.stage}, not ${stage}`);
-  return startRun(await resolveLatest(withSource(written, options)), path, options);
+  return startRun(withSource(written, options), path, options);
 }
 
 /** Trains by a config that is read already; `path` names it in messages. */
 export async function startRun(written: RunConfig, path: string, options: RunOptions = {}): Promise<LogEntry[]> {
   const { log = () => {}, signal } = options;
-  const { config, own } = await openOwn(written, options);
+  const { config, own } = await openOwn(await resolveLatest(written), options);
   const open = await openers[config.stage]();
   try {
     const stage = () => open(config, { log, signal, own }).catch((error: unknown) => refuse(path, error));
