@@ -4,13 +4,5 @@ import { Kelix } from "kelix";
 
 const image = process.argv[2] ?? "data/heldout/demo/octopus.png";
 const kelix = await Kelix.load();
-const question = {
-  role: "user",
-  content: [
-    { type: "image", image },
-    { type: "text", text: "What is this?" },
-  ],
-};
-for await (const piece of kelix.chat([question])) if (typeof piece === "string") process.stdout.write(piece);
-process.stdout.write("\n");
+console.log(await kelix.describe(image, { prompt: "What is this?" }));
 await kelix.dispose();

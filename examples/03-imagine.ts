@@ -4,9 +4,9 @@ import { Kelix, writePng } from "kelix";
 
 const [prompt = "two red circles", out = "imagined.png"] = process.argv.slice(2);
 const kelix = await Kelix.load();
-const image = await kelix.imagine(prompt, {
+const [image] = await kelix.imagine(prompt, {
   seed: 1,
   onProgress: ({ task, done, total }) => console.log(`${task} ${done}/${total}`),
 });
-await writePng(out, image);
+await writePng(out, image!);
 await kelix.dispose();

@@ -1,9 +1,10 @@
 // How far one model's results are from another's of the same sizes, such as a quantised one from what it was made from, on the
 // held-out images: npx tsx --conditions=kelix-source scripts/compare-models.ts MODEL OTHER [IMAGES]
 
-import { readConversation } from "../src/conversation.ts";
+import { conversation } from "../src/chat/conversation.ts";
 import { openHeldOut } from "../src/eval/heldout.ts";
 import { folderFiles } from "../src/files/folder.node.ts";
+import { readPixels } from "../src/image/rgb.ts";
 import { Kelix } from "../src/kelix.ts";
 import { blockVocabulary, languageModelConfig } from "../src/llm/config.ts";
 import { LanguageModel } from "../src/llm/language-model.ts";
@@ -13,7 +14,7 @@ import { textBlock } from "../src/sequence/blocks.ts";
 import { loadText } from "../src/text/load-text.ts";
 import { threadSandbox } from "../src/text/sandbox.node.ts";
 import { pixelError } from "../src/train/metrics.ts";
-import type { CodesInput, ImageCodes } from "../src/vision/image-codes.ts";
+import type { ImageCodes } from "../src/vision/image-codes.ts";
 
 const QUESTION = "What is this?";
 /** Drawing takes longest: so many images of them, in few steps. */
@@ -57,7 +58,7 @@ async function run(name: string, given?: readonly ImageCodes[]) {
   const codes = given ?? own;
   const drawn = [];
   for (const [seed, input] of codes.slice(0, DRAWN).entries())
-    drawn.push(await kelix.reconstruct(input, { seed, steps: STEPS }));
+    drawn.push(readPixels(await kelix.reconstruct(input, { seed, steps: STEPS })));
   await kelix.dispose();
   return { codes: own, drawn, ...(await predict(name, codes)) };
 }
@@ -70,16 +71,14 @@ async function predict(name: string, codes: readonly ImageCodes[]) {
   const model = await LanguageModel.open(languageModelConfig(ar), folder.weights, { threads: 1 });
   const vocabulary = blockVocabulary(ar.qwen_config);
   const slotsPerBlock = vocabulary.codesPerPatch + 1;
-  const tokenize = () => Promise.reject(new Error("only codes are compared"));
-  const readCodes = (known: CodesInput) => known as ImageCodes; // this script's own
-  const reader = { text, vocabulary, room: ar.qwen_config.max_seq_len, tokenize, readCodes };
+  const setting = { text, vocabulary, room: ar.qwen_config.max_seq_len };
   const result = { text: [] as Float32Array[], losses: [] as number[], slots: [] as Float32Array[] };
   for (const [i, image] of codes.entries()) {
     const content = [
       { type: "image", image },
       { type: "text", text: QUESTION },
     ] as const;
-    const prompt = await readConversation([{ role: "user", content: [...content] }], reader);
+    const prompt = conversation([{ role: "user", content: [...content] }], [image], setting);
     const sequence = model.start();
     await sequence.read(prompt);
     for (const id of text.tokenizer.encode(images[i]!.caption)) {

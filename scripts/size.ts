@@ -1,59 +1,66 @@
-// npm run size: lines of code by folder, tests apart, with the longest file of each. Blank lines and comments count.
+// npm run size: lines of code by group and folder, tests apart. Fails when a group has more than its number in docs/size.md.
+// Blank lines and comments count.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { dirname, sep } from "node:path";
+import { basename } from "node:path";
 
-interface Size {
-  files: number;
-  lines: number;
-  testLines: number;
-  longest: { path: string; lines: number };
+interface Group {
+  readonly name: string;
+  /** Folders, files directly below `src/`, or one file. */
+  readonly places: readonly string[];
+  readonly limit: number;
 }
 
-const listed = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "--", "*.ts", "*.tsx", "*.mjs"], {
-  encoding: "utf8",
-});
-const sizes = new Map<string, Size>();
-for (const path of [...new Set(listed.split("\n").filter(Boolean))].sort()) {
-  const lines = readFileSync(path, "utf8").split("\n").length - 1;
-  const size = sizes.get(folderOf(path)) ?? { files: 0, lines: 0, testLines: 0, longest: { path: "", lines: 0 } };
-  sizes.set(folderOf(path), size);
-  if (path.startsWith("test/") || path.endsWith(".test.ts")) {
-    size.testLines += lines;
-    continue;
+const listed = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { encoding: "utf8" }).split("\n");
+const code = [...new Set(listed)].filter((path) => /\.(ts|tsx|js|mjs)$/.test(path) && !isTest(path)).sort();
+const groups = readGroups(readFileSync("docs/size.md", "utf8"));
+const claimed = new Set<string>();
+const faults: string[] = [];
+for (const { name, places, limit } of groups) {
+  const folders = places.map((place) => ({ place, paths: code.filter((path) => isIn(path, place)) }));
+  const total = lines(folders.flatMap(({ paths }) => paths));
+  console.log(`${name.padEnd(26)}${format(total)} of ${format(limit)}${total > limit ? "   TOO LARGE" : ""}`);
+  for (const { place, paths } of folders) {
+    if (paths.length === 0) faults.push(`${place}, of the group ${name}, holds no code`);
+    for (const path of paths) claimed.add(path);
+    const longest = paths.reduce((a, b) => (lines([b]) > lines([a]) ? b : a), paths[0]!);
+    const detail = paths.length > 1 ? `   ${basename(longest)} (${lines([longest])})` : "";
+    console.log(`  ${place.padEnd(24)}${format(lines(paths))}${detail}`);
   }
-  size.files++;
-  size.lines += lines;
-  if (lines > size.longest.lines) size.longest = { path, lines };
+  if (total > limit) faults.push(`${name} has ${total} lines, at most ${limit} are agreed in docs/size.md`);
 }
-
-const total = (key: "files" | "lines" | "testLines") => [...sizes.values()].reduce((sum, size) => sum + size[key], 0);
-print("folder", "files", "lines", "tests", "longest file");
-for (const [folder, { files, lines, testLines, longest }] of sizes) {
-  print(
-    folder,
-    files,
-    lines,
-    testLines,
-    longest.lines ? `${longest.path.slice(folder.length + 1)} (${longest.lines})` : "",
+for (const path of code)
+  if (/^(src|tools|scripts|web)\//.test(path) && !claimed.has(path)) faults.push(`${path} is in no group`);
+if (faults.length > 0) {
+  console.error(
+    `\n${faults.join("\n")}\nMake something smaller, or change the number in docs/size.md and say why there.`,
   );
-}
-print("all", total("files"), total("lines"), total("testLines"), "");
-
-/** src/llm for src/llm/decoder.ts, src for src/kelix.ts, src/train for everything below it; else the first folder. */
-function folderOf(path: string): string {
-  const parts = dirname(path).split(sep);
-  return parts[0] === "src" ? parts.slice(0, 2).join("/") : parts[0]!;
+  process.exitCode = 1;
 }
 
-function print(
-  folder: string,
-  files: number | string,
-  lines: number | string,
-  tests: number | string,
-  longest: string,
-): void {
-  const numbers = [files, lines, tests].map((value) => String(value).padStart(7)).join("");
-  console.log(`${folder.padEnd(18)}${numbers}   ${longest}`.trimEnd());
+/** The rows of the table in docs/size.md: | name | `place` `place` | limit | .. */
+function readGroups(page: string): Group[] {
+  return [...page.matchAll(/^\| ([^|]+) \| ([^|]*`[^|]*) \| ([\d,]+) \|/gm)].map(([, name, places, limit]) => ({
+    name: name!.trim(),
+    places: [...places!.matchAll(/`([^`]+)`/g)].map(([, place]) => place!),
+    limit: Number(limit!.replaceAll(",", "")),
+  }));
+}
+
+function isIn(path: string, place: string): boolean {
+  if (place === "src/*.ts") return /^src\/[^/]+$/.test(path);
+  return place.endsWith("/") ? path.startsWith(place) : path === place;
+}
+
+function isTest(path: string): boolean {
+  return path.startsWith("test/") || /\.test\.\w+$/.test(path);
+}
+
+function lines(paths: readonly string[]): number {
+  return paths.reduce((sum, path) => sum + readFileSync(path, "utf8").split("\n").length - 1, 0);
+}
+
+function format(count: number): string {
+  return count.toLocaleString("en").padStart(7);
 }

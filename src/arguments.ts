@@ -9,10 +9,11 @@ export function checkModelName(name: unknown, call: string): asserts name is str
   throw new InputError(`${wanted}, got ${quote(name)}`);
 }
 
-export function checkPrompt(prompt: unknown): asserts prompt is string {
+/** `call` shows how it is given. */
+export function checkPrompt(prompt: unknown, call: string): asserts prompt is string {
   if (typeof prompt === "string" && prompt.trim() !== "") return;
   const got = prompt === "" ? "an empty text" : quote(prompt);
-  throw new InputError(`Expected a prompt as a text, such as imagine("two red circles"), got ${got}`);
+  throw new InputError(`Expected a prompt as a text, such as ${call}, got ${got}`);
 }
 
 /** Several images have seeds one after the other. */

@@ -1,6 +1,17 @@
 // The public API: import { Kelix } from "kelix".
 
-export type { ChatMessage, WidenedMessage, WidenedPart } from "./conversation.ts";
+export type {
+  Chat,
+  ChatEvent,
+  ChatResult,
+  EndEvent,
+  FinishReason,
+  ImageEvent,
+  TextEvent,
+  Usage,
+} from "./chat/chat.ts";
+export type { ChatMessage, WidenedMessage, WidenedPart } from "./chat/conversation.ts";
+export type { TokenScore } from "./chat/score.ts";
 export {
   type ErrorCode,
   FetchError,
@@ -13,14 +24,20 @@ export type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 export { type PullResult, pullModel } from "./hub/pull.ts";
 export { type HubSettings, readHubSettings } from "./hub/settings.ts";
 export { encodeImage, encodePng, writeImage, writePng } from "./image/codec.node.ts";
+export { DrawnImage, Image, type RgbaBytes } from "./image/image.ts";
 export type { ImageFormat } from "./image/image-format.ts";
 export type { ImageInput } from "./image/image-input.ts";
+export type { MaskInput } from "./image/mask.ts";
 export type { RawImage, RgbImage } from "./image/rgb.ts";
-export { type ChatPiece, type DrawnImage, Kelix } from "./kelix.ts";
+export { Kelix } from "./kelix.ts";
+export type { ReadInput } from "./model/image-reader.ts";
 export type { ModelInfo, PartInfo } from "./model/info.ts";
 export type {
   ChatOptions,
+  DescribeOptions,
   DrawOptions,
+  EditOptions,
+  EmbedOptions,
   ImagineOptions,
   InspectOptions,
   LoadOptions,
@@ -28,6 +45,7 @@ export type {
   PullOptions,
   ReconstructOptions,
   SampleOptions,
+  ScoreOptions,
   TokenizeOptions,
   WorkOptions,
 } from "./options.ts";

@@ -1,113 +1,42 @@
-// The whole of Kelix in one file: images become codes, a language model reads and writes codes beside text, and a
-// diffusion transformer turns codes, or what the language model thought while it wrote them, into images.
-// The best place to start reading.
+// The whole of Kelix in one file: images become codes, a language model reads and writes codes beside text, and a diffusion
+// transformer decodes images from the language model's hidden states, or from the codes alone. The best place to start reading.
 
 import { platform } from "#platform";
 import { checkLastSeed, checkPrompt } from "./arguments.ts";
-import type { Checkpoint } from "./checkpoint/checkpoint.ts";
-import { weightsFor } from "./checkpoint/device-weights.ts";
-import { type ChatMessage, readConversation, type WidenedMessage } from "./conversation.ts";
-import { type DetokenizeRequest, Detokenizer } from "./detokenizer/detokenizer.ts";
-import { disposedError, InputError, ModelError } from "./errors.ts";
+import { type Answer, Chat, type Tally } from "./chat/chat.ts";
+import { type ChatMessage, conversation, lastTurn, type WidenedMessage } from "./chat/conversation.ts";
+import { checkMessages } from "./chat/message-check.ts";
+import { type TokenScore, tokenScores } from "./chat/score.ts";
+import { decoding, Writer } from "./chat/writer.ts";
+import { disposedError, InputError } from "./errors.ts";
+import { type DrawnImage, Image } from "./image/image.ts";
 import type { ImageInput } from "./image/image-input.ts";
-import type { PatchOptions } from "./image/patches.ts";
-import { type ImageFit, preparedSizes } from "./image/processor.ts";
-import type { RgbImage } from "./image/rgb.ts";
-import type { PixelLimits } from "./image/smart-resize.ts";
-import { blockVocabulary, languageModelConfig } from "./llm/config.ts";
-import { checkImageFits, generate, type WrittenImage } from "./llm/generate.ts";
-import { LanguageModel } from "./llm/language-model.ts";
-import { PrefixCache, usualCacheBytes } from "./llm/prefix-cache.ts";
-import type { SamplingOptions } from "./llm/sampling.ts";
-import type { PreprocessorConfig } from "./model/config.ts";
-import { canDraw, chooseDetokenizer } from "./model/drawing.ts";
+import { scoreBlocks } from "./llm/likelihood.ts";
+import { canDraw, chooseDetokenizer, needUpProjectors } from "./model/drawing.ts";
+import { ImageReader, type ReadInput } from "./model/image-reader.ts";
 import { describeModel, type ModelInfo } from "./model/info.ts";
 import { type LoadedModel, loadModel } from "./model/load.ts";
-import { languageConfig, type OpenedModel } from "./model/open.ts";
-import type { Source } from "./model/parts.ts";
-import type {
-  ChatOptions,
-  ConditionPositions,
-  DrawOptions,
-  ImagineOptions,
-  LoadOptions,
-  ReconstructOptions,
-  SampleOptions,
-  TokenizeOptions,
-  WorkOptions,
-} from "./options.ts";
-import type { MemoryGuard, ModelSource } from "./platform.ts";
+import { Networks } from "./model/networks.ts";
+import type { OpenedModel } from "./model/open.ts";
+import type * as Options from "./options.ts";
+import type { ModelSource } from "./platform.ts";
 import { type LoadSettings, readOptions } from "./read-options.ts";
-import type { SessionOptions, WeightSource } from "./runtime/session.ts";
-import { SessionCache } from "./runtime/session-cache.ts";
-import { codesFromIds } from "./sequence/ids.ts";
-import { blockCount } from "./sequence/layout.ts";
-import type { TextFiles } from "./text/load-text.ts";
-import { CodeCache } from "./vision/code-cache.ts";
-import {
-  type CodeLimits,
-  type CodesInput,
-  codeLimits,
-  ImageCodes,
-  isCodesInput,
-  readCodes,
-} from "./vision/image-codes.ts";
-import { ImageTokenizer } from "./vision/image-tokenizer.ts";
+import { idsFromCodes } from "./sequence/ids.ts";
+import type { ImageCodes } from "./vision/image-codes.ts";
 
-/** An image that the model drew, with the codes that it wrote for it and the seed it was drawn from. */
-export interface DrawnImage extends RgbImage {
-  readonly codes: ImageCodes;
-  readonly seed: number;
-}
-
-/** What a conversation answers with: pieces of text as they come, and finished images. */
-export type ChatPiece = string | { readonly type: "image"; readonly image: DrawnImage };
-
-/** Without options a conversation takes the likeliest tokens of text; codes of images are drawn as the model says. */
-const greedy = { temperature: 0, topK: 0, topP: 1 };
-
-/** What one drawing is made with. */
-interface Drawing {
-  readonly seed: number;
-  readonly steps: number;
-  readonly guidance: number;
-  /** `training` if absent. */
-  readonly positions?: ConditionPositions;
-}
-
-/** Language models up to this width run fastest on one thread: their products are too small to share. */
-const SMALL_WIDTH = 512;
-
-/** Images whose codes are remembered: some kilobytes each. */
-const MAX_REMEMBERED_IMAGES = 64;
-
-/** The language model, and rows that it has read. */
-interface Language {
-  readonly model: LanguageModel;
-  readonly prefixes: PrefixCache;
-}
+type Messages = readonly (ChatMessage | WidenedMessage)[];
 
 export class Kelix implements AsyncDisposable {
-  readonly #folder: OpenedModel;
-  readonly #memory: MemoryGuard;
-  readonly #options: SessionOptions;
-  readonly #promptCacheBytes: number;
-  readonly #codes: CodeCache;
-  readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
-  /** The sessions of what draws images. */
-  readonly #drawing: SessionCache;
-  #tokenizer: Promise<ImageTokenizer> | undefined;
-  #language: Promise<Language> | undefined;
-  #isDisposed = false;
+  readonly #model: OpenedModel;
+  readonly #networks: Networks;
+  readonly #images: ImageReader;
+  readonly #writer: Writer;
 
   private constructor({ model, memory }: LoadedModel, settings: LoadSettings) {
-    const { device, threads, promptCacheBytes, drawingBytes } = settings;
-    this.#folder = model;
-    this.#memory = memory;
-    this.#options = { ...(device && { device }), ...(threads && { threads }), widening: memory.widening };
-    this.#promptCacheBytes = promptCacheBytes ?? (model.ar ? usualCacheBytes(model.ar.qwen_config) : 0);
-    this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_IMAGES);
-    this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
+    this.#model = model;
+    this.#networks = new Networks(model, memory, settings);
+    this.#images = new ImageReader(model, this.#networks);
+    this.#writer = new Writer(model, this.#networks);
   }
 
   /**
@@ -119,127 +48,131 @@ export class Kelix implements AsyncDisposable {
    * misshapen, a MemoryError where the model cannot fit into memory, a FetchError where it cannot be fetched, and an InputError
    * for options that cannot be used.
    */
-  static async load(source: ModelSource = platform.defaultModel(), options: LoadOptions = {}): Promise<Kelix> {
+  static async load(source: ModelSource = platform.defaultModel(), options: Options.LoadOptions = {}): Promise<Kelix> {
     const settings = readOptions("load", options);
     return new Kelix(await loadModel(source, settings), settings);
   }
 
   /** An image as codes: N for each position of its grid. */
-  async tokenize(image: ImageInput, options: TokenizeOptions = {}): Promise<ImageCodes> {
+  async tokenize(image: ImageInput, options: Options.TokenizeOptions = {}): Promise<ImageCodes> {
     const settings = readOptions("tokenize", options);
-    return this.#call(settings, () => this.#tokenize(image, settings));
+    return this.#call(settings, () => this.#images.tokenize(image, settings));
   }
 
   /**
-   * Pixels from codes alone, without the language model. An image given instead of codes is tokenized first, at the size of the
-   * model's recipe.
+   * Decodes an image from codes alone, without the language model. An image given instead of codes is tokenized first, at the size of
+   * the model's recipe.
    */
-  async reconstruct(input: CodesInput | ImageInput, options: ReconstructOptions = {}): Promise<RgbImage> {
-    const { reconstruct } = this.#folder.generation;
+  async reconstruct(input: ReadInput, options: Options.ReconstructOptions = {}): Promise<Image> {
     const settings = readOptions("reconstruct", options);
-    const { keepSize, fusion = reconstruct.fusion } = settings;
-    const drawing = drawingOf(settings, reconstruct);
     return this.#call(settings, async () => {
-      chooseDetokenizer(this.#folder, "codes", [1, 1]); // refuses before any work is done
-      const { max_positions: maxPositions, image_size: imageSize } = reconstruct;
-      const codes = isCodesInput(input)
-        ? readCodes(input, this.#codeLimits)
-        : await this.#tokenize(input, settings, { maxPositions, ...(!keepSize && { imageSize }) });
-      const condition = await (await this.#openTokenizer()).embed(codes, fusion);
-      return this.#draw("codes", { condition, isConnected: true, codeGrid: codes.grid }, drawing, settings);
+      const { reconstruct } = this.#model.generation;
+      const { signal, keepSize, fusion = reconstruct.fusion } = settings;
+      const choice = chooseDetokenizer(this.#model, "codes"); // throws before any work is done
+      const fit = { maxPositions: reconstruct.max_positions, ...(!keepSize && { imageSize: reconstruct.image_size }) };
+      const codes = await this.#images.codesOf(input, { signal, fit });
+      const condition = await (await this.#networks.tokenizer()).embed(codes, fusion);
+      const request = { condition, isConnected: true, codeGrid: codes.grid };
+      return new Image(await this.#networks.decode(choice, request, decoding(settings, reconstruct)));
     });
   }
 
-  /** Answers a conversation, piece by piece. Images may stand anywhere in it. */
-  async *chat(
-    messages: readonly (ChatMessage | WidenedMessage)[],
-    options: ChatOptions = {},
-  ): AsyncGenerator<ChatPiece, void, void> {
-    const settings = readOptions("chat", options);
-    const { signal, maxNewTokens, promptLookupNumTokens } = settings;
-    this.#refuseDisposed();
-    try {
-      const { imagine } = this.#folder.generation;
-      const drawing = drawingOf(settings, imagine);
-      const prompt = await this.#readConversation(messages, settings);
-      const { model, prefixes } = await this.#openLanguage();
-      const sequence = prefixes.take(prompt);
-      const blocks = generate(model, sequence, prompt, {
-        maxNewTokens,
-        room: this.#room,
-        blocksPerImage: imagine.grid[0] * imagine.grid[1],
-        mayDraw: this.canImagine,
-        seed: drawing.seed,
-        ...samplingOf(settings, greedy),
-        images: this.#imageSampling(settings),
-        lookupBlocks: promptLookupNumTokens,
-        ...(signal && { signal }),
-      });
-      const { tokenizer } = this.#words;
-      const decoder = tokenizer.stream();
+  /** What the model says about an image, in answer to `prompt`. */
+  async describe(image: ReadInput, options: Options.DescribeOptions = {}): Promise<string> {
+    const { prompt, ...settings } = readOptions("describe", options);
+    const codes = await this.#call(settings, () => this.#images.codesOf(image, settings));
+    const content = [{ type: "image", image: codes } as const, { type: "text", text: prompt } as const];
+    const chat = new Chat((usage) => this.#answer([{ role: "user", content }], settings, usage, false));
+    return (await chat.result()).text.trim();
+  }
+
+  /**
+   * Answers a conversation, in which images may stand anywhere: `for await` gives events as they come, `result()` the whole. What is
+   * wrong with the arguments is thrown there.
+   */
+  chat(messages: Messages, options: Options.ChatOptions = {}): Chat {
+    return new Chat((usage) => this.#answer(messages, options, usage, this.canImagine));
+  }
+
+  /** Images for a prompt, with seeds one after the other: the language model writes codes, and its hidden states are decoded. */
+  async imagine(prompt: string, options: Options.ImagineOptions = {}): Promise<DrawnImage[]> {
+    checkPrompt(prompt, 'imagine("two red circles")');
+    const settings = readOptions("imagine", options);
+    const { n, seed } = settings;
+    checkLastSeed(seed, n);
+    return this.#call(settings, async () => {
+      const draw = await this.#writer.openImage([{ role: "user", content: prompt }], [], settings);
+      const images: DrawnImage[] = [];
+      for (let i = 0; i < n; i++) images.push(await draw(seed + i));
+      return images;
+    });
+  }
+
+  /**
+   * An image changed as `prompt` says: the language model reads both and writes the codes of the new image in raster order. With a mask
+   * it writes only the positions that the mask selects, and reads the others as the image has them. The pixels come from its hidden
+   * states over the whole grid, so they may differ a little everywhere.
+   */
+  async edit(image: ReadInput, prompt: string, options: Options.EditOptions = {}): Promise<DrawnImage> {
+    checkPrompt(prompt, 'edit(image, "make it blue")');
+    const { mask, ...settings } = readOptions("edit", options);
+    return this.#call(settings, async () => {
+      const { vocabulary } = this.#writer.setting;
+      const { signal, seed } = settings;
+      const { grid } = this.#model.generation.imagine;
+      const isFree = mask === undefined ? undefined : await this.#images.readMask(mask, grid, signal);
+      const codes = await this.#images.codesOf(image, { signal, grid });
+      const N = vocabulary.codesPerPatch;
+      const ids = idsFromCodes(codes.codes, vocabulary);
+      const kept = (at: number) => (isFree?.[at] ? undefined : ids.subarray(at * N, (at + 1) * N));
+      const content = [{ type: "image", image: codes } as const, { type: "text", text: prompt } as const];
+      const draw = await this.#writer.openImage([{ role: "user", content }], [codes], settings, isFree && kept);
+      return draw(seed);
+    });
+  }
+
+  /** A vector for an image, to compare images by: the mean over its positions of the fused embeddings of their codes. */
+  async embed(image: ReadInput, options: Options.EmbedOptions = {}): Promise<Float32Array> {
+    const settings = readOptions("embed", options);
+    return this.#call(settings, async () => {
+      needUpProjectors(this.#model, "embed images");
+      const codes = await this.#images.codesOf(image, settings);
+      return (await this.#networks.tokenizer()).embedImage(codes, settings.fusion);
+    });
+  }
+
+  /** The log-probability of each token that the last message says, with the mark that ends it. */
+  async score(messages: Messages, options: Options.ScoreOptions = {}): Promise<TokenScore[]> {
+    const settings = readOptions("score", options);
+    return this.#call(settings, async () => {
+      checkMessages(messages);
+      const setting = this.#writer.setting;
+      const turn = lastTurn(messages, await this.#images.codesIn(messages, settings), setting);
+      const { model, prefixes } = await this.#networks.language();
+      const sequence = prefixes.take(turn.row);
       try {
-        for await (const { ids, kind, image } of blocks) {
-          this.#refuseDisposed(); // the reader may have taken long over the last piece
-          if (image) yield { type: "image", image: await this.#drawWritten(image, drawing, settings) };
-          if (kind !== "text" || tokenizer.isSpecial(ids[0]!)) continue;
-          const piece = decoder.push(ids[0]!);
-          if (piece !== "") yield piece;
-        }
+        return tokenScores(turn, await scoreBlocks(model, sequence, turn, settings.signal), setting);
       } finally {
         prefixes.keep(sequence);
       }
-      const rest = decoder.end();
-      if (rest !== "") yield rest;
-    } catch (error) {
-      throw this.#explain(error, signal);
-    }
-  }
-
-  /**
-   * An image for a prompt: the language model writes its codes, the diffusion transformer draws from its hidden states.
-   * With `n` an array of images, of seeds one after the other.
-   */
-  imagine(prompt: string, options: ImagineOptions & { readonly n: number }): Promise<DrawnImage[]>;
-  imagine(prompt: string, options?: ImagineOptions): Promise<DrawnImage>;
-  async imagine(prompt: string, options: ImagineOptions = {}): Promise<DrawnImage | DrawnImage[]> {
-    const { imagine } = this.#folder.generation;
-    checkPrompt(prompt);
-    const settings = readOptions("imagine", options);
-    const { n = 1, positions } = settings;
-    const drawing = { ...drawingOf(settings, imagine), positions };
-    checkLastSeed(drawing.seed, n);
-    return this.#call(settings, async () => {
-      languageConfig(this.#folder); // refuses before any work is done, as does this:
-      chooseDetokenizer(this.#folder, "hidden", imagine.grid, positions);
-      await this.#memory.checkDrawing("hidden", imagine.grid, this.#drawing);
-      const sampling = this.#imageSampling(settings);
-      const images: DrawnImage[] = [];
-      for (let i = 0; i < n; i++) {
-        const own = { ...drawing, seed: drawing.seed + i };
-        images.push(await this.#drawWritten(await this.#write(prompt, own.seed, sampling, settings), own, settings));
-      }
-      return settings.n === undefined ? images[0]! : images;
     });
   }
 
-  /** Whether the model has what draws from the language model's thoughts; in a conversation it draws nothing otherwise. */
+  /** Whether the model can draw from the language model's hidden states; in a conversation it draws nothing otherwise. */
   get canImagine(): boolean {
-    return canDraw(this.#folder, "hidden");
+    return canDraw(this.#model, "hidden");
   }
 
-  /** Sizes of the model's parts. */
+  /** Facts about the model's parts. */
   info(): ModelInfo {
-    return describeModel(this.#folder);
+    return describeModel(this.#model);
   }
 
-  /** Frees all sessions and files; the model cannot be used any more. Twice is as good as once. */
+  /** Releases all sessions and files. Safe to call twice. */
   async dispose(): Promise<void> {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
-    const language = this.#language?.then(({ model }) => model);
-    const parts = [this.#tokenizer, language].map((part) => part?.catch(() => undefined));
-    await Promise.all([...parts.map(async (part) => (await part)?.dispose()), this.#drawing.close()]);
-    await this.#folder.close();
+    if (this.#networks.isDisposed) return;
+    await this.#networks.dispose();
+    await this.#model.close();
   }
 
   /** For `await using`. */
@@ -247,167 +180,27 @@ export class Kelix implements AsyncDisposable {
     return this.dispose();
   }
 
-  /** Positions that the language model reads and writes at most. */
-  get #room(): number {
-    return languageConfig(this.#folder).qwen_config.max_seq_len;
-  }
-
-  /** Tokenizer and chat template. Throws where the folder holds an image tokenizer alone. */
-  get #words(): TextFiles {
-    languageConfig(this.#folder);
-    return this.#folder.text!; // loaded with every language model
-  }
-
-  /** How codes of images are drawn: as the model says where the options do not. */
-  #imageSampling(settings: SampleOptions): SamplingOptions {
-    const { temperature, top_k: topK, top_p: topP } = this.#folder.generation.imagine;
-    return samplingOf(settings, { temperature, topK, topP });
-  }
-
-  get #codeLimits(): CodeLimits {
-    const { tokenizer, preprocessor } = this.#folder;
-    return codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor));
-  }
-
-  async #tokenize(input: ImageInput, { signal }: TokenizeOptions, fit: ImageFit = {}) {
-    const image = await platform.loadImage(input, { ...(signal && { signal }) });
-    signal?.throwIfAborted();
-    const tokenizer = await this.#openTokenizer();
-    await this.#checkPositions(image, fit);
-    return this.#codes.codesOf(image, JSON.stringify(fit), () => tokenizer.tokenize(image, fit));
-  }
-
-  /** Refuses, before it is resized, an image of more positions than fit into memory. */
-  async #checkPositions(image: RgbImage, fit: ImageFit): Promise<void> {
-    const { preprocessor } = this.#folder;
-    const options = patchOptions(preprocessor);
-    const { prepared } = preparedSizes(image, options, pixelLimits(preprocessor), fit);
-    const positions = (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2;
-    await this.#memory.checkPositions(positions);
-  }
-
-  async #readConversation(
-    messages: readonly (ChatMessage | WidenedMessage)[],
-    options: WorkOptions,
-    then: readonly number[] = [],
-  ) {
-    const reader = {
-      text: this.#words,
-      vocabulary: blockVocabulary(languageConfig(this.#folder).qwen_config),
-      room: this.#room,
-      tokenize: (image: ImageInput) => this.#tokenize(image, options),
-      readCodes: (codes: CodesInput) => readCodes(codes, this.#codeLimits),
-    };
-    return readConversation(messages, reader, then);
-  }
-
-  /** The language model's image for a prompt. */
-  async #write(prompt: string, seed: number, sampling: SamplingOptions, options: WorkOptions): Promise<WrittenImage> {
-    const [rows, columns] = this.#folder.generation.imagine.grid;
-    const positions = rows * columns;
-    const vocabulary = blockVocabulary(languageConfig(this.#folder).qwen_config);
-    const opening = [vocabulary.visionStart];
-    const request = await this.#readConversation([{ role: "user", content: prompt }], options, opening);
-    // Before the model is opened, which takes long.
-    checkImageFits(blockCount(request, vocabulary), positions, this.#room);
-    const { model, prefixes } = await this.#openLanguage();
-    const sequence = prefixes.take(request);
-    const blocks = generate(model, sequence, request, {
-      maxNewBlocks: positions + 1,
-      blocksPerImage: positions,
-      seed,
-      ...sampling,
-      ...(options.signal && { signal: options.signal }),
-    });
-    let done = 0;
+  /** The answer to a conversation, as it is written. */
+  async *#answer(messages: Messages, options: Options.ChatOptions, usage: Tally, mayDraw: boolean): Answer {
+    const settings = readOptions("chat", options);
+    const { signal } = settings;
     try {
-      for await (const { image } of blocks) {
-        options.onProgress?.({ task: "write", done: ++done, total: positions + 1 });
-        if (image) return image;
-      }
-    } finally {
-      // Nobody asks about what was drawn here; the next image may have the same prompt.
-      sequence.truncate(blockCount(request, model.vocabulary));
-      prefixes.keep(sequence);
+      this.#networks.refuseDisposed();
+      signal?.throwIfAborted();
+      checkMessages(messages);
+      const { setting } = this.#writer; // throws where there is no language model
+      const prompt = conversation(messages, await this.#images.codesIn(messages, settings, usage), setting);
+      return yield* this.#writer.answer(prompt, settings, usage, mayDraw);
+    } catch (error) {
+      throw this.#explain(error, signal);
     }
-    throw new ModelError(
-      "the language model ended before its image was complete: its weights are not those of its config",
-    );
-  }
-
-  async #drawWritten({ ids, hidden }: WrittenImage, drawing: Drawing, options: DrawOptions): Promise<DrawnImage> {
-    const { grid } = this.#folder.generation.imagine;
-    const image = await this.#draw("hidden", { condition: hidden, codeGrid: grid }, drawing, options);
-    const codes = Uint16Array.from(codesFromIds(ids, blockVocabulary(languageConfig(this.#folder).qwen_config)));
-    const { width, height } = image;
-    return { ...image, codes: new ImageCodes({ grid, codes, width, height }), seed: drawing.seed };
-  }
-
-  async #draw(
-    source: Source,
-    request: DetokenizeRequest,
-    { positions, ...drawing }: Drawing,
-    { signal, onPreview, onProgress }: DrawOptions,
-  ): Promise<RgbImage> {
-    this.#refuseDisposed();
-    const choice = chooseDetokenizer(this.#folder, source, request.codeGrid, positions);
-    const { transformer, autoencoder, settings, solver } = choice;
-    await this.#memory.checkDrawing(source, request.codeGrid, this.#drawing);
-    const parts = {
-      transformer: { config: transformer.config, weights: await this.#source(transformer.weights) },
-      autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
-    };
-    return new Detokenizer(parts, settings, this.#drawing).detokenize(request, {
-      ...drawing,
-      solver,
-      signal,
-      onPreview,
-      onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
-      onDecode: (done, total) => onProgress?.({ task: "decode", done, total }),
-    });
-  }
-
-  #openTokenizer(): Promise<ImageTokenizer> {
-    this.#refuseDisposed();
-    const { tokenizer, preprocessor, weights } = this.#folder;
-    const [patches, limits] = [patchOptions(preprocessor), pixelLimits(preprocessor)];
-    this.#tokenizer ??= this.#source(weights).then((source) =>
-      ImageTokenizer.open(tokenizer, source, patches, limits, this.#options),
-    );
-    return this.#tokenizer;
-  }
-
-  #openLanguage(): Promise<Language> {
-    this.#refuseDisposed();
-    const { weights } = this.#folder;
-    const ar = languageConfig(this.#folder);
-    this.#language ??= this.#source(weights).then(async (source) => {
-      const model = await LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions);
-      return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
-    });
-    return this.#language;
-  }
-
-  /** A checkpoint's weights as the device reads them. */
-  #source(checkpoint: Checkpoint): Promise<WeightSource> {
-    let source = this.#sources.get(checkpoint);
-    if (!source) {
-      source = weightsFor(this.#options.device ?? "cpu", checkpoint);
-      this.#sources.set(checkpoint, source);
-    }
-    return source;
-  }
-
-  get #smallOptions(): SessionOptions {
-    const { ar, tokenizer } = this.#folder;
-    const isSmall = (ar?.qwen_config.embed_dim ?? tokenizer.llm_hidden_size) <= SMALL_WIDTH;
-    return { ...(isSmall && { threads: 1 }), ...this.#options };
   }
 
   /** Runs the work of one call. */
-  async #call<T>({ signal }: TokenizeOptions, work: () => Promise<T>): Promise<T> {
-    this.#refuseDisposed();
+  async #call<T>({ signal }: Options.TokenizeOptions, work: () => Promise<T>): Promise<T> {
     try {
+      this.#networks.refuseDisposed();
+      signal?.throwIfAborted();
       return await work();
     } catch (error) {
       throw this.#explain(error, signal);
@@ -417,33 +210,7 @@ export class Kelix implements AsyncDisposable {
   /** Why work failed: by the signal, whose reason is given, or because the model was disposed of while it went on. */
   #explain(error: unknown, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted) return signal.reason;
-    if (!this.#isDisposed || error instanceof InputError) return error;
+    if (!this.#networks.isDisposed || error instanceof InputError) return error;
     return disposedError({ cause: error });
   }
-
-  #refuseDisposed(): void {
-    if (this.#isDisposed) throw disposedError();
-  }
-}
-
-type DrawSettings = DrawOptions & { readonly seed: number };
-
-function drawingOf({ seed, steps, guidance }: DrawSettings, defaults: Pick<Drawing, "steps" | "guidance">): Drawing {
-  return { seed, steps: steps ?? defaults.steps, guidance: guidance ?? defaults.guidance };
-}
-
-function samplingOf({ temperature, topK, topP }: SampleOptions, defaults: SamplingOptions): SamplingOptions {
-  return {
-    temperature: temperature ?? defaults.temperature,
-    topK: topK ?? defaults.topK,
-    topP: topP ?? defaults.topP,
-  };
-}
-
-function patchOptions({ patch_size, merge_size, image_mean, image_std }: PreprocessorConfig): PatchOptions {
-  return { patchSize: patch_size, mergeSize: merge_size, mean: image_mean, std: image_std };
-}
-
-function pixelLimits({ min_pixels, max_pixels }: PreprocessorConfig): PixelLimits {
-  return { minPixels: min_pixels, maxPixels: max_pixels };
 }

@@ -16,6 +16,8 @@ const synonyms: Readonly<Record<string, readonly string[]>> = {
   guidance: ["guidancescale", "cfg", "cfgscale", "cfgweight", "classifierfreeguidance"],
   n: ["numimages", "numimagesperprompt", "numreturnsequences", "numoutputs", "count", "batchsize", "images", "samples"],
   seed: ["randomseed", "manualseed", "noiseseed", "randomstate", "generator"],
+  stop: ["stopsequence", "stopsequences", "stopstring", "stopstrings", "stopwords"],
+  mask: ["maskimage"],
   temperature: ["temp"],
   signal: ["abort", "abortsignal", "abortcontroller", "controller", "canceltoken", "cancel"],
   onProgress: ["progress", "progresscallback", "callback", "callbackfunction", "onstep", "onload"],
@@ -33,10 +35,7 @@ const synonyms: Readonly<Record<string, readonly string[]>> = {
 
 /** Other libraries' options that we have under no name, and the way to what they do. */
 const ways: readonly (readonly [names: readonly string[], way: string])[] = [
-  [
-    ["stop", "stopsequences", "stopstrings", "stopwords", "stoptokens", "stopids", "eostokenid"],
-    "there are no stop texts; leave the loop over the answer when one comes",
-  ],
+  [["stoptokens", "stopids", "stoptokenids", "eostokenid"], "`stop` takes texts, not ids"],
   [["dosample", "sample"], "set `temperature` above 0 to sample, or to 0 for the likeliest"],
   [
     ["width", "height", "size", "imagesize", "resolution", "aspectratio"],
@@ -62,7 +61,7 @@ const ways: readonly (readonly [names: readonly string[], way: string])[] = [
   ],
   [["localfilesonly", "offline", "localonly"], "the environment variable HF_HUB_OFFLINE=1 keeps off the network"],
   [["tools", "toolchoice", "functions"], "the model calls no tools"],
-  [["logprobs", "toplogprobs", "outputscores"], "probabilities are not given out"],
+  [["logprobs", "toplogprobs", "outputscores"], "`score` gives the log-probability of each token"],
 ];
 
 /** Says what is probably meant by an option that is not among `names`; undefined where nothing is like it. */

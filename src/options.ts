@@ -4,7 +4,8 @@
 import { z } from "zod";
 import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
-import type { RgbImage } from "./image/rgb.ts";
+import type { Image } from "./image/image.ts";
+import type { MaskInput } from "./image/mask.ts";
 import type { ConvertProgress } from "./quantize/convert.ts";
 import { devices } from "./runtime/backend.ts";
 import { fusions } from "./vision/config.ts";
@@ -85,7 +86,7 @@ const drawing = {
   /** Classifier-free guidance; 1 is none and costs half. */
   guidance: ranges.guidance.optional().describe("classifier-free guidance; 1 is none"),
   /** Called with the image as it looks after a step: after each but the last, or more seldom where decoding is slow. */
-  onPreview: callback<(image: RgbImage) => void | Promise<void>>().optional(),
+  onPreview: callback<(image: Image) => void | Promise<void>>().optional(),
 };
 
 const sampling = {
@@ -161,6 +162,14 @@ const tokenize = {
   signal,
 };
 
+const fused = {
+  /** How the embeddings of a position's codes are fused; as the model's configs say if absent. */
+  fusion: z
+    .enum(fusions, { error: fusions.join(" or ") })
+    .optional()
+    .describe("how embeddings of codes are fused; as the model says if absent"),
+};
+
 const reconstruct = {
   ...drawing,
   /**
@@ -168,18 +177,12 @@ const reconstruct = {
    * their recipe (`reconstruct.image_size` of generation_config.json). Codes have their size already.
    */
   keepSize: flag.default(false).describe("keep the image's size and aspect where the model's recipe takes a square"),
-  /** How the embeddings of a position's codes are fused before drawing; as the model's configs say if absent. */
-  fusion: z
-    .enum(fusions, { error: fusions.join(" or ") })
-    .optional()
-    .describe("how embeddings of codes are fused; as the model says if absent"),
+  ...fused,
 };
 
-const imagine = {
+const written = {
   ...sampling,
   ...drawing,
-  /** Images to draw, with seeds one after the other; the result is then an array. */
-  n: integer(1, 1000).optional().describe("how many, with seeds one after the other"),
   /**
    * Where the transformer is told that the codes lie: as in the model's training, or, for models trained by the reference, as its
    * released demo guesses (`demo`), to compare like with like.
@@ -190,11 +193,35 @@ const imagine = {
     .describe("where codes are said to lie: as in training, or as the released demo guesses"),
 };
 
-const chat = {
+const imagine = {
+  ...written,
+  /** Images to draw, with seeds one after the other. */
+  n: integer(1, 1000).default(1).describe("how many, with seeds one after the other"),
+};
+
+const edit = {
+  ...written,
+  /** What is rewritten: see MaskInput. Everything if absent. */
+  mask: z
+    .custom<MaskInput>((value) => (typeof value === "object" && value !== null) || typeof value === "string", {
+      error: "an image that is white where to rewrite, or a list of a value for each position",
+    })
+    .optional(),
+};
+
+const answered = {
   ...sampling,
-  ...drawing,
+  ...seeded,
+  ...watched,
   /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
   maxNewTokens: integer(1, 1_000_000).default(256).describe("tokens of text of an answer at most"),
+  /** Texts that end the answer where it would spell one; the answer ends before it. */
+  stop: z
+    .union([text.transform((one) => [one]), z.array(text)], {
+      error: "a text that is not empty, or a list of such texts",
+    })
+    .default([])
+    .describe("a text that ends the answer"),
   /**
    * Tokens that one step may guess from the conversation, where the answer repeats it; 0 if absent. The answer is the same,
    * only sooner or, where guesses fail, later: more than 64 would be wrong nearly always, and each guess costs. Only the likeliest
@@ -202,6 +229,18 @@ const chat = {
    */
   promptLookupNumTokens: integer(0, 64).default(0),
 };
+
+const chat = { ...drawing, ...answered };
+
+const describe = {
+  ...answered,
+  /** What to ask about the image. */
+  prompt: text.default("What is this?").describe("what to ask"),
+};
+
+const embed = { ...tokenize, ...fused };
+
+const score = { ...tokenize };
 
 const pull = {
   ...fetching,
@@ -250,19 +289,40 @@ const evaluate = {
     .describe("images imagined for each prompt: more of them tell two models apart better"),
 };
 
+const suites = {
+  ...seeded,
+  signal,
+  /** Called before each item with the part of the suite that it belongs to. */
+  onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
+  /** Told in a sentence what is fetched or computed once, and what cannot be measured. */
+  onNote: callback<(line: string) => void>().optional(),
+  /** Items of each kind at most, for a quick look; as many as the suite asks for if absent. */
+  limit: integer(1, 1_000_000).optional().describe("items of each kind at most, for a quick look"),
+  seeds: evaluate.seeds,
+  /** The questions of the suite `vqa`: a file of JSON Lines. */
+  data: text.optional().describe("questions for vqa: one {image, question, answer} a line"),
+  /** Where drawn training data and the judge's weights lie; KELIX_CACHE or ~/.cache/kelix/data if absent. */
+  cacheFolder: text.optional(),
+};
+
 /** The options of each public call, by its name. */
 export const optionsOf = {
   load: z.strictObject(load),
   tokenize: z.strictObject(tokenize),
   reconstruct: z.strictObject(reconstruct),
   imagine: z.strictObject(imagine),
+  edit: z.strictObject(edit),
+  describe: z.strictObject(describe),
   chat: z.strictObject(chat),
+  embed: z.strictObject(embed),
+  score: z.strictObject(score),
   convertModel: z.strictObject(convert),
   pullModel: z.strictObject(pull),
   inspectModel: z.strictObject(inspect),
   planModel: z.strictObject(inspect),
   examineMachine: z.strictObject(machine),
   evaluateNano: z.strictObject(evaluate),
+  evaluateSuites: z.strictObject(suites),
 };
 export type Call = keyof typeof optionsOf;
 
@@ -275,7 +335,11 @@ export interface LoadOptions extends Options<typeof load> {}
 export interface TokenizeOptions extends Options<typeof tokenize> {}
 export interface ReconstructOptions extends Options<typeof reconstruct> {}
 export interface ImagineOptions extends Options<typeof imagine> {}
+export interface EditOptions extends Options<typeof edit> {}
+export interface DescribeOptions extends Options<typeof describe> {}
 export interface ChatOptions extends Options<typeof chat> {}
+export interface EmbedOptions extends Options<typeof embed> {}
+export interface ScoreOptions extends Options<typeof score> {}
 export interface ConvertOptions extends Options<typeof convert> {
   readonly weights: z.input<typeof convert.weights>;
 }
@@ -283,8 +347,9 @@ export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}
 export interface EvalOptions extends Options<typeof evaluate> {}
+export interface SuiteOptions extends Options<typeof suites> {}
 /** Whose positions a condition is given. */
-export type ConditionPositions = z.output<typeof imagine.positions>;
+export type ConditionPositions = z.output<typeof written.positions>;
 /** Options of all that draws. */
 export interface DrawOptions extends Options<typeof drawing> {}
 /** Options of long work. */

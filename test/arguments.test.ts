@@ -32,7 +32,7 @@ const messages = [
   },
 ];
 
-async function answer(model: Kelix, ...args: Parameters<Kelix["chat"]>): Promise<api.ChatPiece[]> {
+async function answer(model: Kelix, ...args: Parameters<Kelix["chat"]>): Promise<api.ChatEvent[]> {
   const pieces = [];
   for await (const piece of model.chat(...args)) pieces.push(piece);
   return pieces;
@@ -217,7 +217,7 @@ describe("a model that was disposed of", () => {
 
   test("ends a conversation whose reader takes its time", async () => {
     const model = await Kelix.load(folder, { threads: 1 });
-    const pieces = model.chat(messages, { maxNewTokens: 20, temperature: 1 });
+    const pieces = model.chat(messages, { maxNewTokens: 20, temperature: 1 })[Symbol.asyncIterator]();
     await pieces.next();
     await model.dispose();
     const error = await refusal(async () => {

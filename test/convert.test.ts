@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
+import { readPixels } from "../src/image/rgb.ts";
 import { type ImageCodes, Kelix, type RgbImage } from "../src/index.ts";
 import { openModelAt } from "../src/model/find.node.ts";
 import type { ConvertOptions } from "../src/options.ts";
@@ -43,16 +44,14 @@ async function run(model: string, codes?: ImageCodes, device: Device = "cpu"): P
   try {
     const own = await kelix.tokenize(image);
     const used = codes ?? own;
-    let text = "";
     const content = [
       { type: "image", image: used },
       { type: "text", text: "What is this?" },
     ] as const;
-    for await (const piece of kelix.chat([{ role: "user", content: [...content] }], { maxNewTokens: 4 })) {
-      if (typeof piece === "string") text += piece;
-    }
-    const reconstruction = await kelix.reconstruct(used, { seed: 1 });
-    return { codes: own, reconstruction, text, drawing: await kelix.imagine("a red circle", { seed: 1 }) };
+    const { text } = await kelix.chat([{ role: "user", content: [...content] }], { maxNewTokens: 4 }).result();
+    const reconstruction = readPixels(await kelix.reconstruct(used, { seed: 1 }));
+    const [drawing] = await kelix.imagine("a red circle", { seed: 1 });
+    return { codes: own, reconstruction, text, drawing: readPixels(drawing!) };
   } finally {
     await kelix.dispose();
   }

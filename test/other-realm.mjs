@@ -63,16 +63,15 @@ const { Kelix } = /** @type {typeof import("../src/index.ts")} */ (namespace);
 const kelix = await Kelix.load(model, { threads: 1 });
 own.file = [...(await readFile(file))];
 const codes = await kelix.tokenize(inOwn("Uint8Array.from(file)"));
-const pieces = [];
 const content = [{ type: "image", image: codes }];
-for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 4 })) pieces.push(piece);
+const { text } = await kelix.chat([{ role: "user", content }], { maxNewTokens: 4 }).result();
 const drawn = await kelix.reconstruct(codes, { steps: 1 });
 await kelix.dispose();
 console.log(
   JSON.stringify({
     isOtherRealm: inOwn("Uint16Array") !== Uint16Array && codes.codes instanceof inOwn("Uint16Array"),
     codes: [...codes.codes],
-    answer: pieces.join(""),
+    answer: text,
     pixels: [...drawn.data].slice(0, 300),
     telemetry: process.env.ORT_DISABLE_TELEMETRY,
   }),

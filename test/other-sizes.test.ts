@@ -72,10 +72,10 @@ async function useEverything(folder: string, N: number, size: number): Promise<v
     { type: "text", text: "What?" },
   ] as const;
   for await (const _ of kelix.chat([{ role: "user", content }], { maxNewTokens: 2 }));
-  const drawn = await kelix.imagine("a cat", { steps: 1 });
-  expect(drawn.codes.codes).toHaveLength(drawn.codes.grid[0] * drawn.codes.grid[1] * N);
-  const again = await kelix.reconstruct(drawn.codes, { steps: 1 });
-  expect([again.width, again.height]).toEqual([drawn.width, drawn.height]);
+  const [drawn] = await kelix.imagine("a cat", { steps: 1 });
+  expect(drawn!.codes.codes).toHaveLength(drawn!.codes.grid[0] * drawn!.codes.grid[1] * N);
+  const again = await kelix.reconstruct(drawn!.codes, { steps: 1 });
+  expect([again.width, again.height]).toEqual([drawn!.width, drawn!.height]);
   await kelix.dispose();
 }
 

@@ -5,10 +5,13 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
+  type Chat,
   type ChatMessage,
   type ChatOptions,
   type CodesInput,
+  type DrawnImage,
   type DrawOptions,
+  type Image,
   InputError,
   Kelix,
   ModelError,
@@ -72,7 +75,7 @@ describe("reconstruct", () => {
   test("draws an image of the grid's size from codes; the seed alone decides", async () => {
     const codes = await kelix.tokenize(drawn(96, 96));
     const image = await kelix.reconstruct(codes, { seed: 1 });
-    expect([image.width, image.height, image.data.length]).toEqual([96, 96, 96 * 96 * 3]);
+    expect([image.width, image.height, image.data.length]).toEqual([96, 96, 96 * 96 * 4]);
     expect((await kelix.reconstruct(codes, { seed: 1 })).data).toEqual(image.data);
     expect((await kelix.reconstruct(codes, { seed: 2 })).data).not.toEqual(image.data);
     expect((await kelix.reconstruct(drawn(96, 96), { seed: 1 })).data).toEqual(image.data);
@@ -81,7 +84,7 @@ describe("reconstruct", () => {
   test("follows the grid, reports steps and shows previews", async () => {
     const codes = await kelix.tokenize(drawn(200, 100));
     const seen: number[] = [];
-    const previews: RgbImage[] = [];
+    const previews: Image[] = [];
     const image = await kelix.reconstruct(codes, {
       steps: 3,
       guidance: 2,
@@ -126,22 +129,23 @@ describe("reconstruct", () => {
 
 describe("imagine", () => {
   test("draws an image for a prompt; the same seed draws the same", async () => {
-    const image = await kelix.imagine("a red apple", { seed: 1 });
-    expect([image.width, image.height]).toEqual([96, 96]);
-    expect((await kelix.imagine("a red apple", { seed: 1 })).data).toEqual(image.data);
-    expect((await kelix.imagine("a red apple", { seed: 2 })).data).not.toEqual(image.data);
+    const [image, ...others] = await kelix.imagine("a red apple", { seed: 1 });
+    expect(others).toEqual([]);
+    expect(image).toMatchObject({ width: 96, height: 96, seed: 1 });
+    expect((await kelix.imagine("a red apple", { seed: 1 }))[0]).toEqual(image);
+    expect((await kelix.imagine("a red apple", { seed: 2 }))[0]!.data).not.toEqual(image!.data);
   });
 
   test("hands out the codes that it wrote, which can be drawn again", async () => {
-    const { codes } = await kelix.imagine("a red apple", { seed: 1, steps: 1 });
+    const [{ codes }] = (await kelix.imagine("a red apple", { seed: 1, steps: 1 })) as [DrawnImage];
     expect(codes.grid).toEqual([6, 6]);
     expect((await kelix.reconstruct(codes)).width).toBe(96);
   });
 
   test("draws n images, each as its own seed would", async () => {
     const [first, second] = await kelix.imagine("a red apple", { seed: 4, n: 2 });
-    expect(first!.data).toEqual((await kelix.imagine("a red apple", { seed: 4 })).data);
-    expect(second!.data).toEqual((await kelix.imagine("a red apple", { seed: 5 })).data);
+    expect([first]).toEqual(await kelix.imagine("a red apple", { seed: 4 }));
+    expect([second]).toEqual(await kelix.imagine("a red apple", { seed: 5 }));
   });
 
   test.each([
@@ -166,17 +170,13 @@ describe("chat", () => {
         ],
       },
     ] as const;
-  const collect = async (pieces: AsyncIterable<unknown>) => {
-    const all = [];
-    for await (const piece of pieces) all.push(piece);
-    return all;
-  };
+  const textOf = async (chat: Chat) => (await chat.result()).text;
 
   test("answers in pieces, the same ones for an image and for its codes", async () => {
     const options = { maxNewTokens: 8 };
-    const answer = await collect(kelix.chat(question("data/heldout/demo/rocket.png"), options));
+    const answer = await textOf(kelix.chat(question("data/heldout/demo/rocket.png"), options));
     const codes = await kelix.tokenize("data/heldout/demo/rocket.png");
-    expect(await collect(kelix.chat(question(codes), options))).toEqual(answer);
+    expect(await textOf(kelix.chat(question(codes), options))).toEqual(answer);
   });
 
   test("answers two people at once about one image, and the next turn, as it would without having read anything before", async () => {
@@ -186,13 +186,13 @@ describe("chat", () => {
         ...(before.length > 0 ? [] : [{ type: "image", image } as const]),
         { type: "text", text } as const,
       ];
-      return collect(model.chat([...before, { role: "user", content }], { maxNewTokens: 6 }));
+      return textOf(model.chat([...before, { role: "user", content }], { maxNewTokens: 6 }));
     };
     const forgetful = await Kelix.load(folder, { threads: 1, promptCacheBytes: 0 });
     const texts = ["What is this?", "How many rockets are there?"];
     const wanted = await Promise.all(texts.map((text) => ask(forgetful, text)));
     expect(await Promise.all(texts.map((text) => ask(kelix, text)))).toEqual(wanted);
-    const turns: ChatMessage[] = [...question(image), { role: "assistant", content: wanted[0]!.join("") }];
+    const turns: ChatMessage[] = [...question(image), { role: "assistant", content: wanted[0]! }];
     expect(await ask(kelix, "Why?", turns)).toEqual(await ask(forgetful, "Why?", turns));
     await forgetful.dispose();
   });
@@ -200,7 +200,7 @@ describe("chat", () => {
   test("guesses tokens without changing the answer", async () => {
     const again = [{ role: "user", content: "red red red red red red red red" }] as const;
     const answer = (promptLookupNumTokens: number) =>
-      collect(kelix.chat(again, { maxNewTokens: 24, promptLookupNumTokens }));
+      textOf(kelix.chat(again, { maxNewTokens: 24, promptLookupNumTokens }));
     expect(await answer(4)).toEqual(await answer(0));
     await expect(answer(-1)).rejects.toThrow("Expected `promptLookupNumTokens`");
   });
@@ -219,11 +219,11 @@ describe("chat", () => {
         ],
       },
     ] as const;
-    await collect(kelix.chat(messages, { maxNewTokens: 2, seed: 3, temperature: 1 }));
+    await textOf(kelix.chat(messages, { maxNewTokens: 2, seed: 3, temperature: 1 }));
   });
 
   test("refuses conversations that are not, and ones that do not fit", async () => {
-    const ask = (messages: unknown, options = {}) => collect(kelix.chat(messages as never, options));
+    const ask = (messages: unknown, options = {}) => textOf(kelix.chat(messages as never, options));
     await expect(ask([])).rejects.toThrow("Expected at least one message");
     await expect(ask([{ role: "robot", content: "Hi" }])).rejects.toThrow("messages[0]");
     await expect(ask([{ role: "user", content: [{ type: "video" }] }])).rejects.toThrow("messages[0].content[0]");
@@ -233,7 +233,7 @@ describe("chat", () => {
 
   test("stops when aborted", async () => {
     await expect(
-      collect(kelix.chat(question(drawn(96, 96)), { signal: AbortSignal.abort(new Error("enough")) })),
+      textOf(kelix.chat(question(drawn(96, 96)), { signal: AbortSignal.abort(new Error("enough")) })),
     ).rejects.toThrow("enough");
   });
 });
@@ -343,12 +343,10 @@ describe("at the released grid of 18 x 18 positions, which is the default", () =
 
   test("a conversation draws, whatever the limit of tokens, and a prompt that leaves no room is refused", () =>
     withoutGrid("models/kelix-nano", async (nano) => {
-      const pieces: unknown[] = [];
-      for await (const piece of nano.chat([{ role: "user", content: "two red circles" }], { maxNewTokens: 2 }))
-        pieces.push(piece);
-      const [image, ...text] = pieces;
-      expect(image).toMatchObject({ type: "image", image: { width: 288, height: 288, codes: { grid: [18, 18] } } });
-      expect(text.length).toBeLessThanOrEqual(2);
+      const chat = nano.chat([{ role: "user", content: "two red circles" }], { maxNewTokens: 2 });
+      const { images, usage } = await chat.result();
+      expect(images).toMatchObject([{ width: 288, height: 288, codes: { grid: [18, 18] } }]);
+      expect(usage.completionTokens).toBeLessThanOrEqual(1 + 324 + 1 + 2);
       const refused = nano.imagine("a red circle and a blue square ".repeat(100));
       await expect(refused).rejects.toThrow(InputError);
       await expect(refused).rejects.toThrow(/An image takes 325 more positions, and of the 1024 .* are left: shorten/);

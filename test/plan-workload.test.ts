@@ -7,6 +7,7 @@ import { parseAutoencoderConfig, parseDitConfig } from "../src/detokenizer/confi
 import { MemoryError } from "../src/errors.ts";
 import { parseKeyeArConfig } from "../src/llm/config.ts";
 import { BLOCKS_PER_RUN } from "../src/llm/language-model.ts";
+import { sequencesTogether, usualArenaBytes } from "../src/llm/scheduler.ts";
 import { parseGenerationConfig, parsePreprocessorConfig } from "../src/model/config.ts";
 import { canDraw } from "../src/model/drawing.ts";
 import { openModelAt } from "../src/model/find.node.ts";
@@ -17,7 +18,7 @@ import { checkAnswerFits, checkPositionsFit } from "../src/plan/memory-check.ts"
 import { planOpened } from "../src/plan/plan.ts";
 import { worksSeconds } from "../src/plan/seconds.ts";
 import { convertedModel, weightBytes, withMissingWeights } from "../src/plan/stated-weights.ts";
-import { answerTask, drawingTask, type Work, writingTask } from "../src/plan/workload.ts";
+import { answersTask, answerTask, drawingTask, type Work, writingTask } from "../src/plan/workload.ts";
 import { isReadWhole } from "../src/tensor/weight-uses.ts";
 import { releasedSizes, smallSizes } from "../tools/rehearsal/configs.ts";
 import { writeModel } from "../tools/rehearsal/write-model.ts";
@@ -102,6 +103,22 @@ describe("the released sizes", () => {
 
   test("the cache of keys and values takes four bytes for each of its numbers", () => {
     expect(answer.cacheBytes).toBe((400 + 32) * LAYERS * 2 * 8 * 128 * 4);
+  });
+
+  test("eight answers at once take their caches, and slots for these, beside what one takes", () => {
+    const answers = answersTask(released);
+    expect(answers.count).toBe(8);
+    const position = LAYERS * 2 * 8 * 128 * 4;
+    expect(answers.cacheBytes).toBe(8 * (400 + 32) * position);
+    const int4 = convertedModel(released, { weights: "int4", block: 128 });
+    const more = memoryNeed(answersTask(int4)) - memoryNeed(answerTask(int4));
+    // One that reads the question takes as much for its scores as the slots do.
+    expect(more).toBeGreaterThan(7 * 432 * position);
+    expect(more).toBeLessThan(2 * 8 * 448 * position);
+    // However long they are, the slots have a limit.
+    const qwen = released.ar!.qwen_config;
+    expect(sequencesTogether(qwen, 4000)).toBe(1);
+    expect(usualArenaBytes(qwen)).toBe(2 ** 31);
   });
 
   test("bf16 is held as float32 and does not fit into 24 GB; 4 bits are held as they are and do", () => {

@@ -12,7 +12,7 @@ test("a realm of its own, as in Jest, gets the same codes, text and pixels from 
   const codes = await kelix.tokenize(image);
   let answer = "";
   const messages = [{ role: "user", content: [{ type: "image", image: codes }] }];
-  for await (const piece of kelix.chat(messages, { maxNewTokens: 4 })) answer += piece;
+  answer += (await kelix.chat(messages, { maxNewTokens: 4 }).result()).text;
   const drawn = await kelix.reconstruct(codes, { steps: 1 });
   await kelix.dispose();
 

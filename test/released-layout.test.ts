@@ -54,7 +54,7 @@ async function answer(kelix: Kelix, image: RgbImage): Promise<string> {
     { type: "text", text: "What is this?" },
   ] as const;
   let text = "";
-  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: 4 })) text += piece;
+  text += (await kelix.chat([{ role: "user", content }], { maxNewTokens: 4 }).result()).text;
   return text;
 }
 
@@ -119,11 +119,11 @@ describe("the released layout", () => {
     const folder = await folderOf(() => true);
     await writeFile(join(folder, "generation_config.json"), JSON.stringify({ imagine: { grid: [2, 3], steps: 1 } }));
     await using(folder, {}, async (kelix) => {
-      const drawn = await kelix.imagine("a red apple", { seed: 1 });
+      const drawn = (await kelix.imagine("a red apple", { seed: 1 }))[0]!;
       expect([drawn.width, drawn.height]).toEqual([128, 128]);
       expect(drawn.codes.grid).toEqual([2, 3]);
-      expect((await kelix.imagine("a red apple", { seed: 1, positions: "training" })).data).toEqual(drawn.data);
-      const demo = await kelix.imagine("a red apple", { seed: 1, positions: "demo" });
+      expect((await kelix.imagine("a red apple", { seed: 1, positions: "training" }))[0]!.data).toEqual(drawn.data);
+      const demo = (await kelix.imagine("a red apple", { seed: 1, positions: "demo" }))[0]!;
       expect(demo.codes).toEqual(drawn.codes);
       expect(demo.data).not.toEqual(drawn.data);
       await expect(kelix.imagine("x", { positions: "raster" as "demo" })).rejects.toThrow(
@@ -158,10 +158,10 @@ describe("an image reconstructed by the reference's recipe", () => {
   test("is drawn by the schedule that diffusers makes itself", async () => {
     const folder = await openModelAt(released, { detokenizer: join(aedit, "Kelix-DiT") });
     const codes = await kelix.tokenize(image);
-    const { transformer, autoencoder, settings } = chooseDetokenizer(folder, "codes", codes.grid);
+    const { transformer, autoencoder, settingsFor } = chooseDetokenizer(folder, "codes");
     const tokenizer = await ImageTokenizer.open(folder.tokenizer, folder.weights, patches, limits);
     const sessions = new SessionCache(2 ** 30, { threads: 1 });
-    const detokenizer = new Detokenizer({ transformer, autoencoder }, settings, sessions);
+    const detokenizer = new Detokenizer({ transformer, autoencoder }, settingsFor(codes.grid), sessions);
     const request = { condition: await tokenizer.embed(codes), isConnected: true, codeGrid: codes.grid };
     const drawn = async (solver: Solver) => (await detokenizer.detokenize(request, { ...solo, solver })).data;
     expect((await kelix.reconstruct(codes, solo)).data).toEqual(await drawn("euler-default"));

@@ -2,9 +2,8 @@
 // what others got. A part that is missing or fails does not keep the others from being tried.
 
 import { fileURLToPath } from "node:url";
-import { askAbout } from "../eval/ask.ts";
 import { loadImage } from "../image/image-source.node.ts";
-import type { RgbImage } from "../image/rgb.ts";
+import { type RgbImage, readPixels } from "../image/rgb.ts";
 import { type ErrorCode, Kelix, KelixError, type LoadOptions, type ModelInfo } from "../index.ts";
 import { describeEnvironment, type Environment } from "./environment.ts";
 import { printOfCodes, printOfPixels } from "./fingerprint.ts";
@@ -97,17 +96,17 @@ async function checkLoaded(kelix: Kelix, tasks: Tasks, signal: AbortSignal | und
   await tasks.run("reconstruct", async () => {
     first ??= await loadImage(fileURLToPath(new URL(images[0], imagesFolder)));
     const codes = await kelix.tokenize(first, signal ? { signal } : {});
-    const pixels = printOfPixels(await kelix.reconstruct(codes, { ...common, steps: CHECK_STEPS }));
+    const pixels = printOfPixels(readPixels(await kelix.reconstruct(codes, { ...common, steps: CHECK_STEPS })));
     return { image: images[0], steps: CHECK_STEPS, seed: SEED, pixels };
   });
   await tasks.run("answer", async () => {
     first ??= await loadImage(fileURLToPath(new URL(images[0], imagesFolder)));
-    const text = await askAbout(kelix, first, QUESTION, { ...common, maxNewTokens: ANSWER_TOKENS });
+    const text = await kelix.describe(first, { ...common, prompt: QUESTION, maxNewTokens: ANSWER_TOKENS });
     return { image: images[0], question: QUESTION, tokens: ANSWER_TOKENS, text };
   });
   await tasks.run("imagine", async () => {
-    const image = await kelix.imagine(PROMPT, { ...common, steps: CHECK_STEPS });
-    const [codes, pixels] = [printOfCodes(image.codes), printOfPixels(image)];
+    const [image] = await kelix.imagine(PROMPT, { ...common, steps: CHECK_STEPS });
+    const [codes, pixels] = [printOfCodes(image!.codes), printOfPixels(readPixels(image!))];
     return { prompt: PROMPT, steps: CHECK_STEPS, seed: SEED, codes, pixels };
   });
 }

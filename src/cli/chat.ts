@@ -79,13 +79,13 @@ async function answer(
 ): Promise<Parts<ImageInput | ImageCodes>> {
   const parts: Parts<ImageInput | ImageCodes> = [];
   try {
-    for await (const piece of kelix.chat(asked, { seed, signal: interrupted.signal })) {
-      if (typeof piece === "string") {
-        process.stdout.write(piece);
-        parts.push({ type: "text", text: piece });
-      } else {
-        process.stdout.write(`[${await save(piece.image)}]`);
-        parts.push({ type: "image", image: piece.image.codes });
+    for await (const event of kelix.chat(asked, { seed, signal: interrupted.signal })) {
+      if (event.type === "text") {
+        process.stdout.write(event.text);
+        parts.push({ type: "text", text: event.text });
+      } else if (event.type === "image") {
+        process.stdout.write(`[${await save(event.image)}]`);
+        parts.push({ type: "image", image: event.codes });
       }
     }
   } catch (error) {

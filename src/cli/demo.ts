@@ -2,9 +2,9 @@
 // answers, imagines, and writes the images with one page to look at.
 
 import type { Command } from "commander";
-import { askAbout } from "../eval/ask.ts";
 import { type DemoImage, listDemoImages } from "../eval/heldout.ts";
 import { loadImage } from "../image/image-source.node.ts";
+import { readPixels } from "../image/rgb.ts";
 import { encodePng, type Kelix, type RgbImage } from "../index.ts";
 import { pixelError } from "../train/metrics.ts";
 import { drawCodes } from "./code-image.ts";
@@ -64,7 +64,7 @@ async function showImages(kelix: Kelix, list: readonly DemoImage[], folder: Demo
     note(`image ${i + 1}/${list.length}`);
     const original = await loadImage(path);
     const codes = await kelix.tokenize(original);
-    const reconstruction = await kelix.reconstruct(codes, { seed: i, signal: interrupted.signal });
+    const reconstruction = readPixels(await kelix.reconstruct(codes, { seed: i, signal: interrupted.signal }));
     const code = drawCodes(codes, kelix.info().codesPerBook);
     const [originalName, codesName, reconstructedName] = imageNames(i);
     await folder.writePng(originalName, original);
@@ -90,15 +90,16 @@ async function imagineImages(kelix: Kelix, folder: DemoFolder): Promise<Imagined
   for (const [i, prompt] of prompts.entries()) {
     note(`imagining ${i + 1}/${prompts.length}: ${prompt}`);
     const started = performance.now();
-    const image = await kelix.imagine(prompt, { seed: i, signal: interrupted.signal });
+    const [drawn] = await kelix.imagine(prompt, { seed: i, signal: interrupted.signal });
+    const image = readPixels(drawn!);
     await folder.writePng(imaginedName(i), image);
     results.push({ prompt, seed: i, image: await dataUrl(image), seconds: (performance.now() - started) / 1000 });
   }
   return results;
 }
 
-function ask(kelix: Kelix, image: RgbImage, question: string): Promise<string> {
-  return askAbout(kelix, image, question, { maxNewTokens: 32, signal: interrupted.signal });
+function ask(kelix: Kelix, image: RgbImage, prompt: string): Promise<string> {
+  return kelix.describe(image, { prompt, maxNewTokens: 32, signal: interrupted.signal });
 }
 
 async function dataUrl(image: RgbImage): Promise<string> {

@@ -55,10 +55,10 @@ async function describe(
     isBegun = true;
   };
   try {
-    for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens, signal: interrupted.signal })) {
-      if (typeof piece !== "string") continue;
-      print(piece);
-      text += piece;
+    for await (const event of kelix.chat([{ role: "user", content }], { maxNewTokens, signal: interrupted.signal })) {
+      if (event.type !== "text") continue;
+      print(event.text);
+      text += event.text;
     }
     if (!isBegun) print("");
   } finally {

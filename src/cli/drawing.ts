@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { withoutSecrets } from "../files/safe-url.ts";
-import { type DrawOptions, InputError, type KelixError, type RgbImage } from "../index.ts";
+import { type DrawOptions, InputError, type KelixError, type RawImage } from "../index.ts";
 import { type GlobalOptions, onProgress } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
 import type { ImageOutputs } from "./outputs.ts";
@@ -40,7 +40,7 @@ export class DrawnFiles {
   }
 
   /** `facts` are told beside the file's name and size. */
-  async write(index: number, image: RgbImage, facts: Readonly<Record<string, number>> = {}): Promise<void> {
+  async write(index: number, image: RawImage, facts: Readonly<Record<string, number>> = {}): Promise<void> {
     const file = this.#names[index]!;
     await this.#outputs.write(index, image);
     const { width, height } = image;

@@ -1,44 +1,131 @@
-// kelix eval SUITE: benchmark tables.
+// kelix eval SUITE...: what a model can do, measured on what it was not trained on.
 
 import type { Command } from "commander";
-import { InputError, quote } from "../errors.ts";
+import { InputError } from "../errors.ts";
+import { checkSuites, evaluateSuites, measuresOf } from "../eval/evaluate.ts";
 import { evaluateNano } from "../eval/nano.ts";
+import { evalReport } from "../eval/report.ts";
+import { showResults } from "../eval/show.ts";
+import { suites } from "../eval/suites/all.ts";
+import { writeAll } from "../files/atomic-file.ts";
+import { openOutput } from "../files/output.ts";
+import type { Kelix } from "../index.ts";
+import type { SuiteOptions } from "../options.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
-import { interrupted, printJson, showProgress } from "./terminal.ts";
+import { interrupted, printable, printJson, report, showProgress } from "./terminal.ts";
 
-const suites = ["nano"] as const;
+interface Options extends Pick<SuiteOptions, "limit" | "seed" | "data"> {
+  readonly seeds: number;
+  readonly every: number;
+  readonly report?: string;
+}
+
+/** All but `vqa`, which needs a file. */
+const usual = Object.keys(suites).filter((name) => name !== "vqa");
 
 export function define(command: Command): void {
-  addFlags(command, "evaluateNano", { every: "<n>", seeds: "<n>" })
-    .argument("<suite>", `one of: ${suites.join(", ")}`, (text) => {
-      if (!(suites as readonly string[]).includes(text))
-        throw new InputError(`Expected one of ${suites.join(", ")}, got ${quote(text)}`, { code: "invalid_option" });
-      return text;
-    })
-    .addHelpText("after", "\nExamples:\n  kelix eval nano --json\n  kelix eval nano --seeds 10 --model nano-int4")
-    .action(async (_: string, { every, seeds }: { every: number; seeds: number }, command: Command) => {
+  const about = Object.entries(suites).map(([name, suite]) => `  ${name.padEnd(15)} ${suite.about}`);
+  addFlags(command, "evaluateSuites", { limit: "<n>", seed: "<n>", seeds: "<n>", data: "<file>" });
+  addFlags(command, "evaluateNano", { every: "<n>" })
+    .argument("<suites...>", "names of suites, or all, or nano alone")
+    .option("--report <file>", "write a page with the numbers and images")
+    .addHelpText(
+      "after",
+      [
+        "\nSuites:",
+        ...about,
+        "  all             every suite but vqa",
+        "  nano            the short table of kelix-nano's first version (with --every)",
+        "\nExamples:",
+        "  kelix eval reconstruction naming --limit 50",
+        "  kelix eval all --report report.html --json --model nano-int4",
+        "  kelix eval vqa --data questions.jsonl",
+      ].join("\n"),
+    )
+    .action(async (names: readonly string[], options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
-      await withModel(globals, async (kelix) => {
-        const onProgress = (part: string, done: number, total: number) => showProgress(`${part} ${done}/${total}`);
-        const results = await evaluateNano(kelix, { every, seeds, onProgress, signal: interrupted.signal });
-        showProgress("");
-        if (globals.json) {
-          printJson(results);
-          return;
-        }
-        const { reconstruction, caption, scenes, imagine } = results;
-        const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
-        process.stdout.write(
-          [
-            `reconstruction   PSNR ${reconstruction.psnr.toFixed(2)} dB over ${reconstruction.n} images`,
-            `codes in use     ${reconstruction.bookUse.map(percent).join("  ")}`,
-            `captions         ${percent(caption.accuracy)} of ${caption.n}`,
-            `scene questions  ${percent(scenes.accuracy)} of ${scenes.n} (from the question alone ${percent(scenes.questionOnly)})`,
-            `imagined         ${percent(imagine.accuracy)} of ${imagine.n}`,
-            "",
-          ].join("\n"),
-        );
-      });
+      if (names.includes("nano")) await runNano(names, options, globals);
+      else await runSuites(names.includes("all") ? allSuites(names) : names, options, globals, command);
     });
+}
+
+function allSuites(names: readonly string[]): readonly string[] {
+  if (names.some((name) => name !== "all" && name !== "vqa"))
+    throw new InputError("`all` is every suite: name no other beside it but vqa", { code: "invalid_option" });
+  return names.includes("vqa") ? Object.keys(suites) : usual;
+}
+
+async function runSuites(
+  names: readonly string[],
+  { report: page, every, ...options }: Options,
+  globals: GlobalOptions,
+  command: Command,
+): Promise<void> {
+  checkSuites(names);
+  if (every !== 1)
+    throw new InputError("--every belongs to the suite nano; others take --limit", { code: "invalid_option" });
+  const output = page === undefined ? undefined : await openOutput(page, { signal: interrupted.signal });
+  const run = async (kelix: Kelix) => {
+    const results = await evaluateSuites(kelix, names, {
+      ...options,
+      signal: interrupted.signal,
+      onProgress: (part, done, total) => showProgress(`${part} ${done}/${total}`),
+      onNote: (line) => report(`kelix: ${printable(line)}`),
+    });
+    showProgress("");
+    if (output) {
+      const { parameters, codebooks, codesPerBook } = kelix.info();
+      const html = await evalReport(results, {
+        model: globals.model ?? "kelix-nano",
+        parameters: Object.values(parameters).reduce((a, b) => a + b, 0),
+        codebooks,
+        codesPerBook,
+        seed: options.seed ?? 0,
+        command: `kelix eval ${names.join(" ")}${given(command)}`,
+      });
+      await output.write((file) => writeAll(file, Buffer.from(html)));
+    }
+    if (globals.json) printJson(measuresOf(results));
+    else process.stdout.write(showResults(results));
+  };
+  await withModel(globals, run, output ? [output] : []).finally(() => output?.close());
+}
+
+/** The options that change what is measured, as they were given. */
+function given(command: Command): string {
+  const names = ["limit", "seed", "seeds", "data"].filter((name) => command.getOptionValueSource(name) === "cli");
+  return names.map((name) => ` --${name} ${String(command.getOptionValue(name))}`).join("");
+}
+
+async function runNano(names: readonly string[], options: Options, globals: GlobalOptions): Promise<void> {
+  const { every, seeds, report: page, limit, data } = options;
+  if (names.length > 1 || page !== undefined || limit !== undefined || data !== undefined)
+    throw new InputError(
+      "nano is a table of its own: it takes --every, --seeds and --json, and no other suite beside it",
+      {
+        code: "invalid_option",
+      },
+    );
+  await withModel(globals, async (kelix) => {
+    const onProgress = (part: string, done: number, total: number) => showProgress(`${part} ${done}/${total}`);
+    const results = await evaluateNano(kelix, { every, seeds, onProgress, signal: interrupted.signal });
+    showProgress("");
+    if (globals.json) {
+      printJson(results);
+      return;
+    }
+    const { reconstruction, caption, scenes, imagine } = results;
+    const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
+    process.stdout.write(
+      [
+        `reconstruction   PSNR ${reconstruction.psnr.toFixed(2)} dB over ${reconstruction.n} images`,
+        `codes in use     ${reconstruction.bookUse.map(percent).join("  ")}`,
+        `captions         ${percent(caption.accuracy)} of ${caption.n}`,
+        `scene questions  ${percent(scenes.accuracy)} of ${scenes.n} (from the question alone ${percent(scenes.questionOnly)})`,
+        `imagined         ${percent(imagine.accuracy)} of ${imagine.n}`,
+        "",
+      ].join("\n"),
+    );
+  });
 }

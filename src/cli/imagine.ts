@@ -29,8 +29,8 @@ export function define(command: Command): void {
         try {
           for (; i < n; i++) {
             const seed = first + i;
-            const image = await kelix.imagine(prompt, { ...options, ...watched, seed });
-            await files.write(i, image, { seed });
+            const [image] = await kelix.imagine(prompt, { ...options, ...watched, seed });
+            await files.write(i, image!, { seed });
           }
         } catch (error) {
           if (i === 0) throw error;

@@ -6,7 +6,7 @@ import { descriptorOf } from "../files/descriptor.ts";
 import { type Output, openOutput } from "../files/output.ts";
 import { encodeImage, formatOfName } from "../image/codec.node.ts";
 import type { ImageFormat } from "../image/image-format.ts";
-import type { RgbImage } from "../index.ts";
+import type { RawImage } from "../index.ts";
 import { interrupted } from "./terminal.ts";
 
 /** The path that an argument of -o means. */
@@ -60,7 +60,7 @@ export class ImageOutputs {
     }
   }
 
-  async write(index: number, image: RgbImage): Promise<void> {
+  async write(index: number, image: RawImage): Promise<void> {
     const bytes = await encodeImage(image, this.#formats[index]!);
     await this.outputs[index]!.write((file) => writeAll(file, bytes));
   }

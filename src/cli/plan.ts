@@ -39,6 +39,7 @@ function describe({
   machine,
   disk,
   answer,
+  answers,
   image,
   smaller,
 }: ModelPlan): [string, string][] {
@@ -61,6 +62,7 @@ function describe({
     ],
     ["memory available", `${formatBytes(memory.availableBytes)} of ${formatBytes(memory.totalBytes)}`],
     ...describeTask("an answer about an image", answer),
+    [`${answers.count} such at once`, describeNeed(answers)],
     ...(image ? describeTask("an image", image) : ([["an image", "the model cannot draw"]] as [string, string][])),
     ...smaller.map(({ weights, answerBytes, imageBytes }): [string, string] => [
       `with ${weights} weights`,
@@ -70,10 +72,13 @@ function describe({
   ];
 }
 
+function describeNeed({ memoryBytes, fits }: Pick<TaskPlan, "memoryBytes" | "fits">): string {
+  return `about ${formatBytes(memoryBytes)} of memory${fits ? "" : ", MORE THAN IS AVAILABLE"}`;
+}
+
 function describeTask(name: string, { memoryBytes, fits, seconds, parts }: TaskPlan): [string, string][] {
-  const need = `about ${formatBytes(memoryBytes)} of memory${fits ? "" : ", MORE THAN IS AVAILABLE"}`;
   return [
-    [name, `${need}; about ${formatSeconds(seconds)}`],
+    [name, `${describeNeed({ memoryBytes, fits })}; about ${formatSeconds(seconds)}`],
     ...parts.map(({ what, seconds }): [string, string] => [
       `  ${what}`,
       seconds < 100 ? `${seconds.toPrecision(2)} s` : formatSeconds(seconds),

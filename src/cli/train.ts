@@ -2,6 +2,8 @@
 
 import type { Command } from "commander";
 import { InputError } from "../errors.ts";
+import { readRunConfig } from "../train/config.ts";
+import { writeRunReport } from "../train/run-report.ts";
 import { startTraining } from "../train/start.ts";
 import type { GlobalOptions } from "./context.ts";
 import { interrupted, outliveReader, printable, printJson, report, say } from "./terminal.ts";
@@ -11,6 +13,8 @@ interface Options {
   readonly out: string;
   readonly resume?: boolean;
   readonly acceptChanges?: boolean;
+  readonly init?: string;
+  readonly reportOnly?: boolean;
   readonly data?: string;
   readonly heldOut?: string;
   readonly skipBad?: boolean;
@@ -24,11 +28,13 @@ export function define(command: Command): void {
     )
     .option("--out <folder>", "toy: the folder for everything", "kelix-toy")
     .option("--config <file>", "the run's settings, such as configs/nano/tokenizer.json")
+    .option("--init <model>", "start from these weights: a model folder, a run, a checkpoint or a file")
     .option("--data <path>", "examples to train on: a folder, or a .jsonl, .tar or .parquet file")
     .option("--held-out <path>", "with --data: examples that samples are made of, which are not trained on")
     .option("--skip-bad", "with --data: leave out bad examples that are found before the work, too")
     .option("--resume", "go on from the run's last checkpoint")
     .option("--accept-changes", "with --resume: even if the settings now say that something else is trained")
+    .option("--report-only", "write report.html of the run as it stands, and train nothing")
     .addHelpText(
       "after",
       "\nExamples:\n  kelix train toy\n  kelix data\n  kelix train autoencoder --config configs/nano/autoencoder.json\n  kelix train autoencoder --config configs/nano/autoencoder.json --data my-images\nA line every `logEvery` steps goes to stdout (with --json, whose value is the last of them, to stderr), unless --quiet is given. Ctrl-C saves a checkpoint.",
@@ -41,10 +47,18 @@ export function define(command: Command): void {
         throw new InputError("train needs --config FILE, the run's settings, such as configs/nano/tokenizer.json", {
           code: "invalid_option",
         });
+      if (options.reportOnly) {
+        const { folder } = await readRunConfig(config);
+        const path = await writeRunReport(folder);
+        if (globals.json) printJson({ report: path });
+        else say(printable(path));
+        return;
+      }
       outliveReader(); // hours of work are not given up because nobody reads its lines any more
       const entries = await startTraining(stage, config, {
         resume: options.resume ?? false,
         acceptChanges: options.acceptChanges ?? false,
+        init: options.init,
         data: options.data,
         heldOut: options.heldOut,
         skipBad: options.skipBad,

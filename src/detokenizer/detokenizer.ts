@@ -9,10 +9,10 @@ import type { WeightSource } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
 import { type AutoencoderConfig, type DitConfig, type LatentGrid, pixelsPerLatent } from "./config.ts";
 import { Denoiser } from "./denoiser.ts";
-import { DEFAULT_SHIFT, defaultSigmas, demoSigmas, dpmTimes } from "./flow-schedule.ts";
+import { DEFAULT_SHIFT, defaultSigmas, demoSigmas } from "./flow-schedule.ts";
 import { LatentDecoder } from "./latent-decoder.ts";
 import { type CrossPositions, computePositions, type PositionRequest } from "./positions.ts";
-import { guide, type SamplerStep, sampleDpm, sampleEuler, type Velocity } from "./samplers.ts";
+import { guide, type SamplerStep, sampleEuler, type Velocity } from "./samplers.ts";
 
 export interface DetokenizerParts {
   readonly transformer: { readonly config: DitConfig; readonly weights: WeightSource };
@@ -39,8 +39,8 @@ export interface DetokenizeRequest {
   readonly codeGrid: readonly [number, number];
 }
 
-/** The Euler schedules of the release's demo and of diffusers, and DPM-Solver++. */
-export type Solver = "euler" | "euler-default" | "dpm";
+/** Euler's method with the noise levels of the release's demo, or with those that diffusers makes itself. */
+export type Solver = "euler" | "euler-default";
 
 export interface DetokenizeOptions {
   readonly seed?: number;
@@ -105,7 +105,7 @@ export class Detokenizer {
   async detokenize(request: DetokenizeRequest, options: DetokenizeOptions = {}): Promise<RgbImage> {
     const { seed = 0, steps = DEFAULT_STEPS, solver = "euler", guidance = 1, signal, onPreview } = options;
     signal?.throwIfAborted();
-    const { velocity, stepFlop } = await this.#velocity(request, guidance, solver);
+    const { velocity, stepFlop } = await this.#velocity(request, guidance);
     const interval = onPreview ? previewInterval(stepFlop(), this.#decoder.flop(this.#grid)) : steps;
     const length = this.#denoiser.config.inChannels * this.#grid[0] * this.#grid[1];
     const noise = counterRandom(seed, "latents").fillNormal(new Float32Array(length));
@@ -114,19 +114,14 @@ export class Detokenizer {
       if (!onPreview || step === steps || step % interval !== 0) return;
       await onPreview(await this.#decoder.decode(estimate(), this.#grid, { signal, isExtra: true }));
     };
-    const latents = await solve(solver, velocity, noise, steps, this.#settings.flowShift ?? DEFAULT_SHIFT, {
-      signal,
-      onStep,
-    });
+    const sigmas = solver === "euler" ? demoSigmas : defaultSigmas;
+    const levels = sigmas(steps, this.#settings.flowShift ?? DEFAULT_SHIFT);
+    const latents = await sampleEuler(velocity, noise, levels, { signal, onStep });
     return this.#decoder.decode(latents, this.#grid, { signal, onPart: options.onDecode });
   }
 
   /** The guided velocity for one image: [uncond, cond] side by side, or cond alone when there is no guidance. */
-  async #velocity(
-    request: DetokenizeRequest,
-    guidance: number,
-    solver: Solver,
-  ): Promise<{ velocity: Velocity; stepFlop(): number }> {
+  async #velocity(request: DetokenizeRequest, guidance: number): Promise<{ velocity: Velocity; stepFlop(): number }> {
     const C = this.#denoiser.config.captionChannels;
     const connected = request.isConnected ? request.condition : await this.#denoiser.connect(request.condition);
     const length = connected.length / C;
@@ -144,9 +139,7 @@ export class Detokenizer {
     });
     if (guidance === 1) return prepare(y, mask, 1);
     const nothing = await this.#denoiser.nullCondition(L);
-    // DPM-Solver's guidance in the reference gives the null half the condition's mask; Euler's its own.
-    const nullMask = solver === "dpm" ? mask : nothing.mask;
-    const both = await prepare(joinFloats([nothing.y, y]), joinFloats([nullMask, mask]), 2);
+    const both = await prepare(joinFloats([nothing.y, y]), joinFloats([nothing.mask, mask]), 2);
     return {
       ...both,
       velocity: async (x, timestep) => guide(await both.velocity(joinFloats([x, x]), timestep), guidance),
@@ -169,17 +162,4 @@ export class Detokenizer {
       imageSize: this.imageSize[0],
     });
   }
-}
-
-function solve(
-  solver: Solver,
-  velocity: Velocity,
-  noise: Float32Array,
-  steps: number,
-  shift: number,
-  options: Parameters<typeof sampleEuler>[3],
-): Promise<Float32Array> {
-  if (solver === "dpm") return sampleDpm(velocity, noise, dpmTimes(steps, shift), options);
-  const sigmas = solver === "euler" ? demoSigmas(steps, shift) : defaultSigmas(steps, shift);
-  return sampleEuler(velocity, noise, sigmas, options);
 }

@@ -5,7 +5,7 @@
 /** The release's shift: more of the steps at high noise, where the layout of a large image is decided. */
 export const DEFAULT_SHIFT = 3;
 
-const TIMESTEPS = 1000;
+export const TIMESTEPS = 1000;
 
 /** Bends noise levels towards 1 (shift > 1); 0 and 1 stay. */
 export function shiftSigma(sigma: number, shift: number): number {
@@ -80,15 +80,6 @@ export function defaultSigmas(steps: number, shift = DEFAULT_SHIFT): Float32Arra
   return Float32Array.from({ length: steps + 1 }, (_, k) =>
     k === steps ? 0 : shiftSigma(timestep(k) / TIMESTEPS, shift),
   );
-}
-
-/**
- * The times of DPM-Solver++ with steps evaluations: steps + 1 values from the largest training sigma to 0. In float64: the last
- * bits of the reference's depend on its processor's vectors, which at shift 3 no whole timestep shows.
- */
-export function dpmTimes(steps: number, shift = DEFAULT_SHIFT): Float32Array {
-  const largest = 1 - 1 / TIMESTEPS;
-  return Float32Array.from({ length: steps + 1 }, (_, k) => shiftSigma(largest * (1 - k / steps), shift));
 }
 
 /** What the model is told at each sigma but the last 0, where it is not asked. */

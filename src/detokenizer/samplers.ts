@@ -42,42 +42,6 @@ export async function sampleEuler(
 }
 
 /**
- * DPM-Solver++ of second order, multistep (arXiv:2211.01095), for the flow's alpha = 1 - t, sigma = t.
- * times: falling to 0, one more than steps. First and last step are of first order: at t = 0 the second would divide by infinity.
- */
-export async function sampleDpm(
-  velocity: Velocity,
-  noise: Float32Array,
-  times: ArrayLike<number>,
-  options: SamplerOptions = {},
-): Promise<Float32Array> {
-  const steps = times.length - 1;
-  let x = noise;
-  let previous: Float32Array | undefined; // the model's estimate of x0 one step ago
-  for (let i = 0; i < steps; i++) {
-    options.signal?.throwIfAborted();
-    const [s, t] = [times[i]!, times[i + 1]!];
-    const v = await velocity(x, s * 1000);
-    const x0 = along(x, v, -s);
-    const h = halfLogSnr(t) - halfLogSnr(s);
-    const weight = -(1 - t) * Math.expm1(-h);
-    const next = new Float32Array(x.length);
-    if (previous === undefined || i === steps - 1) {
-      for (let k = 0; k < next.length; k++) next[k] = (t / s) * x[k]! + weight * x0[k]!;
-    } else {
-      const half = (0.5 * h) / (halfLogSnr(s) - halfLogSnr(times[i - 1]!));
-      for (let k = 0; k < next.length; k++) {
-        next[k] = (t / s) * x[k]! + weight * (x0[k]! + half * (x0[k]! - previous[k]!));
-      }
-    }
-    previous = x0;
-    x = next;
-    await options.onStep?.({ step: i + 1, steps, latents: x, velocity: v, estimate: () => x0 });
-  }
-  return x;
-}
-
-/**
  * Guidance from a batch [uncond, cond]: v_u + scale (v_c - v_u) (classifier-free guidance, arXiv:2207.12598).
  * both: two velocities one after the other.
  */
@@ -89,11 +53,6 @@ export function guide(both: Float32Array, scale: number): Float32Array {
 }
 
 /** x + length * v */
-function along(x: Float32Array, v: Float32Array, length: number): Float32Array {
+export function along(x: Float32Array, v: Float32Array, length: number): Float32Array {
   return x.map((value, k) => value + length * v[k]!);
-}
-
-/** Lambda of the paper: ln(alpha / sigma). Infinite at t = 0. */
-function halfLogSnr(t: number): number {
-  return Math.log(1 - t) - Math.log(t);
 }

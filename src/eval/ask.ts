@@ -10,8 +10,6 @@ export async function askAbout(kelix: Kelix, image: RgbImage, question: string, 
     { type: "image", image },
     { type: "text", text: question },
   ] as const;
-  let text = "";
-  for await (const piece of kelix.chat([{ role: "user", content }], options))
-    if (typeof piece === "string") text += piece;
+  const { text } = await kelix.chat([{ role: "user", content }], options).result();
   return text.trim();
 }

@@ -1,7 +1,7 @@
 // The suite `nano`: what kelix-nano can do, measured on images that it was not trained on. Emoji of a style that training
 // never saw (known concepts for captions, all for reconstruction), and freshly drawn scenes.
 
-import type { RgbImage } from "../image/rgb.ts";
+import { type RgbImage, readPixels } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
 import type { EvalOptions } from "../options.ts";
 import { counterRandom } from "../random/counter.ts";
@@ -13,7 +13,7 @@ import { shapes } from "../train/data/shapes.ts";
 import { pixelError } from "../train/metrics.ts";
 import { askAbout } from "./ask.ts";
 import { openHeldOut } from "./heldout.ts";
-import { judgeScene } from "./judge.ts";
+import { judgeScene } from "./scene-judge.ts";
 
 export interface NanoResults {
   /** PSNR in dB from codes alone, and the share of each book's codes that occur. */
@@ -58,7 +58,7 @@ async function measureReconstruction(kelix: Kelix, options: NanoSettings): Promi
       used[k % books] ??= new Set();
       used[k % books]!.add(code);
     });
-    psnr += pixelError([image], [await kelix.reconstruct(codes, { seed: i })]).psnr / images.length;
+    psnr += pixelError([image], [readPixels(await kelix.reconstruct(codes, { seed: i }))]).psnr / images.length;
   }
   const { codesPerBook } = kelix.info();
   return { psnr, bookUse: used.map((codes) => codes.size / codesPerBook), n: images.length };
@@ -106,7 +106,8 @@ async function measureImagination(kelix: Kelix, options: NanoSettings): Promise<
   for (let seed = 0; seed < n; seed++) {
     step(options, "imagine", seed, n);
     const prompt = prompts[seed % prompts.length]!;
-    const verdict = judgeScene(await kelix.imagine(prompt, { seed }), parseScenePrompt(prompt)!);
+    const [image] = await kelix.imagine(prompt, { seed });
+    const verdict = judgeScene(readPixels(image!), parseScenePrompt(prompt)!);
     if (verdict.isColourRight && verdict.isShapeRight) right++;
   }
   return { accuracy: right / n, n };

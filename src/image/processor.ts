@@ -27,6 +27,29 @@ export function prepareImage(image: RgbImage, options: PatchOptions, limits: Pix
   return cutPatches(resize(first, prepared.width, prepared.height), options);
 }
 
+/**
+ * An image whose patches make `grid` positions: itself where they do, otherwise brought to that size (Lanczos; its aspect is not
+ * kept). Throws an InputError where the model's limits do not let a grid be.
+ */
+export function fitGrid(
+  image: RgbImage,
+  [rows, columns]: readonly [rows: number, columns: number],
+  options: PatchOptions,
+  limits: PixelLimits,
+): RgbImage {
+  const factor = options.patchSize * options.mergeSize;
+  const fits = (size: Size) => {
+    const { prepared } = preparedSizes(size, options, limits);
+    return prepared.width === columns * factor && prepared.height === rows * factor;
+  };
+  if (fits(image)) return image;
+  const size = { width: columns * factor, height: rows * factor };
+  if (fits(size)) return resize(image, size.width, size.height, "lanczos");
+  throw new InputError(`The model reads no image of ${rows} x ${columns} positions, which are those that it draws`, {
+    code: "invalid_image",
+  });
+}
+
 type Size = Pick<RgbImage, "width" | "height">;
 
 /** The sizes that prepareImage gives an image, one after the other, known before any work. Throws as it does. */

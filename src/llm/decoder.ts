@@ -15,7 +15,9 @@ export interface DecoderOptions {
   /** [T, E/2] or [B, T, E/2]; see rotary1d. */
   readonly cos: Tensor;
   readonly sin: Tensor;
-  /** [T, C+T] or [B, T, C+T], added to the scores; C is 0 without a cache. See mask.ts. */
+  /** i64 [B, T]: cos and sin are [n, E/2] then, and this names the row of each position. */
+  readonly rows?: Tensor;
+  /** [T, C+T], [B, T, C+T] or [B, 1, 1, T, C+T], added to the scores; C is 0 without a cache. See mask.ts. */
   readonly mask: Tensor;
   /** For each layer the rotated keys and values that earlier calls added, [B, K, 1, C, E]; the mask hides what is unused. */
   readonly cache?: readonly KeyValue[];
@@ -32,16 +34,17 @@ export interface Decoded {
 export function decoderStack(p: Params, x: Tensor, options: DecoderOptions): Decoded {
   const { config, cache } = options;
   const [B, T, D] = x.dims(3) as [Dim, Dim, number];
-  const rope: Rope = { cos: perHead(options.cos, 1), sin: perHead(options.sin, 1) };
+  const rope: Rope = { cos: perHead(options.cos, 1), sin: perHead(options.sin, 1), rows: options.rows };
   const scale = config.head_dim ** -0.5;
   // Over a cache the queries' rotation scales them as well, which attention has an advantage of.
-  const queryRope = cache ? { cos: rope.cos.mul(scale), sin: rope.sin.mul(scale) } : rope;
+  const queryRope = cache ? { ...rope, cos: rope.cos.mul(scale), sin: rope.sin.mul(scale) } : rope;
   const heads = perHead(options.mask, 2);
   const G = config.num_heads / config.num_kv_heads;
   const mask = cache || G === 1 ? heads : concat(Array<Tensor>(G).fill(heads), -2); // once for each row that shares a KV head
   const hidden = [x];
   const added: KeyValue[] = [];
-  let flat = x.reshape([-1, D]); // [B*T, D]: layers work on plain matrices
+  // [B*T, D]: layers work on plain matrices, except where neither B nor T is known.
+  let flat = typeof B === "string" && typeof T === "string" ? x : x.reshape([-1, D]);
   for (let l = 0; l < config.num_layers; l++) {
     const layer = p.at("layers", l);
     const attended = selfAttention(layer.at("attn"), rmsNorm(layer.at("sa_norm"), flat, config.norm_eps), [B, T], {
@@ -63,6 +66,7 @@ export function decoderStack(p: Params, x: Tensor, options: DecoderOptions): Dec
 interface Rope {
   readonly cos: Tensor;
   readonly sin: Tensor;
+  readonly rows: Tensor | undefined;
 }
 
 interface SelfAttentionOptions {
@@ -75,7 +79,7 @@ interface SelfAttentionOptions {
 }
 
 /**
- * Grouped-query attention. x [B*T, D] -> [B*T, D]. The G queries that share a KV head are rows of one product; over a cache, where
+ * Grouped-query attention. x [B*T, D] or [B, T, D] -> the same shape. The G queries that share a KV head are rows of one product; over a cache, where
  * there are few, products of their own.
  */
 function selfAttention(p: Params, x: Tensor, [B, T]: readonly [Dim, Dim], options: SelfAttentionOptions) {
@@ -88,18 +92,18 @@ function selfAttention(p: Params, x: Tensor, [B, T]: readonly [Dim, Dim], option
   };
   const norm = (name: "q_norm" | "k_norm", y: Tensor) => (config[name] ? rmsNorm(p.at(name), y, config.norm_eps) : y);
   const headsFirst = (y: Tensor) => y.transpose([0, 2, 1, 3]); // [B, heads, T, E]
-  const q = headsFirst(norm("q_norm", project("q", H))).rotary(queryRope.cos, queryRope.sin);
-  const k = headsFirst(norm("k_norm", project("k", K))).rotary(rope.cos, rope.sin);
+  const q = headsFirst(norm("q_norm", project("q", H))).rotary(queryRope.cos, queryRope.sin, queryRope.rows);
+  const k = headsFirst(norm("k_norm", project("k", K))).rotary(rope.cos, rope.sin, rope.rows);
   const [keys, values] = [k, headsFirst(project("v", K))].map((y) => y.reshape([B, K, 1, T, E])) as [Tensor, Tensor];
   const rows = q.reshape(past ? [B, K, G, T, E] : [B, K, 1, mulDims(T, G), E]); // query heads g*G .. share KV head g
   const out = attention(rows, keys, values, { scale, mask, ...(past && { past }) });
-  const merged = headsFirst(out.reshape([B, H, T, E])).reshape([-1, H * E]); // the same exchange of axes, back
+  const merged = headsFirst(out.reshape([B, H, T, E])).reshape([...x.shape.slice(0, -1), H * E]); // the same exchange of axes, back
   return { output: linear(p.at("output_proj"), merged, D, false, init.xavier(H * E, D)), added: { keys, values } };
 }
 
-/** [T, W] or [B, T, W] -> [T, W] or [B, 1, .., T, W] with so many axes for heads. */
+/** [B, T, W] -> [B, 1, .., T, W] with so many axes for heads. Tables [T, W] and those that have these axes stay as they are. */
 function perHead(table: Tensor, axes: number): Tensor {
-  if (table.rank === 2) return table;
+  if (table.rank !== 3) return table;
   const [B, T, W] = table.dims(3);
   return table.reshape([B!, ...Array<number>(axes).fill(1), T!, W!]);
 }

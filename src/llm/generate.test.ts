@@ -10,8 +10,9 @@ import { expandRow, findImages, textBlock } from "../sequence/blocks.ts";
 import { bookRange } from "../sequence/layout.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { type GenerateOptions, generate, type WrittenBlock } from "./generate.ts";
-import { LanguageModel, Sequence } from "./language-model.ts";
+import { LanguageModel } from "./language-model.ts";
 import { sampleId } from "./sampling.ts";
+import { Sequence } from "./sequence.ts";
 
 const folder = join(import.meta.dirname, "../../test/golden/ar");
 let model: LanguageModel;

@@ -5,9 +5,10 @@ import { InputError } from "../errors.ts";
 import { textBlock } from "../sequence/blocks.ts";
 import type { BlockIds, BlockVocabulary } from "../sequence/layout.ts";
 import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
-import type { LanguageModel, Sequence } from "./language-model.ts";
+import type { LanguageModel } from "./language-model.ts";
 import { lookUp } from "./prompt-lookup.ts";
 import { isGreedy, type SamplingOptions } from "./sampling.ts";
+import type { Sequence } from "./sequence.ts";
 import { confirmGuess, readSampler, writeBlock } from "./write-block.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOptions {
@@ -35,7 +36,7 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   readonly blocksPerRun?: number;
   /**
    * Blocks of text that one step may guess from what was read (see prompt-lookup.ts), 0 if absent. What is written is the
-   * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed.
+   * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed, and only while nobody else writes.
    */
   readonly lookupBlocks?: number;
   /**
@@ -114,7 +115,7 @@ export async function* generate(
     const lead = grammar.lead();
     const mayFollow = (id: number) => id !== visionStart && !stopIds.includes(id) && isAllowed(id, lead);
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
-    const most = isGuessing && !grammar.isInImage ? Math.min(lookupBlocks, left - 1) : 0;
+    const most = isGuessing && !grammar.isInImage && sequence.isAlone ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
     await sequence.read(joinBlocks(unread, ...guess.map((id) => textBlock(id, vocabulary))), { signal, blocksPerRun });
     signal?.throwIfAborted();

@@ -22,12 +22,12 @@ export type MatrixName = "output" | "lmHead";
 
 /** What each graph declares and computes. */
 export const generationGraphs = {
-  /** S new blocks after C cached ones -> hidden [1, S, D] (not normed) and the new rows of the cache. */
+  /** S new blocks of each of B sequences after C cached ones -> hidden [B, S, D] (not normed) and the new rows of the cache. */
   trunk: (graph: Graph, config: LanguageModelConfig): void => {
     const { qwen } = config;
-    const groups = [1, "S", qwen.n_q_tokens];
-    const angles = ["S", qwen.head_dim / 2];
-    const row = [1, qwen.num_kv_heads, 1, "C", qwen.head_dim];
+    const groups = ["B", "S", qwen.n_q_tokens];
+    const angles = ["R", qwen.head_dim / 2];
+    const row = ["B", qwen.num_kv_heads, 1, "C", qwen.head_dim];
     const cache = Array.from(
       { length: qwen.num_layers },
       (_, l): KeyValue => ({
@@ -40,7 +40,8 @@ export const generationGraphs = {
       weight: graph.input("weight", groups),
       cos: graph.input("cos", angles),
       sin: graph.input("sin", angles),
-      mask: graph.input("mask", ["S", addDims("C", "S")]),
+      rows: graph.input("rows", ["B", "S"], "i64"),
+      mask: graph.input("mask", ["B", 1, 1, "S", addDims("C", "S")]),
     };
     const { decoded } = readBlocks(graph.params, blocks, config, cache);
     graph.output("hidden", decoded.hidden.at(-1)!);
@@ -50,7 +51,7 @@ export const generationGraphs = {
         decoded.added.flatMap(({ keys, values }) => [keys, values]),
         0,
       ),
-    ); // [2*layers, K, 1, S, E]
+    ); // [2*layers*B, K, 1, S, E]
   },
 
   /** hidden [R, D] -> logits [R, V] of slot 0 over the text entries alone: what a text block needs, whose slot 1 is q_eos. */
@@ -62,8 +63,8 @@ export const generationGraphs = {
   },
 
   /**
-   * A whole visual block in one run: hidden [1, D] -> ids i32 [N], slot i from book i, each fed to the next. Of the output
-   * matrix only the rows of a slot's book are read, and at slot 0 that of vision_end: it has won when the first id is the
+   * Whole visual blocks of B sequences in one run: hidden [B, D] -> ids i32 [N*B], all of slot 0 first, slot i from book i, each
+   * fed to the next. Of the output matrix only the rows of a slot's book are read, and at slot 0 that of vision_end: it has won when the first id is the
    * one after book 0. Drawing is taking the largest of scores + Gumbel noise.
    */
   image: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
@@ -73,22 +74,22 @@ export const generationGraphs = {
     const { head, table, rows, score } = headParts(graph.params, config, matrix);
     const draw: DrawInputs = {
       count: graph.input("count", [1], "i64"),
-      sharpness: graph.input("sharpness", [1]),
-      topP: graph.input("top_p", [1]),
+      sharpness: graph.input("sharpness", ["B", 1]),
+      topP: graph.input("top_p", ["B", 1]),
     };
-    const noise = graph.input("noise", [N, "k"]).split(0, Array<number>(N).fill(1));
-    const endBias = graph.input("end_bias", [1, 1]);
-    const noEnd = graph.constant([HIDDEN], [1, 1]);
-    let fed = graph.input("hidden", [1, D]);
+    const noise = Array.from({ length: N }, (_, i) => graph.input(noiseInput(i), ["B", "k"]));
+    const endBias = graph.input("end_bias", ["B", 1]);
+    const noEnd = endBias.mul(0).add(HIDDEN);
+    let fed = graph.input("hidden", ["B", D]);
     let past: readonly KeyValue[] | undefined;
     const chosen: Tensor[] = [];
     for (let i = 0; i < N; i++) {
-      const { output, slots } = tokenHead(head, fed.reshape([1, 1, D]), config.head, past);
+      const { output, slots } = tokenHead(head, fed.reshape(["B", 1, D]), config.head, past);
       past = slots;
-      const slot = output.reshape([1, D]);
+      const slot = output.reshape(["B", D]);
       const [start, end] = bookRange(i, vocabulary);
       const ending = i === 0 ? score(slot, rows.slice(0, visionEnd, visionEnd + 1)).add(endBias) : noEnd;
-      const logits = concat([score(slot, rows.slice(0, start, end)), ending], 1); // [1, S/N+1]
+      const logits = concat([score(slot, rows.slice(0, start, end)), ending], 1); // [B, S/N+1]
       const id = drawCode(logits, draw, noise[i]!).add(graph.constant(Int32Array.of(start), [1]));
       chosen.push(id);
       fed = table.gather(id);
@@ -130,19 +131,24 @@ export const generationGraphs = {
   },
 };
 
+/** The input of `image` with the noise of slot i, [B, k]. */
+function noiseInput(i: number): string {
+  return `noise.${i}`;
+}
+
 /** Settings of drawCode that are the same for all slots; drawFeeds makes them. */
 interface DrawInputs {
   /** i64 [1]: so many of the largest scores are candidates, k in shapes. */
   readonly count: Tensor;
-  /** [1] 1 / temperature */
+  /** [B, 1] 1 / temperature */
   readonly sharpness: Tensor;
-  /** [1] */
+  /** [B, 1] */
   readonly topP: Tensor;
 }
 
-/** logits [1, n], Gumbel noise by rank [1, k] -> one index, i32 [1], by the rules of sampleId. */
+/** logits [B, n], Gumbel noise by rank [B, k] -> an index of each row, i32 [B], by the rules of sampleId. */
 function drawCode(logits: Tensor, { count, sharpness, topP }: DrawInputs, noise: Tensor): Tensor {
-  const { values, order } = logits.largest(count, "k"); // [1, k]
+  const { values, order } = logits.largest(count, "k"); // [B, k]
   const scores = values.mul(sharpness);
   const probabilities = scores.softmax();
   // Ranks whose predecessors already reach topP are pushed away, however little they are over it.
@@ -162,24 +168,34 @@ function headParts(root: Params, { qwen }: LanguageModelConfig, matrix: MatrixNa
   };
 }
 
-/** Feeds of `image` beside the hidden state. Greedy is one candidate without noise. */
-export function drawFeeds(
-  sampling: SamplingOptions,
-  gumbel: (slot: number, rank: number) => number,
-  mayEnd: boolean,
-  vocabulary: BlockVocabulary,
-): Record<string, HostTensor> {
-  const { codesPerPatch: N, codebookSize } = vocabulary;
+/** How one sequence's next visual block is drawn. */
+export interface VisualDraw {
+  readonly sampling: SamplingOptions;
+  /** Noise of a slot and a rank; not asked when the choice is greedy. */
+  readonly gumbel: (slot: number, rank: number) => number;
+  /** Whether vision_end may come instead. */
+  readonly mayEnd: boolean;
+}
+
+/** The candidates of each slot. Draws of one run have the same number: it is one for the whole graph. */
+export function candidateCount({ sampling }: VisualDraw, { codesPerPatch: N, codebookSize }: BlockVocabulary): number {
   const most = codebookSize / N + 1;
-  const isLargest = isGreedy(sampling);
-  const k = isLargest ? 1 : Math.min(sampling.topK || most, most);
-  const noise = Float32Array.from({ length: N * k }, (_, i) => (isLargest ? 0 : gumbel(Math.floor(i / k), i % k)));
+  return isGreedy(sampling) ? 1 : Math.min(sampling.topK || most, most);
+}
+
+/** Feeds of `image` beside the hidden states, for draws with k candidates. Greedy is one candidate without noise. */
+export function drawFeeds(draws: readonly VisualDraw[], k: number, N: number): Record<string, HostTensor> {
+  const column = (value: (draw: VisualDraw) => number) => f32(draws.map(value), [draws.length, 1]);
+  const noise = (slot: number) =>
+    draws.flatMap(({ sampling, gumbel }) =>
+      isGreedy(sampling) ? [0] : Array.from({ length: k }, (_, rank) => gumbel(slot, rank)),
+    );
   return {
     count: hostTensor("i64", BigInt64Array.of(BigInt(k)), [1]),
-    sharpness: f32([isLargest ? 1 : 1 / sampling.temperature], [1]),
+    sharpness: column(({ sampling }) => (isGreedy(sampling) ? 1 : 1 / sampling.temperature)),
     // Above every sum of probabilities when all count: those may round to a little more than 1.
-    top_p: f32([sampling.topP < 1 ? sampling.topP : 2], [1]),
-    noise: f32(noise, [N, k]),
-    end_bias: f32([mayEnd ? 0 : HIDDEN], [1, 1]),
+    top_p: column(({ sampling }) => (sampling.topP < 1 ? sampling.topP : 2)),
+    end_bias: column(({ mayEnd }) => (mayEnd ? 0 : HIDDEN)),
+    ...Object.fromEntries(Array.from({ length: N }, (_, i) => [noiseInput(i), f32(noise(i), [draws.length, k])])),
   };
 }

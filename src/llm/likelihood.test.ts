@@ -40,7 +40,7 @@ test("the log-probability of each sub-token is that of its slot scored by itself
   const text = [2, 3, 8, 87, visionStart, ...Array(positions).fill(imagePad), visionEnd, 5, 6];
   const row = expandRow(text, ids, vocabulary);
   const end = blockCount(row, vocabulary);
-  const scored = await scoreBlocks(model, model.start(), row, [2, end]);
+  const scored = await scoreBlocks(model, model.start(), { row, start: 2, end });
   expect(scored.map(({ length }) => length)).toEqual([1, 1, 1, ...Array(positions).fill(4), 1, 1, 1]);
   const sequence = model.start();
   await sequence.read(row.subarray(0, 2 * 5));
@@ -63,7 +63,11 @@ test("both samples of the reference, text and image, have the log-probabilities 
   const logits = Float32Array.from(number(outputs.get("logits")!.data)); // [39, 5, 160]
   for (const [k, from] of borders.slice(0, -1).entries()) {
     const row = rows.subarray(from * 5, borders[k + 1]! * 5);
-    const scored = await scoreBlocks(model, model.start(), row, [1, blockCount(row, model.vocabulary)]);
+    const scored = await scoreBlocks(model, model.start(), {
+      row,
+      start: 1,
+      end: blockCount(row, model.vocabulary),
+    });
     expect(scored.flat().length).toBeGreaterThan(scored.length); // there is an image among them
     for (const [t, values] of scored.entries()) {
       for (const [i, value] of values.entries()) {

@@ -3,7 +3,8 @@
 
 import { f32, i32 } from "../runtime/host-tensor.ts";
 import { type BlockIds, isVisual, slotsPerBlock } from "../sequence/layout.ts";
-import type { LanguageModel, Sequence } from "./language-model.ts";
+import type { LanguageModel } from "./language-model.ts";
+import type { Sequence } from "./sequence.ts";
 
 /** Sub-tokens that one run scores at most: each has a row of all entries' scores, 0.9 MB for the released vocabulary. */
 const LABELS_PER_RUN = 64;
@@ -15,8 +16,7 @@ const LABELS_PER_RUN = 64;
 export async function scoreBlocks(
   model: LanguageModel,
   sequence: Sequence,
-  row: BlockIds,
-  [start, end]: readonly [number, number],
+  { row, start, end }: { readonly row: BlockIds; readonly start: number; readonly end: number },
   signal?: AbortSignal,
 ): Promise<number[][]> {
   const { vocabulary } = model;

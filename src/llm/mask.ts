@@ -17,13 +17,23 @@ export function segmentMask(cuSegments: ArrayLike<number>): Float32Array {
   return mask;
 }
 
-/** For T new positions after `length` cached ones in a cache of room for C: [T, C+T]. */
-export function cacheMask(T: number, length: number, C: number): Float32Array {
-  const width = C + T;
-  const mask = new Float32Array(T * width).fill(HIDDEN);
-  for (let t = 0; t < T; t++) {
-    mask.fill(0, t * width, t * width + length);
-    mask.fill(0, t * width + C, t * width + C + t + 1);
+/**
+ * For sequences side by side, each with `count` new positions of S behind `length` cached ones in a cache of room for C:
+ * [B, S, C+S]. New positions beyond the count see only themselves.
+ */
+export function cacheMask(
+  sequences: readonly { readonly length: number; readonly count: number }[],
+  S: number,
+  C: number,
+): Float32Array {
+  const width = C + S;
+  const mask = new Float32Array(sequences.length * S * width).fill(HIDDEN);
+  for (const [b, { length, count }] of sequences.entries()) {
+    for (let t = 0; t < S; t++) {
+      const at = (b * S + t) * width;
+      if (t < count) mask.fill(0, at, at + length).fill(0, at + C, at + C + t + 1);
+      else mask[at + C + t] = 0;
+    }
   }
   return mask;
 }

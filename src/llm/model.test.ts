@@ -45,7 +45,13 @@ const config = { qwen: unifiedQwen3ConfigSchema.parse(qwen), head: tokenHeadConf
 
 test("masks hide the future, other segments and unused room", () => {
   expect([...segmentMask([0, 1, 3])]).toEqual([0, HIDDEN, HIDDEN, HIDDEN, 0, HIDDEN, HIDDEN, 0, 0]);
-  expect([...cacheMask(2, 1, 2)]).toEqual([0, HIDDEN, 0, HIDDEN, 0, HIDDEN, 0, 0]);
+  const two = [0, HIDDEN, 0, HIDDEN, 0, HIDDEN, 0, 0]; // of 2 positions behind 1, in room for 2
+  const one = [0, 0, 0, HIDDEN, HIDDEN, HIDDEN, HIDDEN, 0]; // of 1 position behind 2, and one that is none
+  const sequences = [
+    { length: 1, count: 2 },
+    { length: 2, count: 1 },
+  ];
+  expect([...cacheMask(sequences, 2, 2)]).toEqual([...two, ...one]);
 });
 
 test("the token head one slot at a time gives what it gives for all slots at once", async () => {

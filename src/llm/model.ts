@@ -41,7 +41,9 @@ export interface BlockTensors {
   /** [T, E/2] or [B, T, E/2] */
   readonly cos: Tensor;
   readonly sin: Tensor;
-  /** [T, C+T] or [B, T, C+T] */
+  /** Which row of those is for which block; see DecoderOptions. */
+  readonly rows?: Tensor;
+  /** [T, C+T], [B, T, C+T] or [B, 1, 1, T, C+T] */
   readonly mask: Tensor;
 }
 
@@ -55,8 +57,15 @@ export function readBlocks(
   const { trunk, table } = languageModelPaths(root);
   const entries = embeddingTable(table, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
   const embeddings = embedBlocks(entries, blocks.index, blocks.weight, blocks.frozen);
-  const { cos, sin, mask } = blocks;
-  const decoded = decoderStack(trunk, embeddings.inputs, { config: qwen, cos, sin, mask, ...(cache && { cache }) });
+  const { cos, sin, rows, mask } = blocks;
+  const decoded = decoderStack(trunk, embeddings.inputs, {
+    config: qwen,
+    cos,
+    sin,
+    mask,
+    ...(rows && { rows }),
+    ...(cache && { cache }),
+  });
   return { embeddings, decoded };
 }
 

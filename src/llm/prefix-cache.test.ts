@@ -4,8 +4,9 @@ import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
-import { LanguageModel, type Sequence } from "./language-model.ts";
+import { LanguageModel } from "./language-model.ts";
 import { PrefixCache } from "./prefix-cache.ts";
+import type { Sequence } from "./sequence.ts";
 
 const MEGABYTE = 2 ** 20;
 

@@ -1,9 +1,11 @@
 // Keeps sequences that were read, so that a row which begins like one of them pays only for what is new: the next turn of a
-// conversation, another question to the same image, the same system prompt.
+// conversation, another question to the same image, the same system prompt. What was read is shared, not copied.
 
 import { type BlockIds, slotsPerBlock } from "../sequence/layout.ts";
+import { rowBytes } from "./cache.ts";
 import type { UnifiedQwen3Config } from "./config.ts";
-import type { LanguageModel, Sequence } from "./language-model.ts";
+import type { LanguageModel } from "./language-model.ts";
+import type { Sequence } from "./sequence.ts";
 
 /** Some 1,700 positions of the released model, which take 304 KiB each. */
 const MOST_USUAL_BYTES = 2 ** 29;
@@ -20,8 +22,8 @@ export function usualCacheBytes(config: UnifiedQwen3Config): number {
 export class PrefixCache {
   readonly #model: LanguageModel;
   readonly #maxBytes: number;
-  /** Of nobody at the moment; the one used last comes last. */
-  readonly #idle: Sequence[] = [];
+  /** Read no further by anybody; the one used last comes last. */
+  readonly #kept: Sequence[] = [];
 
   /** Keeps sequences of the model up to `maxBytes` together; with 0 none. */
   constructor(model: LanguageModel, maxBytes: number) {
@@ -31,34 +33,29 @@ export class PrefixCache {
 
   /** Memory of what is kept. */
   get bytes(): number {
-    return this.#idle.reduce((sum, { bytes }) => sum + bytes, 0);
+    const others = this.#kept.reduce((sum, { ownBytes }) => sum + ownBytes, 0);
+    return others + rowBytes(this.#kept.flatMap(({ rows }) => rows));
   }
 
-  /**
-   * A sequence that has read as much of the beginning of `row` [T, N+1] as any kept one has, and nothing else. It is the
-   * caller's alone, until `keep`.
-   */
+  /** A new sequence that has read as much of the beginning of `row` [T, N+1] as any kept one has, and nothing else. */
   take(row: BlockIds): Sequence {
     let best: Sequence | undefined;
     let shared = 0;
-    for (const sequence of this.#idle) {
+    for (const sequence of this.#kept) {
       const blocks = this.#sharedBlocks(sequence.blocks, row);
       if (blocks >= shared && blocks > 0) [best, shared] = [sequence, blocks];
     }
     if (!best) return this.#model.start();
-    // A copy costs memory, and taking the sequence itself costs what it has read beyond: somebody may come back for that.
-    if (best.length - shared > shared) return best.fork(shared);
-    this.#idle.splice(this.#idle.indexOf(best), 1);
-    best.truncate(shared);
-    return best;
+    this.#kept.push(...this.#kept.splice(this.#kept.indexOf(best), 1));
+    return best.fork(shared);
   }
 
   /** Keeps a sequence that its user is done with, in place of those that it begins with. The oldest give way. */
   keep(sequence: Sequence): void {
     if (sequence.length === 0) return;
     const isLeft = (other: Sequence) => this.#sharedBlocks(other.blocks, sequence.blocks) < other.length;
-    this.#idle.splice(0, this.#idle.length, ...this.#idle.filter(isLeft), sequence);
-    while (this.bytes > this.#maxBytes) this.#idle.shift();
+    this.#kept.splice(0, this.#kept.length, ...this.#kept.filter(isLeft), sequence);
+    while (this.bytes > this.#maxBytes) this.#kept.shift();
   }
 
   /** How many blocks two rows have in common at their beginnings. */

@@ -56,27 +56,6 @@ export function argmax(logits: Float32Array, allowed: readonly IdRange[]): numbe
   return best;
 }
 
-/**
- * The reference's rule over all entries: scores over temperature + 1e-5; of the nucleus the entry that crosses topP is
- * dropped (but never the first). Kept to reproduce its results; with topK 1 both rules agree.
- */
-export function sampleIdAsReference(logits: Float32Array, options: SamplingOptions, uniform: number): number {
-  const ids = candidates(logits, [[0, logits.length]], options.topK);
-  const probabilities = softmax(ids, logits, options.temperature > 0 ? options.temperature + 1e-5 : 1);
-  const order = [...ids.keys()].sort((a, b) => probabilities[b]! - probabilities[a]!);
-  let sum = 0;
-  const kept = order.filter((i, rank) => {
-    sum += probabilities[i]!;
-    return rank === 0 || options.topP >= 1 || sum <= options.topP;
-  });
-  const total = kept.reduce((s, i) => s + probabilities[i]!, 0);
-  return draw(
-    kept.map((i) => ids[i]!),
-    kept.map((i) => probabilities[i]! / total),
-    uniform,
-  );
-}
-
 /** The allowed ids, or the k of them with the largest scores (the lower id on ties), in order of id. */
 function candidates(logits: Float32Array, allowed: readonly IdRange[], k: number): number[] {
   const best: number[] = []; // in descending order of score

@@ -5,8 +5,8 @@ import { counterRandom } from "../random/counter.ts";
 import { textBlock } from "../sequence/blocks.ts";
 import { type BlockIds, type BlockVocabulary, bookRange, slotsPerBlock } from "../sequence/layout.ts";
 import { isAllowed } from "./grammar.ts";
-import type { Sequence } from "./language-model.ts";
 import { argmax, defaultSampling, type IdRange, type SamplingOptions, sampleId } from "./sampling.ts";
+import type { Sequence } from "./sequence.ts";
 
 export interface SamplerOptions extends Partial<SamplingOptions> {
   readonly seed?: number;

@@ -478,10 +478,10 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
       axis: int(-1),
       epsilon: { float: node.attributes.eps },
     }),
-  rotary: ({ inputs: [x, cos, sin], outputs: [y] }, e) => {
-    if (x!.rank === 4 && cos!.rank === 2) {
-      // The tables' row t is for position t: the offset of positions is 0.
-      const inputs = [e.name(x!), e.integers([0]), e.name(cos!), e.name(sin!)];
+  rotary: ({ inputs: [x, cos, sin, rows], outputs: [y] }, e) => {
+    if (rows || (x!.rank === 4 && cos!.rank === 2)) {
+      // Without rows the tables' row t is for position t: the offset of positions is 0.
+      const inputs = [e.name(x!), rows ? e.name(rows) : e.integers([0]), e.name(cos!), e.name(sin!)];
       e.node("RotaryEmbedding", inputs, [e.name(y!)], {}, microsoft);
       return;
     }

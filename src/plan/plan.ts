@@ -13,7 +13,7 @@ import { drawingNeed, memoryNeed } from "./memory.ts";
 import { openUnloaded } from "./open-unloaded.ts";
 import { type Speeds, type TaskSeconds, worksSeconds } from "./seconds.ts";
 import { convertedModel, missingWeightBytes, withMissingWeights } from "./stated-weights.ts";
-import { answerTask, drawingTask, type Work, writingTask } from "./workload.ts";
+import { answersTask, answerTask, drawingTask, type Work, writingTask } from "./workload.ts";
 
 /** A machine as a plan sees it. */
 export interface Machine {
@@ -47,6 +47,8 @@ export interface ModelPlan {
   };
   /** One question about an image: about 400 positions in, 32 tokens out. */
   readonly answer: TaskPlan;
+  /** Memory of so many such questions at once, from one `Kelix`. */
+  readonly answers: { readonly count: number } & Pick<TaskPlan, "memoryBytes" | "fits">;
   /** One image for a prompt, with the model's own settings; absent where the model cannot draw. */
   readonly image?: TaskPlan;
   /** What `convert` would make of it, where that takes less memory. */
@@ -91,11 +93,13 @@ export async function planModel(name: string, machine: Machine, options: Inspect
 /** The plan for an opened model, `missingBytes` of whose weights are not here. */
 export async function planOpened(model: OpenedModel, machine: Machine, missingBytes = 0): Promise<ModelPlan> {
   const hereBytes = describeModel(model).files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const plan = (memoryBytes: number, works: readonly Work[]): TaskPlan => {
-    const fits = memoryBytes <= machine.memory.availableBytes;
-    return { memoryBytes, fits, ...worksSeconds(works, machine.speeds) };
-  };
+  const needOf = (memoryBytes: number) => ({ memoryBytes, fits: memoryBytes <= machine.memory.availableBytes });
+  const plan = (memoryBytes: number, works: readonly Work[]): TaskPlan => ({
+    ...needOf(memoryBytes),
+    ...worksSeconds(works, machine.speeds),
+  });
   const answer = answerTask(model);
+  const { count, ...answers } = answersTask(model);
   return {
     name: model.path,
     path: model.path,
@@ -104,6 +108,7 @@ export async function planOpened(model: OpenedModel, machine: Machine, missingBy
     machine,
     disk: { modelBytes: hereBytes + missingBytes, missingBytes, freeBytes: await freeDisk(model.path) },
     answer: plan(memoryNeed(answer), answer.works),
+    answers: { count, ...needOf(memoryNeed(answers)) },
     ...(canDraw(model, "hidden") && { image: plan(imageNeed(model), imageWorks(model)) }),
     smaller: smallerModels(model),
   };

@@ -4,9 +4,11 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type DecodePart, decodeGraph, planDecode } from "../detokenizer/decode-plan.ts";
 import { connectorGraph, memoryGraph, velocityGraph, withNullLength } from "../detokenizer/denoiser.ts";
+import { cacheCapacity } from "../llm/cache.ts";
 import { languageModelConfig } from "../llm/config.ts";
 import { generationGraphs } from "../llm/generation-graphs.ts";
 import { BLOCKS_PER_RUN } from "../llm/language-model.ts";
+import { sequencesTogether } from "../llm/scheduler.ts";
 import { outputMatrices } from "../model/declare.ts";
 import { chooseDetokenizer } from "../model/drawing.ts";
 import { languageConfig, type OpenedModel } from "../model/open.ts";
@@ -47,9 +49,24 @@ export function answerTask(model: OpenedModel): Task {
     tokenizeWork(model, M),
     ...prefill(asked, trunk, "read the question"),
     trunk("write the answer", { S: 1, C: asked + QUESTION.answer / 2 }, QUESTION.answer),
-    languageWork(model, "text")("write the answer", { R: 1 }, QUESTION.answer),
+    languageWork(model, "text")("write the answer", {}, QUESTION.answer),
   ];
   return withCache(model, works, asked + QUESTION.answer);
+}
+
+/** As many such answers together as the scheduler gives slots: each keeps its keys and values, beside the copies in the slots. */
+export function answersTask(model: OpenedModel): Task & { readonly count: number } {
+  const one = answerTask(model);
+  const { qwen_config: qwen } = languageConfig(model);
+  const positions = usualPositions(model) + QUESTION.text + QUESTION.answer;
+  const count = sequencesTogether(qwen, positions);
+  const [trunk, text] = [languageWork(model, "trunk", count), languageWork(model, "text", count)];
+  const works = [
+    ...one.works,
+    trunk("write the answers", { S: 1, C: cacheCapacity(positions) }, QUESTION.answer),
+    text("write the answers", {}, QUESTION.answer),
+  ];
+  return { works, cacheBytes: count * one.cacheBytes, count };
 }
 
 /** Turning one image into codes, of so many positions; else of as many as a question's. */
@@ -87,7 +104,8 @@ export function writingTask(model: OpenedModel): Task {
  */
 export function drawingTask(model: OpenedModel, source: Source, codeGrid: readonly [number, number]): Task {
   const { steps, guidance } = model.generation[source === "hidden" ? "imagine" : "reconstruct"];
-  const { transformer, autoencoder, settings } = chooseDetokenizer(model, source, codeGrid);
+  const { transformer, autoencoder, settingsFor } = chooseDetokenizer(model, source);
+  const settings = settingsFor(codeGrid);
   const config = withNullLength(transformer.config, transformer.weights);
   const entries = codeGrid[0] * codeGrid[1] + (source === "hidden" ? 2 : 0);
   const L = settings.maxConditionLength ?? entries;
@@ -122,8 +140,8 @@ export function drawingTask(model: OpenedModel, source: Source, codeGrid: readon
 
 type LanguageWork = (what: string, sizes: Sizes, runs: number) => Work;
 
-/** Runs of one of the language model's graphs, traced once. */
-function languageWork(model: OpenedModel, part: keyof typeof generationGraphs): LanguageWork {
+/** Runs of one of the language model's graphs, traced once, for B sequences together. */
+function languageWork(model: OpenedModel, part: keyof typeof generationGraphs, B = 1): LanguageWork {
   const { weights } = model;
   const ar = languageConfig(model);
   const graph = new Graph();
@@ -133,7 +151,7 @@ function languageWork(model: OpenedModel, part: keyof typeof generationGraphs): 
     session: `language model: ${part}`,
     weights,
     graph,
-    sizes,
+    sizes: { B, R: B * (sizes.S ?? 1), ...sizes },
     runs,
   });
 }

@@ -93,7 +93,7 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   readonly layerNorm: { readonly eps: number };
   /** x, scale -> y, reciprocal root mean square. */
   readonly rmsNorm: { readonly eps: number };
-  /** x, cos, sin. */
+  /** x, cos, sin; with a fourth operand it names the row of cos and sin for each position. */
   readonly rotary: Record<never, never>;
   /** x, weight, bias (may be absent). */
   readonly conv2d: ConvAttributes;

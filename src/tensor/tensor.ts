@@ -380,8 +380,17 @@ export class Tensor {
     );
   }
 
-  /** Rotates the pairs (x[j], x[j + E/2]) of the last axis by angles given as cos and sin [.., E/2]. */
-  rotary(cos: Tensor, sin: Tensor): Tensor {
+  /**
+   * Rotates the pairs (x[j], x[j + E/2]) of the last axis by angles given as cos and sin [.., E/2]. With `rows`, i64 [B, T],
+   * those are tables [n, E/2], and x [B, heads, T, E] is turned by the rows that it names. For inference only.
+   */
+  rotary(cos: Tensor, sin: Tensor, rows?: Tensor): Tensor {
+    if (rows) {
+      const [B, , T] = this.dims(4);
+      if (rows.dtype !== "i64" || formatShape(rows.shape) !== formatShape([B!, T!]))
+        this.fail(`rotary: rows ${rows.dtype} ${formatShape(rows.shape)} for ${formatShape(this.shape)}`);
+      return this.graph.node("rotary", {}, [this, cos, sin, rows], [[this.shape, "f32"]]);
+    }
     const half: Shape = [...this.shape.slice(0, -1), this.size(-1) / 2];
     for (const table of [cos, sin]) {
       const out = broadcastShapes(half, table.shape);

@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runSchema } from "./config.ts";
-import { resolveLatest } from "./latest.ts";
+import { findInit, resolveLatest } from "./latest.ts";
 import { ParameterStore } from "./parameter-store.ts";
 import { writeTrainingState } from "./training-state.ts";
 
@@ -37,6 +37,20 @@ test("names the furthest checkpoint's running average, or its weights where it k
   expect(model).toEqual({ autoencoder: { weights: average }, parts: [average] });
   await save(13, false);
   expect((await resolveLatest(configure(`${run}@latest`))).initFrom[1]).toMatch(/step-13.model\.safetensors$/);
+});
+
+test("finds what a stage starts from: a run's furthest checkpoint, a checkpoint's average, the stage's part of a model", async () => {
+  await save(3, true);
+  const checkpoint = join(run, "checkpoints", "step-3");
+  const average = join(checkpoint, "average.safetensors");
+  expect(await findInit(run, "tokenizer")).toBe(average);
+  expect(await findInit(`${run}@latest`, "tokenizer")).toBe(average);
+  expect(await findInit(checkpoint, "tokenizer")).toBe(average);
+  expect(await findInit(average, "tokenizer")).toBe(average);
+  const model = join(run, "model");
+  await mkdir(join(model, "dit"), { recursive: true });
+  expect(await findInit(model, "diffusion")).toBe(join(model, "dit"));
+  expect(await findInit(model, "language-model")).toBe(model);
 });
 
 test("refuses a run without a checkpoint", async () => {

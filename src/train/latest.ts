@@ -14,6 +14,18 @@ export async function resolveLatest(config: RunConfig): Promise<RunConfig> {
   return { ...config, initFrom: initFrom as string[], model: model as RunConfig["model"] }; // of the same form
 }
 
+/**
+ * The weights of a stage that `--init` names: a file, a checkpoint, a run (its furthest checkpoint), or a model folder (the
+ * part of it that the stage trains).
+ */
+export async function findInit(name: string, stage: RunConfig["stage"]): Promise<string> {
+  if (name.endsWith(SUFFIX)) return findWeights(name);
+  if (existsSync(join(name, "checkpoints"))) return findWeights(`${name}${SUFFIX}`);
+  const part = { autoencoder: "vae", diffusion: "dit", tokenizer: "", "language-model": "" }[stage];
+  const candidates = [join(name, "average.safetensors"), ...(part ? [join(name, part)] : [])];
+  return candidates.find((path) => existsSync(path)) ?? name;
+}
+
 async function resolve(value: unknown): Promise<unknown> {
   if (typeof value === "string") return value.endsWith(SUFFIX) ? findWeights(value) : value;
   if (Array.isArray(value)) return Promise.all(value.map(resolve));

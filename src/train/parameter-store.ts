@@ -4,11 +4,11 @@
 //   values | gradients | first moments | second moments | accumulated gradients | running average
 
 import { MemoryError, ModelError } from "../errors.ts";
+import { instantiateKernels, type VectorKernels } from "../kernels/vectors.ts";
 import type { CounterRandom } from "../random/counter.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { Parameter } from "../tensor/graph.ts";
 import type { Init } from "../tensor/params.ts";
-import { instantiateKernels, type VectorKernels } from "./vector-kernels.ts";
 
 export const regions = ["values", "gradients", "firstMoments", "secondMoments", "accumulated", "average"] as const;
 export type Region = (typeof regions)[number];

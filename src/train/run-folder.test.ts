@@ -74,7 +74,7 @@ test("has every step once after a cut, in the log and among the samples' numbers
     "checkpoints",
     "config.json",
     "log.jsonl",
-    "loss.svg",
+    "report.html",
     "samples",
   ]);
 });
@@ -89,6 +89,18 @@ test("goes on with more steps and another rate, and says so; with what was accep
   await train(other, openToyStage(6), { resume: true, acceptChanges: true, log: (line) => lines.push(line) });
   expect(lines).toContain("seed was 5 and is now 6");
   expect(await steps(join(more.folder, "log.jsonl"))).toHaveLength(12);
+});
+
+test("a stage is told which parameters its run was given, so that it prepares the others alone", async () => {
+  const first = configure();
+  await train(first, openToyStage(5));
+  const given: ReadonlySet<string>[] = [];
+  const prepare = async (_: unknown, __: unknown, paths: ReadonlySet<string>) => void given.push(paths);
+  const source = join(first.folder, "checkpoints", "step-8", "model.safetensors");
+  const next = configure({ folder: join(first.folder, "next"), initFrom: [source], steps: 1 });
+  await train(next, { ...openToyStage(5), prepare });
+  await train(configure({ folder: join(first.folder, "fresh"), steps: 1 }), { ...openToyStage(5), prepare });
+  expect(given.map((paths) => paths.size > 0)).toEqual([true, false]);
 });
 
 test("names the checkpoint before one that is damaged", async () => {

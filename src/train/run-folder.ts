@@ -1,5 +1,5 @@
 // The folder that a run lives in: one process at a time trains there, every file in it is of the same run, and each appears whole.
-//   config.json  log.jsonl  loss.svg  samples/  checkpoints/step-N/  train.lock
+//   config.json  log.jsonl  report.html  samples/  checkpoints/step-N/  train.lock
 
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,10 +13,10 @@ import { makeFolder } from "../files/make-folder.ts";
 import { isTemporaryName } from "../files/stale.ts";
 import { systemReason, whileWriting } from "../files/system-error.ts";
 import { type RunConfig, runSchema } from "./config.ts";
-import { drawLossCurve } from "./loss-curve.ts";
 import type { ParameterStore } from "./parameter-store.ts";
 import { compareSettings } from "./run-changes.ts";
 import { appendRunLog, cutRunLog } from "./run-log.ts";
+import { writeRunReport } from "./run-report.ts";
 import { parseSettings } from "./settings.ts";
 import { type CheckpointFolder, listCheckpoints, readTrainingState, writeTrainingState } from "./training-state.ts";
 
@@ -155,12 +155,16 @@ export class RunFolder {
     return appendRunLog(this.#numbersFile, entry);
   }
 
-  /** Saves a checkpoint and draws the losses until here. */
+  /** Saves a checkpoint. */
   async save(step: number, store: ParameterStore): Promise<void> {
     this.lost.throwIfAborted();
     await writeTrainingState(this.#config.folder, step, store);
-    await drawLossCurve(this.#config.folder).catch((error: unknown) => {
-      this.#log(`loss.svg was not drawn: ${systemReason(error)}`);
+  }
+
+  /** Writes report.html of what is there. A run does not end because its page cannot be written. */
+  async report(): Promise<void> {
+    await writeRunReport(this.#config.folder).catch((error: unknown) => {
+      this.#log(`report.html was not written: ${systemReason(error)}`);
     });
   }
 

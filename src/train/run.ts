@@ -106,6 +106,7 @@ async function trainIn(
           await save();
           throw error;
         });
+        if (!isLast) await run.report();
         window = new LogWindow();
         windowStart = step;
       }
@@ -116,6 +117,7 @@ async function trainIn(
       await save();
       log(`stopped at step ${step}; go on with --resume`);
     }
+    await run.report();
     if (step === config.steps) await stage.finish?.(finalTensors(store), config.folder);
   } finally {
     await learner.release();
@@ -168,6 +170,7 @@ async function startFresh(
   log: (line: string) => void,
 ): Promise<void> {
   store.initialize(counterRandom(config.seed, "init"));
+  const given = new Set<string>();
   for (const source of config.initFrom) {
     const checkpoint = await openCheckpointAt(source);
     let used = 0;
@@ -175,6 +178,7 @@ async function startFresh(
       for (const { path } of declared) {
         if (!checkpoint.find(path)) continue;
         if (store.parameters.has(path)) store.set("values", path, await checkpoint.read(path));
+        given.add(path);
         used++;
       }
     } catch (cause) {
@@ -185,7 +189,7 @@ async function startFresh(
     if (used === 0) throw new InputError(`${source} has none of this stage's ${declared.length} parameters`);
     log(`${source}: ${used} of ${declared.length} parameters`);
   }
-  await stage.prepare?.(store, log);
+  await stage.prepare?.(store, log, given);
   startAverage(store);
 }
 

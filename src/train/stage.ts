@@ -29,8 +29,11 @@ export interface Stage {
   readonly frozen?: WeightSource;
   /** The batch of one micro-step, counted from 0 over the whole run. */
   batch(microStep: number): Promise<Batch>;
-  /** Sets parameters that neither a file nor a random draw gives (k-means); called once, before step 0 of a new run. */
-  prepare?(store: ParameterStore, log: (line: string) => void): Promise<void>;
+  /**
+   * Sets parameters that neither a file nor a random draw gives (k-means); called once, before step 0 of a new run. `given` are the
+   * paths that `initFrom` had.
+   */
+  prepare?(store: ParameterStore, log: (line: string) => void, given: ReadonlySet<string>): Promise<void>;
   /** Writes images or text to look at into `folder`; returns numbers for the log. */
   samples?(weights: WeightSource, folder: string, step: number): Promise<Record<string, number>>;
   /** Writes what was trained (its running average if there is one) as a checkpoint of the product. */

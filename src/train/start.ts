@@ -3,7 +3,7 @@
 import { InputError, KelixError, MemoryError, ModelError, quote } from "../errors.ts";
 import { type RunConfig, readRunConfig, stageNames } from "./config.ts";
 import { OwnData, sourceSchema } from "./data/own-data.ts";
-import { resolveLatest } from "./latest.ts";
+import { findInit, resolveLatest } from "./latest.ts";
 import { type LogEntry, type RunOptions, train } from "./run.ts";
 import { parseSettings } from "./settings.ts";
 import type { Stage, StageContext } from "./stage.ts";
@@ -18,6 +18,8 @@ const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
 };
 
 export interface StartOptions extends RunOptions {
+  /** Weights to start from in place of the config's `initFrom`: see findInit. */
+  readonly init?: string | undefined;
   /** Examples to train on in place of the config's: see docs/data.md. */
   readonly data?: string | undefined;
   /** Examples that samples are made of. */
@@ -31,7 +33,9 @@ export async function startTraining(stage: string, path: string, options: StartO
     throw new InputError(`${quote(stage)} is no stage of training; there are ${stageNames.join(", ")}`);
   const written = await readRunConfig(path);
   if (written.stage !== stage) throw new InputError(`${path} is for the stage ${written.stage}, not ${stage}`);
-  return startRun(withSource(written, options), path, options);
+  const { init } = options;
+  const started = init === undefined ? written : { ...written, initFrom: [await findInit(init, written.stage)] };
+  return startRun(withSource(started, options), path, options);
 }
 
 /** Trains by a config that is read already; `path` names it in messages. */

@@ -87,6 +87,16 @@ export class ImageTokenizer {
     return embeddings!.data as Float32Array;
   }
 
+  /** The mean of the embeddings over an image's positions, [output_dim]. */
+  async embedImage(codes: ImageCodes, fusion?: Fusion): Promise<Float32Array> {
+    const embeddings = await this.embed(codes, fusion);
+    const P = codes.grid[0] * codes.grid[1];
+    const D = embeddings.length / P;
+    const mean = new Float32Array(D);
+    for (let i = 0; i < embeddings.length; i++) mean[i % D]! += embeddings[i]! / P;
+    return mean;
+  }
+
   async dispose(): Promise<void> {
     this.#isDisposed = true;
     const opened = [...this.#embeddings.values()].map((session) => session.catch(() => undefined));

@@ -51,7 +51,7 @@ function abortAtLook(n: number, reason: unknown): { readonly signal: AbortSignal
 
 test("an abort at any check ends a call with the signal's reason, and harms no later one", async () => {
   const wanted = await answer(kelix, demo("octopus"));
-  const drawn = await kelix.imagine("x", { seed: 2, steps: 3 });
+  const [drawn] = await kelix.imagine("x", { seed: 2, steps: 3 });
   for (const call of Object.values(calls)) {
     for (let n = 1; ; n++) {
       const reason = { n };
@@ -62,7 +62,7 @@ test("an abort at any check ends a call with the signal's reason, and harms no l
     }
   }
   expect(await answer(kelix, demo("octopus"))).toBe(wanted);
-  expect((await kelix.imagine("x", { seed: 2, steps: 3 })).data).toEqual(drawn.data);
+  expect((await kelix.imagine("x", { seed: 2, steps: 3 }))[0]!.data).toEqual(drawn!.data);
 }, 600_000);
 
 test("dispose at any moment ends the work, which says why", async () => {
@@ -82,7 +82,7 @@ test("dispose at any moment ends the work, which says why", async () => {
 test("twenty callers at once get what each alone would, while others abort or stop reading", async () => {
   const alone = new Map<string, string>();
   for (const name of names) alone.set(name, await answer(kelix, demo(name)));
-  const drawn = await kelix.imagine("two red circles", { seed: 1, steps: 3 });
+  const [drawn] = await kelix.imagine("two red circles", { seed: 1, steps: 3 });
   for (const options of [{}, { promptCacheBytes: 0 }]) {
     const fresh = await Kelix.load("kelix-nano", options);
     const reason = new Error("enough");
@@ -92,7 +92,7 @@ test("twenty callers at once get what each alone would, while others abort or st
       else {
         const messages = [{ role: "user", content: [{ type: "image", image: demo(name) }] }];
         const controller = new AbortController();
-        const pieces = fresh.chat(messages, { signal: controller.signal });
+        const pieces = fresh.chat(messages, { signal: controller.signal })[Symbol.asyncIterator]();
         await pieces.next();
         if (i % 2 === 0) await pieces.return();
         else {
@@ -102,7 +102,7 @@ test("twenty callers at once get what each alone would, while others abort or st
       }
     });
     const drawers = Array.from({ length: 4 }, async () => {
-      expect((await fresh.imagine("two red circles", { seed: 1, steps: 3 })).data).toEqual(drawn.data);
+      expect((await fresh.imagine("two red circles", { seed: 1, steps: 3 }))[0]!.data).toEqual(drawn!.data);
     });
     await Promise.all([...readers, ...drawers]);
     for (const name of names) expect(await answer(fresh, demo(name))).toBe(alone.get(name));

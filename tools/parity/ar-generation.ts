@@ -2,12 +2,12 @@
 
 import { readdir } from "node:fs/promises";
 import type { LanguageModelConfig } from "../../src/llm/config.ts";
-import { generateAsReference } from "../../src/llm/generate-as-reference.ts";
 import { LanguageModel } from "../../src/llm/language-model.ts";
 import { f32, type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import type { WeightSource } from "../../src/runtime/session.ts";
 import { expandRow } from "../../src/sequence/blocks.ts";
 import type { GoldenFolder } from "./case.ts";
+import { generateAsReference } from "./generate-as-reference.ts";
 import { input, numbers } from "./input.ts";
 
 /** Outputs `gen_{weights}_{prompt}.*` for every prompt of the inputs and every file of weights. imageIds [M, N] of all its images. */
@@ -57,7 +57,7 @@ async function generation(
   // A prompt's images are the folder's first ones.
   const pads = ids.filter((id) => id === imagePad).length;
   const prompt = expandRow(ids, imageIds.subarray(0, pads * N), vocabulary);
-  const made = await generateAsReference(model, prompt, { maxNewBlocks: newTokens, temperature: 1, topK: 1, topP: 1 });
+  const made = await generateAsReference(model, prompt, newTokens);
   // The reference gives the prompt back with the placeholder in every slot of its images.
   const returned = expandRow(ids, new Int32Array(pads * N).fill(imagePad), vocabulary);
   const steps = made.subLogits.length;

@@ -7,20 +7,21 @@ import { type DitConfig, parseDitConfig } from "../../src/detokenizer/config.ts"
 import { Denoiser, withNullLength } from "../../src/detokenizer/denoiser.ts";
 import { type CrossRope, diffusionTransformer } from "../../src/detokenizer/diffusion-transformer.ts";
 import { flowLoss, noisyLatents, velocityTarget } from "../../src/detokenizer/flow-matching.ts";
-import { defaultSigmas, demoSigmas, dpmTimes, trainingSchedule } from "../../src/detokenizer/flow-schedule.ts";
+import { defaultSigmas, demoSigmas, trainingSchedule } from "../../src/detokenizer/flow-schedule.ts";
 import {
   type CrossPositions,
   computePositions,
   crossRotaryTables,
   sinCosPositions,
 } from "../../src/detokenizer/positions.ts";
-import { guide, type SamplerStep, sampleDpm, sampleEuler, type Velocity } from "../../src/detokenizer/samplers.ts";
+import { guide, type SamplerStep, sampleEuler, type Velocity } from "../../src/detokenizer/samplers.ts";
 import { f32, type HostTensor, hostTensor, joinFloats } from "../../src/runtime/host-tensor.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { SessionCache } from "../../src/runtime/session-cache.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
+import { dpmTimes, sampleDpm } from "./dpm-solver.ts";
 import { input } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
 

@@ -1,7 +1,8 @@
 // Parity of the plain decoder: hidden states, logits at given and at default positions, the same through the cache,
 // and the gradients of the next-token loss.
 
-import { cacheInput, KeyValueCache } from "../../src/llm/cache.ts";
+import { ownRows } from "../../src/llm/batch.ts";
+import { CacheArena, type CacheRows, cacheInput } from "../../src/llm/cache.ts";
 import { parseQwen3Config, type Qwen3Config } from "../../src/llm/config.ts";
 import { type Decoded, decoderStack } from "../../src/llm/decoder.ts";
 import { embeddingTable } from "../../src/llm/embedding.ts";
@@ -141,7 +142,8 @@ async function cachedLogits(
       0,
     ),
   );
-  const cache = new KeyValueCache({ layers, heads: K, width: E, batch: B });
+  const arena = new CacheArena({ layers, heads: K, width: E }, 2 ** 30);
+  const read = Array.from({ length: B }, (): CacheRows[] => []);
   const out = new Float32Array(B * T * V);
   const session = await openSession(graph, weights);
   try {
@@ -149,11 +151,12 @@ async function cachedLogits(
       const S = t === 0 ? Math.ceil(T / 2) : 1;
       const part = (values: readonly number[]) =>
         Array.from({ length: B * S }, (_, i) => values[Math.floor(i / S) * T + t + (i % S)]!);
-      const step = await session.run({
-        ...feeds(part(ids), part(positions), [B, S], cacheMask(S, cache.length, cache.feedCapacity), config),
-        ...cache.feeds(),
-      });
-      cache.append(step.added!.data as Float32Array, S);
+      const cache = arena.load(read);
+      const mask = cacheMask([{ length: t, count: S }], S, cache.capacity);
+      const step = await session.run({ ...feeds(part(ids), part(positions), [B, S], mask, config), ...cache.feeds });
+      const added = step.added!.data as Float32Array;
+      for (const [b, rows] of read.entries())
+        rows.push({ data: ownRows(added, b, B, 2 * layers, K * S * E), T: S, start: 0, count: S });
       const found = step.logits!.data as Float32Array;
       for (let b = 0; b < B; b++) out.set(found.subarray(b * S * V, (b + 1) * S * V), (b * T + t) * V);
       t += S;

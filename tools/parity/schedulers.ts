@@ -5,7 +5,6 @@ import { z } from "zod";
 import {
   defaultSigmas,
   demoSigmas,
-  dpmTimes,
   modelTimesteps,
   timestepIndex,
   trainingSchedule,
@@ -13,6 +12,7 @@ import {
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { type LrSchedule, learningRateFactor } from "../../src/train/lr-schedule.ts";
 import type { ParityCase } from "./case.ts";
+import { dpmTimes } from "./dpm-solver.ts";
 
 const configSchema = z.object({
   num_timesteps: z.int().min(1).max(1_000_000),

@@ -123,13 +123,13 @@ async function ask(kelix: Kelix, image: RgbImage, text: string, maxNewTokens: nu
 async function draw(folder: string, change = (model: OpenedModel) => model): Promise<Details> {
   const model = change(await openModelAt(folder));
   const { grid } = model.generation.imagine;
-  const { transformer, autoencoder, settings } = chooseDetokenizer(model, "hidden", grid);
+  const { transformer, autoencoder, settingsFor } = chooseDetokenizer(model, "hidden");
   const sessions = new SessionCache(DEFAULT_DRAWING_BYTES);
   const width = languageConfig(model).qwen_config.embed_dim;
   const condition = counterRandom(1, "hidden states").fillNormal(new Float32Array((grid[0] * grid[1] + 2) * width));
   const times: number[] = [performance.now()];
   const onStep = () => void times.push(performance.now());
-  const image = await new Detokenizer({ transformer, autoencoder }, settings, sessions).detokenize(
+  const image = await new Detokenizer({ transformer, autoencoder }, settingsFor(grid), sessions).detokenize(
     { condition, codeGrid: grid },
     { steps: STEPS, onStep },
   );

@@ -59,7 +59,10 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
       const codes = await tokenizer.codes(rows.flatMap(({ images }) => images));
       return packBatch(rows, codes, counterRandom(run.seed, "wrong codes").fork(step), config, data, writer.padId);
     },
-    prepare: (store, log) => seedFromTokenizer(store, config, weights, log),
+    async prepare(store, log, given) {
+      // A model that has written blocks already goes on as it is.
+      if (!given.has(TOKEN_HEAD)) await seedFromTokenizer(store, config, weights, log);
+    },
     async samples(trained, folder, step) {
       const options = run.threads === undefined ? {} : { threads: run.threads };
       const language = await LanguageModel.open(languageModelConfig(config), withOutput(trained), options);
@@ -76,6 +79,7 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
 }
 
 const LM_HEAD = "lm_head.weight";
+const TOKEN_HEAD = "model.model.token_head.output_linear.weight";
 const OUTPUT = "model.model.output.weight";
 
 /** Weights as generation names them: one matrix under both names. */
@@ -107,7 +111,7 @@ async function seedFromTokenizer(
   for (let i = 0; i < tokenizer.n_q_tokens; i++) {
     table.set(books[`book${i}`]!.data as Float32Array, (qwen.vocab_size + i * bookSize(tokenizer)) * qwen.embed_dim);
   }
-  store.view("values", "model.model.token_head.output_linear.weight").fill(0);
+  store.view("values", TOKEN_HEAD).fill(0);
   // The tokenizer's stage trained the matrix under the name that generation reads; here it is the one that training reads.
   store.set("values", LM_HEAD, await source.read(OUTPUT));
   log("code embeddings start as the tokenizer's; the token head starts as the identity");

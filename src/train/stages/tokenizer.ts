@@ -77,8 +77,8 @@ export async function openTokenizerStage(run: RunConfig, { own }: StageContext =
       if (!targets) return batch;
       return { ...batch, feeds: { ...batch.feeds, ...(await targets.of(items.map(({ image }) => image))) } };
     },
-    async prepare(store, log) {
-      if (!model.start) return;
+    async prepare(store, log, given) {
+      if (!model.start || given.has("visual_tokenizer.quantizer.0.embedding.weight")) return;
       if (!targets)
         throw new InputError("model.start needs a weight on latents or teacher: books are shared out by them");
       const images = async (batch: number) => (await itemsOf(batch)).map(({ image }) => image);

@@ -4,9 +4,10 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import type { RgbImage } from "../../image/rgb.ts";
-import { encodePng, Kelix } from "../../index.ts";
+import { encodePng, Kelix, type RawImage } from "../../index.ts";
 import type { RunConfig } from "../config.ts";
 import { openCorpus } from "../data/corpus.ts";
+import { lossCurve } from "../run-report.ts";
 
 const SHOWN = 8;
 /** Far from the seeds of training. */
@@ -60,7 +61,8 @@ export async function writeToyPage(
     }
     for (const prompt of prompts) {
       signal?.throwIfAborted();
-      imagined.push({ prompt, image: await dataUrl(await kelix.imagine(prompt, { seed: 1 })) });
+      const [image] = await kelix.imagine(prompt, { seed: 1 });
+      imagined.push({ prompt, image: await dataUrl(image!) });
     }
   } finally {
     await kelix.dispose();
@@ -86,7 +88,7 @@ async function ask(kelix: Kelix, image: RgbImage, question: string): Promise<str
   return said.trim();
 }
 
-async function dataUrl(image: RgbImage): Promise<string> {
+async function dataUrl(image: RawImage): Promise<string> {
   return `data:image/png;base64,${Buffer.from(await encodePng(image)).toString("base64")}`;
 }
 
@@ -100,7 +102,7 @@ interface Curve {
 }
 
 async function readCurve({ folder, description }: RunConfig): Promise<Curve> {
-  const svg = await readFile(join(folder, "loss.svg"), "utf8").catch(() => "");
+  const svg = await lossCurve(folder);
   const names = await readdir(join(folder, "samples")).catch(() => []);
   const stepOf = (name: string) => Number(/-(\d+)\.png$/.exec(name)?.[1]);
   const last = names
@@ -134,7 +136,7 @@ kelix train autoencoder --config configs/nano/autoencoder.json --data MY-IMAGES 
 kelix data                                                                        # draws kelix-nano's corpus</pre>
 <p>Each stage is a run of configs/toy/*.json. Copy one, raise its steps or its sizes, and train it with kelix train STAGE --config FILE.</p>
 <h2>The runs</h2>
-${curves.map(({ name, about, svg, sheet }) => `<h3>${escapeHtml(name)}</h3><p>${escapeHtml(about)}</p>${svg}${sheet ? `<p><img class="sheet" src="${sheet}" alt="samples: originals beside what comes back"></p>` : ""}`).join("")}
+${curves.map(({ name, about, svg, sheet }) => `<h3><a href="runs/${escapeHtml(name)}/report.html">${escapeHtml(name)}</a></h3><p>${escapeHtml(about)}</p>${svg}${sheet ? `<p><img class="sheet" src="${sheet}" alt="samples: originals beside what comes back"></p>` : ""}`).join("")}
 </main></body></html>
 `;
 }

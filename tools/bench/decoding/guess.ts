@@ -1,7 +1,8 @@
 // What guessing tokens costs: a step that reads several blocks and scores the text after each, in steps of one block. A guess pays
 // when it is right more often than that.
 
-import { LanguageModel, type Sequence } from "../../../src/llm/language-model.ts";
+import { LanguageModel } from "../../../src/llm/language-model.ts";
+import type { Sequence } from "../../../src/llm/sequence.ts";
 import { expandRow } from "../../../src/sequence/blocks.ts";
 import type { Experiment, ExperimentSettings } from "../experiment.ts";
 import { summarize } from "../measure.ts";

@@ -1,10 +1,10 @@
 // What a caller says to the model, checked before any work: one sentence names the first message or part that cannot be used, what
 // it is, and, where other libraries write it so, how it is written here.
 
+import { excerpt, InputError, quote } from "../errors.ts";
+import { findImage } from "../image/image-input.ts";
+import { isCodesInput } from "../vision/image-codes.ts";
 import type { ChatMessage } from "./conversation.ts";
-import { excerpt, InputError, quote } from "./errors.ts";
-import { findImage } from "./image/image-input.ts";
-import { isCodesInput } from "./vision/image-codes.ts";
 
 /** More images than any model's context holds; refused before any is opened. */
 const MAX_IMAGES = 256;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { counterRandom } from "../random/counter.ts";
-import { bookRows, kMeans } from "./kmeans.ts";
+import { kMeans } from "./kmeans.ts";
 
 const random = counterRandom(7);
 
@@ -35,27 +35,5 @@ describe("kMeans", () => {
   test("survives more centres than different samples", () => {
     const centres = kMeans(new Float32Array([1, 1, 2, 2]), 2, { clusters: 4, random });
     expect(centres.every((value) => value === 1 || value === 2)).toBe(true);
-  });
-});
-
-describe("bookRows", () => {
-  test("gives rows that the book's linear layer brings to the centres", () => {
-    const projection = Float32Array.from({ length: 10 }, (_, i) => random.normal(i)); // [2, 5]
-    const bias = new Float32Array([0.5, -1]);
-    const rows = bookRows(samples, projection, bias, { size: 3, random });
-    const centres = kMeans(samples, 2, { clusters: 3, random });
-    for (let row = 0; row < 3; row++) {
-      for (let i = 0; i < 2; i++) {
-        let sum = bias[i]!;
-        for (let j = 0; j < 5; j++) sum += projection[i * 5 + j]! * rows[row * 5 + j]!;
-        expect(sum).toBeCloseTo(centres[row * 2 + i]!, 4);
-      }
-    }
-  });
-
-  test("refuses a table narrower than the codes", () => {
-    expect(() => bookRows(samples, new Float32Array(2), new Float32Array(2), { size: 3, random })).toThrow(
-      "at least as wide",
-    );
   });
 });

@@ -1,10 +1,9 @@
-// Generation exactly as the reference does it, quirks included, to reproduce its numbers: no grammar, each slot drawn
-// independently after feeding the *largest* score's id, up to maxNewBlocks + 1 blocks, the first not tested for eos.
+// Greedy generation exactly as the reference does it, to reproduce its numbers: no grammar, each slot chosen by itself after
+// feeding the largest score's id, up to maxNewBlocks + 1 blocks, the first not tested for eos.
 
-import { counterRandom } from "../random/counter.ts";
-import type { BlockIds } from "../sequence/layout.ts";
-import type { LanguageModel } from "./language-model.ts";
-import { argmax, type SamplingOptions, sampleIdAsReference } from "./sampling.ts";
+import type { LanguageModel } from "../../src/llm/language-model.ts";
+import { argmax } from "../../src/llm/sampling.ts";
+import type { BlockIds } from "../../src/sequence/layout.ts";
 
 export interface ReferenceGeneration {
   /** [T, N+1] of the new blocks. */
@@ -15,20 +14,19 @@ export interface ReferenceGeneration {
   readonly subLogits: readonly (readonly Float32Array[])[];
 }
 
-/** Reads the prompt's blocks [L, N+1] and writes up to maxNewBlocks + 1 more. Only with topK 1 is it what the model means. */
+/** Reads the prompt's blocks [L, N+1] and writes up to maxNewBlocks + 1 more. */
 export async function generateAsReference(
   model: LanguageModel,
   prompt: BlockIds,
-  options: SamplingOptions & { readonly maxNewBlocks: number; readonly seed?: number },
+  maxNewBlocks: number,
 ): Promise<ReferenceGeneration> {
   const { codesPerPatch: N, qEos, eos, vocabSize, codebookSize } = model.vocabulary;
-  const random = counterRandom(options.seed ?? 0, "blocks");
   const everything = [[0, vocabSize + codebookSize]] as const;
   const sequence = model.start();
   const blocks: number[] = [];
   const subLogits: Float32Array[][] = [];
   let unread = prompt;
-  for (let written = 0; written <= options.maxNewBlocks; written++) {
+  for (let written = 0; written <= maxNewBlocks; written++) {
     await sequence.read(unread);
     const scores: Float32Array[] = [];
     const fed: number[] = [];
@@ -39,11 +37,10 @@ export async function generateAsReference(
       fed.push(argmax(logits, everything));
     }
     subLogits.push(scores);
+    // A slot that the head never reached gets the lowest id: its scores are all equal.
     const block = new Int32Array(N + 1).fill(qEos);
     for (let i = 0; i < N; i++) {
-      // Slots that the head never reached are drawn from equal scores.
-      const logits = scores[i] ?? new Float32Array(vocabSize + codebookSize);
-      block[i] = sampleIdAsReference(logits, options, random.uniform(written * (N + 1) + i));
+      block[i] = fed[i] ?? 0;
       if (block[i] === qEos) break;
     }
     blocks.push(...block);

@@ -15,7 +15,7 @@ import {
   v128,
   vectorLoop,
   type WasmFunction,
-} from "../kernels/assembler.ts";
+} from "./assembler.ts";
 
 /** Byte addresses are multiples of 16 and byte counts positive multiples of 64, a cache line. */
 export interface VectorKernels {

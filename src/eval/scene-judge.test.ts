@@ -4,7 +4,7 @@ import { counterRandom } from "../random/counter.ts";
 import { describeScene, parseScenePrompt, promptForScene } from "../train/data/scene-text.ts";
 import { drawScene, sampleScene } from "../train/data/scenes.ts";
 import { blankImage, drawShape } from "../train/data/shapes.ts";
-import { findObjects, judgeScene } from "./judge.ts";
+import { findObjects, judgeScene } from "./scene-judge.ts";
 
 /** Gaussian blur of `sigma` pixels and then noise, as a small model's images look. */
 function roughen({ width, height, data }: RgbImage, sigma: number, noise: number, seed: number): RgbImage {

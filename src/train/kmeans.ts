@@ -1,4 +1,4 @@
-// K-means with k-means++ seeding (Arthur and Vassilvitskii, 2007), and codebooks that start at its centres.
+// K-means with k-means++ seeding (Arthur and Vassilvitskii, 2007): codebooks start at its centres.
 // Plain loops on the host: a book is a few hundred centres of some tens of numbers, found once before training.
 
 import type { CounterRandom } from "../random/counter.ts";
@@ -23,47 +23,6 @@ export function kMeans(samples: Float32Array, width: number, options: KMeansOpti
     moveCentres(samples, centres, width, nearest, distances);
   }
   return centres;
-}
-
-export interface BookOptions {
-  /** S/N */
-  readonly size: number;
-  readonly random: CounterRandom;
-  readonly iterations?: number;
-}
-
-/**
- * Raw table rows [size, r] that one book's linear layer brings to the centres of `samples` [n, d], the normed parts of
- * that book: the shortest rows with projection * row + bias = centre. `projection` [d, r], `bias` [d], r at least d.
- */
-export function bookRows(
-  samples: Float32Array,
-  projection: Float32Array,
-  bias: Float32Array,
-  options: BookOptions,
-): Float32Array {
-  const d = bias.length;
-  const r = projection.length / d;
-  if (!Number.isInteger(r) || r < d) {
-    throw new Error(
-      `bookRows: a table of width ${r} cannot reach every code of width ${d}; it must be at least as wide`,
-    );
-  }
-  const { size, ...rest } = options;
-  const centres = kMeans(samples, d, { clusters: size, ...rest });
-  const factor = cholesky(gram(projection, d, r), d);
-  const rows = new Float32Array(size * r);
-  const y = new Float64Array(d);
-  for (let row = 0; row < size; row++) {
-    for (let i = 0; i < d; i++) y[i] = centres[row * d + i]! - bias[i]!;
-    solve(factor, d, y);
-    for (let j = 0; j < r; j++) {
-      let sum = 0;
-      for (let i = 0; i < d; i++) sum += projection[i * r + j]! * y[i]!;
-      rows[row * r + j] = sum;
-    }
-  }
-  return rows;
 }
 
 /** Each further centre is a sample drawn in proportion to its squared distance from the centres so far. */
@@ -160,45 +119,4 @@ function indexOfLargest(values: Float64Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;
-}
-
-/** W W^T for W [d, r] */
-function gram(matrix: Float32Array, d: number, r: number): Float64Array {
-  const out = new Float64Array(d * d);
-  for (let i = 0; i < d; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = 0;
-      for (let at = 0; at < r; at++) sum += matrix[i * r + at]! * matrix[j * r + at]!;
-      out[i * d + j] = out[j * d + i] = sum;
-    }
-  }
-  return out;
-}
-
-/** The lower triangle L with L L^T = matrix, which must be positive definite. */
-function cholesky(matrix: Float64Array, d: number): Float64Array {
-  const lower = new Float64Array(d * d);
-  for (let i = 0; i < d; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = matrix[i * d + j]!;
-      for (let at = 0; at < j; at++) sum -= lower[i * d + at]! * lower[j * d + at]!;
-      if (i === j) {
-        if (!(sum > 0)) throw new Error("bookRows: the rows of the projection are not independent");
-        lower[i * d + i] = Math.sqrt(sum);
-      } else lower[i * d + j] = sum / lower[j * d + j]!;
-    }
-  }
-  return lower;
-}
-
-/** Replaces y by the solution x of L L^T x = y. */
-function solve(lower: Float64Array, d: number, y: Float64Array): void {
-  for (let i = 0; i < d; i++) {
-    for (let j = 0; j < i; j++) y[i]! -= lower[i * d + j]! * y[j]!;
-    y[i]! /= lower[i * d + i]!;
-  }
-  for (let i = d - 1; i >= 0; i--) {
-    for (let j = i + 1; j < d; j++) y[i]! -= lower[j * d + i]! * y[j]!;
-    y[i]! /= lower[i * d + i]!;
-  }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { InputError } from "./errors.ts";
+import { InputError } from "../errors.ts";
 import { checkMessages } from "./message-check.ts";
 
 function refusal(messages: unknown): string {

@@ -25,20 +25,27 @@ export interface SceneVerdict {
   readonly isShapeRight: boolean;
   /** True where no place was asked for. */
   readonly isPlaceRight: boolean;
+  /** The same for shapes of any colour. */
+  readonly isShapePlaceRight: boolean;
   /** Each colour with its shape, in the number asked for, in its place. */
   readonly isAllRight: boolean;
 }
 
 /** Compares an image with what its prompt asked for (parseScenePrompt). */
 export function judgeScene(image: RgbImage, wanted: WantedScene): SceneVerdict {
-  const found = findObjects(image);
+  return judgeObjects(findObjects(image), wanted);
+}
+
+/** As judgeScene, of objects that were found already. */
+export function judgeObjects(found: readonly FoundObject[], wanted: WantedScene): SceneVerdict {
   const areEqual = (a: readonly string[], b: readonly string[]) => [...a].sort().join() === [...b].sort().join();
   const kinds = wanted.groups.flatMap(({ count, colour, shape }) =>
     new Array<string>(count).fill(`${colour} ${shape}`),
   );
-  const isPlaceRight = isPlaced(found, wanted);
+  const isPlaceRight = isPlaced(found, wanted, ({ colour, shape }) => `${colour} ${shape}`);
   return {
     found,
+    isShapePlaceRight: isPlaced(found, wanted, ({ shape }) => shape),
     isCountRight: found.length === kinds.length,
     isColourRight: areEqual(
       [...new Set(found.map(({ colour }) => colour))],
@@ -69,10 +76,13 @@ export function findObjects(image: RgbImage): FoundObject[] {
   }));
 }
 
-function isPlaced(found: readonly FoundObject[], { groups: [first, second], place }: WantedScene): boolean {
+function isPlaced(
+  found: readonly FoundObject[],
+  { groups: [first, second], place }: WantedScene,
+  kind: (object: { readonly colour: Colour; readonly shape: Shape }) => string,
+): boolean {
   if (!place || !first || !second) return true;
-  const find = (wanted: { colour: Colour; shape: Shape }) =>
-    found.find(({ colour, shape }) => colour === wanted.colour && shape === wanted.shape);
+  const find = (wanted: { colour: Colour; shape: Shape }) => found.find((object) => kind(object) === kind(wanted));
   const [a, b] = [find(first), find(second)];
   if (!a || !b) return false;
   const beyond: Readonly<Record<Place, number>> = {

@@ -1,0 +1,140 @@
+// What the language model writes: the answer to a conversation, or, where that has been opened with the beginning of an image, the
+// image alone. Both take a sequence that has read as much of the prompt as any, write, and keep it for the next call.
+
+import type { DetokenizeOptions } from "../detokenizer/detokenizer.ts";
+import { ModelError } from "../errors.ts";
+import { DrawnImage, Image } from "../image/image.ts";
+import { blockVocabulary } from "../llm/config.ts";
+import { type GenerateOptions, generate, type WrittenBlock, type WrittenImage } from "../llm/generate.ts";
+import type { SamplingOptions } from "../llm/sampling.ts";
+import { chooseDetokenizer, type DetokenizerChoice } from "../model/drawing.ts";
+import type { Networks } from "../model/networks.ts";
+import { languageConfig, type OpenedModel } from "../model/open.ts";
+import type { SampleOptions } from "../options.ts";
+import type { Settings } from "../read-options.ts";
+import { codesFromIds } from "../sequence/ids.ts";
+import { type BlockIds, blockCount } from "../sequence/layout.ts";
+import { ImageCodes } from "../vision/image-codes.ts";
+import { answerOf } from "./answer.ts";
+import type { Answer, Tally } from "./chat.ts";
+import { type ChatMessage, type ConversationSetting, conversation } from "./conversation.ts";
+
+/** Without options an answer takes the likeliest tokens of text; codes of images are drawn as the model says. */
+const greedy = { temperature: 0, topK: 0, topP: 1 };
+
+type AnswerSettings = Settings<"chat">;
+type ImageSettings = Omit<Settings<"edit">, "mask">;
+type DrawSettings = Pick<AnswerSettings, "seed" | "steps" | "guidance" | "signal" | "onPreview" | "onProgress">;
+
+export class Writer {
+  readonly #model: OpenedModel;
+  readonly #networks: Networks;
+
+  constructor(model: OpenedModel, networks: Networks) {
+    this.#model = model;
+    this.#networks = networks;
+  }
+
+  /** What conversations are written with. Throws where the model is an image tokenizer alone. */
+  get setting(): ConversationSetting {
+    const { qwen_config: qwen } = languageConfig(this.#model);
+    return { text: this.#model.text!, vocabulary: blockVocabulary(qwen), room: qwen.max_seq_len }; // every language model has text
+  }
+
+  /** The answer to a prompt, as it is written; with images where `mayDraw`. */
+  answer(prompt: BlockIds, settings: AnswerSettings, usage: Tally, mayDraw: boolean): Answer {
+    const { seed, signal, stop, maxNewTokens, promptLookupNumTokens: lookupBlocks } = settings;
+    const sampling = { ...chosen(settings, greedy), images: this.#imageSampling(settings) };
+    const writing = { ...sampling, mayDraw, seed, maxNewTokens, lookupBlocks, ...(signal && { signal }) };
+    const { text, vocabulary } = this.setting;
+    return answerOf(this.#write(prompt, writing, usage), usage, {
+      tokenizer: text.tokenizer,
+      eos: vocabulary.eos,
+      stop,
+      draw: (image) => this.#draw(chooseDetokenizer(this.#model, "hidden"), image, settings),
+    });
+  }
+
+  /** What writes an image after a conversation, and draws it. Throws before any work where the model cannot. */
+  async openImage(
+    messages: readonly ChatMessage[],
+    images: readonly ImageCodes[],
+    settings: ImageSettings,
+    forced?: GenerateOptions["forced"],
+  ): Promise<(seed: number) => Promise<DrawnImage>> {
+    const { setting } = this;
+    const { grid } = this.#model.generation.imagine;
+    const choice = chooseDetokenizer(this.#model, "hidden", settings.positions);
+    await this.#networks.checkDrawing(choice, grid);
+    const prompt = conversation(messages, images, { ...setting, answer: [setting.vocabulary.visionStart] });
+    const total = grid[0] * grid[1] + 1; // with the mark that ends it
+    const { signal, onProgress } = settings;
+    const writing = { ...this.#imageSampling(settings), maxNewBlocks: total, forced, ...(signal && { signal }) };
+    return async (seed) => {
+      let [done, written] = [0, undefined as WrittenImage | undefined];
+      for await (const { image } of this.#write(prompt, { ...writing, seed })) {
+        onProgress?.({ task: "write", done: ++done, total });
+        written = image;
+      }
+      if (written) return this.#draw(choice, written, { ...settings, seed });
+      throw new ModelError("the language model's image is not complete: its weights are not those of its config");
+    };
+  }
+
+  async *#write(prompt: BlockIds, options: GenerateOptions, usage?: Tally): AsyncGenerator<WrittenBlock, void, void> {
+    const { model, prefixes } = await this.#networks.language();
+    const { grid } = this.#model.generation.imagine;
+    const sequence = prefixes.take(prompt);
+    const length = blockCount(prompt, model.vocabulary);
+    if (usage) [usage.promptTokens, usage.cachedPromptTokens] = [length, sequence.length];
+    const bounds = { room: this.setting.room, blocksPerImage: grid[0] * grid[1] };
+    try {
+      for await (const block of generate(model, sequence, prompt, { ...bounds, ...options })) {
+        this.#networks.refuseDisposed(); // the reader may have taken long over the last one
+        yield block;
+      }
+    } finally {
+      if (options.maxNewBlocks !== undefined) sequence.truncate(length); // nobody asks about an image alone
+      prefixes.keep(sequence);
+    }
+  }
+
+  /** Decodes an image that was written. */
+  async #draw(choice: DetokenizerChoice, { ids, hidden }: WrittenImage, settings: DrawSettings): Promise<DrawnImage> {
+    const { imagine } = this.#model.generation;
+    const { grid } = imagine;
+    const request = { condition: hidden, codeGrid: grid };
+    const pixels = await this.#networks.decode(choice, request, decoding(settings, imagine));
+    const codes = Uint16Array.from(codesFromIds(ids, this.setting.vocabulary));
+    const { width, height } = pixels;
+    return new DrawnImage(pixels, new ImageCodes({ grid, codes, width, height }), settings.seed);
+  }
+
+  /** How codes of images are drawn: as the model says where the options do not. */
+  #imageSampling(settings: SampleOptions): SamplingOptions {
+    const { temperature, top_k: topK, top_p: topP } = this.#model.generation.imagine;
+    return chosen(settings, { temperature, topK, topP });
+  }
+}
+
+function chosen(settings: SampleOptions, defaults: SamplingOptions): SamplingOptions {
+  const { temperature = defaults.temperature, topK = defaults.topK, topP = defaults.topP } = settings;
+  return { temperature, topK, topP };
+}
+
+/** How an image is decoded: as the model says where the options do not. */
+export function decoding(
+  settings: DrawSettings,
+  defaults: { readonly steps: number; readonly guidance: number },
+): DetokenizeOptions {
+  const { seed, steps = defaults.steps, guidance = defaults.guidance, signal, onPreview, onProgress } = settings;
+  return {
+    seed,
+    steps,
+    guidance,
+    signal,
+    onPreview: onPreview && ((preview) => onPreview(new Image(preview))),
+    onStep: (done, total) => onProgress?.({ task: "draw", done, total }),
+    onDecode: (done, total) => onProgress?.({ task: "decode", done, total }),
+  };
+}

@@ -1,0 +1,70 @@
+// Runs suites on a model, one after the other.
+
+import { InputError, quote } from "../errors.ts";
+import type { Kelix } from "../kelix.ts";
+import type { SuiteOptions } from "../options.ts";
+import { readOptions } from "../read-options.ts";
+import { defaultCacheFolder } from "../train/data/icon-sets.ts";
+import { evalModel } from "./eval-model.ts";
+import type { Measure } from "./measure.ts";
+import type { SuiteContext, SuiteResult } from "./suite.ts";
+import { suites } from "./suites/all.ts";
+
+export interface NamedResult extends SuiteResult {
+  readonly suite: string;
+  readonly seconds: number;
+}
+
+/**
+ * What the named suites measure. Throws an InputError for names that are none, and where a suite needs training drawings that were not
+ * drawn; a FetchError where the network that judges cannot be fetched.
+ */
+export async function evaluateSuites(
+  kelix: Kelix,
+  names: readonly string[],
+  given: SuiteOptions = {},
+): Promise<NamedResult[]> {
+  const { signal, limit, seed, seeds, data, onProgress, onNote, cacheFolder } = readOptions("evaluateSuites", given);
+  checkSuites(names);
+  const context: SuiteContext = {
+    model: evalModel(kelix, signal),
+    limit,
+    seed,
+    seeds,
+    cacheFolder: cacheFolder ?? defaultCacheFolder(),
+    dataFile: data,
+    step: (part, done, total) => {
+      signal?.throwIfAborted();
+      onProgress?.(part, done, total);
+    },
+    log: (line) => onNote?.(line),
+  };
+  const results: NamedResult[] = [];
+  for (const suite of names) {
+    const startMs = performance.now();
+    const result = await suites[suite]!.run(context);
+    results.push({ suite, ...result, seconds: (performance.now() - startMs) / 1000 });
+  }
+  return results;
+}
+
+/** Throws an InputError for a name that is none, and for one that occurs twice. */
+export function checkSuites(names: readonly string[]): void {
+  for (const [i, name] of names.entries()) {
+    if (!Object.hasOwn(suites, name) || names.indexOf(name) !== i)
+      throw new InputError(`Expected suites among ${Object.keys(suites).join(", ")}, each once, got ${quote(name)}`, {
+        code: "invalid_option",
+      });
+  }
+}
+
+/** Measures alone, by suite and name, as `--json` prints them: { SUITE: { MEASURE: { value, low, high, n, floors } } } */
+export function measuresOf(results: readonly NamedResult[]): Record<string, Record<string, Measure>> {
+  const plain = ({ value, low, high, n, floors }: Measure): Measure => ({ value, low, high, n, floors });
+  return Object.fromEntries(
+    results.map(({ suite, measures }) => [
+      suite,
+      Object.fromEntries(Object.entries(measures).map(([name, measure]) => [name, plain(measure)])),
+    ]),
+  );
+}

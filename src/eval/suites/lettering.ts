@@ -1,0 +1,98 @@
+// lettering: reads random letters and dictionary words, in typefaces that training never saw, at a size of 20 and 12 pixels to the em.
+// Random letters leave nothing to guess; words do, and are told apart.
+
+import { counterRandom } from "../../random/counter.ts";
+import { openCorpus } from "../../train/data/corpus.ts";
+import { EM, type Font } from "../../train/data/fonts.ts";
+import { drawLettering, type Lettering } from "../../train/data/lettering.ts";
+import { readQuestions } from "../../train/data/lettering-text.ts";
+import { majority, similarity } from "../answers.ts";
+import { DRAWING_SIDE } from "../floors/training-drawings.ts";
+import { type Measure, shareOf } from "../measure.ts";
+import { type Detail, itemCount, MOST_SAMPLES, percent, type Sample, type Suite, spread } from "../suite.ts";
+
+const TEXTS = 100;
+const SIZES = [20, 12] as const;
+const MOST_LETTERS = 6;
+const MARGIN = 3;
+/** No training uses it. */
+const TEXT_SEED = 900_919;
+
+/** Samples of held-out fonts and words without end, one line each. */
+export type LetteringSamples = Generator<Lettering, never, void>;
+
+/** One case alone: in mixed ones many letters differ in size alone. */
+const isRandomText = ({ isWord, lines }: Lettering) => !isWord && /^([a-z]+|[A-Z]+)$/.test(lines[0]!);
+const isWordText = ({ isWord, lines }: Lettering) => isWord && lines[0]!.length <= MOST_LETTERS;
+
+/** Held-out lettering of one line; from the cache that `kelix data` fills. */
+export async function openLettering(cacheFolder: string, seed: number): Promise<LetteringSamples> {
+  const corpus = await openCorpus(cacheFolder, DRAWING_SIDE, ["lettering"]);
+  return (function* () {
+    for (let index = 0; ; index++) {
+      const { lettering } = corpus.sample("lettering", "heldOutStyle", TEXT_SEED + seed, index);
+      if (lettering?.lines.length === 1) yield lettering;
+    }
+  })();
+}
+
+/** The same line at a size and a place of its own; undefined where it is too wide. */
+export function atSize(lettering: Lettering, size: number, side: number, index: number): Lettering | undefined {
+  const { font, lines } = lettering;
+  const advances = [...lines[0]!].map((character) => advanceOf(font, character, size));
+  const width = advances.reduce((sum, advance) => sum + advance, 0);
+  const [room, height] = [side - 2 * MARGIN - width, side - 2 * MARGIN - size];
+  if (room < 0) return undefined;
+  const draw = counterRandom(TEXT_SEED, "place").fork(index).sequence();
+  let x = MARGIN + draw.uniform() * room;
+  const y = MARGIN + draw.uniform() * height + 0.85 * size; // of the base line
+  const letters = [...lines[0]!].map((character, i) => {
+    const advance = advances[i]!;
+    x += advance;
+    return { character, x: x - advance, y, advance };
+  });
+  return { ...lettering, size, letters };
+}
+
+function advanceOf(font: Font, character: string, size: number): number {
+  return (font.advance(character) * size) / EM;
+}
+
+export const lettering: Suite = {
+  about: "reads random letters and words in typefaces that training never saw",
+  async run(context) {
+    const n = itemCount(context, TEXTS);
+    const measures: Record<string, Measure> = {};
+    const details: Detail[] = [];
+    const samples: Sample[] = [];
+    const parts = SIZES.flatMap((size) => [
+      { name: `random${size}`, size, isWanted: isRandomText },
+      { name: `words${size}`, size, isWanted: isWordText },
+    ]);
+    for (const [k, { name, size, isWanted }] of parts.entries()) {
+      const source = await openLettering(context.cacheFolder, context.seed);
+      const items: { text: string; answer: string }[] = [];
+      for (let index = 0; items.length < n; index++) {
+        const sample = source.next().value;
+        const placed = isWanted(sample) ? atSize(sample, size, DRAWING_SIDE, index) : undefined;
+        if (!placed) continue;
+        context.step(`lettering: ${name}`, k * n + items.length, parts.length * n);
+        const text = placed.lines[0]!;
+        const image = drawLettering(placed, DRAWING_SIDE);
+        const question = readQuestions[items.length % readQuestions.length]!;
+        const answer = (await context.model.ask(image, question)).replace(/\s+/g, "");
+        items.push({ text, answer });
+        samples.push({ images: [{ label: `${name}: ${text}`, image }], text: answer, isRight: answer === text });
+      }
+      const questionAlone = majority(items.map(({ text }) => text));
+      measures[name] = shareOf(
+        items.map(({ text, answer }) => answer === text),
+        { questionAlone },
+      );
+      const letters = items.reduce((sum, { text, answer }) => sum + similarity(text, answer), 0) / n;
+      const anyCase = items.filter(({ text, answer }) => text.toLowerCase() === answer.toLowerCase()).length / n;
+      details.push({ name, text: `${percent(letters)} of the letters, ${percent(anyCase)} in any case` });
+    }
+    return { measures, details, samples: spread(samples, MOST_SAMPLES) };
+  },
+};

@@ -1,0 +1,73 @@
+// scenes: questions about freshly drawn scenes, as anybody asks them: open ones (colour, shape, number, size, place) and yes or no.
+
+import { counterRandom } from "../../random/counter.ts";
+import { ask } from "../../train/data/phrasing.ts";
+import { askAboutScene, isThere } from "../../train/data/scene-text.ts";
+import { drawScene, type Scene, sampleScene } from "../../train/data/scenes.ts";
+import { isSameAnswer, majority, questionFloor } from "../answers.ts";
+import { shareOf } from "../measure.ts";
+import { itemCount, MOST_SAMPLES, type Sample, type Suite, sharesByKind, spread } from "../suite.ts";
+
+/** No training config uses these seeds. */
+export const SCENE_SEED = 900_913;
+const QUESTIONS = 600;
+/** Of each five questions one is of yes or no. */
+const YES_NO_EVERY = 5;
+
+export interface AskedScene {
+  readonly scene: Scene;
+  readonly kind: string;
+  /** In the words of the table, which is what its answer without an image hangs on. */
+  readonly canonical: string;
+  readonly question: string;
+  readonly answer: string;
+}
+
+/** The question of a seed and an index about a scene of its own. */
+export function sampleSceneQuestion(seed: number, index: number): AskedScene {
+  const random = counterRandom(SCENE_SEED + seed, "scene question").fork(index);
+  const scene = sampleScene(SCENE_SEED + seed, index);
+  const isYesNo = index % YES_NO_EVERY === 0;
+  const { about, question, answer } = isYesNo
+    ? isThere(scene, random.fork("is there"))
+    : askAboutScene(scene, random.fork("question"));
+  const asked = ask(question, random.fork("form"), scene.kind === "group");
+  return { scene, kind: about, canonical: question, question: asked, answer };
+}
+
+export const scenes: Suite = {
+  about: "answers questions about drawn scenes, in anybody's words",
+  async run(context) {
+    const n = itemCount(context, QUESTIONS);
+    const items: (AskedScene & { isRight: boolean })[] = [];
+    const samples: Sample[] = [];
+    for (let index = 0; index < n; index++) {
+      context.step("scenes", index, n);
+      const asked = sampleSceneQuestion(context.seed, index);
+      const image = drawScene(asked.scene);
+      const answer = await context.model.ask(image, asked.question);
+      const isRight = isSameAnswer(answer, asked.answer);
+      items.push({ ...asked, isRight });
+      samples.push({ images: [{ label: asked.question, image }], text: `${answer} (${asked.answer})`, isRight });
+    }
+    const share = (own: readonly (AskedScene & { isRight: boolean })[]) =>
+      shareOf(
+        own.map(({ isRight }) => isRight),
+        {
+          questionAlone: questionFloor(own.map(({ canonical: question, answer }) => ({ question, answer }))),
+          majority: majority(own.map(({ answer }) => answer)),
+        },
+      );
+    const measures = {
+      accuracy: share(items),
+      open: share(items.filter(({ kind }) => kind !== "yesNo")),
+      yesNo: share(items.filter(({ kind }) => kind === "yesNo")),
+    };
+    const asTable = items.map((item) => ({
+      kind: item.question === item.canonical ? "in the table's words" : "in other words",
+      isRight: item.isRight,
+    }));
+    const details = [...sharesByKind(items), ...sharesByKind(asTable)];
+    return { measures, details, samples: spread(samples, MOST_SAMPLES) };
+  },
+};

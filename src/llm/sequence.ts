@@ -1,0 +1,142 @@
+// One row of blocks being read and written. What it asks for goes through the scheduler, which runs it together with what other
+// sequences ask for at the same time.
+
+import { f32, i32, joinFloats } from "../runtime/host-tensor.ts";
+import { type BlockIds, slotsPerBlock } from "../sequence/layout.ts";
+import { type CacheRows, countPositions, firstPositions, rowBytes } from "./cache.ts";
+import type { VisualDraw } from "./generation-graphs.ts";
+import type { LanguageModel } from "./language-model.ts";
+import type { SamplingOptions } from "./sampling.ts";
+
+export interface ReadOptions {
+  /** Before each run an abort throws its reason; what was read until then stays. */
+  readonly signal?: AbortSignal | undefined;
+  /** Blocks of it that one run reads at most; the model's own choice if absent. */
+  readonly blocksPerRun?: number | undefined;
+}
+
+export class Sequence {
+  readonly #model: LanguageModel;
+  /** Keys and values, shared with forks. */
+  #rows: CacheRows[] = [];
+  #length = 0;
+  /** [length, N+1] */
+  #blocks: Int32Array = new Int32Array(0);
+  readonly #hidden: Float32Array[] = [];
+
+  constructor(model: LanguageModel) {
+    this.#model = model;
+  }
+
+  /** Blocks read. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The blocks read, [length, N+1]. */
+  get blocks(): BlockIds {
+    return this.#blocks.subarray(0, this.#length * slotsPerBlock(this.#model.vocabulary));
+  }
+
+  /** Their keys and values. */
+  get rows(): readonly CacheRows[] {
+    return this.#rows;
+  }
+
+  /** What it takes in memory. */
+  get bytes(): number {
+    return this.ownBytes + rowBytes(this.#rows);
+  }
+
+  /** What it takes beside its rows, which others may share. */
+  get ownBytes(): number {
+    return this.#blocks.byteLength + this.#length * this.#model.config.qwen.embed_dim * Float32Array.BYTES_PER_ELEMENT;
+  }
+
+  /** Whether no other sequence of the model has work to do. */
+  get isAlone(): boolean {
+    return this.#model.scheduler.isAlone;
+  }
+
+  /** Reads blocks [S, N+1] at the positions after those already read. */
+  read(blocks: BlockIds, { signal, blocksPerRun = this.#model.blocksPerRun }: ReadOptions = {}): Promise<void> {
+    return this.#model.scheduler.read(this, blocks, blocksPerRun, signal);
+  }
+
+  /** Adds blocks that a run has read: their rows and their hidden states [S, D], before the final norm. */
+  append(blocks: BlockIds, rows: CacheRows, hidden: Float32Array): void {
+    const held = this.blocks;
+    const length = held.length + blocks.length;
+    if (length > this.#blocks.length) {
+      this.#blocks = new Int32Array(2 * length);
+      this.#blocks.set(held);
+    }
+    this.#blocks.set(blocks, held.length);
+    this.#rows.push(rows);
+    this.#length += rows.count;
+    const D = hidden.length / rows.count;
+    for (let t = 0; t < rows.count; t++) this.#hidden.push(hidden.subarray(t * D, (t + 1) * D));
+  }
+
+  /** Forgets all but the first `length` blocks. */
+  truncate(length: number): void {
+    if (length >= this.#length) return;
+    this.#rows = firstPositions(this.#rows, length);
+    this.#length = length;
+    this.#hidden.length = length;
+  }
+
+  /** Another sequence that has read the first `length` blocks of this one. It shares what was read. */
+  fork(length: number): Sequence {
+    const copy = new Sequence(this.#model);
+    copy.#rows = firstPositions(this.#rows, length);
+    copy.#length = countPositions(copy.#rows);
+    copy.#blocks = this.#blocks.slice(0, copy.#length * slotsPerBlock(this.#model.vocabulary));
+    copy.#hidden.push(...this.#hidden.slice(0, copy.#length));
+    return copy;
+  }
+
+  /** Hidden states at blocks start .. end-1, before the final norm: [end-start, D]. */
+  hidden(start: number, end: number): Float32Array {
+    return joinFloats(this.#hidden.slice(start, end));
+  }
+
+  /** For each of the last `count` blocks the scores [V] of the text that may follow it. */
+  async scoreText(count = 1): Promise<Float32Array[]> {
+    this.#needBlocks();
+    return this.#model.scheduler.scoreText(this, count);
+  }
+
+  /**
+   * Draws a whole visual block, slot i from book i: ids [N]; or nothing where vision_end came before, which it can if
+   * `mayEnd`. `gumbel` gives the noise of a slot and a rank; it is not asked when the choice is greedy.
+   */
+  async drawVisualBlock(
+    sampling: SamplingOptions,
+    gumbel: VisualDraw["gumbel"],
+    mayEnd = false,
+  ): Promise<Int32Array | undefined> {
+    this.#needBlocks();
+    return this.#model.scheduler.drawVisualBlock(this, { sampling, gumbel, mayEnd });
+  }
+
+  /** Scores [V+S] of slot i of the next block over all entries, given the ids of its slots before. For the reference's way. */
+  async scoreSlot(before: readonly number[]): Promise<Float32Array> {
+    this.#needBlocks();
+    const N = this.#model.vocabulary.codesPerPatch;
+    const ids = Int32Array.from({ length: Math.max(N - 1, 1) }, (_, j) => before[j] ?? 0);
+    const session = await this.#model.session("slot");
+    const hidden = this.hidden(this.#length - 1, this.#length);
+    const { logits } = await session.run({
+      hidden: f32(hidden, [1, hidden.length]),
+      ids: i32(ids, [ids.length]),
+      slot: i32([before.length], [1]),
+    });
+    return logits!.data as Float32Array;
+  }
+
+  #needBlocks(): void {
+    if (this.#length === 0)
+      throw new Error("nothing has been read yet: a sequence needs at least one block before it can predict");
+  }
+}
