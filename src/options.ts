@@ -1,7 +1,7 @@
 // Every option that a caller may set: its range, default, type and description, said once. The types below, the checks
 // (read-options.ts), the command line's flags (cli/option-flags.ts) and the config of a model are read off these schemas.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
 import type { Image } from "./image/image.ts";

@@ -1,7 +1,8 @@
-// The platform port in Node: the disk and the Hub's cache, sharp, the machine's memory, and a thread for templates.
+// The platform port in Node: the disk and the Hub's cache (what comes from a URL stays in memory), sharp, the machine's memory, and a thread for templates.
 
 import { checkModelName } from "./arguments.ts";
 import { folderFiles } from "./files/folder.node.ts";
+import { openUrl } from "./files/http.ts";
 import { givenFiles } from "./files/memory.ts";
 import { encodeImage } from "./image/codec.node.ts";
 import { loadImage } from "./image/image-source.node.ts";
@@ -14,6 +15,7 @@ export const platform: Platform = {
   defaultModel: () => process.env.KELIX_MODEL || "kelix-nano",
   async openFiles(source, options) {
     if (typeof source === "object" && Symbol.iterator in source) return givenFiles(source);
+    if (/^https?:\/\//i.test(String(source))) return openUrl(new URL(source), options);
     checkModelName(source, "Kelix.load(name, options)");
     return folderFiles(await resolveModel(source, options));
   },

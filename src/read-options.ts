@@ -1,7 +1,7 @@
 // Checks what a caller gives as options against their schema, before any work is done: one sentence names the option, what was
 // wanted and what was given, and an unknown name is refused with the name that was probably meant.
 
-import type { z } from "zod";
+import type * as z from "zod";
 import { excerpt, InputError, quote } from "./errors.ts";
 import { findMeaning } from "./option-names.ts";
 import { type Call, optionsOf } from "./options.ts";

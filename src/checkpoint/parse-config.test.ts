@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { ModelError } from "../errors.ts";
 import { ignored, only, parseConfig, unsupported } from "./parse-config.ts";
 

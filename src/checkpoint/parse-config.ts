@@ -1,7 +1,7 @@
 // Checks what a config.json (or a part of one) holds against its schema, and says in our own sentences what is wrong. Each model's
 // schema stands beside its model; objects in it are strict, so that a field it does not know is noticed.
 
-import { z } from "zod";
+import * as z from "zod";
 import { type ErrorCode, ModelError, quote } from "../errors.ts";
 import { shorten } from "./shorten.ts";
 

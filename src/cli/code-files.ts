@@ -3,7 +3,7 @@
 // JSON.stringify makes of the library's codes, in a list with names.
 
 import { basename } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { type ErrorCode, InputError, quote } from "../errors.ts";

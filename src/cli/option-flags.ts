@@ -2,7 +2,7 @@
 // of the option's schema.
 
 import { type Command, Option } from "commander";
-import type { z } from "zod";
+import type * as z from "zod";
 import { excerpt, InputError } from "../errors.ts";
 import { type Call, optionsOf } from "../options.ts";
 import { expectation } from "../read-options.ts";

@@ -1,7 +1,7 @@
 // Settings of the detokenizer's two networks, read from the config.json beside their weights and checked:
 // the diffusion transformer (SanaConfig of the reference) and the DC-AE (diffusers AutoencoderDC).
 
-import { z } from "zod";
+import * as z from "zod";
 import { ignored, type OnUnknown, parseConfig } from "../checkpoint/parse-config.ts";
 
 // Far above any published model, low enough that a hostile config cannot make tracing run for hours.

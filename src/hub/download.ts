@@ -7,11 +7,11 @@ import { readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
 import { OpenFile } from "../files/open-file.ts";
+import { type RetryOptions, withRetries } from "../files/retry.ts";
 import { hashFile } from "./blob-hash.ts";
 import { sizeOf } from "./cache.ts";
 import type { RepoFile } from "./listing.ts";
 import { type Answer, hostOf, request } from "./request.ts";
-import { type RetryOptions, withRetries } from "./retry.ts";
 import type { HubSettings } from "./settings.ts";
 import type { VerifiedFile } from "./verified.ts";
 

@@ -1,13 +1,13 @@
 // What a repository holds at a revision. @huggingface/hub asks; its answers are checked here, since file names, sizes and
 // hashes come from a server and become paths and limits.
 
-import { z } from "zod";
+import * as z from "zod";
 import { FetchError, quote } from "../errors.ts";
 import { plainError } from "../files/connection-error.ts";
 import { formatHubName, type HubName, isCommit, isPlainPath } from "../files/hub-name.ts";
+import { type RetryOptions, withRetries } from "../files/retry.ts";
 import { publicUrl } from "../files/safe-url.ts";
 import { request } from "./request.ts";
-import { type RetryOptions, withRetries } from "./retry.ts";
 import type { HubSettings } from "./settings.ts";
 
 export interface RepoFile {

@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FetchError, InputError, quote } from "../errors.ts";
 import { formatHubName, type HubName, parseHubName } from "../files/hub-name.ts";
+import type { RetryOptions } from "../files/retry.ts";
 import { publicUrl } from "../files/safe-url.ts";
 import { fileFilter } from "../files/wanted-files.ts";
 import type { PullOptions } from "../options.ts";
@@ -14,7 +15,6 @@ import { diskError, diskReason, diskWay, isDiskFull, isSystemError } from "./dis
 import { fetchFiles, takeInventory } from "./fetch-files.ts";
 import { type Listing, readListing } from "./listing.ts";
 import { withLock } from "./lock.ts";
-import type { RetryOptions } from "./retry.ts";
 import { type HubSettings, readHubSettings } from "./settings.ts";
 
 export interface PullResult extends HubName {

@@ -5,7 +5,7 @@
 
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { replaceFile, writeAll } from "../files/atomic-file.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { OpenFile } from "../files/open-file.ts";

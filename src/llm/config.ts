@@ -1,7 +1,7 @@
 // Settings of the language model (`qwen_config`), of its token head (`token_decoder_config`) and of the whole
 // autoregressive model (config.json), under the reference's field names and with its defaults.
 
-import { z } from "zod";
+import * as z from "zod";
 import { ignored, type OnUnknown, only, parseConfig, unsupported } from "../checkpoint/parse-config.ts";
 import type { BlockVocabulary } from "../sequence/layout.ts";
 import { MIN_EPSILON, tokenizerConfigSchema } from "../vision/config.ts";

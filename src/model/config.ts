@@ -1,7 +1,7 @@
 // The two small configs beside a model's weights: how images are prepared (preprocessor_config.json) and how it draws and
 // writes (generation_config.json). Where a field or a whole file is absent the released models' settings hold.
 
-import { z } from "zod";
+import * as z from "zod";
 import { ignored, type OnUnknown, only, parseConfig, unsupported } from "../checkpoint/parse-config.ts";
 import type { PatchOptions } from "../image/patches.ts";
 import { DEFAULT_FACTOR, type PixelLimits, PROCESSOR_LIMITS } from "../image/smart-resize.ts";

@@ -1,7 +1,15 @@
 // ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
 
 import { InputError, KelixError } from "../errors.ts";
-import type { Backend, Device, OrtSession, OrtTensor, WasmSettings } from "./backend.ts";
+import {
+  type Backend,
+  type Device,
+  explain,
+  LOG_FATAL,
+  type OrtSession,
+  type OrtTensor,
+  type WasmSettings,
+} from "./backend.ts";
 import type { TypedArray } from "./host-tensor.ts";
 import { isMainRealm, mainRealm } from "./main-realm.node.ts";
 import { castArray } from "./realm.ts";
@@ -10,9 +18,6 @@ import { silenceTelemetry } from "./telemetry.node.ts";
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
 
 type Ort = typeof import("onnxruntime-node");
-
-/** ONNX Runtime's log level "fatal": errors are thrown as well, and its own lines on stderr would only repeat them. */
-const LOG_FATAL = 4;
 
 let native: Promise<Ort | undefined> | undefined;
 let hasWarned = false;
@@ -125,14 +130,4 @@ function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Bac
 function ownTensors(tensors: Record<string, OrtTensor>): Record<string, OrtTensor> {
   const own = ({ type, dims, data }: OrtTensor) => ({ type, dims, data: castArray(data as TypedArray) });
   return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, own(tensor)]));
-}
-
-/** ONNX Runtime's own words are for its developers; they stay in `cause`. */
-function explain(cause: unknown): never {
-  if (/alloc|memory/i.test(cause instanceof Error ? cause.message : "")) {
-    throw new KelixError("Memory ran out while a network was opened or run", { code: "out_of_memory", cause });
-  }
-  throw new KelixError("ONNX Runtime cannot run a network of this model: its configs or weights may be damaged", {
-    cause,
-  });
 }

@@ -1,5 +1,6 @@
 // What a backend of ONNX Runtime must offer; backend.node.ts and backend.web.ts provide it.
 
+import { KelixError } from "../errors.ts";
 import type { TypedArray } from "./host-tensor.ts";
 import type { RunMemory } from "./session.ts";
 
@@ -44,4 +45,17 @@ export interface Backend {
   readonly isBlocking: boolean;
   create(model: Uint8Array, options: OrtSessionOptions): Promise<OrtSession>;
   tensor(type: string, data: TypedArray, shape: readonly number[]): OrtTensor;
+}
+
+/** ONNX Runtime's log level "fatal": errors are thrown as well, and its own lines on stderr would only repeat them. */
+export const LOG_FATAL = 4;
+
+/** ONNX Runtime's own words are for its developers; they stay in `cause`. */
+export function explain(cause: unknown): never {
+  if (/alloc|memory/i.test(cause instanceof Error ? cause.message : "")) {
+    throw new KelixError("Memory ran out while a network was opened or run", { code: "out_of_memory", cause });
+  }
+  throw new KelixError("ONNX Runtime cannot run a network of this model: its configs or weights may be damaged", {
+    cause,
+  });
 }

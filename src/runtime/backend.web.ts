@@ -1,9 +1,32 @@
 // ONNX Runtime in the browser: WASM, or WebGPU where it is asked for.
 
-import { InputError } from "../errors.ts";
-import type { Backend, Device, OrtSession, OrtTensor } from "./backend.ts";
+import { InputError, KelixError } from "../errors.ts";
+import {
+  type Backend,
+  type Device,
+  explain,
+  LOG_FATAL,
+  type OrtSession,
+  type OrtTensor,
+  type WasmSettings,
+} from "./backend.ts";
 
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
+
+type Ort = typeof import("onnxruntime-web");
+
+/** Several threads start within a second, or, where a bundler has moved the glue that they start from, never. */
+const START_MS = 15_000;
+/** More gain nothing at the sizes that fit into a browser. */
+const MAX_THREADS = 4;
+
+let settings: WasmSettings = {};
+let starting: Promise<void> | undefined;
+
+/** To be called before the first session: ONNX Runtime reads these once for the page. */
+export function prepareBackend({ threads, wasmPaths }: WasmSettings): void {
+  settings = { threads, wasmPaths };
+}
 
 /** The backend for a device; "cpu" is WASM here. Throws for devices that a browser does not have. */
 export async function loadBackend(device: Device): Promise<Backend> {
@@ -11,19 +34,65 @@ export async function loadBackend(device: Device): Promise<Backend> {
     throw new InputError("The device cuda is not available in a browser; present are wasm, webgpu", {
       code: "device_unavailable",
     });
-  const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web"));
+  const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
+  starting ??= start(ort);
+  await starting;
   return {
     readsFiles: false,
     isBlocking: device !== "webgpu",
-    async create(model, { threads, runMemory }) {
-      if (threads !== undefined) ort.env.wasm.numThreads = threads;
-      const session = await ort.InferenceSession.create(model, {
+    async create(model, { runMemory, foldsConstants }) {
+      const opening = ort.InferenceSession.create(model, {
         executionProviders: [device === "webgpu" ? "webgpu" : "wasm"],
+        logSeverityLevel: LOG_FATAL,
         enableMemPattern: runMemory === "planned",
         enableCpuMemArena: runMemory !== "returned",
+        extra: foldsConstants ? {} : { optimization: { disable_specified_optimizers: "ConstantFolding" } },
       });
-      return session as unknown as OrtSession;
+      const session = (await opening.catch(explainStart)) as unknown as OrtSession;
+      return {
+        run: (feeds, fetches) => session.run(feeds, fetches).catch(explain),
+        release: () => session.release(),
+        endProfiling: () => session.endProfiling(),
+      };
     },
     tensor: (type, data, shape) => new ort.Tensor(type as "float32", data as Float32Array, shape) as OrtTensor,
   };
+}
+
+/** Threads need a page that is cross-origin isolated, and glue that is a file of its own: bundled, they never start. */
+function threadCount({ threads, wasmPaths }: WasmSettings): number {
+  if (!globalThis.crossOriginIsolated) return 1;
+  return threads ?? (wasmPaths === undefined ? 1 : Math.min(MAX_THREADS, navigator.hardwareConcurrency));
+}
+
+async function start({ env }: Ort): Promise<void> {
+  const { wasmPaths } = settings;
+  const threads = threadCount(settings);
+  env.logLevel = "fatal";
+  env.wasm.numThreads = threads;
+  if (wasmPaths !== undefined) env.wasm.wasmPaths = wasmPaths as typeof env.wasm.wasmPaths;
+  if (threads === 1) return;
+  env.wasm.initTimeout = START_MS;
+  const file = typeof wasmPaths === "object" ? wasmPaths.wasm : undefined;
+  // First, so that a slow network does not count as threads that do not start.
+  if (file !== undefined) env.wasm.wasmBinary = await (await fetch(file)).arrayBuffer();
+}
+
+function explainStart(cause: unknown): never {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  if (/timeout/i.test(message)) {
+    throw new KelixError(
+      `WebAssembly with threads did not start within ${START_MS / 1000} s: give \`wasmPaths: { mjs, wasm }\` of Kelix.load the URLs ` +
+        "of ONNX Runtime's two files as they are, not bundled, or set `threads: 1`",
+      { code: "device_unavailable", cause },
+    );
+  }
+  if (/no available backend|initWasm|fetch|import/i.test(message)) {
+    throw new KelixError(
+      "ONNX Runtime's WebAssembly files could not be loaded: put ort-wasm-simd-threaded.wasm of onnxruntime-web beside the " +
+        "bundle, or give its URL as `wasmPaths: { wasm }` of Kelix.load",
+      { code: "device_unavailable", cause },
+    );
+  }
+  return explain(cause);
 }

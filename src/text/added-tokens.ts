@@ -1,6 +1,6 @@
 // Tokens beside the vocabulary: which there are (`added_tokens`), and where they stand in a text.
 
-import { z } from "zod";
+import * as z from "zod";
 import { parseConfig } from "../checkpoint/parse-config.ts";
 import { type ModelError, quote } from "../errors.ts";
 

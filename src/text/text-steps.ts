@@ -1,7 +1,7 @@
 // What a tokenizer.json does to a text before and after BPE (`normalizer`, `pre_tokenizer`, `post_processor`), checked and in the form
 // in which the library does the same as the reference's. What the library does differently is refused by name.
 
-import { z } from "zod";
+import * as z from "zod";
 import { parseConfig } from "../checkpoint/parse-config.ts";
 import { ModelError, quote } from "../errors.ts";
 import { gpt2Pattern, knownPatterns } from "./known-patterns.ts";

@@ -1,7 +1,7 @@
 // What a tokenizer.json may say. It comes from strangers: every field that is read is checked, only known patterns run, and what
 // is not supported is refused by name, because a tokenizer that differs in silence gives a model other ids than it was trained on.
 
-import { z } from "zod";
+import * as z from "zod";
 import { ignored, parseConfig } from "../checkpoint/parse-config.ts";
 import { ModelError, quote } from "../errors.ts";
 import { type AddedToken, addedTokenSchema, type Complain, MAX_VOCABULARY, mergeAddedTokens } from "./added-tokens.ts";

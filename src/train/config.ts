@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import * as z from "zod";
 import { readJson } from "../checkpoint/json-file.ts";
 import { fileAt } from "../files/folder.node.ts";
 import { parseSettings, pathSchema } from "./settings.ts";

@@ -2,7 +2,7 @@
 // full, may cut the last line; what was written after the last checkpoint is cut off when the run goes on, since it comes again.
 
 import { appendFile, lstat, readFile } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { ModelError } from "../errors.ts";
 import { replaceFile, writeAll } from "../files/atomic-file.ts";
 import { whileWriting } from "../files/system-error.ts";

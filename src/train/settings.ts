@@ -1,7 +1,7 @@
 // Checks settings from a file of one's own against a schema: every field is known, so one that is not is a typing error, and the
 // message says which was probably meant.
 
-import { z } from "zod";
+import * as z from "zod";
 import { parseConfig } from "../checkpoint/parse-config.ts";
 import { InputError, quote } from "../errors.ts";
 import { nearestName } from "../option-names.ts";

@@ -3,7 +3,7 @@
 
 import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { readJson } from "../checkpoint/json-file.ts";
 import { openSafetensorsAt, writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";

@@ -1,7 +1,7 @@
 // What frozen models say about images, for the image tokenizer to learn: the autoencoder's latents of each position, and the
 // teacher's features of it. Both are standardised by channel over a sample of training images.
 
-import { z } from "zod";
+import * as z from "zod";
 import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { encode } from "../detokenizer/autoencoder.ts";

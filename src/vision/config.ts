@@ -1,7 +1,7 @@
 // Settings of the vision encoder (`vision_config`) and of the image tokenizer (`tokenizer_config`), under the
 // reference's field names and with its defaults. Fields that change no number here are accepted and dropped.
 
-import { z } from "zod";
+import * as z from "zod";
 import { ignored, type OnUnknown, only, parseConfig, unsupported } from "../checkpoint/parse-config.ts";
 
 /** A width that an accelerator of today would still hold; a config beyond it is a mistake or an attack. */

@@ -1,6 +1,6 @@
 // Which kinds of images a batch is made of: shares by kind, drawn for each place of a batch.
 
-import { z } from "zod";
+import * as z from "zod";
 
 /** What the corpus draws, and `own`: examples of the data that a run names. */
 export const sampleKinds = ["emoji", "scene", "icon", "lettering", "digit", "own"] as const;

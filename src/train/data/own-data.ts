@@ -1,7 +1,7 @@
 // Examples of the data that a run names, as what the stages learn from: an image with questions about it, or an image with the words that
 // ask for it, or an image alone. The language model reads whole conversations: see own-rows.ts.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { pathSchema } from "../settings.ts";

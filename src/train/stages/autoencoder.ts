@@ -1,7 +1,7 @@
 // Training of the autoencoder from nothing: images through 6 x 6 (or whatever its depth gives) latents and back.
 // Squared and absolute pixel errors; a little noise on the latents teaches the decoder to forgive the diffusion transformer's.
 
-import { z } from "zod";
+import * as z from "zod";
 import { decode, encode } from "../../detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
 import { InputError } from "../../errors.ts";

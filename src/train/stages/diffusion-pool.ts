@@ -1,7 +1,7 @@
 // What the frozen models (image tokenizer, language model, autoencoder) say about images: computed once, before the
 // diffusion transformer trains on it.
 
-import { z } from "zod";
+import * as z from "zod";
 import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { encode } from "../../detokenizer/autoencoder.ts";

@@ -1,6 +1,6 @@
 // The language model's batches: rows about images, rows that ask for one, and rows that ask for a change of one, packed for the loss.
 
-import { z } from "zod";
+import * as z from "zod";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig } from "../../llm/config.ts";

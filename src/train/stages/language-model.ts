@@ -2,7 +2,7 @@
 // about them) and on the answering side (requests to draw). It starts from the trunk that was trained with the tokenizer:
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 
-import { z } from "zod";
+import * as z from "zod";
 import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { folderFiles } from "../../files/folder.node.ts";

@@ -1,7 +1,7 @@
 // What training of the image tokenizer computes: images through encoder, projector and (if quantizing) codebooks to embeddings;
 // from these the answers of a language model that is trained along, and the auxiliary heads' losses.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { KeyeArConfig } from "../../llm/config.ts";
 import { decoderStack } from "../../llm/decoder.ts";
 import { embeddingTable } from "../../llm/embedding.ts";

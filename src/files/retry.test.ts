@@ -1,16 +1,16 @@
-import { beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FetchError } from "../errors.ts";
 import { withRetries } from "./retry.ts";
 
-const { pauses } = vi.hoisted(() => ({ pauses: [] as number[] }));
-vi.mock("node:timers/promises", () => ({
-  setTimeout: async (ms: number) => {
-    pauses.push(ms);
-  },
-}));
+const pauses: number[] = [];
 beforeEach(() => {
   pauses.length = 0;
+  vi.stubGlobal("setTimeout", (end: () => void, ms: number) => {
+    pauses.push(ms);
+    queueMicrotask(end);
+  });
 });
+afterEach(() => vi.unstubAllGlobals());
 
 const failing = (retryAfterMs: number) => () =>
   Promise.reject(new FetchError("busy", { canRetry: true, retryAfterMs }));

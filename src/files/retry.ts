@@ -1,6 +1,5 @@
 // Tries again what failed for a reason that may pass, with a pause that doubles, or for as long as the server asks.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { FetchError } from "../errors.ts";
 
 /** Tries in a row that may fail without any progress. */
@@ -8,7 +7,7 @@ const MAX_TRIES = 5;
 /** A server that names the pause is asked more often: it is there, and has it in its hands. */
 const MAX_ASKED_TRIES = 50;
 const MAX_BACKOFF_MS = 60_000;
-/** The longest that a timer of Node can be. */
+/** The longest that a timer can be. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface RetryOptions {
@@ -44,6 +43,15 @@ export async function withRetries<T>(attempt: () => Promise<T>, options: RetryOp
 
 /** Returns early at the signal's abort. */
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  for (let rest = ms; rest > 0 && !signal?.aborted; rest -= MAX_TIMER_MS)
-    await sleep(Math.min(rest, MAX_TIMER_MS), undefined, { ...(signal && { signal }) }).catch(() => undefined);
+  for (let rest = ms; rest > 0 && !signal?.aborted; rest -= MAX_TIMER_MS) {
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = setTimeout(end, Math.min(rest, MAX_TIMER_MS));
+      signal?.addEventListener("abort", end);
+    });
+  }
 }

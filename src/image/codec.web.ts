@@ -1,0 +1,53 @@
+// Encoded images to pixels and back in a browser. The pixels are those that codec.node.ts gives, so codes are the same; kinds that
+// the browser decodes otherwise (CMYK, 16 bits of grey) are rejected.
+
+import { InputError } from "../errors.ts";
+import { formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
+import { readImageHeader } from "./image-header.ts";
+import { checkSize, imageFromPixels, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
+
+/** Decodes a JPEG, PNG or WebP, turned as its EXIF says; the first frame of an animation. Throws an InputError. */
+export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<RgbImage> {
+  const format = formatOf(bytes, name);
+  const { width, height, channels } = readImageHeader(bytes, format, name);
+  checkSize(width, height, name);
+  if (channels === 4 || isGrey16(bytes)) {
+    const kind = channels === 4 ? "a JPEG in CMYK" : "a PNG of 16-bit grey";
+    throw new InputError(`${name}: is ${kind}, which browsers decode in their own way: convert it to RGB of 8 bits`, {
+      code: "invalid_image",
+    });
+  }
+  // Embedded colour profiles are ignored, as Pillow does in the reference.
+  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" } as const;
+  const bitmap = await createImageBitmap(new Blob([new Uint8Array(bytes)], { type: `image/${format}` }), options).catch(
+    (cause) => {
+      throw undecodable(name, cause);
+    },
+  );
+  try {
+    const context = contextOf(bitmap.width, bitmap.height);
+    context.drawImage(bitmap, 0, 0);
+    // The canvas multiplies by alpha and divides again; over white the rounding cancels out.
+    const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+    return imageFromPixels(bitmap.width, bitmap.height, new Uint8Array(data.buffer), name);
+  } finally {
+    bitmap.close();
+  }
+}
+
+/** Encodes an image. */
+export async function encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>> {
+  const { width, height, data } = readPixels(image);
+  const rgba = new Uint8ClampedArray(4 * width * height).fill(255);
+  for (let i = 0; i < width * height; i++) rgba.set(data.subarray(3 * i, 3 * i + 3), 4 * i);
+  const context = contextOf(width, height);
+  context.putImageData(new ImageData(rgba, width, height), 0, 0);
+  const blob = await context.canvas.convertToBlob({ type: `image/${format}`, quality: QUALITY / 100 });
+  return new Uint8Array(await blob.arrayBuffer());
+}
+
+function contextOf(width: number, height: number): OffscreenCanvasRenderingContext2D {
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  if (!context) throw new InputError(`The browser has no canvas of ${width} x ${height} pixels`);
+  return context;
+}

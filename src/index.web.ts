@@ -1,0 +1,53 @@
+// The public API of a browser, which Node has too: import { Kelix } from "kelix".
+
+export type {
+  Chat,
+  ChatEvent,
+  ChatResult,
+  EndEvent,
+  FinishReason,
+  ImageEvent,
+  TextEvent,
+  Usage,
+} from "./chat/chat.ts";
+export type { ChatMessage, WidenedMessage, WidenedPart } from "./chat/conversation.ts";
+export type { TokenScore } from "./chat/score.ts";
+export {
+  type ErrorCode,
+  FetchError,
+  InputError,
+  KelixError,
+  MemoryError,
+  ModelError,
+} from "./errors.ts";
+export type { GivenFile } from "./files/memory.ts";
+export type { PullProgress, PullWait } from "./hub/fetch-files.ts";
+export { DrawnImage, Image, type RgbaBytes } from "./image/image.ts";
+export type { ImageFormat } from "./image/image-format.ts";
+export type { ImageInput } from "./image/image-input.ts";
+export type { MaskInput } from "./image/mask.ts";
+export type { RawImage, RgbImage } from "./image/rgb.ts";
+export { Kelix } from "./kelix.ts";
+export type { ReadInput } from "./model/image-reader.ts";
+export type { ModelInfo, PartInfo } from "./model/info.ts";
+export type {
+  ChatOptions,
+  DescribeOptions,
+  DrawOptions,
+  EditOptions,
+  EmbedOptions,
+  ImagineOptions,
+  InspectOptions,
+  LoadOptions,
+  Progress,
+  PullOptions,
+  ReconstructOptions,
+  SampleOptions,
+  ScoreOptions,
+  TokenizeOptions,
+  WorkOptions,
+} from "./options.ts";
+export type { ModelSource } from "./platform.ts";
+export type { Device } from "./runtime/backend.ts";
+export type { ContentPart, Role } from "./text/chat-template.ts";
+export { type CodeFields, type CodesInput, ImageCodes } from "./vision/image-codes.ts";
