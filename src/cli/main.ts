@@ -28,6 +28,8 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   reconstruct: ["draw an image from its codes alone", () => import("./reconstruct.ts")],
   data: ["fetch and draw the images that kelix-nano is trained on", () => import("./data.ts")],
   train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
+  finetune: ["train a low-rank adapter beside a frozen model", () => import("./finetune.ts")],
+  merge: ["a model with an adapter as a model by itself, in a new folder", () => import("./merge.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
   pull: ["fetch a model from the Hugging Face Hub, or go on with a fetch that was cut", () => import("./pull.ts")],
@@ -43,14 +45,16 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
 };
 
 /** Of the options that stand for all commands, those that some do not have: they load no model, or only look at one. */
-const loading = ["model", "dit", "vae", "ignoreMemory", "device", "threads"];
+const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
   data: loading,
   train: loading,
+  merge: loading,
   pull: loading,
-  convert: ["model", "ignoreMemory", "device", "threads"],
-  info: ["ignoreMemory", "device", "threads"],
-  plan: ["ignoreMemory", "device"],
+  finetune: ["model", "dit", "vae", "adapter", "ignoreMemory", "device"],
+  convert: ["model", "adapter", "ignoreMemory", "device", "threads"],
+  info: ["adapter", "ignoreMemory", "device", "threads"],
+  plan: ["adapter", "ignoreMemory", "device"],
   chat: ["json"],
 };
 
@@ -80,6 +84,7 @@ function createProgram(): Command {
     )
     .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
     .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
+    .option("--adapter <folder>", "a low-rank adapter beside the language model, as `kelix finetune` writes it")
     .option("--ignore-memory", "load even what does not fit into memory")
     .option("--device <name>", `one of ${devices.join(", ")}`)
     .option("--threads <n>", "threads of one operation", numberIfAny)
