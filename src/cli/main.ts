@@ -26,6 +26,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   imagine: ["draw an image for a prompt", () => import("./imagine.ts")],
   tokenize: ["turn images into codes", () => import("./tokenize.ts")],
   reconstruct: ["draw an image from its codes alone", () => import("./reconstruct.ts")],
+  data: ["fetch and draw the images that kelix-nano is trained on", () => import("./data.ts")],
   train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
   finetune: ["train a low-rank adapter beside a frozen model", () => import("./finetune.ts")],
   merge: ["a model with an adapter as a model by itself, in a new folder", () => import("./merge.ts")],
@@ -46,6 +47,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
 /** Of the options that stand for all commands, those that some do not have: they load no model, or only look at one. */
 const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
+  data: loading,
   train: loading,
   merge: loading,
   pull: loading,
