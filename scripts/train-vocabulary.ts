@@ -5,6 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { tokenizerJson, trainBpe } from "../src/train/bpe.ts";
 import { corpusTexts, openCorpus } from "../src/train/data/corpus.ts";
 import { sampleKinds } from "../src/train/data/mix.ts";
+import { editTexts } from "../src/train/data/scene-edits.ts";
 
 const SIZE = 1536;
 const folder = process.argv[2] ?? "runs/nano/vocabulary";
@@ -19,9 +20,13 @@ const special = [
   "<|q_eos|>",
 ];
 
-const corpus = await openCorpus(undefined, 96, sampleKinds);
+const kinds = sampleKinds.filter((kind) => kind !== "own");
+const corpus = await openCorpus(undefined, 96, kinds);
 const turns = Array<string>(200).fill("user\nassistant\nsystem\n");
-const vocabulary = trainBpe([...turns, ...corpusTexts(corpus, sampleKinds, 4000)], { size: SIZE, special });
+const vocabulary = trainBpe([...turns, ...corpusTexts(corpus, kinds, 4000), ...editTexts(4000)], {
+  size: SIZE,
+  special,
+});
 await writeFile(`${folder}/tokenizer.json`, `${JSON.stringify(tokenizerJson(vocabulary, SIZE), null, 1)}\n`);
 const config = {
   tokenizer_class: "PreTrainedTokenizerFast",

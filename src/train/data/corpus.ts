@@ -291,7 +291,7 @@ function describeColour(colour: string, random: CounterRandom): Pick<Sample, "ca
 }
 
 /** Words of the emoji's names and tags, but those of concepts that are held out. */
-async function letteringWords(cacheFolder: string): Promise<string[]> {
+export async function letteringWords(cacheFolder: string): Promise<string[]> {
   const names = await readEmojiNames(cacheFolder);
   const heldOut = new Set(
     names.filter(({ hexcode }) => isHeldOutConcept(hexcode)).flatMap(({ label }) => wordsOf(label)),

@@ -2,7 +2,6 @@
 // diffusion transformer trains on it.
 
 import * as z from "zod";
-import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { encode } from "../../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
@@ -29,6 +28,7 @@ import { RowWriter } from "../data/rows.ts";
 import { Samples } from "../data/samples.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
 import type { Split } from "../data/split.ts";
+import { layersSchema, openLayers } from "../layers.ts";
 import { pathSchema } from "../settings.ts";
 import { CodeWriter } from "./written-codes.ts";
 
@@ -58,8 +58,8 @@ export const modelSchema = z.strictObject({
   /** SanaConfig. */
   config: z.record(z.string(), z.unknown()),
   autoencoder: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: pathSchema }),
-  languageModel: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: pathSchema }),
-  visualTokenizer: pathSchema,
+  languageModel: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: layersSchema }),
+  visualTokenizer: layersSchema,
   flowShift: z.number().positive().max(1000).default(3),
 });
 
@@ -121,9 +121,7 @@ export class FrozenModels {
     const config = parseAutoencoderConfig(model.autoencoder.config, "model.autoencoder.config");
     const side = ar.tokenizer_config.vision_config.image_size;
     const sources = await Promise.all(
-      [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) =>
-        openCheckpointAt(path),
-      ),
+      [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) => openLayers(path)),
     );
     const tokenizer = await BatchTokenizer.open(ar.tokenizer_config, sources[0]!, FROZEN_BATCH, threads);
     const writer = new RowWriter(await TextTokenizer.load(folderFiles(data.tokenizer)), tokenizer.positions);
