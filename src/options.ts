@@ -126,6 +126,8 @@ const load = {
   ...parts,
   ...watched,
   ...machine,
+  /** A low-rank adapter beside the language model: a folder in PEFT's layout, as `kelix finetune` writes it. */
+  adapter: text.optional().describe("folder of a low-rank adapter beside the language model"),
   /** What computes; `cpu` if absent. */
   device: z
     .enum(devices, { error: `one of ${devices.join(", ")}` })
@@ -281,6 +283,51 @@ const convert = {
   maxShardBytes: integer(1, Number.MAX_SAFE_INTEGER).optional(),
 };
 
+const finetune = {
+  signal,
+  ...machine,
+  /** A file or folder of training data; docs/data.md lists the formats. */
+  data: text.describe("a folder with captions.jsonl, or a .jsonl, .tar or .parquet file"),
+  /** Leaves out examples that cannot be read. */
+  skipBad: flag.default(false).describe("leave out examples that cannot be read"),
+  /** Of the two factors that are trained beside each matrix: what can be learned, and the adapter's size. */
+  rank: integer(1, 4096).default(8).describe("rank of the adapter"),
+  /** The adapter's output is scaled by alpha / rank; twice the rank if absent. */
+  alpha: number(0, 1_000_000)
+    .optional()
+    .describe("the adapter's output is scaled by alpha / rank; twice the rank if absent"),
+  /** Names of linear maps, as PEFT's target_modules: the ends of their paths; `all` for every one. */
+  targets: texts
+    .default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
+    .describe("linear maps to adapt, such as q_proj v_proj, or all"),
+  rate: above(0, 1).default(5e-4).describe("learning rate"),
+  steps: integer(1, 1_000_000).default(80).describe("updates"),
+  batch: integer(1, 4096).default(16).describe("conversations of an update"),
+  /** Of a batch's conversations, how many are the model's own: they hold what it knows in place. */
+  replay: integer(0, 4096).default(12).describe("how many of them are the model's own, which keep what it knows"),
+  replayImages: integer(0, 1_000_000)
+    .default(160)
+    .describe("images that it describes for those before training begins"),
+  /** Images to describe, without words; the model imagines some if absent. */
+  replayData: text.optional().describe("where those images lie; the model imagines some if absent"),
+  /** Views of each image: moved, scaled, turned and recoloured a little. */
+  variants: integer(1, 10_000)
+    .default(16)
+    .describe("views of each image, moved and recoloured a little; 1 for itself alone"),
+  seed: seeded.seed,
+  /** The folder of the training's state; the adapter's name with `.run` if absent. */
+  run: text.optional().describe("folder of the training's state; the adapter's name with .run if absent"),
+  resume: flag.default(false).describe("go on with a training that was stopped"),
+  /** Told a line of progress. */
+  log: callback<(line: string) => void>().optional(),
+};
+
+const merge = {
+  signal,
+  /** Called as weights are written. */
+  onProgress: callback<(progress: ConvertProgress) => void>().optional(),
+};
+
 const evaluate = {
   signal,
   /** Called before each image with the part of the suite that it belongs to. */
@@ -319,6 +366,8 @@ export const optionsOf = {
   embed: z.strictObject(embed),
   score: z.strictObject(score),
   convertModel: z.strictObject(convert),
+  finetuneModel: z.strictObject(finetune),
+  mergeAdapter: z.strictObject(merge),
   pullModel: z.strictObject(pull),
   inspectModel: z.strictObject(inspect),
   planModel: z.strictObject(inspect),
@@ -345,6 +394,10 @@ export interface ScoreOptions extends Options<typeof score> {}
 export interface ConvertOptions extends Options<typeof convert> {
   readonly weights: z.input<typeof convert.weights>;
 }
+export interface FinetuneOptions extends Options<typeof finetune> {
+  readonly data: z.input<typeof finetune.data>;
+}
+export interface MergeOptions extends Options<typeof merge> {}
 export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}

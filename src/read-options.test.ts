@@ -19,6 +19,7 @@ describe("reading options", () => {
     expect(readOptions("chat", { steps: undefined, other: undefined, topK: 3 })).toEqual({
       seed: 0,
       maxNewTokens: 256,
+      stop: [],
       promptLookupNumTokens: 0,
       topK: 3,
     });
@@ -70,6 +71,7 @@ describe("reading options", () => {
     ["chat", "top_p", "topP"],
     ["chat", "prompt_lookup_num_tokens", "promptLookupNumTokens"],
     ["chat", "abortSignal", "signal"],
+    ["chat", "stop_sequences", "stop"],
     ["imagine", "num_inference_steps", "steps"],
     ["imagine", "guidance_scale", "guidance"],
     ["imagine", "num_images_per_prompt", "n"],
@@ -82,7 +84,8 @@ describe("reading options", () => {
   });
 
   test.each([
-    ["chat", "stop", "leave the loop"],
+    ["chat", "stop_token_ids", "`stop` takes texts"],
+    ["chat", "logprobs", "`score` gives"],
     ["chat", "do_sample", "set `temperature`"],
     ["imagine", "width", "the size that the model was trained for"],
     ["load", "dtype", "kelix convert"],

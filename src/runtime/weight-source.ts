@@ -1,6 +1,7 @@
 // Where the weights of a session come from. A weight is one tensor, or a matrix at lower precision, which is stored as two:
 // the numbers of each block, and the blocks' scales. Who finds both under their names sees one matrix.
 
+import type { AdaptLinear } from "../tensor/graph.ts";
 import { elementBytes, type HostDType } from "./host-tensor.ts";
 
 /** Where the bytes of one tensor are. */
@@ -30,6 +31,8 @@ export type WeightLocation = TensorLocation | QuantizedMatrix;
 /** Finds parameters by path: an opened checkpoint, or tensors in memory. */
 export interface WeightSource {
   find(name: string): WeightLocation | undefined;
+  /** Set by a source that brings an adapter along: the graphs that read it are traced with this. */
+  readonly adaptLinear?: AdaptLinear;
 }
 
 export function isQuantized<Location extends TensorLocation>(

@@ -11,6 +11,7 @@ import type { Stage, StageContext } from "./stage.ts";
 type Opener = (config: RunConfig, context: StageContext) => Promise<Stage>;
 
 const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
+  adapter: async () => (await import("./stages/adapter.ts")).openAdapterStage,
   autoencoder: async () => (await import("./stages/autoencoder.ts")).openAutoencoderStage,
   diffusion: async () => (await import("./stages/diffusion.ts")).openDiffusionStage,
   "language-model": async () => (await import("./stages/language-model.ts")).openLanguageModelStage,
