@@ -26,9 +26,10 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   imagine: ["draw an image from a prompt", () => import("./imagine.ts")],
   tokenize: ["turn images into codes", () => import("./tokenize.ts")],
   reconstruct: ["decode an image from its codes alone", () => import("./reconstruct.ts")],
+  data: ["fetch and draw the images that kelix-nano is trained on", () => import("./data.ts")],
   train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
   finetune: ["train a low-rank adapter beside a frozen model", () => import("./finetune.ts")],
-  merge: ["store a model with its adapter merged in, as a new folder", () => import("./merge.ts")],
+  merge: ["a model with an adapter as a model by itself, in a new folder", () => import("./merge.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
   pull: ["download a model from the Hugging Face Hub, or resume an interrupted download", () => import("./pull.ts")],
@@ -43,6 +44,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
 /** Of the options that stand for all commands, those that some do not have: they load no model, or only look at one. */
 const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
+  data: loading,
   train: loading,
   merge: loading,
   pull: loading,
@@ -79,7 +81,7 @@ function createProgram(): Command {
     )
     .option("--dit <name>", "folder of a diffusion transformer, if it is elsewhere; may be repeated", collect)
     .option("--vae <name>", "folder of the autoencoder, if it is elsewhere")
-    .option("--adapter <folder>", "a low-rank adapter from kelix finetune")
+    .option("--adapter <folder>", "a low-rank adapter beside the language model, as `kelix finetune` writes it")
     .option("--ignore-memory", "load a model even if it does not fit into memory")
     .option("--device <name>", `one of ${devices.join(", ")}`)
     .option("--threads <n>", "threads for each operation", numberIfAny)
