@@ -91,7 +91,7 @@ async function configure(stage: RunConfig["stage"], name: string, path: string):
   const autoencoder = { config: vae, weights: join(model, "vae") };
   const source = { path: join(root, path) };
   const own = { own: 1 };
-  const stages: Record<RunConfig["stage"], Partial<RunConfig>> = {
+  const stages: Partial<Record<RunConfig["stage"], Partial<RunConfig>>> = {
     autoencoder: {
       initFrom: [join(model, "vae")],
       data: { side: 96, batch: 2, mix: own },
