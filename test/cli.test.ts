@@ -67,7 +67,8 @@ describe("kelix", () => {
     ],
     [["imagine", "x", "-o", "x.png", "--steps", "0"], /integer from 1 to 1000, got 0/],
     [["describe", "x.png", "--device", "abacus"], /cpu, webgpu, cuda, wasm/],
-    [["eval", "nothing"], /Expected one of nano/],
+    [["eval", "nothing"], /Expected suites among reconstruction, naming/],
+    [["eval", "nano", "naming"], /nano is a table of its own/],
     [["chat", "--json"], /chat has no --json/],
     [["pull", "a/b", "--device", "cpu"], /pull has no --device \(try kelix pull --help\)/],
     [["info", "--threads", "2"], /info has no --threads/],
@@ -197,7 +198,7 @@ describe("kelix", () => {
     expect((await kelix("describe", file("dot.png"))).status).toBe(0);
   });
 
-  test("refuses codes outside their books, and files that hold none", async () => {
+  test("rejects codes outside their books, and files that hold none", async () => {
     const codes = hostTensor("u16", new Uint16Array(36 * 8).fill(60_000), [36, 8]);
     await writeSafetensors(file("bad.safetensors"), [["codes", codes]], { grid: "[6,6]" });
     await expectFailure(

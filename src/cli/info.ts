@@ -9,7 +9,7 @@ import { formatBytes } from "./transfer.ts";
 
 export function define(command: Command): void {
   command
-    .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
+    .argument("[model]", "a folder, a repository of the Hub, or a built-in name (default: --model)")
     .option("--files", "print the files.json that lets a browser load the model from its folder's URL")
     .addHelpText("after", "\nExample:\n  kelix info kelix-nano\n  kelix info FOLDER --files > FOLDER/files.json")
     .action(async (model: string | undefined, _: object, command: Command) => {

@@ -11,7 +11,6 @@ import { askAboutScene, parseScenePrompt, questionOnlyFloor, type SceneQuestion 
 import { colours, drawScene, sampleScene } from "../train/data/scenes.ts";
 import { shapes } from "../train/data/shapes.ts";
 import { pixelError } from "../train/metrics.ts";
-import { askAbout } from "./ask.ts";
 import { openHeldOut } from "./heldout.ts";
 import { judgeScene } from "./scene-judge.ts";
 
@@ -128,7 +127,7 @@ export function scenePrompts(n: number): string[] {
 }
 
 function answer(kelix: Kelix, image: RgbImage, question: string): Promise<string> {
-  return askAbout(kelix, image, question, { maxNewTokens: 24, temperature: 0 });
+  return kelix.describe(image, { prompt: question, maxNewTokens: 24, temperature: 0 });
 }
 
 function step({ onProgress, signal }: NanoSettings, part: string, done: number, total: number): void {

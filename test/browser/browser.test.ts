@@ -117,14 +117,20 @@ describe.each(["vite", "esbuild"])("bundled with %s", (bundler) => {
   });
 });
 
+test("runs in two threads where the page says where ONNX Runtime's files are", async () => {
+  const page = await open("/vite");
+  const answer = await ask(page, { ...job(), hasWasmPaths: true, options: { threads: 2 } });
+  expectSame(answer, { hasDrawn: false });
+  await page.context().close();
+});
+
 test("threads that cannot start end in a sentence", async () => {
-  const page = await open("/esbuild");
+  const page = await open("/vite");
   const { error } = await ask(page, { ...job(), options: { threads: 2 } });
-  if (error)
-    expect(error).toMatchObject({
-      code: "device_unavailable",
-      message: expect.stringMatching(/within 15 s.*wasmPaths/),
-    });
+  expect(error).toMatchObject({
+    code: "device_unavailable",
+    message: expect.stringMatching(/did not start within 15 s.*wasmPaths/),
+  });
   await page.context().close();
 });
 

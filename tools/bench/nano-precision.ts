@@ -3,7 +3,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { askAbout } from "../../src/eval/ask.ts";
 import { Kelix } from "../../src/kelix.ts";
 import { convertModel } from "../../src/quantize/convert.ts";
 import { drawScene, sampleScene } from "../../src/train/data/scenes.ts";
@@ -48,7 +47,7 @@ async function measureInTurns(models: ReadonlyMap<Precision, Kelix>, rounds: num
     for (const { precision, answer, imagined } of taken) {
       const kelix = models.get(precision)!;
       const seconds = [
-        await secondsOf(() => askAbout(kelix, scene, "What is this?", { maxNewTokens: 24 })),
+        await secondsOf(() => kelix.describe(scene, { prompt: "What is this?", maxNewTokens: 24 })),
         await secondsOf(() => kelix.imagine("two red circles", { seed })),
       ] as const;
       if (round < 0) continue;

@@ -2,8 +2,7 @@
 // Some sets call things their own way; those names stand in a table.
 
 import { join } from "node:path";
-import { type ConceptName, conceptNames } from "./concepts.ts";
-import { ownNames } from "./icon-names.ts";
+import { type ConceptName, conceptNames, iconNames } from "./concepts.ts";
 import { type LoadedSet, NAMES_PACKAGE, readJson } from "./icon-sets.ts";
 import { packageFolder } from "./packages.ts";
 
@@ -23,7 +22,7 @@ export async function readEmojiNames(
 export async function loadConcepts(cache: string): Promise<{ concepts: Concept[]; labels: Set<string> }> {
   const data = await readEmojiNames(cache);
   const hexcodes = new Map(data.map(({ label, hexcode }) => [label, hexcode]));
-  const concepts = conceptNames.map((concept) => {
+  const concepts = conceptNames().map((concept) => {
     const hexcode = hexcodes.get(concept.label);
     if (!hexcode) throw new Error(`${NAMES_PACKAGE.package} has no emoji called ${JSON.stringify(concept.label)}`);
     return { ...concept, hexcode };
@@ -31,8 +30,11 @@ export async function loadConcepts(cache: string): Promise<{ concepts: Concept[]
   return { concepts, labels: new Set(hexcodes.keys()) };
 }
 
+let ownNames: ReturnType<typeof iconNames> | undefined;
+
 /** The name of a concept's icon in a set, if the set draws it. `labels`: every label, so that none takes another's icon. */
 export function findIcon({ label, hexcode }: Concept, set: LoadedSet, labels: ReadonlySet<string>): string | undefined {
+  ownNames ??= iconNames();
   const own = ownNames[set.style]?.[label];
   if (own !== undefined) return set.has(own) ? own : undefined;
   const code = hexcode.toLowerCase().replaceAll("-fe0f", "");

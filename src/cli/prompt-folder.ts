@@ -1,0 +1,103 @@
+// kelix imagine --prompts FILE: images for many prompts, in the folders that GenEval's evaluation reads (arXiv:2310.11513).
+//
+//   OUT/00000/metadata.jsonl      the prompt's own line
+//   OUT/00000/samples/00000.png   .. one for each seed
+//   OUT/00000/grid.png            all of them side by side
+
+import { join } from "node:path";
+import { InputError, quote } from "../errors.ts";
+import { replaceFile, writeAll } from "../files/atomic-file.ts";
+import { readInput } from "../files/input.ts";
+import { makeFolder } from "../files/make-folder.ts";
+import { whileWriting } from "../files/system-error.ts";
+import { encodePng } from "../image/codec.node.ts";
+import { type RgbImage, readPixels } from "../image/rgb.ts";
+import type { RawImage } from "../index.ts";
+import { inputPath } from "./inputs.ts";
+import { interrupted } from "./terminal.ts";
+
+export interface PromptRow {
+  readonly prompt: string;
+  /** The line that goes into metadata.jsonl. */
+  readonly line: string;
+}
+
+const MAX_FILE_BYTES = 100_000_000;
+
+/** Prompts of a file: a JSON object with `prompt` a line, as GenEval's metadata has them, or plain lines. Throws an InputError. */
+export async function readPrompts(file: string): Promise<PromptRow[]> {
+  const limits = { maxBytes: MAX_FILE_BYTES, code: "invalid_input", signal: interrupted.signal } as const;
+  return parsePrompts(new TextDecoder().decode(await readInput(inputPath(file), limits)), file);
+}
+
+export function parsePrompts(content: string, name: string): PromptRow[] {
+  const rows: PromptRow[] = [];
+  for (const [i, text] of content.split(/\r?\n/).entries()) {
+    const line = text.trim();
+    if (line === "") continue;
+    if (!line.startsWith("{")) {
+      rows.push({ prompt: line, line: JSON.stringify({ prompt: line }) });
+      continue;
+    }
+    const prompt = promptOf(line);
+    if (prompt === undefined)
+      throw new InputError(`${name}, line ${i + 1}: expected an object with a text \`prompt\`, got ${quote(line)}`);
+    rows.push({ prompt, line });
+  }
+  if (rows.length === 0) throw new InputError(`${name}: holds no prompts`);
+  return rows;
+}
+
+function promptOf(line: string): string | undefined {
+  try {
+    const { prompt } = JSON.parse(line) as { prompt?: unknown };
+    return typeof prompt === "string" && prompt.trim() !== "" ? prompt : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Draws each prompt and writes its folder under `out`; returns the folders. Other files in `out` stay, those of the same name are
+ * replaced.
+ */
+export async function drawPrompts(
+  rows: readonly PromptRow[],
+  out: string,
+  draw: (prompt: string, index: number) => Promise<readonly RawImage[]>,
+): Promise<string[]> {
+  const folders: string[] = [];
+  for (const [index, { prompt, line }] of rows.entries()) {
+    interrupted.signal.throwIfAborted();
+    const folder = join(out, String(index).padStart(5, "0"));
+    await whileWriting(folder, () => makeFolder(join(folder, "samples")));
+    const images = await draw(prompt, index);
+    for (const [i, image] of images.entries()) {
+      await write(join(folder, "samples", `${String(i).padStart(5, "0")}.png`), await encodePng(image));
+    }
+    await write(join(folder, "grid.png"), await encodePng(sideBySide(images.map((image) => readPixels(image)))));
+    await write(join(folder, "metadata.jsonl"), Buffer.from(`${line}\n`));
+    folders.push(folder);
+  }
+  return folders;
+}
+
+function write(path: string, bytes: Uint8Array): Promise<void> {
+  return whileWriting(path, () => replaceFile(path, (file) => writeAll(file, bytes)));
+}
+
+/** Images of one height in a row. */
+function sideBySide(images: readonly RgbImage[]): RgbImage {
+  const height = Math.max(...images.map((image) => image.height));
+  const width = images.reduce((sum, image) => sum + image.width, 0);
+  const data = new Uint8Array(width * height * 3).fill(255);
+  let left = 0;
+  for (const image of images) {
+    for (let y = 0; y < image.height; y++) {
+      const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
+      data.set(row, (y * width + left) * 3);
+    }
+    left += image.width;
+  }
+  return { width, height, data };
+}
