@@ -13,6 +13,8 @@ import { type Detail, itemCount, MOST_SAMPLES, percent, type Sample, type Suite,
 
 const TEXTS = 100;
 const SIZES = [20, 12] as const;
+/** Texts that the floor is found on: of few, even the commonest would be a large share. */
+const FLOOR_TEXTS = 500;
 const MOST_LETTERS = 6;
 const MARGIN = 3;
 /** No training uses it. */
@@ -84,7 +86,12 @@ export const lettering: Suite = {
         items.push({ text, answer });
         samples.push({ images: [{ label: `${name}: ${text}`, image }], text: answer, isRight: answer === text });
       }
-      const questionAlone = majority(items.map(({ text }) => text));
+      const texts = items.map(({ text }) => text);
+      while (texts.length < FLOOR_TEXTS) {
+        const sample = source.next().value;
+        if (isWanted(sample)) texts.push(sample.lines[0]!);
+      }
+      const questionAlone = majority(texts);
       measures[name] = shareOf(
         items.map(({ text, answer }) => answer === text),
         { questionAlone },
