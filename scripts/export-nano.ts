@@ -4,18 +4,21 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { f32ToBf16 } from "../src/checkpoint/bfloat16.ts";
-import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../src/checkpoint/checkpoint.ts";
 import { writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { f32, type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
+import { openLayers } from "../src/train/layers.ts";
 import { latestCheckpoint } from "../src/train/training-state.ts";
 
 const out = process.argv[2] ?? "models/kelix-nano";
 const config = JSON.parse(await readFile("configs/nano/diffusion.json", "utf8")).model as {
   config: Record<string, unknown>;
   autoencoder: { config: Record<string, unknown>; weights: string };
-  languageModel: { config: { token_decoder_config: { d_model: number } } & Record<string, unknown>; weights: string };
-  visualTokenizer: string;
+  languageModel: {
+    config: { token_decoder_config: { d_model: number } } & Record<string, unknown>;
+    weights: string | string[];
+  };
+  visualTokenizer: string | string[];
 };
 const diffusion = process.env.KELIX_DIT ?? "runs/nano/diffusion";
 
@@ -23,8 +26,8 @@ type Tensors = Map<string, HostTensor>;
 
 const round = ({ data, shape }: HostTensor) => hostTensor("bf16", f32ToBf16(data as Float32Array), shape);
 
-async function collect(source: string, keep: (name: string) => boolean): Promise<Tensors> {
-  const checkpoint: Checkpoint = await openCheckpointAt(source);
+async function collect(source: string | string[], keep: (name: string) => boolean): Promise<Tensors> {
+  const checkpoint: Checkpoint = await openLayers(source);
   const tensors: Tensors = new Map();
   for (const name of checkpoint.names().filter(keep)) tensors.set(name, round(await checkpoint.read(name)));
   await checkpoint.close();

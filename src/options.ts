@@ -90,19 +90,19 @@ const drawing = {
 };
 
 const sampling = {
-  /** 0 takes the likeliest. */
-  temperature: ranges.temperature.optional().describe("0 takes the likeliest"),
-  /** Only so many of the likeliest; 0 for all. */
-  topK: ranges.topK.optional().describe("only the k likeliest; 0 for all"),
-  /** Only the likeliest that together reach this probability. */
-  topP: ranges.topP.optional().describe("only the likeliest that reach this probability together"),
+  /** 0 always takes the most likely. */
+  temperature: ranges.temperature.optional().describe("0 always takes the most likely"),
+  /** Sample from this many of the most likely; 0 means all. */
+  topK: ranges.topK.optional().describe("sample from the k most likely; 0 means all"),
+  /** Sample from the most likely that together reach this probability. */
+  topP: ranges.topP.optional().describe("sample from the most likely that together reach this probability"),
 };
 
 const parts = {
   /** Folders of diffusion transformers, in place of those in sub-folders. */
   detokenizer: z.union([text, texts], { error: "a folder's name, or a list of them" }).optional(),
   /** The folder of the autoencoder, in place of one in a sub-folder. */
-  autoencoder: text.optional().describe("folder of the autoencoder, if it lies elsewhere"),
+  autoencoder: text.optional().describe("folder of the autoencoder, if it is elsewhere"),
 };
 
 const fetching = {
@@ -114,7 +114,7 @@ const fetching = {
 
 const machine = {
   /** Threads of one operation; as many as there are cores if absent. */
-  threads: integer(1, 256).optional().describe("threads of one operation"),
+  threads: integer(1, 256).optional().describe("threads for each operation"),
 };
 
 export const DEFAULT_DRAWING_BYTES = 9 * 2 ** 30;
@@ -126,11 +126,13 @@ const load = {
   ...parts,
   ...watched,
   ...machine,
+  /** A low-rank adapter beside the language model: a folder in PEFT's layout, as `kelix finetune` writes it. */
+  adapter: text.optional().describe("folder of a low-rank adapter beside the language model"),
   /** What computes; `cpu` if absent. */
   device: z
     .enum(devices, { error: `one of ${devices.join(", ")}` })
     .optional()
-    .describe("what computes"),
+    .describe("where to compute"),
   /**
    * Browsers only: where the two files of ONNX Runtime are that this package's bundle leaves to the page, as the folder of both or
    * as `{ mjs, wasm }`. With it, on a page that is cross-origin isolated, WebAssembly runs in several threads; else in one.
@@ -152,7 +154,7 @@ const load = {
    */
   drawingBytes: bytes.default(DEFAULT_DRAWING_BYTES),
   /** Loads even what does not fit into the memory that is available. */
-  ignoreMemory: flag.default(false).describe("load even what does not fit into memory"),
+  ignoreMemory: flag.default(false).describe("load a model even if it does not fit into memory"),
   /** Told in a sentence what is odd about the model but does not keep it from running. */
   onWarning: callback<(message: string) => void>().optional(),
 };
@@ -167,7 +169,7 @@ const fused = {
   fusion: z
     .enum(fusions, { error: fusions.join(" or ") })
     .optional()
-    .describe("how embeddings of codes are fused; as the model says if absent"),
+    .describe("how the embeddings of a position's codes are fused (default: as the model says)"),
 };
 
 const reconstruct = {
@@ -176,7 +178,9 @@ const reconstruct = {
    * An image keeps its size and aspect as far as the model's limits let it; otherwise released models see it as a square, as in
    * their recipe (`reconstruct.image_size` of generation_config.json). Codes have their size already.
    */
-  keepSize: flag.default(false).describe("keep the image's size and aspect where the model's recipe takes a square"),
+  keepSize: flag
+    .default(false)
+    .describe("keep the image's size and aspect ratio where the model's recipe uses a square"),
   ...fused,
 };
 
@@ -190,13 +194,13 @@ const written = {
   positions: z
     .enum(["training", "demo"], { error: "training or demo" })
     .default("training")
-    .describe("where codes are said to lie: as in training, or as the released demo guesses"),
+    .describe("positions given to the codes: those of training, or those of the released demo"),
 };
 
 const imagine = {
   ...written,
   /** Images to draw, with seeds one after the other. */
-  n: integer(1, 1000).default(1).describe("how many, with seeds one after the other"),
+  n: integer(1, 1000).default(1).describe("number of images, with consecutive seeds"),
 };
 
 const edit = {
@@ -214,7 +218,7 @@ const answered = {
   ...seeded,
   ...watched,
   /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
-  maxNewTokens: integer(1, 1_000_000).default(256).describe("tokens of text of an answer at most"),
+  maxNewTokens: integer(1, 1_000_000).default(256).describe("maximum number of text tokens in an answer"),
   /** Texts that end the answer where it would spell one; the answer ends before it. */
   stop: z
     .union([text.transform((one) => [one]), z.array(text)], {
@@ -245,9 +249,9 @@ const score = { ...tokenize };
 const pull = {
   ...fetching,
   /** A branch, a tag or a commit; "main" if absent. May stand in the name instead: "owner/name@revision". */
-  revision: text.optional().describe("a branch, tag or commit; main if absent"),
+  revision: text.optional().describe("a branch, tag or commit (default: main)"),
   /** Patterns of files to fetch, such as "vae/*", in place of all that a model needs. */
-  include: texts.optional().describe('files to fetch, such as "vae/*", in place of all that a model needs'),
+  include: texts.optional().describe('files to download, such as "vae/*", instead of all that a model needs'),
   /** As the environment says if absent. */
   settings: z
     .custom<HubSettings>((value) => typeof value === "object" && value !== null, {
@@ -262,12 +266,14 @@ const convert = {
   ...parts,
   signal,
   /** Of linear maps. */
-  weights: z.enum(weightFormats, { error: `one of ${weightFormats.join(", ")}` }).describe("of linear maps"),
+  weights: z
+    .enum(weightFormats, { error: `one of ${weightFormats.join(", ")}` })
+    .describe("precision of the weights of linear layers"),
   /** Weights that share a scale; if absent 32 for 4 bits in rows below 1024, else 128. */
   block: z
     .literal([32, 128], { error: "32 or 128" })
     .optional()
-    .describe("weights that share a scale; if absent 32 for 4 bits in rows below 1024, else 128"),
+    .describe("number of weights that share a scale (default: 32 at 4 bits in rows shorter than 1024, else 128)"),
   /** Called as weights are written. */
   onProgress: callback<(progress: ConvertProgress) => void>().optional(),
   /** Called while a model of the Hub that is not in the cache is fetched. */
@@ -277,16 +283,59 @@ const convert = {
   maxShardBytes: integer(1, Number.MAX_SAFE_INTEGER).optional(),
 };
 
+const finetune = {
+  signal,
+  ...machine,
+  /** A file or folder of training data; docs/data.md lists the formats. */
+  data: text.describe("a folder with captions.jsonl, or a .jsonl, .tar or .parquet file"),
+  /** Leaves out examples that cannot be read. */
+  skipBad: flag.default(false).describe("leave out examples that cannot be read"),
+  /** Of the two factors that are trained beside each matrix: what can be learned, and the adapter's size. */
+  rank: integer(1, 4096).default(8).describe("rank of the adapter"),
+  /** The adapter's output is scaled by alpha / rank; twice the rank if absent. */
+  alpha: number(0, 1_000_000)
+    .optional()
+    .describe("the adapter's output is scaled by alpha / rank; twice the rank if absent"),
+  /** Names of linear maps, as PEFT's target_modules: the ends of their paths; `all` for every one. */
+  targets: texts
+    .default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
+    .describe("linear maps to adapt, such as q_proj v_proj, or all"),
+  rate: above(0, 1).default(5e-4).describe("learning rate"),
+  steps: integer(1, 1_000_000).default(80).describe("updates"),
+  batch: integer(1, 4096).default(16).describe("conversations of an update"),
+  /** Of a batch's conversations, how many are the model's own: they hold what it knows in place. */
+  replay: integer(0, 4096).default(12).describe("how many of them are the model's own, which keep what it knows"),
+  replayImages: integer(0, 1_000_000)
+    .default(160)
+    .describe("images that it describes for those before training begins"),
+  /** Images to describe, without words; the model imagines some if absent. */
+  replayData: text.optional().describe("where those images lie; the model imagines some if absent"),
+  /** Views of each image: moved, scaled, turned and recoloured a little. */
+  variants: integer(1, 10_000)
+    .default(16)
+    .describe("views of each image, moved and recoloured a little; 1 for itself alone"),
+  seed: seeded.seed,
+  /** The folder of the training's state; the adapter's name with `.run` if absent. */
+  run: text.optional().describe("folder of the training's state; the adapter's name with .run if absent"),
+  resume: flag.default(false).describe("go on with a training that was stopped"),
+  /** Told a line of progress. */
+  log: callback<(line: string) => void>().optional(),
+};
+
+const merge = {
+  signal,
+  /** Called as weights are written. */
+  onProgress: callback<(progress: ConvertProgress) => void>().optional(),
+};
+
 const evaluate = {
   signal,
   /** Called before each image with the part of the suite that it belongs to. */
   onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
   /** Divides the number of images of each part; for a quick look. */
-  every: integer(1, 100).default(1).describe("only every n-th image, for a quick look"),
+  every: integer(1, 100).default(1).describe("use every n-th image only, for a quick look"),
   /** Images imagined for each prompt: one is drawn at random, so more of them tell two models apart better. */
-  seeds: integer(1, 1000)
-    .default(1)
-    .describe("images imagined for each prompt: more of them tell two models apart better"),
+  seeds: integer(1, 1000).default(1).describe("images drawn for each prompt; more of them separate two models better"),
 };
 
 const suites = {
@@ -297,7 +346,7 @@ const suites = {
   /** Told in a sentence what is fetched or computed once, and what cannot be measured. */
   onNote: callback<(line: string) => void>().optional(),
   /** Items of each kind at most, for a quick look; as many as the suite asks for if absent. */
-  limit: integer(1, 1_000_000).optional().describe("items of each kind at most, for a quick look"),
+  limit: integer(1, 1_000_000).optional().describe("maximum number of items of each kind, for a quick look"),
   seeds: evaluate.seeds,
   /** The questions of the suite `vqa`: a file of JSON Lines. */
   data: text.optional().describe("questions for vqa: one {image, question, answer} a line"),
@@ -317,6 +366,8 @@ export const optionsOf = {
   embed: z.strictObject(embed),
   score: z.strictObject(score),
   convertModel: z.strictObject(convert),
+  finetuneModel: z.strictObject(finetune),
+  mergeAdapter: z.strictObject(merge),
   pullModel: z.strictObject(pull),
   inspectModel: z.strictObject(inspect),
   planModel: z.strictObject(inspect),
@@ -343,6 +394,10 @@ export interface ScoreOptions extends Options<typeof score> {}
 export interface ConvertOptions extends Options<typeof convert> {
   readonly weights: z.input<typeof convert.weights>;
 }
+export interface FinetuneOptions extends Options<typeof finetune> {
+  readonly data: z.input<typeof finetune.data>;
+}
+export interface MergeOptions extends Options<typeof merge> {}
 export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}

@@ -14,7 +14,7 @@ import { threadSandbox } from "./text/sandbox.node.ts";
 export const platform: Platform = {
   defaultModel: () => process.env.KELIX_MODEL || "kelix-nano",
   async openFiles(source, options) {
-    if (typeof source === "object" && Symbol.iterator in source) return givenFiles(source);
+    if (typeof source === "object" && source !== null && Symbol.iterator in source) return givenFiles(source);
     if (/^https?:\/\//i.test(String(source))) return openUrl(new URL(source), options);
     checkModelName(source, "Kelix.load(name, options)");
     return folderFiles(await resolveModel(source, options));

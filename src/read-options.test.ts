@@ -19,6 +19,7 @@ describe("reading options", () => {
     expect(readOptions("chat", { steps: undefined, other: undefined, topK: 3 })).toEqual({
       seed: 0,
       maxNewTokens: 256,
+      stop: [],
       promptLookupNumTokens: 0,
       topK: 3,
     });
@@ -55,7 +56,7 @@ describe("reading options", () => {
     ["convertModel", { weights: "int4", block: 64 }, "Expected `block` to be 32 or 128, got 64"],
     ["chat", 5, "Expected the options of `chat` as an object, got 5"],
     ["chat", null, "Expected the options of `chat` as an object, got null"],
-  ] as const)("of %s refuses %o", (call, options, message) => {
+  ] as const)("of %s rejects %o", (call, options, message) => {
     expect(refusal(call, options)).toBe(message);
   });
 
@@ -70,6 +71,7 @@ describe("reading options", () => {
     ["chat", "top_p", "topP"],
     ["chat", "prompt_lookup_num_tokens", "promptLookupNumTokens"],
     ["chat", "abortSignal", "signal"],
+    ["chat", "stop_sequences", "stop"],
     ["imagine", "num_inference_steps", "steps"],
     ["imagine", "guidance_scale", "guidance"],
     ["imagine", "num_images_per_prompt", "n"],
@@ -77,12 +79,13 @@ describe("reading options", () => {
     ["load", "num_threads", "threads"],
     ["load", "vae", "autoencoder"],
     ["load", "progress_callback", "onProgress"],
-  ] as const)("of %s refuses `%s` and asks whether `%s` is meant", (call, name, meant) => {
+  ] as const)("of %s rejects `%s` and asks whether `%s` is meant", (call, name, meant) => {
     expect(refusal(call, { [name]: 1 })).toBe(`Unknown option \`${name}\` of \`${call}\`; did you mean \`${meant}\`?`);
   });
 
   test.each([
-    ["chat", "stop", "leave the loop"],
+    ["chat", "stop_token_ids", "`stop` takes texts"],
+    ["chat", "logprobs", "`score` gives"],
     ["chat", "do_sample", "set `temperature`"],
     ["imagine", "width", "the size that the model was trained for"],
     ["load", "dtype", "kelix convert"],
@@ -93,7 +96,7 @@ describe("reading options", () => {
     ["tokenize", "colour", "there are signal"],
     ["load", "constructor", "there are detokenizer"],
     ["load", "__proto__x", "there are detokenizer"],
-  ] as const)("of %s refuses `%s` and says what there is instead", (call, name, advice) => {
+  ] as const)("of %s rejects `%s` and says what there is instead", (call, name, advice) => {
     expect(refusal(call, { [name]: 1 })).toContain(advice);
   });
 

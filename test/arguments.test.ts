@@ -33,9 +33,9 @@ const messages = [
 ];
 
 async function answer(model: Kelix, ...args: Parameters<Kelix["chat"]>): Promise<api.ChatEvent[]> {
-  const pieces = [];
-  for await (const piece of model.chat(...args)) pieces.push(piece);
-  return pieces;
+  const events = [];
+  for await (const event of model.chat(...args)) if (event.type !== "end") events.push(event);
+  return events;
 }
 
 /** Every call of a model with options, and arguments that it can use. */
@@ -43,8 +43,18 @@ const calls: Readonly<Record<string, (model: Kelix, options: object) => Promise<
   tokenize: (model, options) => model.tokenize(image, options),
   reconstruct: (model, options) => model.reconstruct({ grid: [6, 6], codes: new Uint16Array(288) }, options),
   imagine: (model, options) => model.imagine("a red apple", options),
+  edit: (model, options) => model.edit(image, "make it blue", options),
+  describe: (model, options) => model.describe(image, options),
   chat: (model, options) => answer(model, messages, options),
+  embed: (model, options) => model.embed(image, options),
+  score: (model, options) => model.score(messages, options),
 };
+
+/** Those of these options that a call has. */
+function optionsFor(name: string, { seed, steps }: { seed?: number | undefined; steps?: number | undefined }): object {
+  const isRandom = !["tokenize", "embed", "score"].includes(name);
+  return { ...(isRandom && { seed }), ...(isRandom && name !== "describe" && { steps }) };
+}
 
 async function refusal(work: () => Promise<unknown>): Promise<KelixError> {
   const error = await work().then(
@@ -105,6 +115,20 @@ describe("arguments", () => {
       "invalid_codes",
       /6 x 6 positions of 8 codes, got 1 codes/,
     ],
+    ["describe", () => kelix.describe(any(undefined)), "invalid_image", /got undefined/],
+    [
+      "describe",
+      () => kelix.describe(image, { prompt: "" }),
+      "invalid_option",
+      /`prompt` to be a text that is not empty/,
+    ],
+    ["edit", () => kelix.edit(any(undefined), "x"), "invalid_image", /got undefined/],
+    ["edit", () => kelix.edit(image, any(undefined)), "invalid_input", /a prompt as a text.*got undefined/],
+    ["edit", () => kelix.edit(image, "x", { mask: any({}) }), "invalid_image", /got \{\}/],
+    ["embed", () => kelix.embed(any({ grid: [6, 6], codes: [1] })), "invalid_codes", /of 8 codes, got 1 codes/],
+    ["score", () => kelix.score(any("hello")), "invalid_messages", /got the text "hello"/],
+    ["score", () => kelix.score(messages, any({ seed: 1 })), "invalid_option", /it is one of `reconstruct`/],
+    ["ImageCodes.from", async () => api.ImageCodes.from("hello"), "invalid_codes", /got "hello"/],
     ["pullModel", () => pullModel(any(undefined)), "invalid_input", /owner\/name@revision, got undefined/],
     ["pullModel", () => pullModel(long), "invalid_input", /owner\/name@revision/],
     ["pullModel", () => pullModel("a/b", any({ branch: "x" })), "invalid_option", /did you mean `revision`/],
@@ -122,7 +146,7 @@ describe("arguments", () => {
     ["convertModel", () => convertModel(folder, "x", any({ dtype: "q4" })), "invalid_option", /Unknown option `dtype`/],
     ["writePng", () => api.writePng(any(undefined), image), "output_refused", /got undefined/],
     ["writePng", () => api.writePng("x.png", any({ width: 1 })), "invalid_image", /expected/],
-  ])("%s refuses what it cannot use: %s", async (_, work, code, message) => {
+  ])("%s rejects what it cannot use: %s", async (_, work, code, message) => {
     const error = await refusal(work);
     expect(error.message).toMatch(message);
     expect(error.code).toBe(code);
@@ -131,7 +155,7 @@ describe("arguments", () => {
   test("whatever they are get a sentence, or what was asked for", () => tryOddArguments(kelix, 100));
 
   test.each(Object.keys(calls))("%s takes options that are undefined for absent", async (name) => {
-    const absent = { signal: undefined, ...(name === "tokenize" ? {} : { seed: undefined, steps: undefined }) };
+    const absent = { signal: undefined, ...optionsFor(name, {}) };
     expect(await calls[name]!(kelix, absent)).toEqual(await calls[name]!(kelix, {}));
   });
 
@@ -190,7 +214,7 @@ describe("a signal", () => {
 });
 
 describe("a model that was disposed of", () => {
-  test("refuses every call, and says why", async () => {
+  test("rejects every call, and says why", async () => {
     const model = await Kelix.load(folder, { threads: 1 });
     await model.dispose();
     await model.dispose();
@@ -205,8 +229,8 @@ describe("a model that was disposed of", () => {
       if (device === "wasm" && name !== "imagine") continue; // it takes long to open
       for (const ms of device === "cpu" ? [0, 5] : [0]) {
         const model = await Kelix.load(folder, { device, threads: 1 });
-        if (ms > 0) await call(model, name === "tokenize" ? {} : { seed: 1 });
-        const work = call(model, name === "tokenize" ? {} : { steps: 50, seed: 2 }).catch((error) => error);
+        if (ms > 0) await call(model, optionsFor(name, { seed: 1 }));
+        const work = call(model, optionsFor(name, { steps: 50, seed: 2 })).catch((error) => error);
         await new Promise((done) => setTimeout(done, ms));
         await model.dispose();
         const result = await work;

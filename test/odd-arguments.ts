@@ -1,7 +1,7 @@
-// Calls of the public API with arguments that nobody thought of: near to what is wanted, or anything at all.
+// Calls of the public API with arguments that nobody thought of: close to what is expected, or anything at all.
 
 import fc from "fast-check";
-import { type Kelix, KelixError, pullModel, writePng } from "../src/index.ts";
+import { ImageCodes, type Kelix, KelixError, pullModel, writePng } from "../src/index.ts";
 
 const anything = fc.oneof(
   fc.anything({
@@ -70,6 +70,27 @@ export async function tryOddArguments(kelix: Kelix, numRuns: number, seed?: numb
         () =>
           kelix.imagine(prompt as never, options as never),
     ),
+    fc.tuple(fc.oneof(image, codes), options).map(
+      ([image, options]) =>
+        () =>
+          kelix.describe(image as never, options as never),
+    ),
+    fc.tuple(fc.oneof(image, codes), options).map(
+      ([image, options]) =>
+        () =>
+          kelix.embed(image as never, options as never),
+    ),
+    fc.tuple(fc.oneof(image, codes), anything, anything, options).map(
+      ([image, prompt, mask, options]) =>
+        () =>
+          kelix.edit(image as never, prompt as never, { ...(options as object), mask } as never),
+    ),
+    fc.tuple(fc.oneof(anything, fc.array(message)), options).map(
+      ([messages, options]) =>
+        () =>
+          kelix.score(messages as never, options as never),
+    ),
+    anything.map((input) => async () => ImageCodes.from(input as never)),
     fc.tuple(fc.oneof(anything, fc.array(message)), options).map(([messages, options]) => async () => {
       for await (const _ of kelix.chat(messages as never, options as never)) break;
     }),

@@ -11,6 +11,7 @@ export interface GlobalOptions {
   readonly model?: string;
   readonly dit?: readonly string[];
   readonly vae?: string;
+  readonly adapter?: string;
   readonly ignoreMemory?: boolean;
   readonly device?: Device;
   readonly threads?: number;
@@ -26,13 +27,14 @@ export async function withModel<T>(
   use: (kelix: Kelix) => Promise<T>,
   outputs: readonly Output[] = [],
 ): Promise<T> {
-  const { model, device, threads, ignoreMemory } = globals;
+  const { model, device, threads, ignoreMemory, adapter } = globals;
   const onTransfer = showTransfer();
   const kelix = await Kelix.load(model, {
     ...partFolders(globals),
     ...(device !== undefined && { device }),
     ...(threads !== undefined && { threads }),
     ...(ignoreMemory && { ignoreMemory }),
+    ...(adapter !== undefined && { adapter }),
     signal: interrupted.signal,
     onWarning: (message) => complain(`warning: ${message}`),
     onProgress: ({ task, done, total }) => {

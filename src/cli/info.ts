@@ -9,7 +9,7 @@ import { formatBytes } from "./transfer.ts";
 
 export function define(command: Command): void {
   command
-    .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
+    .argument("[model]", "a folder, a repository of the Hub, or a built-in name (default: --model)")
     .addHelpText("after", "\nExample:\n  kelix info kelix-nano")
     .action(async (model: string | undefined, _: object, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions & { model: string }>();

@@ -168,7 +168,7 @@ async function get(input: URL, { signal }: HttpOptions, from = 0): Promise<Respo
     if (response.ok) return response;
     await response.body?.cancel();
     const { status } = response;
-    throw new FetchError(`${excerpt(publicUrl(input))}: the server answers with status ${status}`, {
+    throw new FetchError(`${excerpt(publicUrl(input))}: the server answered with status ${status}`, {
       canRetry: status >= 500 || status === 429,
       retryAfterMs: askedPauseMs(response.headers),
       ...(status === 404 && { code: "model_not_found" as const }),

@@ -23,6 +23,7 @@ export class LanguageModel {
   readonly scheduler: Scheduler;
   readonly #open: (graph: Graph) => Promise<Session>;
   readonly #matrix: MatrixName;
+  readonly #adaptLinear: WeightSource["adaptLinear"];
   readonly #sessions = new Map<string, Promise<Session>>();
   #isDisposed = false;
 
@@ -31,6 +32,7 @@ export class LanguageModel {
     this.vocabulary = blockVocabulary(config.qwen);
     this.blocksPerRun = options.widening === "run" ? BLOCKS_PER_WIDENING_RUN : BLOCKS_PER_RUN;
     this.#open = (graph) => openSession(graph, weights, options);
+    this.#adaptLinear = weights.adaptLinear;
     this.#matrix = weights.find("model.model.output.weight") ? "output" : "lmHead";
     this.scheduler = new Scheduler(this, options.arenaBytes ?? usualArenaBytes(config.qwen));
   }
@@ -65,6 +67,7 @@ export class LanguageModel {
     let session = this.#sessions.get(part);
     if (!session) {
       const graph = new Graph();
+      graph.adaptLinear = this.#adaptLinear;
       generationGraphs[part](graph, this.config, this.#matrix);
       session = this.#open(graph);
       this.#sessions.set(part, session);

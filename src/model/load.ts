@@ -8,8 +8,9 @@ import type { MemoryGuard, ModelSource } from "../platform.ts";
 import type { LoadSettings } from "../read-options.ts";
 import { checkTextIds } from "../text/check-text.ts";
 import { loadText } from "../text/load-text.ts";
+import { adapterFiles, checkAdapter, readAdapter } from "./adapter.ts";
 import { checkModel, warnOfTwoOutputs } from "./declare.ts";
-import { describeUnknownFields, findPartFiles, type OpenedModel, openModel } from "./open.ts";
+import { describeUnknownFields, findPartFiles, languageConfig, type OpenedModel, openModel } from "./open.ts";
 
 export interface LoadedModel {
   readonly model: OpenedModel;
@@ -38,9 +39,12 @@ export async function loadModel(source: ModelSource, settings: LoadSettings): Pr
     await warnOfTwoOutputs(opened.weights, onWarning);
     if (opened.unknownFields.length > 0) onWarning?.(describeUnknownFields(opened));
     const model = await withText(opened, files);
+    const adapter =
+      settings.adapter === undefined ? undefined : await readAdapter(await find(settings.adapter, adapterFiles));
+    if (adapter) checkAdapter(adapter, languageConfig(opened));
     signal?.throwIfAborted();
     onProgress?.({ task: "load", done: 1, total: 1 });
-    return { model, memory };
+    return { model: adapter ? { ...model, adapter } : model, memory };
   } catch (error) {
     await opened?.close();
     throw signal?.aborted ? signal.reason : error;

@@ -17,6 +17,7 @@ import { SessionCache } from "../runtime/session-cache.ts";
 import { CodeCache } from "../vision/code-cache.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 import { ImageTokenizer } from "../vision/image-tokenizer.ts";
+import { withAdapter } from "./adapter.ts";
 import { patchOptions, pixelLimits } from "./config.ts";
 import type { DetokenizerChoice } from "./drawing.ts";
 import { languageConfig, type OpenedModel } from "./open.ts";
@@ -93,8 +94,10 @@ export class Networks {
   language(): Promise<Language> {
     this.refuseDisposed();
     const ar = languageConfig(this.#model);
-    this.#language ??= this.#source(this.#model.weights).then(async (source) => {
-      const model = await LanguageModel.open(languageModelConfig(ar), source, this.#smallOptions);
+    const { weights, adapter } = this.#model;
+    this.#language ??= this.#source(weights).then(async (source) => {
+      const adapted = adapter ? withAdapter(source, adapter) : source;
+      const model = await LanguageModel.open(languageModelConfig(ar), adapted, this.#smallOptions);
       return { model, prefixes: new PrefixCache(model, this.#promptCacheBytes) };
     });
     return this.#language;

@@ -16,6 +16,7 @@ import type { ModelFiles } from "../files/model-files.ts";
 import { type KeyeArConfig, parseKeyeArConfig } from "../llm/config.ts";
 import type { TextFiles } from "../text/load-text.ts";
 import { parseTokenizerConfig, type TokenizerConfig } from "../vision/config.ts";
+import type { Adapter } from "./adapter.ts";
 import {
   type GenerationConfig,
   type PreprocessorConfig,
@@ -54,6 +55,8 @@ export interface OpenedModel {
   readonly detokenizer: DetokenizerParts;
   /** Tokenizer and chat template, once loadModel has read them. */
   readonly text?: TextFiles;
+  /** Beside the language model, once loadModel has read it. */
+  readonly adapter?: Adapter;
   /** Fields of its configs that were skipped, each after its file: "dit/config.json: new_field". */
   readonly unknownFields: readonly string[];
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 // Where the weights of a session come from. A weight is one tensor, or a matrix at lower precision, which is stored as two:
 // the numbers of each block, and the blocks' scales. Who finds both under their names sees one matrix.
 
+import type { AdaptLinear } from "../tensor/graph.ts";
 import { elementBytes, type HostDType } from "./host-tensor.ts";
 
 /** Where the bytes of one tensor are. */
@@ -30,6 +31,8 @@ export type WeightLocation = TensorLocation | QuantizedMatrix;
 /** Finds parameters by path: an opened checkpoint, or tensors in memory. */
 export interface WeightSource {
   find(name: string): WeightLocation | undefined;
+  /** Set by a source that brings an adapter along: the graphs that read it are traced with this. */
+  readonly adaptLinear?: AdaptLinear;
 }
 
 export function isQuantized<Location extends TensorLocation>(
@@ -65,7 +68,7 @@ const formats: ReadonlyMap<number, BlockFormat> = new Map(
 
 /**
  * The tensor `name`, or the quantised matrix that it forms with its scales. `find` finds single tensors. Throws when there
- * are scales that do not fit: a u8 tensor and its scales agree exactly or are refused.
+ * are scales that do not fit: a u8 tensor and its scales agree exactly or are rejected.
  */
 export function locateWeight<Location extends TensorLocation>(
   name: string,

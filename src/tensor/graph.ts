@@ -20,6 +20,9 @@ export interface Parameter {
   readonly tensor: Tensor;
 }
 
+/** What becomes of y [.., out], the linear map at `p` of x [.., in]; the same tensor where nothing does. See nn/adapter.ts. */
+export type AdaptLinear = (p: Params, x: Tensor, y: Tensor) => Tensor;
+
 export class Graph {
   readonly inputs = new Map<string, Tensor>();
   readonly outputs = new Map<string, Tensor>();
@@ -29,6 +32,8 @@ export class Graph {
   readonly nodes: GraphNode[] = [];
   /** The path of the parameter declared last: tells an error message where tracing had got to. */
   lastPath = "";
+  /** Set before a model is traced that is adapted. */
+  adaptLinear: AdaptLinear | undefined;
   readonly #scalars = new Map<number, Tensor>();
 
   /** A tensor that is fed at each run. Names of dynamic dimensions are strings. */

@@ -2,7 +2,7 @@
 // The path is the checkpoint's own tensor name.
 
 import { formatShape } from "./dims.ts";
-import type { Graph } from "./graph.ts";
+import type { AdaptLinear, Graph } from "./graph.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** How a parameter starts when it is trained from nothing. */
@@ -33,6 +33,11 @@ export class Params {
   constructor(graph: Graph, path: string) {
     this.#graph = graph;
     this.path = path;
+  }
+
+  /** What is added to linear maps of this graph. */
+  get adaptLinear(): AdaptLinear | undefined {
+    return this.#graph.adaptLinear;
   }
 
   /** The path below: at("layers", 3) of "model" is "model.layers.3". */

@@ -39,7 +39,7 @@ export const optimizerSchema = z.strictObject({
 /** Of one operation; the command line has the same limit. */
 const MAX_THREADS = 256;
 
-export const stageNames = ["tokenizer", "language-model", "autoencoder", "diffusion"] as const;
+export const stageNames = ["tokenizer", "language-model", "autoencoder", "diffusion", "adapter"] as const;
 
 export const runSchema = z.strictObject({
   stage: z.enum(stageNames),

@@ -21,7 +21,7 @@ export async function resolveLatest(config: RunConfig): Promise<RunConfig> {
 export async function findInit(name: string, stage: RunConfig["stage"]): Promise<string> {
   if (name.endsWith(SUFFIX)) return findWeights(name);
   if (existsSync(join(name, "checkpoints"))) return findWeights(`${name}${SUFFIX}`);
-  const part = { autoencoder: "vae", diffusion: "dit", tokenizer: "", "language-model": "" }[stage];
+  const part = { adapter: "", autoencoder: "vae", diffusion: "dit", tokenizer: "", "language-model": "" }[stage];
   const candidates = [join(name, "average.safetensors"), ...(part ? [join(name, part)] : [])];
   return candidates.find((path) => existsSync(path)) ?? name;
 }

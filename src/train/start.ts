@@ -11,6 +11,7 @@ import type { Stage, StageContext } from "./stage.ts";
 type Opener = (config: RunConfig, context: StageContext) => Promise<Stage>;
 
 const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
+  adapter: async () => (await import("./stages/adapter.ts")).openAdapterStage,
   autoencoder: async () => (await import("./stages/autoencoder.ts")).openAutoencoderStage,
   diffusion: async () => (await import("./stages/diffusion.ts")).openDiffusionStage,
   "language-model": async () => (await import("./stages/language-model.ts")).openLanguageModelStage,
@@ -35,13 +36,13 @@ export async function startTraining(stage: string, path: string, options: StartO
   if (written.stage !== stage) throw new InputError(`${path} is for the stage ${written.stage}, not ${stage}`);
   const { init } = options;
   const started = init === undefined ? written : { ...written, initFrom: [await findInit(init, written.stage)] };
-  return startRun(await resolveLatest(withSource(started, options)), path, options);
+  return startRun(withSource(started, options), path, options);
 }
 
 /** Trains by a config that is read already; `path` names it in messages. */
 export async function startRun(written: RunConfig, path: string, options: RunOptions = {}): Promise<LogEntry[]> {
   const { log = () => {}, signal } = options;
-  const { config, own } = await openOwn(written, options);
+  const { config, own } = await openOwn(await resolveLatest(written), options);
   const open = await openers[config.stage]();
   try {
     const stage = () => open(config, { log, signal, own }).catch((error: unknown) => refuse(path, error));

@@ -88,19 +88,23 @@ export function fade(rgba: Uint8Array, other: Uint8Array, share: number): Uint8A
   return mixed;
 }
 
-/** rgba [side, side, 4] -> image [side, side, 3], sampled bilinearly; colours are weighted by their opacity. */
-export function renderView(rgba: Uint8Array, side: number, view: View): RgbImage {
+/**
+ * rgba [rows, side, 4] -> image [rows, side, 3], sampled bilinearly; colours are weighted by their opacity. As many rows as columns
+ * unless `rows` says otherwise.
+ */
+export function renderView(rgba: Uint8Array, side: number, view: View, rows = side): RgbImage {
   const { scaleX, scaleY, shiftX, shiftY, background, saturation, gain, offset } = view;
-  const data = new Uint8Array(side * side * 3);
+  const data = new Uint8Array(side * rows * 3);
   const cos = Math.cos(view.angle);
   const sin = Math.sin(view.angle);
   const centre = side / 2;
-  for (let row = 0, to = 0; row < side; row++) {
+  const middle = rows / 2;
+  for (let row = 0, to = 0; row < rows; row++) {
     for (let column = 0; column < side; column++, to += 3) {
       const dx = column + 0.5 - centre - shiftX;
-      const dy = row + 0.5 - centre - shiftY;
+      const dy = row + 0.5 - middle - shiftY;
       const x = (dx * cos + dy * sin) / scaleX + centre - 0.5;
-      const y = (dy * cos - dx * sin) / scaleY + centre - 0.5;
+      const y = (dy * cos - dx * sin) / scaleY + middle - 0.5;
       const x0 = Math.floor(x);
       const y0 = Math.floor(y);
       let red = 0;
@@ -110,7 +114,7 @@ export function renderView(rgba: Uint8Array, side: number, view: View): RgbImage
       for (let corner = 0; corner < 4; corner++) {
         const cx = x0 + (corner & 1);
         const cy = y0 + (corner >> 1);
-        if (cx < 0 || cy < 0 || cx >= side || cy >= side) continue;
+        if (cx < 0 || cy < 0 || cx >= side || cy >= rows) continue;
         const from = (cy * side + cx) * 4;
         const weight = (1 - Math.abs(x - cx)) * (1 - Math.abs(y - cy)) * rgba[from + 3]!;
         red += weight * rgba[from]!;
@@ -129,7 +133,7 @@ export function renderView(rgba: Uint8Array, side: number, view: View): RgbImage
       data[to + 2] = tint(blue, 2);
     }
   }
-  return { width: side, height: side, data };
+  return { width: side, height: rows, data };
 }
 
 function clamp(value: number): number {

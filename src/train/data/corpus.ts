@@ -1,5 +1,5 @@
 // What training and evaluation read: images with their words, each a function of (kind, split, seed, index).
-// Emoji come from the cache that `npm run data` fills; scenes are drawn on the spot.
+// Emoji come from the cache that `kelix data` fills; scenes are drawn on the spot.
 
 import { join } from "node:path";
 import { openSafetensorsAt } from "../../checkpoint/safetensors.node.ts";
@@ -291,7 +291,7 @@ function describeColour(colour: string, random: CounterRandom): Pick<Sample, "ca
 }
 
 /** Words of the emoji's names and tags, but those of concepts that are held out. */
-async function letteringWords(cacheFolder: string): Promise<string[]> {
+export async function letteringWords(cacheFolder: string): Promise<string[]> {
   const names = await readEmojiNames(cacheFolder);
   const heldOut = new Set(
     names.filter(({ hexcode }) => isHeldOutConcept(hexcode)).flatMap(({ label }) => wordsOf(label)),

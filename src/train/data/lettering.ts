@@ -62,8 +62,51 @@ export function sampleLettering({ fonts, words }: LetteringSource, side: number,
   const room = side - 2 * MARGIN;
   const most = Math.min(MOST_SIZE, room / widest, room / (LINE_HEIGHT * count));
   const size = Math.min(most, LEAST_SIZE) + draw.uniform() * Math.max(0, most - LEAST_SIZE);
+  return { ...place(lines, font, size, side, draw), isWord, ...sampleInk(random.fork("ink")) };
+}
+
+export interface LetteringForm {
+  /** Pixels of an em. */
+  readonly size: number;
+  /** A word of the source, or random letters and digits. */
+  readonly isWord: boolean;
+  /** Characters, at most. */
+  readonly longest: number;
+}
+
+/** One line of a given size, for measuring: short enough to fit. */
+export function letteringOfSize(
+  { fonts, words }: LetteringSource,
+  { size, isWord, longest }: LetteringForm,
+  side: number,
+  random: CounterRandom,
+): Lettering {
+  const draw = random.sequence();
+  const font = draw.pick(fonts);
+  const fits = (line: string) => line.length <= longest && widthOf(line, font, size) <= side - 2 * MARGIN;
+  let line: string;
+  let tries = 0;
+  do {
+    if (++tries > 1000) throw new Error(`nothing of ${size} pixels fits into ${side}`);
+    line = isWord ? inCase(draw.pick(words), draw.uniform()) : randomLetters(random.fork("letters").fork(tries));
+  } while (!fits(line));
+  return { ...place([line], font, size, side, draw), isWord, ...sampleInk(random.fork("ink")) };
+}
+
+type Draw = ReturnType<CounterRandom["sequence"]>;
+
+/** Lays out lines somewhere in a square image. */
+function place(
+  lines: readonly string[],
+  font: Font,
+  size: number,
+  side: number,
+  draw: Draw,
+): Pick<Lettering, "lines" | "font" | "size" | "letters"> {
+  const room = side - 2 * MARGIN;
+  const widest = Math.max(...lines.map((line) => widthOf(line, font, 1)));
   const left = MARGIN + draw.uniform() * (room - widest * size);
-  const top = MARGIN + draw.uniform() * (room - count * LINE_HEIGHT * size);
+  const top = MARGIN + draw.uniform() * (room - lines.length * LINE_HEIGHT * size);
   const letters = lines.flatMap((line, i) => {
     let x = left;
     return [...line].map((character) => {
@@ -72,7 +115,7 @@ export function sampleLettering({ fonts, words }: LetteringSource, side: number,
       return { character, x: x - advance, y: top + (i + 0.95) * LINE_HEIGHT * size - 0.2 * size, advance };
     });
   });
-  return { lines, isWord, font, size, letters, ...sampleInk(random.fork("ink")) };
+  return { lines, font, size, letters };
 }
 
 function widthOf(line: string, font: Font, size: number): number {

@@ -113,6 +113,11 @@ export class RowWriter {
     return { ids: [...opened, ...said], isAnswer: [...opened.map(() => false), ...said.map(() => true)] };
   }
 
+  /** Text as ids, without marks. */
+  encode(text: string): readonly number[] {
+    return this.#text(text);
+  }
+
   /**
    * A conversation with images anywhere; what the assistant says is the answer. Turns at the end that do not fit into `length` are left
    * out. Throws an InputError where the assistant's first turn does not fit.

@@ -52,6 +52,11 @@ export function sampleEdit(split: Split, seed: number, index: number, side: numb
   };
 }
 
+/** What edits are asked in, with repetition as in training: for the vocabulary. */
+export function* editTexts(samples: number, side = 96): Generator<string> {
+  for (let index = 0; index < samples; index++) yield sampleEdit("train", 0, index, side).instruction;
+}
+
 type Edit = (scene: Scene, side: number, random: CounterRandom) => Omit<SceneEdit, "kind"> | undefined;
 
 const edits: Readonly<Record<EditKind, Edit>> = {

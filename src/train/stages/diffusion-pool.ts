@@ -2,7 +2,6 @@
 // diffusion transformer trains on it.
 
 import * as z from "zod";
-import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { encode } from "../../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig, pixelsPerLatent } from "../../detokenizer/config.ts";
@@ -10,9 +9,7 @@ import { excerpt, InputError } from "../../errors.ts";
 import { folderFiles } from "../../files/folder.node.ts";
 import { planesOf } from "../../image/planes.ts";
 import type { RgbImage } from "../../image/rgb.ts";
-import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
-import { readBlocks } from "../../llm/model.ts";
-import { rowTables } from "../../llm/row-tables.ts";
+import { blockVocabulary, type KeyeArConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, i32 } from "../../runtime/host-tensor.ts";
 import { openSession, type Session } from "../../runtime/session.ts";
@@ -29,8 +26,9 @@ import { RowWriter } from "../data/rows.ts";
 import { Samples } from "../data/samples.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
 import type { Split } from "../data/split.ts";
+import { layersSchema, openLayers } from "../layers.ts";
 import { pathSchema } from "../settings.ts";
-import { CodeWriter } from "./written-codes.ts";
+import { CodeWriter, readRows } from "./written-codes.ts";
 
 export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
@@ -58,8 +56,8 @@ export const modelSchema = z.strictObject({
   /** SanaConfig. */
   config: z.record(z.string(), z.unknown()),
   autoencoder: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: pathSchema }),
-  languageModel: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: pathSchema }),
-  visualTokenizer: pathSchema,
+  languageModel: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: layersSchema }),
+  visualTokenizer: layersSchema,
   flowShift: z.number().positive().max(1000).default(3),
 });
 
@@ -121,9 +119,7 @@ export class FrozenModels {
     const config = parseAutoencoderConfig(model.autoencoder.config, "model.autoencoder.config");
     const side = ar.tokenizer_config.vision_config.image_size;
     const sources = await Promise.all(
-      [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) =>
-        openCheckpointAt(path),
-      ),
+      [model.visualTokenizer, model.languageModel.weights, model.autoencoder.weights].map((path) => openLayers(path)),
     );
     const tokenizer = await BatchTokenizer.open(ar.tokenizer_config, sources[0]!, FROZEN_BATCH, threads);
     const writer = new RowWriter(await TextTokenizer.load(folderFiles(data.tokenizer)), tokenizer.positions);
@@ -249,22 +245,11 @@ export class FrozenModels {
 }
 
 function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perImage: number): Tensor {
-  const language = languageModelConfig(ar);
-  const { qwen } = language;
-  const shape = [FROZEN_BATCH, T, qwen.n_q_tokens];
-  const { decoded } = readBlocks(
-    graph.params,
-    {
-      index: graph.input("index", shape, "i32"),
-      weight: graph.input("weight", shape),
-      ...rowTables(graph, T, qwen),
-    },
-    language,
-  );
+  const { decoded } = readRows(graph, ar, FROZEN_BATCH, T);
   const places = graph.input("places", [FROZEN_BATCH * perImage], "i32");
   return decoded.hidden
     .at(-1)!
-    .reshape([FROZEN_BATCH * T, qwen.embed_dim])
+    .reshape([FROZEN_BATCH * T, ar.qwen_config.embed_dim])
     .gather(places);
 }
 

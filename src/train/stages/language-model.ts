@@ -3,7 +3,6 @@
 // the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
 
 import * as z from "zod";
-import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { folderFiles } from "../../files/folder.node.ts";
 import { type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -19,8 +18,8 @@ import { parseSection, type RunConfig } from "../config.ts";
 import { kindsOf } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
 import { Samples } from "../data/samples.ts";
+import { layersSchema, openLayers } from "../layers.ts";
 import type { ParameterStore } from "../parameter-store.ts";
-import { pathSchema } from "../settings.ts";
 import type { Stage, StageContext } from "../stage.ts";
 import { dataSchema, measureRoom, packBatch, sampleRows, traceBlocks, type WrittenData } from "./language-batch.ts";
 import { showAnswers } from "./language-samples.ts";
@@ -28,7 +27,7 @@ import { showAnswers } from "./language-samples.ts";
 const modelSchema = z.strictObject({
   config: z.record(z.string(), z.unknown()),
   /** Weights of the frozen image tokenizer: a file or folder with `visual_tokenizer.*`. */
-  visualTokenizer: pathSchema,
+  visualTokenizer: layersSchema,
 });
 
 /** Opens the stage; needs the corpus and a trained tokenizer. */
@@ -39,7 +38,7 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
   const vision = config.tokenizer_config.vision_config;
   const kinds = kindsOf(written.questions, written.requests);
   const samples = await Samples.open({ cache: written.cache, side: vision.image_size, kinds, own });
-  const weights = await openCheckpointAt(model.visualTokenizer);
+  const weights = await openLayers(model.visualTokenizer);
   const tokenizer = await BatchTokenizer.open(
     config.tokenizer_config,
     weights,

@@ -4,7 +4,7 @@ import { blockVocabulary } from "../../llm/config.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import type { Sample } from "../data/corpus.ts";
 import { patchesOf } from "../data/patch-images.ts";
-import { type RowWriter, turnsAbout } from "../data/rows.ts";
+import { type EncodedRow, type RowWriter, turnsAbout } from "../data/rows.ts";
 import type { Samples } from "../data/samples.ts";
 import type { Batch } from "../stage.ts";
 import { classificationFeeds } from "./auxiliary-heads.ts";
@@ -42,13 +42,23 @@ function conversationFeeds(
   { writer, model, data }: BatchContext,
   step: number,
 ): Record<string, HostTensor> {
+  const rows = items.map((item, b) => writer.understanding(turnsAbout(item, (step + b) % 2 === 0), data.length));
+  return answerFeeds(rows, writer.padId, model, data);
+}
+
+/** What traceAnswers is fed for a batch of rows, whose images follow each other; answer tokens beyond `data.answers` are left out. */
+export function answerFeeds(
+  conversations: readonly EncodedRow[],
+  padId: number,
+  model: Pick<Model, "config">,
+  data: Pick<Data, "batch" | "length" | "answers">,
+): Record<string, HostTensor> {
   const vocabulary = blockVocabulary(model.config.qwen_config);
   const { batch: B, length: T, answers: R } = data;
-  const ids = new Int32Array(B * T).fill(writer.padId);
+  const ids = new Int32Array(B * T).fill(padId);
   const [rows, labels] = [[] as number[], [] as number[]];
   let imageRow = vocabulary.vocabSize;
-  items.forEach((item, b) => {
-    const row = writer.understanding(turnsAbout(item, (step + b) % 2 === 0), T);
+  conversations.forEach((row, b) => {
     row.ids.forEach((id, t) => {
       ids[b * T + t] = id === vocabulary.imagePad ? imageRow++ : id;
       if (t > 0 && row.isAnswer[t] && rows.length < R) {

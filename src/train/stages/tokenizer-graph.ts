@@ -149,7 +149,12 @@ export function hasText({ weights }: Model): boolean {
 }
 
 /** The language model's cross entropy of the answers, a mean over their tokens. embeddings [M, D] of all images. */
-export function traceAnswers(graph: Graph, model: Model, data: Data, embeddings: Tensor): Tensor {
+export function traceAnswers(
+  graph: Graph,
+  model: Pick<Model, "config">,
+  data: Pick<Data, "batch" | "length" | "answers">,
+  embeddings: Tensor,
+): Tensor {
   const { qwen_config: qwen } = model.config;
   const { batch: B, length: T, answers: R } = data;
   const trunk = graph.params.at("model", "model");

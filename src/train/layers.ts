@@ -1,0 +1,39 @@
+// Weights of several checkpoints as one: a run that trains a part of a model keeps that part alone, so the whole is the run that it
+// started from with the part laid over it.
+
+import * as z from "zod";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { ModelError } from "../errors.ts";
+import { pathSchema } from "./settings.ts";
+
+/** A file or folder of weights, or several of which the later ones win. */
+export const layersSchema = z.union([pathSchema, z.array(pathSchema).min(1).max(16)]);
+
+export async function openLayers(paths: z.infer<typeof layersSchema>): Promise<Checkpoint> {
+  const layers: Checkpoint[] = [];
+  const close = async () => {
+    for (const layer of layers) await layer.close();
+  };
+  try {
+    for (const path of [paths].flat()) layers.unshift(await openCheckpointAt(path));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const path = layers.map((layer) => layer.path).join(", ");
+  const holder = (name: string) => layers.find((layer) => layer.find(name) !== undefined);
+  return {
+    path,
+    files: layers.flatMap(({ files }) => files),
+    isOnDisk: layers.every(({ isOnDisk }) => isOnDisk ?? false),
+    names: () => [...new Set(layers.flatMap((layer) => layer.names()))],
+    find: (name) => holder(name)?.find(name),
+    async read(name, rows) {
+      const layer = holder(name);
+      if (!layer) throw new ModelError(`${path}: has no tensor ${JSON.stringify(name)}`);
+      return layer.read(name, rows);
+    },
+    close,
+  };
+}

@@ -1,0 +1,377 @@
+// Training of a low-rank adapter beside a frozen language model, on anybody's conversations about images, with rows of the model's own
+// words among them (replay.ts). The model stays in its files, at the precision that it has there.
+
+import { join } from "node:path";
+import { z } from "zod";
+import { weightsFor } from "../../checkpoint/device-weights.ts";
+import { readJsonIfPresent } from "../../checkpoint/json-file.ts";
+import { InputError, quote } from "../../errors.ts";
+import { replaceFile, writeAll } from "../../files/atomic-file.ts";
+import { fileAt, folderFiles } from "../../files/folder.node.ts";
+import { type LanguageModelConfig, languageModelConfig } from "../../llm/config.ts";
+import { LanguageModel } from "../../llm/language-model.ts";
+import { type TrainingSizes, traceLanguageModelLoss } from "../../llm/model.ts";
+import { checkModel } from "../../model/declare.ts";
+import { openModelAt } from "../../model/find.node.ts";
+import { languageConfig } from "../../model/open.ts";
+import { lowRankAdapters } from "../../nn/adapter.ts";
+import { type CounterRandom, counterRandom } from "../../random/counter.ts";
+import { f32 } from "../../runtime/host-tensor.ts";
+import type { WeightSource } from "../../runtime/session.ts";
+import { Graph } from "../../tensor/graph.ts";
+import type { Message } from "../../text/chat-template.ts";
+import { loadText } from "../../text/load-text.ts";
+import { threadSandbox } from "../../text/sandbox.node.ts";
+import type { ImageCodes } from "../../vision/image-codes.ts";
+import { ImageTokenizer } from "../../vision/image-tokenizer.ts";
+import { parseSection, type RunConfig } from "../config.ts";
+import { type ConversationRow, ConversationRows, type RowSize } from "../conversation-rows.ts";
+import { OwnData, sourceSchema } from "../data/own-data.ts";
+import { describeQuestions } from "../data/phrasing.ts";
+import { Replay } from "../replay.ts";
+import { pathSchema } from "../settings.ts";
+import type { Example, StoredImage } from "../sources/example.ts";
+import { readImage } from "../sources/example-stream.ts";
+import type { Batch, Stage, StageContext } from "../stage.ts";
+import type { TracedLoss } from "../train-graph.ts";
+import { vary } from "../vary.ts";
+import { writeAdapter } from "../write-adapter.ts";
+
+const dataSchema = z.strictObject({
+  source: sourceSchema,
+  /** Rows of a batch. */
+  batch: z.int().min(1).max(4096),
+  /** How many of them the model has written itself, from a store of rows about so many images. */
+  replay: z.int().min(0).max(4096),
+  replayImages: z.int().min(0).max(1_000_000),
+  /** Images that the model is asked about for replay; it imagines some where none are given. */
+  replayPath: pathSchema.optional(),
+  /** Views of each image that rows are written about; the first is the image itself. */
+  variants: z.int().min(1).max(10_000),
+});
+
+const modelSchema = z.strictObject({
+  /** The frozen model: its name or folder. */
+  base: pathSchema,
+  rank: z.int().min(1).max(4096),
+  alpha: z.number().min(0).max(1e6),
+  targets: z.array(z.string().min(1).max(1000)).min(1).max(1000),
+  /** The new folder that the adapter is written to. */
+  out: pathSchema,
+});
+
+const sizeSchema = z.strictObject({ blocks: z.int(), scored: z.int(), labels: z.int() }).readonly();
+
+/** What is made once, before the first step, and read again when a run goes on. */
+const preparedSchema = z.strictObject({
+  key: z.string(),
+  /** Of the largest row of the data, and of the largest that the model has written. */
+  sizes: z.tuple([sizeSchema, sizeSchema]),
+  replay: z
+    .array(
+      z.strictObject({
+        ids: z.array(z.int()).readonly(),
+        mask: z.array(z.int()).readonly(),
+        codes: z.array(z.int()).readonly(),
+      }),
+    )
+    .readonly(),
+});
+type Prepared = z.infer<typeof preparedSchema>;
+
+const MAX_PREPARED_BYTES = 1_000_000_000;
+/** What the model is asked beside what images show. Whatever it says is what it shall go on saying. */
+const otherQuestions = [
+  "What colour is it?",
+  "What color is this?",
+  "What shape is it?",
+  "How many shapes are there?",
+  "How many are there?",
+  "Is there a red circle?",
+  "Is there a face?",
+  "What is on the left?",
+];
+/** Rows whose sizes say how much room every row gets. */
+const MEASURED = 64;
+/** Rooms are multiples of this, which products like. */
+const STEP = 8;
+/** Codes of images that are kept, some kilobytes each. */
+const MAX_KEPT = 10_000;
+
+/** Opens the stage. Throws an InputError for data that cannot be used and targets that the model does not have. */
+export async function openAdapterStage(run: RunConfig, { log = () => {}, signal, own }: StageContext): Promise<Stage> {
+  if (!own) throw new InputError("data.source: names no data to train on");
+  const data = parseSection(dataSchema, run, "data");
+  const model = parseSection(modelSchema, run, "model");
+  const folder = await openModelAt(model.base);
+  const opened: (() => Promise<unknown>)[] = [() => folder.close()];
+  const release = async () => {
+    for (const close of opened.reverse()) await close();
+  };
+  try {
+    checkModel(folder);
+    const config = languageModelConfig(languageConfig(folder));
+    const text = await loadText(folderFiles(folder.path), threadSandbox);
+    const weights = await weightsFor("cpu", folder.weights);
+    const adapted = findTargets(config, model.targets);
+    log(`adapting ${adapted.size} linear maps of ${folder.path} with rank ${model.rank}`);
+    const { preprocessor } = folder;
+    const patches = {
+      patchSize: preprocessor.patch_size,
+      mergeSize: preprocessor.merge_size,
+      mean: preprocessor.image_mean,
+      std: preprocessor.image_std,
+    };
+    const limits = { minPixels: preprocessor.min_pixels, maxPixels: preprocessor.max_pixels };
+    const options = run.threads === undefined ? {} : { threads: run.threads };
+    const tokenizer = await ImageTokenizer.open(folder.tokenizer, weights, patches, limits, options);
+    opened.push(() => tokenizer.dispose());
+    const rows = new ConversationRows(text, config);
+    const examples = new Examples(rows, tokenizer, data.variants);
+    const rowAt = (position: number, room?: RowSize) =>
+      own.draw(position, async (example, random) => {
+        const row = await examples.row(example, random);
+        if (row && room) refuseLarger(rows.sizeOf(row), room);
+        return row;
+      });
+    const prepare = async (): Promise<Omit<Prepared, "key">> => {
+      const replay = await writeReplay();
+      const fresh: RowSize[] = [];
+      for (let i = 0; i < MEASURED; i++) fresh.push(rows.sizeOf(await rowAt(i)));
+      return { sizes: [largest(fresh), largest(replay.map((row) => rows.sizeOf(row)))], replay };
+    };
+    const writeReplay = async (): Promise<ConversationRow[]> => {
+      if (data.replay === 0 || data.replayImages === 0) return [];
+      const language = await LanguageModel.open(config, weights, { threads: 1, ...options });
+      try {
+        const { imagine } = folder.generation;
+        const { replayPath: path } = data;
+        const others =
+          path === undefined
+            ? undefined
+            : await OwnData.open({ path, skipBad: false }, { seed: run.seed, log, signal });
+        if (others) opened.push(() => others.close());
+        const given = others && ((i: number) => others.draw(i, (example) => examples.image(example)));
+        return await new Replay(language, text, rows).write({
+          images: data.replayImages,
+          questions: [...describeQuestions, ...otherQuestions],
+          seed: run.seed,
+          grid: imagine.grid,
+          sampling: { temperature: imagine.temperature, topK: imagine.top_k, topP: imagine.top_p },
+          given,
+          signal,
+          onProgress: (done, total) => {
+            if (done % 16 === 0) log(`replay: the model describes image ${done} of ${total}`);
+          },
+        });
+      } finally {
+        await language.dispose();
+      }
+    };
+    const key = JSON.stringify([run.seed, data, model]);
+    const { sizes: most, replay } = await prepareOnce(join(run.folder, "prepared.json"), key, prepare);
+    const replayed = replay.length === 0 ? 0 : Math.min(data.replay, data.batch - 1);
+    const fresh = data.batch - replayed;
+    const sizes: TrainingSizes = {
+      rows: data.batch,
+      blocks: Math.max(...most.map(({ blocks }) => Math.ceil(blocks / STEP) * STEP)),
+      scoredBlocks: fresh * most[0].scored + replayed * most[1].scored,
+      labels: fresh * most[0].labels + replayed * most[1].labels,
+    };
+    return {
+      losses: { rows: (graph) => traceAdapted(graph, config, sizes, adapted, model) },
+      frozen: trainingWeights(weights),
+      async batch(step) {
+        const random = counterRandom(run.seed, "replay order").fork(step);
+        const taken = Array.from({ length: replayed }, (_, i) => replay[random.integer(i, replay.length)]!);
+        const news: ConversationRow[] = [];
+        const room = { ...most[0], blocks: sizes.blocks };
+        for (let i = 0; i < fresh; i++) news.push(await rowAt(step * fresh + i, room));
+        return packBatch(rows, [...news, ...taken], fresh, sizes);
+      },
+      async finish(tensors) {
+        await writeAdapter(model.out, tensors, model);
+        log(`${model.out}: the adapter is written`);
+      },
+      release,
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** Names of linear maps in models of other families, by ours. */
+const aliases: Readonly<Record<string, string>> = {
+  o_proj: "output_proj",
+  gate_proj: "w1",
+  up_proj: "w3",
+  down_proj: "w2",
+};
+
+/** The linear maps of a language model whose paths end with one of the names; "all" for every one. */
+function findTargets(config: LanguageModelConfig, targets: readonly string[]): Set<string> {
+  const graph = new Graph();
+  const all = new Set<string>();
+  graph.adaptLinear = ({ path }, _, y) => {
+    all.add(path);
+    return y;
+  };
+  traceLanguageModelLoss(graph, config, { blocks: 2, scoredBlocks: 1, labels: 1 });
+  const found = targets.map((target) => {
+    const name = Object.hasOwn(aliases, target) ? aliases[target]! : target;
+    const paths = [...all].filter((path) => target === "all" || path === name || path.endsWith(`.${name}`));
+    if (paths.length > 0) return paths;
+    const names = [...new Set([...all].map((path) => path.split(".").at(-1)))].join(", ");
+    throw new InputError(`targets: the model has no linear map ${quote(target)}; it has ${names}`, {
+      code: "invalid_option",
+    });
+  });
+  return new Set(found.flat());
+}
+
+function traceAdapted(
+  graph: Graph,
+  config: LanguageModelConfig,
+  sizes: TrainingSizes,
+  adapted: ReadonlySet<string>,
+  { rank, alpha }: { readonly rank: number; readonly alpha: number },
+): TracedLoss {
+  graph.adaptLinear = lowRankAdapters((path) => (adapted.has(path) ? { rank, scale: alpha / rank } : undefined));
+  const { loss, rowLosses } = traceLanguageModelLoss(graph, config, sizes);
+  const R = sizes.labels;
+  // Weights that are 1/count on the labels of one kind and 0 elsewhere.
+  const shares = graph.input("shares", [R, 2]);
+  const means = rowLosses.stopGradient().reshape([R, 1]).mul(shares).sum([0]);
+  const [dataLoss, replayLoss] = [0, 1].map((i) => means.slice(0, i, i + 1).sum([0]));
+  return { loss, reports: { dataLoss: dataLoss!, replayLoss: replayLoss! } };
+}
+
+/** The first `fresh` rows are data. */
+function packBatch(
+  rows: ConversationRows,
+  batch: readonly ConversationRow[],
+  fresh: number,
+  sizes: TrainingSizes,
+): Batch {
+  const { feeds, scored } = rows.feeds(batch, sizes);
+  const R = sizes.labels;
+  const counts = batch.map((row) => rows.sizeOf(row).labels);
+  const first = counts.slice(0, fresh).reduce((a, b) => a + b, 0);
+  const shares = new Float32Array(2 * R);
+  for (let r = 0; r < scored.count; r++) {
+    if (r < first) shares[2 * r] = 1 / first;
+    else shares[2 * r + 1] = 1 / (scored.count - first);
+  }
+  // Not a number where the batch has none of a kind: the log passes over it.
+  if (first === 0) shares[0] = Number.NaN;
+  if (first === scored.count) shares[1] = Number.NaN;
+  return { loss: "rows", tokens: sizes.blocks * batch.length, feeds: { ...feeds, shares: f32(shares, [R, 2]) } };
+}
+
+/** The model's weights under the names that training reads: of two output matrices the one that generation uses. */
+function trainingWeights(weights: WeightSource): WeightSource {
+  return {
+    find: (name) =>
+      (name === "lm_head.weight" ? weights.find("model.model.output.weight") : undefined) ?? weights.find(name),
+  };
+}
+
+/** A graph has the sizes that the first rows needed; longer ones are left out. */
+function refuseLarger(size: RowSize, room: RowSize): void {
+  for (const name of ["blocks", "scored", "labels"] as const)
+    if (size[name] > room[name])
+      throw new InputError(
+        `takes ${size[name]} ${name}, more than the ${room[name]} of the longest example looked at first`,
+      );
+}
+
+function largest(sizes: readonly RowSize[]): RowSize {
+  const most = (of: (size: RowSize) => number) => Math.max(0, ...sizes.map(of));
+  return {
+    blocks: most(({ blocks }) => blocks),
+    scored: most(({ scored }) => scored),
+    labels: most(({ labels }) => labels),
+  };
+}
+
+async function prepareOnce(
+  path: string,
+  key: string,
+  prepare: () => Promise<Omit<Prepared, "key">>,
+): Promise<Prepared> {
+  const known = preparedSchema.safeParse(await readJsonIfPresent(...fileAt(path), MAX_PREPARED_BYTES));
+  if (known.success && known.data.key === key) return known.data;
+  const prepared = { key, ...(await prepare()) };
+  const bytes = new TextEncoder().encode(`${JSON.stringify(prepared)}\n`);
+  await replaceFile(path, (file) => writeAll(file, bytes));
+  return prepared;
+}
+
+/** Examples as rows. */
+class Examples {
+  readonly #rows: ConversationRows;
+  readonly #tokenizer: ImageTokenizer;
+  readonly #variants: number;
+  readonly #codes = new Map<string, ImageCodes>();
+
+  constructor(rows: ConversationRows, tokenizer: ImageTokenizer, variants: number) {
+    this.#rows = rows;
+    this.#tokenizer = tokenizer;
+    this.#variants = variants;
+  }
+
+  /** undefined for an image without words. Throws an InputError for what does not make a row. */
+  async row(example: Example, random: CounterRandom): Promise<ConversationRow | undefined> {
+    const codesOf = (image: StoredImage, i: number) =>
+      this.#codesOf(example, image, i, random.integer(i, this.#variants));
+    if (example.kind === "image") return undefined;
+    if (example.kind === "caption") {
+      const question = describeQuestions[random.fork("question").integer(0, describeQuestions.length)]!;
+      const image = await codesOf(example.image, 0);
+      return this.#rows.conversation([
+        {
+          role: "user",
+          content: [
+            { type: "image", image },
+            { type: "text", text: question },
+          ],
+        },
+        { role: "assistant", content: example.caption },
+      ]);
+    }
+    let count = 0;
+    if (example.kind === "document") {
+      const parts: (string | ImageCodes)[] = [];
+      for (const part of example.parts)
+        parts.push(part.type === "text" ? part.text : await codesOf(part.image, count++));
+      return this.#rows.document(parts);
+    }
+    const messages: Message<ImageCodes>[] = [];
+    for (const { role, content } of example.turns) {
+      const parts: Exclude<Message<ImageCodes>["content"], string>[number][] = [];
+      for (const part of content)
+        parts.push(part.type === "text" ? part : { type: "image", image: await codesOf(part.image, count++) });
+      messages.push({ role, content: parts });
+    }
+    return this.#rows.conversation(messages);
+  }
+
+  /** The codes of an example's first image; undefined where it has none. */
+  async image(example: Example): Promise<ImageCodes | undefined> {
+    if (example.kind !== "image" && example.kind !== "caption") return undefined;
+    return this.#codesOf(example, example.image, 0, 0);
+  }
+
+  async #codesOf(example: Example, stored: StoredImage, i: number, variant: number): Promise<ImageCodes> {
+    const key = `${example.where} ${i} ${variant}`;
+    const known = this.#codes.get(key);
+    if (known) return known;
+    const image = await readImage(example, stored);
+    // A view depends on the image's place and its number alone, whenever it is asked for.
+    const codes = await this.#tokenizer.tokenize(variant === 0 ? image : vary(image, counterRandom(variant, key)));
+    if (this.#codes.size >= MAX_KEPT) this.#codes.delete(this.#codes.keys().next().value!);
+    this.#codes.set(key, codes);
+    return codes;
+  }
+}

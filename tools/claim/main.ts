@@ -1,0 +1,157 @@
+// npm run claim [-- OPTIONS]
+// Measures the paper's claim by the protocol of docs/claim.md, and writes what came out into that page.
+
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { replaceFile, writeAll } from "../../src/files/atomic-file.ts";
+import { folderFiles } from "../../src/files/folder.node.ts";
+import { TextTokenizer } from "../../src/text/tokenizer.ts";
+import { letteringWords, openCorpus } from "../../src/train/data/corpus.ts";
+import { defaultCacheFolder } from "../../src/train/data/icon-sets.ts";
+import { RowWriter } from "../../src/train/data/rows.ts";
+import { openItems } from "./items.ts";
+import { IMAGE_SIDE, POSITIONS } from "./models.ts";
+import { plotAccuracy } from "./plot.ts";
+import { type ArmName, arms, full, PILOT_SHARE, type Protocol, quick, suiteNames } from "./protocol.ts";
+import { describeOutcome, insertResults } from "./report.ts";
+import { decide, missingOf, openTest, readRecords } from "./results.ts";
+import { type RunSettings, runArm } from "./run.ts";
+
+const USAGE = `npm run claim -- [OPTIONS]
+Trains and scores every arm of docs/claim.md, then decides. Arms that are finished are kept in docs/claim/, unfinished ones go on
+where they were cut off: run the same command again.
+
+  --quick          a smoke test of the whole path in under ten minutes, which proves nothing
+  --pilot          only the continuous arm of seed 100: does it read ${100 * PILOT_SHARE} % of every level on validation?
+  --seeds 1,2      only these seeds, now; the others later
+  --arms C,8       only these arms, now
+  --rate 1e-3      learning rate of all stages
+  --folder F       where the runs are kept (runs/claim)
+  --threads N      of one operation
+  --report         trains nothing: decides from what is there
+
+Examples
+  npm run claim -- --quick
+  npm run claim -- --pilot
+  npm run claim -- --seeds 1        # one seed, some hours
+  npm run claim                     # everything that is missing`;
+
+const PILOT_SEED = 100;
+
+class UsageError extends Error {}
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    pilot: { type: "boolean", default: false },
+    seeds: { type: "string" },
+    arms: { type: "string" },
+    rate: { type: "string", default: "1e-3" },
+    folder: { type: "string", default: "runs/claim" },
+    threads: { type: "string" },
+    report: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Error("interrupted")));
+const log = (line: string) => process.stdout.write(`${line}\n`);
+
+try {
+  if (values.help) log(USAGE);
+  else await main();
+} catch (error) {
+  process.stderr.write(`claim: ${(error as Error).message}\n${error instanceof UsageError ? `\n${USAGE}\n` : ""}`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+
+async function main(): Promise<void> {
+  const protocol = values.quick ? quick : full;
+  // Records of a smoke test are not kept: the next one is to run the whole path again.
+  const scratch = values.quick ? await mkdtemp(join(tmpdir(), "kelix-claim-")) : undefined;
+  try {
+    const settings = await openSettings(protocol, scratch);
+    if (values.pilot) return await pilot(settings);
+    if (!values.report) {
+      for (const [arm, seed] of plannedRuns(protocol)) {
+        log(`arm ${arm}, seed ${seed}`);
+        await runArm(arm, seed, settings);
+      }
+    }
+    await report(settings);
+  } finally {
+    if (scratch) await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function openSettings(protocol: Protocol, scratch: string | undefined): Promise<RunSettings> {
+  const cache = defaultCacheFolder();
+  const corpus = await openCorpus(cache, IMAGE_SIDE, ["emoji", "scene"]);
+  const source = await openItems(corpus, await letteringWords(cache), cache);
+  const writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
+  return {
+    protocol,
+    folder: scratch ?? values.folder,
+    results: scratch ? join(scratch, "results") : "docs/claim",
+    rate: parseNumber("rate", values.rate),
+    ...(values.threads && { threads: parseNumber("threads", values.threads) }),
+    signal: stop.signal,
+    log,
+    context: (seed) => ({ source, writer, seed, batch: protocol.batch }),
+  };
+}
+
+/** Seed by seed, so that paired arms are finished together. */
+function plannedRuns({ seeds }: Protocol): [ArmName, number][] {
+  const onlySeeds = values.seeds?.split(",").map((seed) => parseNumber("seeds", seed));
+  const onlyArms = values.arms?.split(",").map((arm) => {
+    if (!(arm in arms))
+      throw new UsageError(`--arms: there is no arm "${arm}"; there are ${Object.keys(arms).join(", ")}`);
+    return arm as ArmName;
+  });
+  const all = Object.entries(seeds).flatMap(([arm, count]) =>
+    Array.from({ length: count }, (_, i): [ArmName, number] => [arm as ArmName, i + 1]),
+  );
+  return all
+    .filter(([arm, seed]) => (onlySeeds?.includes(seed) ?? true) && (onlyArms?.includes(arm) ?? true))
+    .sort(([, a], [, b]) => a - b);
+}
+
+async function pilot(settings: RunSettings): Promise<void> {
+  const { validation } = await runArm("C", PILOT_SEED, { ...settings, results: join(settings.folder, "pilot") });
+  const short = suiteNames.filter((suite) => suite.startsWith("glyph-grid") && validation[suite] < PILOT_SHARE);
+  log(
+    short.length === 0
+      ? `The pilot reads ${100 * PILOT_SHARE} % of every level: the seeds may be run.`
+      : `The pilot falls short on ${short.join(", ")}: lengthen the stages of all arms (protocol.ts) before any seed is run.`,
+  );
+}
+
+async function report({ protocol, results }: RunSettings): Promise<void> {
+  const records = (await readRecords(results)).filter((record) => record.protocol === protocol.name);
+  const missing = missingOf(protocol, records);
+  if (missing.length > 0) {
+    log(`The test stays sealed until all runs are there. Still to run: ${missing.join("; ")}`);
+    return;
+  }
+  const opened = openTest(protocol, records);
+  const outcome = decide(opened);
+  const text = describeOutcome(protocol, opened, outcome);
+  log(`\n${text}`);
+  if (protocol.name === "quick") return;
+  await writeText("docs/images/claim.svg", await plotAccuracy(outcome));
+  await writeText("docs/claim.md", insertResults(await readFile("docs/claim.md", "utf8"), text));
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  await replaceFile(path, (file) => writeAll(file, new TextEncoder().encode(text)));
+}
+
+function parseNumber(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new UsageError(`--${name} must be a number above 0, got "${text}"`);
+  return value;
+}

@@ -1,0 +1,104 @@
+// The models of an arm as configs. Encoder, language model and total code width are the same in all arms; only the rounding differs.
+
+import { type KeyeArConfig, parseKeyeArConfig } from "../../src/llm/config.ts";
+import { type Model, modelSchema } from "../../src/train/stages/tokenizer-graph.ts";
+import { type Arm, arms } from "./protocol.ts";
+
+/** Of an image's side, and of the positions along it. */
+export const IMAGE_SIDE = 96;
+export const POSITIONS = 36;
+
+const WIDTH = 192;
+const LAYERS = 4;
+const INTERMEDIATE = 512;
+const HEADS = 6;
+
+/** Parts that the continuous features are normed in: those of the arm with eight codes. */
+export const CONTINUOUS_PARTS = 8;
+
+/** Tokens of a row, and answer tokens of a row, at most. */
+export const ROW_LENGTH = 208;
+export const ANSWERS_PER_ROW = 120;
+
+/** Special tokens of kelix-nano's vocabulary of text, which all arms write with. */
+const vocabulary = {
+  vocab_size: 1536,
+  pad_token_id: 1529,
+  eos_token_id: 1531,
+  vision_start_token_id: 1532,
+  vision_end_token_id: 1533,
+  image_token_id: 1534,
+  q_eos_token: 1535,
+} as const;
+
+export function armConfig({ codes, entries, width }: Arm): KeyeArConfig {
+  const N = codes || CONTINUOUS_PARTS;
+  return parseKeyeArConfig(
+    {
+      __class__: "KeyeARConfig",
+      model_class: "KeyeARModel",
+      qwen_config: {
+        model_class: "UnifiedQwen3Model",
+        ...vocabulary,
+        embed_dim: WIDTH,
+        num_layers: LAYERS,
+        num_heads: HEADS,
+        num_kv_heads: HEADS / 2,
+        head_dim: WIDTH / HEADS,
+        intermediate_dim: INTERMEDIATE,
+        rope_base: 10_000,
+        norm_eps: 1e-6,
+        q_norm: true,
+        k_norm: true,
+        tie_word_embeddings: false,
+        max_seq_len: ROW_LENGTH,
+        codebook_size: entries,
+        n_q_tokens: N,
+      },
+      tokenizer_config: {
+        model_class: "KeyeImageTokenizer",
+        codebook_size: entries,
+        split_voc: N,
+        n_q_tokens: N,
+        embedding_dim: width,
+        split_dim: true,
+        init_embedding_dim: width / N,
+        llm_hidden_size: WIDTH,
+        output_dim: WIDTH,
+        fusion_type: "mean",
+        vision_config: {
+          image_size: IMAGE_SIDE,
+          patch_size: 8,
+          num_channels: 3,
+          hidden_size: WIDTH,
+          num_hidden_layers: LAYERS,
+          num_attention_heads: HEADS,
+          intermediate_size: INTERMEDIATE,
+          hidden_act: "gelu_pytorch_tanh",
+          layer_norm_eps: 1e-6,
+        },
+      },
+      token_decoder_config: {
+        model_class: "UnifiedTokenDecoder",
+        d_model: 96,
+        nhead: 3,
+        num_layers: 1,
+        dim_feedforward: 192,
+        max_length: N + 1,
+        max_pos_length: 16,
+        eos_token: vocabulary.q_eos_token,
+        input_dim: WIDTH,
+      },
+    },
+    `arm of ${codes} codes`,
+  );
+}
+
+/** As the tokenizer's training graph takes it. */
+export function armModel(arm: Arm): Model {
+  const weights = { text: 1, pixels: 20 };
+  const { config: _, ...rest } = modelSchema.parse({ config: {}, quantize: arm.codes > 0, weights });
+  return { ...rest, config: armConfig(arm) };
+}
+
+export const continuous = armModel(arms.C);

@@ -1,0 +1,110 @@
+// The protocol of the claim, fixed before any run: what is compared, for how long, on what, and by which rules it is decided.
+// docs/claim.md says it in words.
+
+import { glyphCeiling, glyphLevels } from "../../src/train/data/glyph-grid.ts";
+
+/** The continuous twin, and models that see N codes a position only. */
+export const armNames = ["C", "1", "2", "4", "8"] as const;
+/** Controls: variations of an arm that separate one cause from another. */
+export const controlNames = ["1x8192", "2x64", "1x4096", "1d32"] as const;
+export type ArmName = (typeof armNames)[number] | (typeof controlNames)[number];
+
+/** What an arm differs in. All share the total code width `TOTAL_WIDTH` unless `width` says otherwise. */
+export interface Arm {
+  readonly name: ArmName;
+  /** Codes of a position; 0 for continuous features. */
+  readonly codes: number;
+  /** Entries of all books together. */
+  readonly entries: number;
+  /** Width of all codes of a position together. */
+  readonly width: number;
+  readonly why: string;
+}
+
+export const TOTAL_WIDTH = 256;
+const ENTRIES = 2048;
+
+const arm = (name: ArmName, codes: number, why: string, entries = ENTRIES, width = TOTAL_WIDTH): Arm => ({
+  name,
+  codes,
+  entries,
+  width,
+  why,
+});
+
+export const arms: Readonly<Record<ArmName, Arm>> = {
+  C: arm("C", 0, "continuous features"),
+  "1": arm("1", 1, "one code of 2,048"),
+  "2": arm("2", 2, "two codes of 1,024"),
+  "4": arm("4", 4, "four codes of 512"),
+  "8": arm("8", 8, "eight codes of 256"),
+  "1x8192": arm("1x8192", 1, "one code of 8,192: more entries instead of more codes", 8192),
+  "2x64": arm("2x64", 2, "two codes of 64: twelve bits in two codes", 128),
+  "1x4096": arm("1x4096", 1, "one code of 4,096: twelve bits in one code", 4096),
+  "1d32": arm("1d32", 1, "one code of 2,048 that is 32 numbers wide", ENTRIES, 32),
+};
+
+/** Bits that a position's codes can hold. */
+export function bitsOf({ codes, entries }: Arm): number {
+  return codes === 0 ? Number.POSITIVE_INFINITY : codes * Math.log2(entries / codes);
+}
+
+export const suiteNames = [
+  ...glyphLevels.map((level) => `glyph-grid ${level}` as const),
+  "letters 20 px",
+  "words 20 px",
+  "letters 12 px",
+  "words 12 px",
+  "scenes",
+  "captions",
+] as const;
+export type SuiteName = (typeof suiteNames)[number];
+
+/** The suites that the capacity question is decided on: eight-pixel symbols, black and coloured, their mean. */
+export const primarySuites: readonly SuiteName[] = ["glyph-grid 3", "glyph-grid 4"];
+
+/** The share of symbols that an arm cannot exceed on a suite; 1 where capacity sets no bound that is known. */
+export function ceilingOf(suite: SuiteName, arm: Arm): number {
+  const level = glyphLevels.find((one) => suite === `glyph-grid ${one}`);
+  return level && arm.codes > 0 ? glyphCeiling(level, bitsOf(arm)) : 1;
+}
+
+export interface Protocol {
+  readonly name: "full" | "quick";
+  /** Updates of the shared warm-up, of each arm's branch, and of the fresh language model. */
+  readonly steps: { readonly warmUp: number; readonly branch: number; readonly reader: number };
+  readonly batch: number;
+  /** Images that k-means sees. */
+  readonly kmeansImages: number;
+  /** Questions of a suite on the test seed (captions: all 456 held-out drawings), and on the validation seed. */
+  readonly items: { readonly test: number; readonly validation: number };
+  readonly seeds: Readonly<Partial<Record<ArmName, number>>>;
+}
+
+export const full: Protocol = {
+  name: "full",
+  steps: { warmUp: 2500, branch: 1500, reader: 1500 },
+  batch: 32,
+  kmeansImages: 2000,
+  items: { test: 4000, validation: 512 },
+  seeds: { C: 5, "1": 5, "8": 5, "2": 3, "4": 3, "1x8192": 2, "2x64": 2, "1x4096": 2, "1d32": 2 },
+};
+
+/** A smoke test: everything runs, nothing is proved. */
+export const quick: Protocol = {
+  name: "quick",
+  steps: { warmUp: 300, branch: 150, reader: 150 },
+  batch: 32,
+  kmeansImages: 256,
+  items: { test: 200, validation: 64 },
+  seeds: { C: 1, "1": 1, "8": 1 },
+};
+
+/** C must read this share of the symbols of every level on the validation seed, or the stages of all arms are too short. */
+export const PILOT_SHARE = 0.95;
+
+/** H1: the lower bound of acc(8) / acc(C) must reach this. */
+export const NON_INFERIOR = 0.99;
+
+/** H2: acc(1) must be within so much of its ceiling. */
+export const CEILING_MARGIN = 0.1;
