@@ -1,4 +1,5 @@
-// scenes: questions about freshly drawn scenes, as anybody asks them: open ones (colour, shape, number, size, place) and yes or no.
+// scenes: questions about freshly drawn scenes: open ones (colour, shape, number, size, place) and yes or no. Half of them are asked in the
+// words of the table (scene-text.ts), half as anybody asks them.
 
 import { counterRandom } from "../../random/counter.ts";
 import { ask } from "../../train/data/phrasing.ts";
@@ -33,12 +34,12 @@ export function sampleSceneQuestion(seed: number, index: number): AskedScene {
   const { about, question, answer } = isYesNo
     ? isThere(scene, random.fork("is there"))
     : askAboutScene(scene, random.fork("question"));
-  const asked = ask(question, random.fork("form"), scene.kind === "group");
+  const asked = index % 2 === 0 ? question : ask(question, random.fork("form"), scene.kind === "group");
   return { scene, kind: about, canonical: question, question: asked, answer };
 }
 
 export const scenes: Suite = {
-  about: "answers questions about drawn scenes, in anybody's words",
+  about: "answers questions about drawn scenes, half of them in anybody's words",
   async run(context) {
     const n = itemCount(context, QUESTIONS);
     const items: (AskedScene & { isRight: boolean })[] = [];
