@@ -82,7 +82,9 @@ async function writeFormats(): Promise<void> {
 const readJson = async (path: string) =>
   JSON.parse(await readFile(join(model, path), "utf8")) as Record<string, unknown>;
 
-async function configure(stage: RunConfig["stage"], name: string, path: string): Promise<RunConfig> {
+type TestedStage = "autoencoder" | "tokenizer" | "language-model" | "diffusion";
+
+async function configure(stage: TestedStage, name: string, path: string): Promise<RunConfig> {
   const [ar, dit, vae] = [
     await readJson("config.json"),
     await readJson("dit/config.json"),
@@ -91,7 +93,7 @@ async function configure(stage: RunConfig["stage"], name: string, path: string):
   const autoencoder = { config: vae, weights: join(model, "vae") };
   const source = { path: join(root, path) };
   const own = { own: 1 };
-  const stages: Record<RunConfig["stage"], Partial<RunConfig>> = {
+  const stages: Record<TestedStage, Partial<RunConfig>> = {
     autoencoder: {
       initFrom: [join(model, "vae")],
       data: { side: 96, batch: 2, mix: own },

@@ -26,7 +26,7 @@ const SENTENCES = 1500;
 export interface ToyOptions {
   readonly log?: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
-  /** A part of each run's steps, for tests. */
+  /** A part of each run's steps, and of the images before them, for tests. */
   readonly share?: number;
 }
 
@@ -74,9 +74,12 @@ async function readToyConfig(name: ToyRun, folder: string, share: number): Promi
   ) as RunConfig; // the same but for its paths
   const { warmup } = config.learningRate;
   const steps = Math.max(2, Math.round(config.steps * share));
+  const { pool } = placed.data;
+  const data = typeof pool === "number" ? { ...placed.data, pool: Math.ceil(pool * share) } : placed.data;
   return {
     ...placed,
     steps,
+    data,
     learningRate: { ...placed.learningRate, warmup: Math.min(warmup, Math.floor(steps / 4)) },
   };
 }
