@@ -82,9 +82,11 @@ async function writeFormats(): Promise<void> {
 const readJson = async (path: string) =>
   JSON.parse(await readFile(join(model, path), "utf8")) as Record<string, unknown>;
 
-type TestedStage = "autoencoder" | "tokenizer" | "language-model" | "diffusion";
-
-async function configure(stage: TestedStage, name: string, path: string): Promise<RunConfig> {
+async function configure(
+  stage: Exclude<RunConfig["stage"], "adapter">,
+  name: string,
+  path: string,
+): Promise<RunConfig> {
   const [ar, dit, vae] = [
     await readJson("config.json"),
     await readJson("dit/config.json"),
@@ -93,7 +95,7 @@ async function configure(stage: TestedStage, name: string, path: string): Promis
   const autoencoder = { config: vae, weights: join(model, "vae") };
   const source = { path: join(root, path) };
   const own = { own: 1 };
-  const stages: Record<TestedStage, Partial<RunConfig>> = {
+  const stages: Record<Exclude<RunConfig["stage"], "adapter">, Partial<RunConfig>> = {
     autoencoder: {
       initFrom: [join(model, "vae")],
       data: { side: 96, batch: 2, mix: own },
