@@ -252,8 +252,8 @@ const pull = {
   include: texts.optional().describe('files to fetch, such as "vae/*", in place of all that a model needs'),
   /** As the environment says if absent. */
   settings: z
-    .custom<HubSettings>((value) => typeof value === "object" && value !== null, {
-      error: "the settings that `readHubSettings` gives",
+    .custom<HubSettings>((value) => typeof (value as Partial<HubSettings> | null)?.cacheFolder === "string", {
+      error: "the settings that `readHubSettings` gives, once they are awaited",
     })
     .optional(),
 };
