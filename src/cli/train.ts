@@ -30,11 +30,11 @@ export function define(command: Command): void {
     .option("--config <file>", "the run's settings, such as configs/nano/tokenizer.json")
     .option("--init <model>", "start from these weights: a model folder, a run, a checkpoint or a file")
     .option("--data <path>", "examples to train on: a folder, or a .jsonl, .tar or .parquet file")
-    .option("--held-out <path>", "with --data: examples that samples are made of, which are not trained on")
-    .option("--skip-bad", "with --data: leave out bad examples that are found before the work, too")
-    .option("--resume", "go on from the run's last checkpoint")
-    .option("--accept-changes", "with --resume: even if the settings now say that something else is trained")
-    .option("--report-only", "write report.html of the run as it stands, and train nothing")
+    .option("--held-out <path>", "with --data: examples to sample from, not trained on")
+    .option("--skip-bad", "with --data: skip bad examples, also those found before training begins")
+    .option("--resume", "continue from the run's last checkpoint")
+    .option("--accept-changes", "with --resume: continue even if the settings now train something else")
+    .option("--report-only", "write report.html for the run as it is, without training")
     .addHelpText(
       "after",
       "\nExamples:\n  kelix train toy\n  kelix data\n  kelix train autoencoder --config configs/nano/autoencoder.json\n  kelix train autoencoder --config configs/nano/autoencoder.json --data my-images\nA line every `logEvery` steps goes to stdout (with --json, whose value is the last of them, to stderr), unless --quiet is given. Ctrl-C saves a checkpoint.",
