@@ -2,7 +2,7 @@
 // over the model's own. https://huggingface.co/docs/peft/developer_guides/checkpoint
 
 import * as z from "zod";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { readJson } from "../checkpoint/json-file.ts";
 import { ignored, only, parseConfig } from "../checkpoint/parse-config.ts";
 import { shorten } from "../checkpoint/shorten.ts";
@@ -52,7 +52,7 @@ const configSchema = z.looseObject({
 export async function readAdapter(files: ModelFiles): Promise<Adapter> {
   const [name] = adapterFiles;
   const config = parseConfig(configSchema, await readJson(files, name), files.nameOf(name));
-  const checkpoint = await openCheckpointAt(files);
+  const checkpoint = await openCheckpoint(files);
   try {
     const tensors = new Map<string, HostTensor>();
     const ranks = new Map<string, LowRank>();
