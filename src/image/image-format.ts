@@ -5,7 +5,7 @@ import { InputError } from "../errors.ts";
 /** What an image is encoded as: PNG without loss, JPEG, or WebP. */
 export type ImageFormat = "png" | "jpeg" | "webp";
 
-/** Bytes of a file, as `Blob` wants them, whatever the version of TypeScript. */
+/** Bytes that a Blob takes, whatever the version of TypeScript. */
 export type FileBytes = InstanceType<typeof Uint8Array>;
 
 /** Hardly to be told from the original, at about a tenth of a PNG's size. */
