@@ -82,7 +82,11 @@ async function writeFormats(): Promise<void> {
 const readJson = async (path: string) =>
   JSON.parse(await readFile(join(model, path), "utf8")) as Record<string, unknown>;
 
-async function configure(stage: RunConfig["stage"], name: string, path: string): Promise<RunConfig> {
+async function configure(
+  stage: Exclude<RunConfig["stage"], "adapter">,
+  name: string,
+  path: string,
+): Promise<RunConfig> {
   const [ar, dit, vae] = [
     await readJson("config.json"),
     await readJson("dit/config.json"),
@@ -91,7 +95,7 @@ async function configure(stage: RunConfig["stage"], name: string, path: string):
   const autoencoder = { config: vae, weights: join(model, "vae") };
   const source = { path: join(root, path) };
   const own = { own: 1 };
-  const stages: Record<RunConfig["stage"], Partial<RunConfig>> = {
+  const stages: Record<Exclude<RunConfig["stage"], "adapter">, Partial<RunConfig>> = {
     autoencoder: {
       initFrom: [join(model, "vae")],
       data: { side: 96, batch: 2, mix: own },

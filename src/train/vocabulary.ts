@@ -4,6 +4,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder } from "../files/make-folder.ts";
 import { tokenizerJson, trainBpe } from "./bpe.ts";
+import { corpusTexts, openCorpus } from "./data/corpus.ts";
+import { sampleKinds } from "./data/mix.ts";
+import { editTexts } from "./data/scene-edits.ts";
 
 /** They take the last ids in this order. */
 export const specialTokens = [
@@ -34,4 +37,15 @@ export async function writeVocabulary(
   await writeFile(join(folder, "tokenizer_config.json"), `${JSON.stringify(config, null, 2)}\n`);
   await writeFile(join(folder, "tokenizer.json"), `${JSON.stringify(tokenizerJson(vocabulary, size), null, 1)}\n`);
   return vocabulary.tokens.length;
+}
+
+/** Sentences of each kind that kelix-nano's vocabulary is trained on. */
+const SENTENCES = 4000;
+
+/** The vocabulary of everything that the corpus in the cache says: kelix-nano's, of 1,536 entries. Returns how many of them text has. */
+export async function writeCorpusVocabulary(folder: string, cache: string, side: number): Promise<number> {
+  const kinds = sampleKinds.filter((kind) => kind !== "own");
+  const corpus = await openCorpus(cache, side, kinds);
+  const texts = [...corpusTexts(corpus, kinds, SENTENCES), ...editTexts(SENTENCES)];
+  return writeVocabulary(folder, texts, { size: 1536, maxLength: 1024 });
 }
