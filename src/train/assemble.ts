@@ -1,0 +1,87 @@
+// Puts trained parts together as a model folder: bf16 weights under the reference's names, with their configs. What `kelix export` and
+// `kelix train toy` end with.
+
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { f32ToBf16 } from "../checkpoint/bfloat16.ts";
+import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
+import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
+import { InputError, ModelError } from "../errors.ts";
+import { createFolder } from "../files/atomic-folder.ts";
+import { makeFolder } from "../files/make-folder.ts";
+import { parseKeyeArConfig } from "../llm/config.ts";
+import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+
+/** A part's config as its file holds it, and a file or folder of its weights. */
+export interface TrainedPart {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly weights: string;
+}
+
+export interface TrainedParts {
+  /** KeyeARConfig of image tokenizer and language model, whose weights may lie apart. */
+  readonly ar: Readonly<Record<string, unknown>>;
+  readonly visualTokenizer: string;
+  readonly languageModel: string;
+  /** Without them the model describes and does not draw. */
+  readonly dit?: TrainedPart;
+  readonly vae?: TrainedPart;
+  /** Files of text and settings: tokenizer.json, chat_template.jinja, preprocessor_config.json, generation_config.json, .. */
+  readonly files: Readonly<Record<string, string | Uint8Array>>;
+}
+
+type Tensors = Map<string, HostTensor>;
+
+/** Writes the new folder `out`, which appears whole or not at all. Throws an InputError where it exists, a ModelError for parts that do not fit. */
+export async function assembleModel(
+  out: string,
+  parts: TrainedParts,
+  log: (line: string) => void = () => {},
+): Promise<void> {
+  const { token_decoder_config: head } = parseKeyeArConfig(parts.ar, "config.json");
+  await createFolder(out, async (folder) => {
+    const tokenizer = await collect(parts.visualTokenizer, (name) => name.startsWith("visual_tokenizer."));
+    const language = await collect(parts.languageModel, (name) => name.startsWith("model.") || name === LM_HEAD);
+    // One output matrix, saved under the names that the reference's generation and training read.
+    const output = language.get(LM_HEAD) ?? language.get(OUTPUT);
+    if (!output) throw new ModelError(`${parts.languageModel}: has neither ${LM_HEAD} nor ${OUTPUT}`);
+    language.set(LM_HEAD, output).set(OUTPUT, output);
+    // Never read by anyone, but part of the reference's class.
+    language.set(
+      "model.model.token_head.final_norm.weight",
+      round(f32(new Float32Array(head.d_model).fill(1), [head.d_model])),
+    );
+    language.set("model.model.token_head.final_norm.bias", round(f32(new Float32Array(head.d_model), [head.d_model])));
+    const write = async (part: string, file: string, tensors: Tensors, config: object) => {
+      await makeFolder(join(folder, part));
+      await writeSafetensors(join(folder, part, file), tensors, { format: "pt" });
+      await writeFile(join(folder, part, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+      log(`${join(out, part, file)}: ${tensors.size} tensors`);
+    };
+    await write("", "model.safetensors", new Map([...tokenizer, ...language]), parts.ar);
+    if (parts.dit) await write("dit", "model.safetensors", await collect(parts.dit.weights), parts.dit.config);
+    if (parts.vae)
+      await write("vae", "diffusion_pytorch_model.safetensors", await collect(parts.vae.weights), parts.vae.config);
+    for (const [name, content] of Object.entries(parts.files)) await writeFile(join(folder, name), content);
+  });
+}
+
+const LM_HEAD = "lm_head.weight";
+const OUTPUT = "model.model.output.weight";
+
+async function collect(source: string, keep: (name: string) => boolean = () => true): Promise<Tensors> {
+  const checkpoint = await openCheckpointAt(source);
+  try {
+    const names = checkpoint.names().filter(keep);
+    if (names.length === 0) throw new InputError(`${source}: has none of the weights that belong there`);
+    const tensors: Tensors = new Map();
+    for (const name of names) tensors.set(name, round(await checkpoint.read(name)));
+    return tensors;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+function round({ dtype, data, shape }: HostTensor): HostTensor {
+  return dtype === "f32" ? hostTensor("bf16", f32ToBf16(data as Float32Array), shape) : hostTensor(dtype, data, shape);
+}
