@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { conditions: ["kelix-source"] },
   test: {
     include: ["src/**/*.test.ts", "tools/**/*.test.ts", "test/**/*.test.ts"],
-    exclude: ["test/long/**"],
+    exclude: ["test/long/**", "test/browser/**"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // Each worker's ONNX Runtime uses all cores: more workers only wait for each other.

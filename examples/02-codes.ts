@@ -1,4 +1,4 @@
-// An image as codes, and drawn again from them alone. Run: npx tsx examples/02-codes.ts [IMAGE] [OUT.png]
+// An image as codes, and decoded from them alone. Run: npx tsx examples/02-codes.ts [IMAGE] [OUT.png]
 
 import { Kelix, writePng } from "kelix";
 

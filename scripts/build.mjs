@@ -1,7 +1,7 @@
-// npm run build: compiles src/ to dist/ and makes the command executable.
+// npm run build: compiles src/ to dist/, makes the command executable, and lists the files of each built-in model for browsers.
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -13,3 +13,9 @@ const compiled = spawnSync(
 );
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 chmodSync(`${root}dist/cli/main.js`, 0o755);
+
+const { listModelFiles } = await import("../dist/files/listing.node.js");
+for (const name of readdirSync(`${root}models`)) {
+  const folder = `${root}models/${name}`;
+  writeFileSync(`${folder}/files.json`, `${JSON.stringify(await listModelFiles(folder), null, 2)}\n`);
+}

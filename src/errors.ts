@@ -1,4 +1,4 @@
-// The classes of error that a caller treats differently. Every message is one sentence that may be shown to whoever caused it;
+// The classes of error that a caller treats differently. Every message is one sentence that may be shown to the user;
 // another library's own words stay in `cause`.
 
 import { withoutSecrets } from "./files/safe-url.ts";

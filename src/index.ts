@@ -1,5 +1,6 @@
 // The public API in Node: import { Kelix } from "kelix". What a browser has too is in index.web.ts.
 
+export { listModelFiles } from "./files/listing.node.ts";
 export { type PullResult, pullModel } from "./hub/pull.ts";
 export { type HubSettings, readHubSettings } from "./hub/settings.ts";
 export { encodeImage, encodePng, writeImage, writePng } from "./image/codec.node.ts";

@@ -1,4 +1,4 @@
-// What other libraries call our options, so that whoever brings a name along is told ours: OpenAI's API, the AI SDK, transformers
+// What other libraries call our options, so that an unknown option can be answered with ours: OpenAI's API, the AI SDK, transformers
 // and transformers.js, diffusers, llama.cpp, Ollama.
 
 /** Our option, by names that no spelling leads to. */
@@ -36,7 +36,7 @@ const synonyms: Readonly<Record<string, readonly string[]>> = {
 /** Other libraries' options that we have under no name, and the way to what they do. */
 const ways: readonly (readonly [names: readonly string[], way: string])[] = [
   [["stoptokens", "stopids", "stoptokenids", "eostokenid"], "`stop` takes texts, not ids"],
-  [["dosample", "sample"], "set `temperature` above 0 to sample, or to 0 for the likeliest"],
+  [["dosample", "sample"], "set `temperature` above 0 to sample, or to 0 for the most likely"],
   [
     ["width", "height", "size", "imagesize", "resolution", "aspectratio"],
     "an image has the size that the model was trained for",

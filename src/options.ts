@@ -90,19 +90,19 @@ const drawing = {
 };
 
 const sampling = {
-  /** 0 takes the likeliest. */
-  temperature: ranges.temperature.optional().describe("0 takes the likeliest"),
-  /** Only so many of the likeliest; 0 for all. */
-  topK: ranges.topK.optional().describe("only the k likeliest; 0 for all"),
-  /** Only the likeliest that together reach this probability. */
-  topP: ranges.topP.optional().describe("only the likeliest that reach this probability together"),
+  /** 0 always takes the most likely. */
+  temperature: ranges.temperature.optional().describe("0 always takes the most likely"),
+  /** Sample from this many of the most likely; 0 means all. */
+  topK: ranges.topK.optional().describe("sample from the k most likely; 0 means all"),
+  /** Sample from the most likely that together reach this probability. */
+  topP: ranges.topP.optional().describe("sample from the most likely that together reach this probability"),
 };
 
 const parts = {
   /** Folders of diffusion transformers, in place of those in sub-folders. */
   detokenizer: z.union([text, texts], { error: "a folder's name, or a list of them" }).optional(),
   /** The folder of the autoencoder, in place of one in a sub-folder. */
-  autoencoder: text.optional().describe("folder of the autoencoder, if it lies elsewhere"),
+  autoencoder: text.optional().describe("folder of the autoencoder, if it is elsewhere"),
 };
 
 const fetching = {
@@ -114,7 +114,7 @@ const fetching = {
 
 const machine = {
   /** Threads of one operation; as many as there are cores if absent. */
-  threads: integer(1, 256).optional().describe("threads of one operation"),
+  threads: integer(1, 256).optional().describe("threads for each operation"),
 };
 
 export const DEFAULT_DRAWING_BYTES = 9 * 2 ** 30;
@@ -132,7 +132,7 @@ const load = {
   device: z
     .enum(devices, { error: `one of ${devices.join(", ")}` })
     .optional()
-    .describe("what computes"),
+    .describe("where to compute"),
   /**
    * Browsers only: where the two files of ONNX Runtime are that this package's bundle leaves to the page, as the folder of both or
    * as `{ mjs, wasm }`. With it, on a page that is cross-origin isolated, WebAssembly runs in several threads; else in one.
@@ -154,7 +154,7 @@ const load = {
    */
   drawingBytes: bytes.default(DEFAULT_DRAWING_BYTES),
   /** Loads even what does not fit into the memory that is available. */
-  ignoreMemory: flag.default(false).describe("load even what does not fit into memory"),
+  ignoreMemory: flag.default(false).describe("load a model even if it does not fit into memory"),
   /** Told in a sentence what is odd about the model but does not keep it from running. */
   onWarning: callback<(message: string) => void>().optional(),
 };
@@ -169,7 +169,7 @@ const fused = {
   fusion: z
     .enum(fusions, { error: fusions.join(" or ") })
     .optional()
-    .describe("how embeddings of codes are fused; as the model says if absent"),
+    .describe("how the embeddings of a position's codes are fused (default: as the model says)"),
 };
 
 const reconstruct = {
@@ -178,7 +178,9 @@ const reconstruct = {
    * An image keeps its size and aspect as far as the model's limits let it; otherwise released models see it as a square, as in
    * their recipe (`reconstruct.image_size` of generation_config.json). Codes have their size already.
    */
-  keepSize: flag.default(false).describe("keep the image's size and aspect where the model's recipe takes a square"),
+  keepSize: flag
+    .default(false)
+    .describe("keep the image's size and aspect ratio where the model's recipe uses a square"),
   ...fused,
 };
 
@@ -192,13 +194,13 @@ const written = {
   positions: z
     .enum(["training", "demo"], { error: "training or demo" })
     .default("training")
-    .describe("where codes are said to lie: as in training, or as the released demo guesses"),
+    .describe("positions given to the codes: those of training, or those of the released demo"),
 };
 
 const imagine = {
   ...written,
   /** Images to draw, with seeds one after the other. */
-  n: integer(1, 1000).default(1).describe("how many, with seeds one after the other"),
+  n: integer(1, 1000).default(1).describe("number of images, with consecutive seeds"),
 };
 
 const edit = {
@@ -216,7 +218,7 @@ const answered = {
   ...seeded,
   ...watched,
   /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
-  maxNewTokens: integer(1, 1_000_000).default(256).describe("tokens of text of an answer at most"),
+  maxNewTokens: integer(1, 1_000_000).default(256).describe("maximum number of text tokens in an answer"),
   /** Texts that end the answer where it would spell one; the answer ends before it. */
   stop: z
     .union([text.transform((one) => [one]), z.array(text)], {
@@ -247,9 +249,9 @@ const score = { ...tokenize };
 const pull = {
   ...fetching,
   /** A branch, a tag or a commit; "main" if absent. May stand in the name instead: "owner/name@revision". */
-  revision: text.optional().describe("a branch, tag or commit; main if absent"),
+  revision: text.optional().describe("a branch, tag or commit (default: main)"),
   /** Patterns of files to fetch, such as "vae/*", in place of all that a model needs. */
-  include: texts.optional().describe('files to fetch, such as "vae/*", in place of all that a model needs'),
+  include: texts.optional().describe('files to download, such as "vae/*", instead of all that a model needs'),
   /** As the environment says if absent. */
   settings: z
     .custom<HubSettings>((value) => typeof value === "object" && value !== null, {
@@ -264,12 +266,14 @@ const convert = {
   ...parts,
   signal,
   /** Of linear maps. */
-  weights: z.enum(weightFormats, { error: `one of ${weightFormats.join(", ")}` }).describe("of linear maps"),
+  weights: z
+    .enum(weightFormats, { error: `one of ${weightFormats.join(", ")}` })
+    .describe("precision of the weights of linear layers"),
   /** Weights that share a scale; if absent 32 for 4 bits in rows below 1024, else 128. */
   block: z
     .literal([32, 128], { error: "32 or 128" })
     .optional()
-    .describe("weights that share a scale; if absent 32 for 4 bits in rows below 1024, else 128"),
+    .describe("number of weights that share a scale (default: 32 at 4 bits in rows shorter than 1024, else 128)"),
   /** Called as weights are written. */
   onProgress: callback<(progress: ConvertProgress) => void>().optional(),
   /** Called while a model of the Hub that is not in the cache is fetched. */
@@ -329,11 +333,9 @@ const evaluate = {
   /** Called before each image with the part of the suite that it belongs to. */
   onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
   /** Divides the number of images of each part; for a quick look. */
-  every: integer(1, 100).default(1).describe("only every n-th image, for a quick look"),
+  every: integer(1, 100).default(1).describe("use every n-th image only, for a quick look"),
   /** Images imagined for each prompt: one is drawn at random, so more of them tell two models apart better. */
-  seeds: integer(1, 1000)
-    .default(1)
-    .describe("images imagined for each prompt: more of them tell two models apart better"),
+  seeds: integer(1, 1000).default(1).describe("images drawn for each prompt; more of them separate two models better"),
 };
 
 const suites = {
@@ -344,7 +346,7 @@ const suites = {
   /** Told in a sentence what is fetched or computed once, and what cannot be measured. */
   onNote: callback<(line: string) => void>().optional(),
   /** Items of each kind at most, for a quick look; as many as the suite asks for if absent. */
-  limit: integer(1, 1_000_000).optional().describe("items of each kind at most, for a quick look"),
+  limit: integer(1, 1_000_000).optional().describe("maximum number of items of each kind, for a quick look"),
   seeds: evaluate.seeds,
   /** The questions of the suite `vqa`: a file of JSON Lines. */
   data: text.optional().describe("questions for vqa: one {image, question, answer} a line"),

@@ -56,7 +56,7 @@ describe("reading options", () => {
     ["convertModel", { weights: "int4", block: 64 }, "Expected `block` to be 32 or 128, got 64"],
     ["chat", 5, "Expected the options of `chat` as an object, got 5"],
     ["chat", null, "Expected the options of `chat` as an object, got null"],
-  ] as const)("of %s refuses %o", (call, options, message) => {
+  ] as const)("of %s rejects %o", (call, options, message) => {
     expect(refusal(call, options)).toBe(message);
   });
 
@@ -79,7 +79,7 @@ describe("reading options", () => {
     ["load", "num_threads", "threads"],
     ["load", "vae", "autoencoder"],
     ["load", "progress_callback", "onProgress"],
-  ] as const)("of %s refuses `%s` and asks whether `%s` is meant", (call, name, meant) => {
+  ] as const)("of %s rejects `%s` and asks whether `%s` is meant", (call, name, meant) => {
     expect(refusal(call, { [name]: 1 })).toBe(`Unknown option \`${name}\` of \`${call}\`; did you mean \`${meant}\`?`);
   });
 
@@ -96,7 +96,7 @@ describe("reading options", () => {
     ["tokenize", "colour", "there are signal"],
     ["load", "constructor", "there are detokenizer"],
     ["load", "__proto__x", "there are detokenizer"],
-  ] as const)("of %s refuses `%s` and says what there is instead", (call, name, advice) => {
+  ] as const)("of %s rejects `%s` and says what there is instead", (call, name, advice) => {
     expect(refusal(call, { [name]: 1 })).toContain(advice);
   });
 

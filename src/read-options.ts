@@ -1,5 +1,5 @@
 // Checks what a caller gives as options against their schema, before any work is done: one sentence names the option, what was
-// wanted and what was given, and an unknown name is refused with the name that was probably meant.
+// wanted and what was given, and an unknown name is rejected with the name that was probably meant.
 
 import type * as z from "zod";
 import { excerpt, InputError, quote } from "./errors.ts";

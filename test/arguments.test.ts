@@ -146,7 +146,7 @@ describe("arguments", () => {
     ["convertModel", () => convertModel(folder, "x", any({ dtype: "q4" })), "invalid_option", /Unknown option `dtype`/],
     ["writePng", () => api.writePng(any(undefined), image), "output_refused", /got undefined/],
     ["writePng", () => api.writePng("x.png", any({ width: 1 })), "invalid_image", /expected/],
-  ])("%s refuses what it cannot use: %s", async (_, work, code, message) => {
+  ])("%s rejects what it cannot use: %s", async (_, work, code, message) => {
     const error = await refusal(work);
     expect(error.message).toMatch(message);
     expect(error.code).toBe(code);
@@ -214,7 +214,7 @@ describe("a signal", () => {
 });
 
 describe("a model that was disposed of", () => {
-  test("refuses every call, and says why", async () => {
+  test("rejects every call, and says why", async () => {
     const model = await Kelix.load(folder, { threads: 1 });
     await model.dispose();
     await model.dispose();

@@ -58,7 +58,7 @@ describe("output", () => {
     expect((await readFile(file("a.png"))).equals(mine)).toBe(true);
   });
 
-  test("has the format that its suffix names, or is refused before the work", async () => {
+  test("has the format that its suffix names, or is rejected before the work", async () => {
     for (const [name, format] of [
       ["x.jpg", "jpeg"],
       ["x.webp", "webp"],

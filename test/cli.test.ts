@@ -198,7 +198,7 @@ describe("kelix", () => {
     expect((await kelix("describe", file("dot.png"))).status).toBe(0);
   });
 
-  test("refuses codes outside their books, and files that hold none", async () => {
+  test("rejects codes outside their books, and files that hold none", async () => {
     const codes = hostTensor("u16", new Uint16Array(36 * 8).fill(60_000), [36, 8]);
     await writeSafetensors(file("bad.safetensors"), [["codes", codes]], { grid: "[6,6]" });
     await expectFailure(

@@ -138,7 +138,7 @@ describe("an adapter", () => {
     }
   });
 
-  test("that belongs to another model is refused, with what does not fit", async () => {
+  test("that belongs to another model is rejected, with what does not fit", async () => {
     const { weights, config } = await openModel(model);
     await weights.close();
     const adapter = await readAdapter(

@@ -1,4 +1,4 @@
-// Calls of the public API with arguments that nobody thought of: near to what is wanted, or anything at all.
+// Calls of the public API with arguments that nobody thought of: close to what is expected, or anything at all.
 
 import fc from "fast-check";
 import { ImageCodes, type Kelix, KelixError, pullModel, writePng } from "../src/index.ts";

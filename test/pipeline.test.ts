@@ -1,4 +1,4 @@
-// Pixels to pixels with a small random model: what each path returns, that seeds decide, and what is refused.
+// Pixels to pixels with a small random model: what each path returns, that seeds decide, and what is rejected.
 
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -106,11 +106,11 @@ describe("reconstruct", () => {
     ["too few codes", codes([6, 6], 0, 8), "Expected 6 x 6 positions of 8 codes, got 8 codes"],
     ["a huge grid", codes([1, 20_000], 0), "Expected a grid of at most"],
     ["a broken grid", codes([0, 6], 0), "Expected a grid of at most"],
-  ])("refuses %s", async (_, bad, message) => {
+  ])("rejects %s", async (_, bad, message) => {
     await expect(kelix.reconstruct(bad)).rejects.toThrow(message);
   });
 
-  test("refuses options out of range and stops when aborted", async () => {
+  test("rejects options out of range and stops when aborted", async () => {
     const codes = await kelix.tokenize(drawn(96, 96));
     await expect(kelix.reconstruct(codes, { steps: 0 })).rejects.toThrow(
       "Expected `steps` to be an integer from 1 to 1000, got 0",
@@ -154,7 +154,7 @@ describe("imagine", () => {
     [{ steps: 1.5 }, "Expected `steps`"],
     [{ n: 0 }, "Expected `n`"],
     [{ positions: "demo" }, "no demo guesses"],
-  ] as const)("refuses %j", async (options, message) => {
+  ] as const)("rejects %j", async (options, message) => {
     await expect(kelix.imagine("a red apple", options)).rejects.toThrow(message);
   });
 });
@@ -222,7 +222,7 @@ describe("chat", () => {
     await textOf(kelix.chat(messages, { maxNewTokens: 2, seed: 3, temperature: 1 }));
   });
 
-  test("refuses conversations that are not, and ones that do not fit", async () => {
+  test("rejects conversations that are not, and ones that do not fit", async () => {
     const ask = (messages: unknown, options = {}) => textOf(kelix.chat(messages as never, options));
     await expect(ask([])).rejects.toThrow("Expected at least one message");
     await expect(ask([{ role: "robot", content: "Hi" }])).rejects.toThrow("messages[0]");
@@ -341,7 +341,7 @@ describe("at the released grid of 18 x 18 positions, which is the default", () =
     }
   }
 
-  test("a conversation draws, whatever the limit of tokens, and a prompt that leaves no room is refused", () =>
+  test("a conversation draws, whatever the limit of tokens, and a prompt that leaves no room is rejected", () =>
     withoutGrid("models/kelix-nano", async (nano) => {
       const chat = nano.chat([{ role: "user", content: "two red circles" }], { maxNewTokens: 2 });
       const { images, usage } = await chat.result();
@@ -352,7 +352,7 @@ describe("at the released grid of 18 x 18 positions, which is the default", () =
       await expect(refused).rejects.toThrow(/An image takes 325 more positions, and of the 1024 .* are left: shorten/);
     }));
 
-  test("a model that reads less refuses to imagine", () =>
+  test("a model that reads less rejects to imagine", () =>
     withoutGrid(folder, async (small) => {
       await expect(small.imagine("a red apple")).rejects.toThrow("An image takes 325 more positions, and of the 256");
     }));

@@ -166,7 +166,7 @@ test("products with quantised weights take the time that was measured for such",
   expect(writing).toBeLessThan(1.1); // the cache is read too
 });
 
-test("what cannot fit is refused with what is needed, what there is, and what would fit", async () => {
+test("what cannot fit is rejected with what is needed, what there is, and what would fit", async () => {
   const memory = (availableBytes: number) => ({ totalBytes: 64e9, availableBytes });
   await checkAnswerFits(released, memory(60e9));
   const refused = checkAnswerFits(released, memory(9e9));
@@ -183,7 +183,7 @@ test("a model without its weights is planned to draw, though its config tells a 
   expect(drawingTask(stated, "hidden", [18, 18]).works.length).toBeGreaterThan(0);
 });
 
-test("an image of so many positions that the encoder has no memory for them is refused, with the limit that lets it in", async () => {
+test("an image of so many positions that the encoder has no memory for them is rejected, with the limit that lets it in", async () => {
   const memory = { totalBytes: 64e9, availableBytes: 20e9 };
   await checkPositionsFit(released, 1280, "load", memory);
   const refused = checkPositionsFit(released, 16_384, "load", memory);

@@ -111,7 +111,7 @@ test("says why it waits, without a terminal too", async () => {
     fault: ({ at }) => (at === "api" && count++ === 0 ? { status: 429, headers } : undefined),
   };
   const { status, err } = await kelix("pull", repo);
-  expect(err).toMatch(/^kelix: waiting: owner\/tiny: 127\.0\.0\.1:\d+ answers with status 429: asked to wait 1 s\n$/);
+  expect(err).toMatch(/^kelix: waiting: owner\/tiny: 127\.0\.0\.1:\d+ answered with status 429: asked to wait 1 s\n$/);
   expect(status).toBe(0);
 });
 

@@ -1,4 +1,4 @@
-// For tests: writes a corpus as `npm run data` does, of random images, and a config that trains a small autoencoder on it.
+// For tests: writes a corpus as `kelix data` does, of random images, and a config that trains a small autoencoder on it.
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

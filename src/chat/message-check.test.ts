@@ -61,7 +61,7 @@ describe("what is no conversation", () => {
       [{ role: "assistant", content: "", tool_calls: [{}] }],
       "messages[0]: tool_calls is not supported; the model calls no tools",
     ],
-  ])("is refused: %s", (_, messages, message) => {
+  ])("is rejected: %s", (_, messages, message) => {
     expect(refusal(messages)).toBe(message);
   });
 
@@ -94,11 +94,11 @@ describe("what is no conversation", () => {
     ["a size of its own", { type: "image", image: "a.png", max_pixels: 9 }, "max_pixels is not supported; an image is"],
     ["an image that is none", { type: "image", image: 5 }, "messages[0].content[0].image: Expected an image as a path"],
     ["an image to come", { type: "image", image: Promise.resolve() }, "got a Promise; await it first"],
-  ])("is refused as a part: %s", (_, given, message) => {
+  ])("is rejected as a part: %s", (_, given, message) => {
     expect(refusal(part(given))).toContain(message);
   });
 
-  test("is refused before the first of 257 images is opened", () => {
+  test("is rejected before the first of 257 images is opened", () => {
     const images = Array.from({ length: 257 }, () => ({ type: "image", image: "a.png" }));
     expect(refusal([{ role: "user", content: images }])).toBe("Expected at most 256 images in a conversation, got 257");
   });

@@ -6,7 +6,7 @@ import { findImage } from "../image/image-input.ts";
 import { isCodesInput } from "../vision/image-codes.ts";
 import type { ChatMessage } from "./conversation.ts";
 
-/** More images than any model's context holds; refused before any is opened. */
+/** More images than any model's context holds; rejected before any is opened. */
 const MAX_IMAGES = 256;
 
 const roles = ["system", "user", "assistant"];

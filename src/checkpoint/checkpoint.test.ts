@@ -174,7 +174,7 @@ describe("a quantised matrix", () => {
     ["scales that are no float32", stored, hostTensor("bf16", f32ToBf16(scales), [3, 2])],
     ["blocks of a size that there is not", hostTensor("u8", values, [3, 4, 8]), f32(new Float32Array(12), [3, 4])],
     ["two axes", hostTensor("u8", values, [6, 16]), f32(scales, [6, 1])],
-  ])("is refused with %s", async (_, own, ownScales) => {
+  ])("is rejected with %s", async (_, own, ownScales) => {
     const path = join(await mkdtemp(join(root, "misfit-")), "model.safetensors");
     await writeSafetensors(path, [
       ["w", own],

@@ -50,7 +50,7 @@ test.each<[what: string, content: string | Uint8Array, message: RegExp]>([
     /^: is a pointer of Git LFS, .*`git lfs pull`.*`kelix pull`$/,
   ],
   ["a side file of macOS", Uint8Array.of(0, 5, 0x16, 7, 0, 2, 0, 0), /^: is a side file of macOS/],
-])("refuses %s, and repeats nothing of the file", async (_, content, message) => {
+])("rejects %s, and repeats nothing of the file", async (_, content, message) => {
   await writeFile(file, content);
   const found = await refusal(file);
   expect(found).toMatch(message);
@@ -64,7 +64,7 @@ test("repeats no more than 200 characters of a key", async () => {
 });
 
 describe("what is no plain file", () => {
-  test("is refused at once, and never waited for", async () => {
+  test("is rejected at once, and never waited for", async () => {
     const path = (name: string) => join(root, name);
     await mkdir(path("folder"));
     expect(await refusal(path("folder"))).toBe(" is a folder, wanted a file");

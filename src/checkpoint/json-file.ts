@@ -3,7 +3,7 @@
 import { absent, type ModelFiles, readWhole, refuseStrangers } from "../files/model-files.ts";
 import { type JsonLimits, parseJson } from "./strict-json.ts";
 
-/** A config beyond this is no config. */
+/** A larger file is not a config. */
 export const MAX_CONFIG_BYTES = 4_000_000;
 
 /** The parsed file, or undefined where there is none. Throws a ModelError, naming it, when it cannot be used: see parseJson. */

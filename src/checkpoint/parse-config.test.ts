@@ -73,7 +73,7 @@ describe("unknown fields", () => {
     expect(refusal({ ...value, even: 6 }, () => {}).message).toBe("c.json: size must be at least even");
   });
 
-  test("are refused where nobody wants to hear of them", () => {
+  test("are rejected where nobody wants to hear of them", () => {
     expect(refusal(value).message).toBe("c.json: unknown field inner.new one; unknown field later");
   });
 

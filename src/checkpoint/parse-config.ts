@@ -14,13 +14,13 @@ export const ignored = z.unknown().optional();
 /** A field of which one value alone is supported, which is its default. */
 export const only = <const T extends boolean | null | string>(value: T) => z.literal(value).default(value as never);
 
-/** So many unknown fields are no later version's config, but something else. */
+/** With so many unknown fields it is not a later version's config, but something else. */
 const MAX_UNKNOWN = 1000;
 
 /**
  * The checked value with defaults filled in. Throws one ModelError that begins with `what` (the file's path) and names every field
  * that is wrong; its code is `unsupported_model` where the values are understood but not supported. A config of a released
- * model may have fields of a later version: `onUnknown` is told of them; without it they are refused as what they usually
+ * model may have fields of a later version: `onUnknown` is told of them; without it they are rejected as what they usually
  * are in a config of one's own, typing errors.
  */
 export function parseConfig<T extends z.ZodType>(
@@ -64,7 +64,7 @@ function withoutKeys(value: unknown, path: readonly PropertyKey[], keys: Readonl
 
 type Issue = z.core.$ZodIssue;
 
-/** A value of the right kind for which there is no code here. */
+/** A valid value that is not supported. */
 function isUnsupported(issue: Issue): boolean {
   if (issue.code === "custom") return issue.params?.unsupported === true;
   return issue.code === "invalid_value" && issue.values.some((value) => typeof value === typeof issue.input);
@@ -73,7 +73,7 @@ function isUnsupported(issue: Issue): boolean {
 /** Details of a `custom` issue about a value that is understood but not supported. */
 export const unsupported = { params: { unsupported: true } } as const;
 
-/** Complaints in one message: whoever reads them mends the first and tries again. */
+/** Faults listed in one message: a reader fixes the first and tries again. */
 const MAX_ISSUES = 5;
 
 /** What is wrong, in one sentence: "data.side is 17, wanted a multiple of 8; steps is missing". */

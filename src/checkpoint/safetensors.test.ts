@@ -103,7 +103,7 @@ describe("a hostile or broken header", () => {
     ["metadata that is a list", file('{"__metadata__":["a"]}', 0), /__metadata__ is/],
   ];
 
-  test.each(table)("refuses %s", (_, bytes, message) => {
+  test.each(table)("rejects %s", (_, bytes, message) => {
     expect(() => parse(bytes)).toThrow(ModelError);
     expect(() => parse(bytes)).toThrow(message);
   });
@@ -114,12 +114,12 @@ describe("a hostile or broken header", () => {
     }
   });
 
-  test("refuses a header over the cap even if the file were large enough", () => {
+  test("rejects a header over the cap even if the file were large enough", () => {
     const prefix = file("", 0, 100_000_001n);
     expect(() => headerLength(prefix, 200_000_000, "x")).toThrow(/at most 100000000/);
   });
 
-  test("refuses or reads every mutation of a good file, without another kind of error", () => {
+  test("rejects or reads every mutation of a good file, without another kind of error", () => {
     const good = file(
       `{"__metadata__":{"k":"v"},"a":${a("[0,8]")},"b":${a("[8,10]", "[2]", "U8")},"c":${a("[8,8]", "[0]")}}`,
       10,
@@ -196,7 +196,7 @@ describe("writing and reading", () => {
     expect(await readFile(path)).toEqual(before);
   });
 
-  test("refuses to write a name twice or a shape that does not fit", async () => {
+  test("rejects to write a name twice or a shape that does not fit", async () => {
     const path = join(folder, "never.safetensors");
     const one = f32([1], [1]);
     await expect(

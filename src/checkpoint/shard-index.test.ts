@@ -86,12 +86,12 @@ test.each([
   ["a pickle", { weight_map: { a: "pytorch_model.bin" } }, /beside the index/],
   ["no map", { metadata: {} }, /index.json: weight_map is missing/],
   ["a list", [], /index.json: it is \[\], wanted an object/],
-])("refuses an index with %s", async (_, index, message) => {
+])("rejects an index with %s", async (_, index, message) => {
   const folder = await folderOf({ [first]: ["a"] }, index);
   await expect(openCheckpointAt(folder)).rejects.toThrow(message);
 });
 
-test("refuses two indices", async () => {
+test("rejects two indices", async () => {
   const folder = await folderOf(two, { weight_map: map });
   await symlink("model.safetensors.index.json", join(folder, "other.safetensors.index.json"));
   await expect(openCheckpointAt(folder)).rejects.toThrow(/has 2 indices/);

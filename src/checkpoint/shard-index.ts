@@ -1,5 +1,5 @@
 // The index of a sharded checkpoint, *.safetensors.index.json: which file holds which tensor. What it says is compared with what
-// the shards hold. Two habits of the reference's distributed converter are let pass: shards numbered from 00000, and a
+// the shards hold. Two habits of the reference's distributed converter are accepted: shards numbered from 00000, and a
 // `total_size` that is wrong; neither is read here.
 
 import * as z from "zod";

@@ -51,7 +51,7 @@ test("makes one file where all fits, and what was not written reads as zeros tha
   expect(blocks * 512).toBeLessThan(1e6);
 });
 
-test("refuses bytes beyond a tensor's end, and files that exist", async () => {
+test("rejects bytes beyond a tensor's end, and files that exist", async () => {
   const folder = await mkdtemp(join(root, "refused-"));
   const writer = await ShardedWriter.create(folder, "model", tensors);
   await expect(writer.write("b", 8, new Float32Array(3))).rejects.toThrow(/b: 12 bytes at 8 go beyond its end/);

@@ -1,4 +1,4 @@
-// JSON from outside, read strictly: what JSON.parse lets pass and a reader would misunderstand is refused by name, and so is
+// JSON from outside, read strictly: what JSON.parse accepts and a reader would misunderstand is rejected by name, and so is
 // what would take more time or memory than any honest file needs. No message repeats what stands in the file but its keys.
 
 import { ModelError, quote } from "../errors.ts";

@@ -9,17 +9,17 @@ import { type GlobalOptions, partFolders, showTransfer } from "./context.ts";
 import { interrupted, note, printable, printJson, report, showProgress } from "./terminal.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
 
-/** Whoever waits longer than this wants to know before. */
+/** A longer wait is announced. */
 const LONG_S = 20;
 
 export function define(command: Command): void {
   command
-    .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
-    .addOption(new Option("--skip <part...>", "parts that are not tried").choices(checkParts).default([]))
+    .argument("[model]", "a folder, a repository of the Hub, or a built-in name (default: --model)")
+    .addOption(new Option("--skip <part...>", "parts to leave out").choices(checkParts).default([]))
     .addHelpText(
       "after",
-      "\nThe report has versions, sizes, times and hashes of results, and nothing that tells who you are." +
-        "\nExit status 1 if a part fails; one that the model does not have is no failure." +
+      "\nThe report has versions, sizes, times and hashes of results, and nothing that identifies you." +
+        "\nThe exit status is 1 if a part fails. A part that the model does not have is not a failure." +
         "\nExample:\n  kelix check OpenOneRec/Kelix-SFT --skip imagine",
     )
     .action(async (model: string | undefined, { skip }: { skip: readonly CheckPart[] }, command: Command) => {

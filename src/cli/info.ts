@@ -1,7 +1,7 @@
 // kelix info [MODEL]: parts and sizes of a model, and the memory that it will need. Nothing of it is loaded.
 
 import type { Command } from "commander";
-import { type InspectedModel, inspectModel, type PartInfo } from "../index.ts";
+import { type InspectedModel, inspectModel, listModelFiles, type PartInfo } from "../index.ts";
 import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
 import { printTable, skippedFields } from "./table.ts";
 import { interrupted, printJson } from "./terminal.ts";
@@ -9,17 +9,19 @@ import { formatBytes } from "./transfer.ts";
 
 export function define(command: Command): void {
   command
-    .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
-    .addHelpText("after", "\nExample:\n  kelix info kelix-nano")
+    .argument("[model]", "a folder, a repository of the Hub, or a built-in name (default: --model)")
+    .option("--files", "print the files.json that lets a browser load the model from its folder's URL")
+    .addHelpText("after", "\nExample:\n  kelix info kelix-nano\n  kelix info FOLDER --files > FOLDER/files.json")
     .action(async (model: string | undefined, _: object, command: Command) => {
-      const globals = command.optsWithGlobals<GlobalOptions & { model: string }>();
+      const globals = command.optsWithGlobals<GlobalOptions & { model: string; files?: true }>();
       const info = await inspectModel(model ?? globals.model, {
         ...partFolders(globals),
         signal: interrupted.signal,
         onProgress: showTransfer(),
         onWait: showWait,
       });
-      if (globals.json) printJson(info);
+      if (globals.files) printJson(await listModelFiles(info.path));
+      else if (globals.json) printJson(info);
       else printTable(describe(info));
     });
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // kelix COMMAND: the command line. Results on stdout, everything else on stderr. A command's module is imported when it is called.
-// Exit status: 0 done, 1 failed (also when one of many images failed), 2 used wrongly, 130 interrupted.
+// Exit status: 0 done, 1 failed (also when one of many images failed), 2 usage error, 130 interrupted.
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Help, type Option } from "commander";
@@ -22,31 +22,30 @@ interface CommandModule {
 const commands: Readonly<Record<string, readonly [about: string, load: () => Promise<CommandModule>]>> = {
   demo: ["tokenize, reconstruct, describe and imagine; writes kelix-demo/index.html", () => import("./demo.ts")],
   describe: ["say what images show, or answer a question about them", () => import("./describe.ts")],
-  chat: ["talk with the model about images, and have it draw some", () => import("./chat.ts")],
-  imagine: ["draw an image for a prompt", () => import("./imagine.ts")],
+  chat: ["chat about images; the model may draw in its answers", () => import("./chat.ts")],
+  imagine: ["draw an image from a prompt", () => import("./imagine.ts")],
   tokenize: ["turn images into codes", () => import("./tokenize.ts")],
-  reconstruct: ["draw an image from its codes alone", () => import("./reconstruct.ts")],
+  reconstruct: ["decode an image from its codes alone", () => import("./reconstruct.ts")],
+  data: ["fetch and draw the images that kelix-nano is trained on", () => import("./data.ts")],
   train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
   finetune: ["train a low-rank adapter beside a frozen model", () => import("./finetune.ts")],
   export: ["put a finished run together as a model folder", () => import("./export.ts")],
   merge: ["a model with an adapter as a model by itself, in a new folder", () => import("./merge.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
-  pull: ["fetch a model from the Hugging Face Hub, or go on with a fetch that was cut", () => import("./pull.ts")],
-  info: ["describe a model: its parts, sizes and precision, and the memory that it needs", () => import("./info.ts")],
+  pull: ["download a model from the Hugging Face Hub, or resume an interrupted download", () => import("./pull.ts")],
+  info: ["show a model's parts, sizes, precision and memory needs", () => import("./info.ts")],
   plan: [
-    "tell what a model needs of this machine: disk, memory, and seconds for an answer and for an image",
+    "estimate what a model needs on this machine: disk, memory, and the time for an answer and for an image",
     () => import("./plan.ts"),
   ],
-  check: [
-    "try each part of a model on bundled images; prints one report to paste into an issue",
-    () => import("./check.ts"),
-  ],
+  check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
 /** Of the options that stand for all commands, those that some do not have: they load no model, or only look at one. */
 const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
+  data: loading,
   train: loading,
   export: loading,
   merge: loading,
@@ -82,15 +81,15 @@ function createProgram(): Command {
       "a folder, a repository of the Hub, or a built-in name",
       process.env.KELIX_MODEL || "kelix-nano",
     )
-    .option("--dit <name>", "folder of a diffusion transformer that lies elsewhere; may be given twice", collect)
-    .option("--vae <name>", "folder of the autoencoder, if it lies elsewhere")
+    .option("--dit <name>", "folder of a diffusion transformer, if it is elsewhere; may be repeated", collect)
+    .option("--vae <name>", "folder of the autoencoder, if it is elsewhere")
     .option("--adapter <folder>", "a low-rank adapter beside the language model, as `kelix finetune` writes it")
-    .option("--ignore-memory", "load even what does not fit into memory")
+    .option("--ignore-memory", "load a model even if it does not fit into memory")
     .option("--device <name>", `one of ${devices.join(", ")}`)
-    .option("--threads <n>", "threads of one operation", numberIfAny)
+    .option("--threads <n>", "threads for each operation", numberIfAny)
     .option("--json", "print one JSON value on stdout")
-    .option("-q, --quiet", "nothing on stderr but what went wrong")
-    .option("--verbose", "print an error in full")
+    .option("-q, --quiet", "print only errors on stderr")
+    .option("--verbose", "print errors in full")
     .version(packageVersion(), "-v, --version")
     .helpOption("-h, --help")
     .configureHelp({
@@ -156,7 +155,7 @@ async function run(args: readonly string[]): Promise<number> {
   // What cannot be said cannot be helped; what was asked for may still be done.
   process.stderr.on("error", () => undefined);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // Whoever reads the results may have had enough of them, as `head` does.
+    // The reader may close the pipe early, as `head` does.
     if (error.code === "EPIPE" && outlivesReader()) return;
     if (error.code === "EPIPE") process.exit(0);
     complain(

@@ -58,7 +58,9 @@ describe("flags", () => {
 
   test("say in the help what they are for and what they have to be", () => {
     const help = addFlags(new Command(), "convertModel", { weights: "<format>", block: "<n>" }).helpInformation();
-    expect(help.replace(/\s+/g, " ")).toContain("--weights <format> of linear maps (one of int4, int8, bf16)");
+    expect(help.replace(/\s+/g, " ")).toContain(
+      "--weights <format> precision of the weights of linear layers (one of int4, int8, bf16)",
+    );
   });
 
   test("are required where the option is", () => {

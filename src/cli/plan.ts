@@ -9,10 +9,10 @@ import { formatBytes, formatSeconds } from "./transfer.ts";
 
 export function define(command: Command): void {
   command
-    .argument("[model]", "a folder, a repository of the Hub, or a built-in name; --model if absent")
+    .argument("[model]", "a folder, a repository of the Hub, or a built-in name (default: --model)")
     .addHelpText(
       "after",
-      "\nOf a repository that is not in the cache only the configs are fetched.\n" +
+      "\nFor a repository that is not in the cache, only the configs are downloaded.\n" +
         "\nExample:\n  kelix plan OpenOneRec/Kelix-SFT --vae Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers",
     )
     .action(async (model: string | undefined, _: object, command: Command) => {

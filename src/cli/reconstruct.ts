@@ -16,8 +16,8 @@ import { interrupted } from "./terminal.ts";
 interface Options extends DrawingOptions, Pick<ReconstructOptions, "keepSize" | "fusion"> {}
 
 export function define(command: Command): void {
-  command.argument("<input>", "an image, or codes as kelix tokenize writes them; - reads either from standard input");
-  addDrawingOptions(command, "a number is added for each further image of a file of codes");
+  command.argument("<input>", "an image, or codes from kelix tokenize; - reads standard input");
+  addDrawingOptions(command, "for a file with several images a number is added to the name");
   addFlags(command, "reconstruct", { keepSize: "", fusion: "<how>" })
     .addHelpText(
       "after",

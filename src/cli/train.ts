@@ -1,6 +1,7 @@
 // kelix train STAGE --config FILE: one training stage.
 
 import type { Command } from "commander";
+import { InputError } from "../errors.ts";
 import { readRunConfig } from "../train/config.ts";
 import { writeRunReport } from "../train/run-report.ts";
 import { startTraining } from "../train/start.ts";
@@ -8,7 +9,8 @@ import type { GlobalOptions } from "./context.ts";
 import { interrupted, outliveReader, printable, printJson, report, say } from "./terminal.ts";
 
 interface Options {
-  readonly config: string;
+  readonly config?: string;
+  readonly out: string;
   readonly resume?: boolean;
   readonly acceptChanges?: boolean;
   readonly init?: string;
@@ -20,30 +22,40 @@ interface Options {
 
 export function define(command: Command): void {
   command
-    .argument("<stage>")
-    .requiredOption("--config <file>", "the run's settings, such as configs/nano/tokenizer.json")
+    .argument(
+      "<stage>",
+      "tokenizer, language-model, autoencoder or diffusion; or toy: all of them, on scenes of shapes, in some minutes",
+    )
+    .option("--out <folder>", "toy: the folder for everything", "kelix-toy")
+    .option("--config <file>", "the run's settings, such as configs/nano/tokenizer.json")
     .option("--init <model>", "start from these weights: a model folder, a run, a checkpoint or a file")
     .option("--data <path>", "examples to train on: a folder, or a .jsonl, .tar or .parquet file")
-    .option("--held-out <path>", "with --data: examples that samples are made of, which are not trained on")
-    .option("--skip-bad", "with --data: leave out bad examples that are found before the work, too")
-    .option("--resume", "go on from the run's last checkpoint")
-    .option("--accept-changes", "with --resume: even if the settings now say that something else is trained")
-    .option("--report-only", "write report.html of the run as it stands, and train nothing")
+    .option("--held-out <path>", "with --data: examples to sample from, not trained on")
+    .option("--skip-bad", "with --data: skip bad examples, also those found before training begins")
+    .option("--resume", "continue from the run's last checkpoint")
+    .option("--accept-changes", "with --resume: continue even if the settings now train something else")
+    .option("--report-only", "write report.html for the run as it is, without training")
     .addHelpText(
       "after",
-      "\nExamples:\n  kelix data\n  kelix train autoencoder --config configs/nano/autoencoder.json\n  kelix train autoencoder --config configs/nano/autoencoder.json --data my-images\nA line every `logEvery` steps goes to stdout (with --json, whose value is the last of them, to stderr), unless --quiet is given. Ctrl-C saves a checkpoint.",
+      "\nExamples:\n  kelix train toy\n  kelix data\n  kelix train autoencoder --config configs/nano/autoencoder.json\n  kelix train autoencoder --config configs/nano/autoencoder.json --data my-images\nA line every `logEvery` steps goes to stdout (with --json, whose value is the last of them, to stderr), unless --quiet is given. Ctrl-C saves a checkpoint.",
     )
     .action(async (stage: string, options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
+      if (stage === "toy") return trainToy(options, globals);
+      const { config } = options;
+      if (config === undefined)
+        throw new InputError("train needs --config FILE, the run's settings, such as configs/nano/tokenizer.json", {
+          code: "invalid_option",
+        });
       if (options.reportOnly) {
-        const { folder } = await readRunConfig(options.config);
+        const { folder } = await readRunConfig(config);
         const path = await writeRunReport(folder);
         if (globals.json) printJson({ report: path });
         else say(printable(path));
         return;
       }
       outliveReader(); // hours of work are not given up because nobody reads its lines any more
-      const entries = await startTraining(stage, options.config, {
+      const entries = await startTraining(stage, config, {
         resume: options.resume ?? false,
         acceptChanges: options.acceptChanges ?? false,
         init: options.init,
@@ -56,4 +68,13 @@ export function define(command: Command): void {
       if (globals.json) printJson(entries.at(-1) ?? null);
       interrupted.signal.throwIfAborted();
     });
+}
+
+async function trainToy({ out }: Options, globals: GlobalOptions): Promise<void> {
+  outliveReader();
+  const { trainToy } = await import("../train/toy/toy.ts");
+  const log = (line: string) => (globals.json ? report(line) : say(printable(line)));
+  const made = await trainToy(out, { log, signal: interrupted.signal });
+  if (globals.json) printJson(made);
+  else for (const line of [`model: ${made.model}`, `page: ${made.page}`]) say(line);
 }

@@ -12,7 +12,7 @@ test.each([
   [{ use_connector: true }, "connector_channels"],
   [{ depth: 1e9 }, "depth"],
   [{ mlp_acts: ["relu", "silu", null] }, "mlp_acts"],
-])("refuses %o", (json, message) => {
+])("rejects %o", (json, message) => {
   expect(() => parseDitConfig(json)).toThrow(message);
 });
 
@@ -29,6 +29,6 @@ test("an autoencoder's lists are one entry a stage, and single names are spread 
   expect(pixelsPerLatent(config)).toBe(32);
 });
 
-test("refuses lists of different lengths, naming the one that differs", () => {
+test("rejects lists of different lengths, naming the one that differs", () => {
   expect(() => parseAutoencoderConfig({ encoder_layers_per_block: [1, 2] })).toThrow("encoder_layers_per_block has 2");
 });

@@ -39,7 +39,7 @@ const ditSchema = z
     use_position_scale: flag.default(false),
     cross_attn_x_norm: flag.default(false),
     ffn_type: z.enum(["glumbconv", "mlp"]).default("glumbconv"),
-    // No model of the family uses other activations; a config that asks for one is refused rather than misread.
+    // No model of the family uses other activations; a config that asks for one is rejected rather than misread.
     mlp_acts: z.tuple([z.literal("silu"), z.literal("silu"), z.null()]).default(["silu", "silu", null]),
     pred_sigma: flag.default(false),
     use_pe: flag.default(false),

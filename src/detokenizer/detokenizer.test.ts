@@ -73,7 +73,7 @@ test("a preview after each step but the last, of what the image is becoming", as
   expect(distance(previews[1]!)).toBeLessThan(distance(previews[0]!));
 });
 
-test("refuses conditions of a wrong length", async () => {
+test("rejects conditions of a wrong length", async () => {
   const long = { ...request, condition: new Float32Array(25 * 56) };
   await expect(detokenizer.detokenize(long)).rejects.toThrow("25 entries");
 });

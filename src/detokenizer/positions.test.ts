@@ -51,7 +51,7 @@ describe("true positions", () => {
     expect(extents).toEqual([2, 2, 4, 4]);
   });
 
-  test("a condition that does not fit the grid is refused with both sizes", () => {
+  test("a condition that does not fit the grid is rejected with both sizes", () => {
     expect(() => computePositions({ ...request, conditionLength: 5 })).toThrow("5 entries does not fit 2 x 2");
   });
 });

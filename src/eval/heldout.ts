@@ -71,9 +71,6 @@ async function readJson(path: string): Promise<unknown> {
 
 async function read(path: string): Promise<Uint8Array> {
   return readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new KelixError(
-      `${path}: cannot be read (${cause.code}). \`npm run data -- --heldout data/heldout\` makes it again`,
-      { cause },
-    );
+    throw new KelixError(`${path}: cannot be read (${cause.code}). \`npm run heldout\` makes it again`, { cause });
   });
 }

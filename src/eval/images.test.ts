@@ -32,7 +32,7 @@ describe("ssim", () => {
     expect(ssim(plain, pattern(-1, 0))).toBeLessThan(0);
   });
 
-  test("refuses images of different sizes", () => {
+  test("rejects images of different sizes", () => {
     expect(() => ssim(blankImage(16, [0, 0, 0]), blankImage(17, [0, 0, 0]))).toThrow("16 x 16 against");
   });
 });

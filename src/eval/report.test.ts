@@ -47,7 +47,7 @@ describe("results", () => {
     expect(page).not.toContain("<script");
   });
 
-  test("names that are no suites are refused, and those that occur twice", () => {
+  test("names that are no suites are rejected, and those that occur twice", () => {
     expect(() => checkSuites(["naming", "names"])).toThrow('got "names"');
     expect(() => checkSuites(["naming", "naming"])).toThrow("each once");
   });

@@ -55,7 +55,7 @@ test("says in a sentence that another process made the same folder meanwhile, an
     await writeFile(join(path, "a"), "theirs");
   };
   await expect(createFolder(path, write)).rejects.toThrow(
-    `${path} was made by another process meanwhile, and is kept: name a new folder, or remove it`,
+    `${path} was created by another process in the meantime and is kept: name a new folder, or remove it`,
   );
   expect(await readFile(join(path, "a"), "utf8")).toBe("theirs");
   expect(await readdir(join(root, "race"))).toEqual(["model"]);

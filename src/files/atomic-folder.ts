@@ -60,7 +60,7 @@ async function explain(error: unknown, path: string, partial = path): Promise<un
   // The name was free when the work began.
   if (await exists(path))
     return refusal(
-      `${path} was made by another process meanwhile, and is kept: name a new folder, or remove it`,
+      `${path} was created by another process in the meantime and is kept: name a new folder, or remove it`,
       error,
     );
   return new KelixError(`${quote(path)} could not be written: ${systemReason(error)}`, {

@@ -35,7 +35,7 @@ export interface LockOptions {
 
 const POLL_MS = 100;
 const SILENCE_MS = 15_000;
-/** A file that is no lock of ours: empty, or with other content. Nobody will touch it. */
+/** A file that is not one of our locks: empty, or with other content. No process will touch it. */
 const FOREIGN_SILENCE_MS = 1_000;
 /** A takeover takes milliseconds. */
 const TAKEOVER_SILENCE_MS = 5_000;

@@ -11,6 +11,7 @@ import type { ModelFiles } from "./model-files.ts";
 import { askedPauseMs } from "./rate-limit.ts";
 import { withRetries } from "./retry.ts";
 import { publicUrl, splitCredentials } from "./safe-url.ts";
+import { sha256 } from "./sha256.ts";
 import { fileFilter } from "./wanted-files.ts";
 
 export interface HttpOptions {
@@ -100,12 +101,12 @@ async function fetchModel(name: string, base: URL, { files }: Listing, options: 
   const queue = [...wanted];
   const work = async () => {
     for (let file = queue.shift(); file; file = queue.shift()) {
-      const { path, bytes, sha256 } = file;
-      let blob = sha256 ? await cache?.get(sha256) : undefined;
+      const { path, bytes, sha256: hash } = file;
+      let blob = hash ? await cache?.get(hash) : undefined;
       if (blob?.size !== bytes) {
         blob = await download(new URL(path.split("/").map(encodeURIComponent).join("/"), base), file, options, report);
         await check(blob, file, name);
-        if (sha256) await cache?.put(sha256, blob).catch(() => undefined); // full, or not allowed: it is fetched again next time
+        if (hash) await cache?.put(hash, blob).catch(() => undefined); // full, or not allowed: it is fetched again next time
       }
       blobs.set(path, blob);
       report(path, bytes);
@@ -150,13 +151,11 @@ async function download(
 }
 
 /** Throws a ModelError when a file is not the one that is listed. Where the page has no crypto, its size alone is known. */
-async function check(blob: Blob, { path, sha256 }: ListedFile, name: string): Promise<void> {
-  if (!sha256 || !globalThis.crypto?.subtle) return;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await blob.arrayBuffer()));
-  const found = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (found === sha256) return;
+async function check(blob: Blob, { path, sha256: wanted }: ListedFile, name: string): Promise<void> {
+  const found = wanted && (await sha256(await blob.arrayBuffer()));
+  if (!found || found === wanted) return;
   throw new ModelError(
-    `${name}/${path}: is not the file that is listed: its SHA-256 is ${found}, wanted ${sha256}. Was ${LISTING_FILE} written before it?`,
+    `${name}/${path}: is not the file that is listed: its SHA-256 is ${found}, wanted ${wanted}. Was ${LISTING_FILE} written before it?`,
   );
 }
 
@@ -168,7 +167,7 @@ async function get(input: URL, { signal }: HttpOptions, from = 0): Promise<Respo
     if (response.ok) return response;
     await response.body?.cancel();
     const { status } = response;
-    throw new FetchError(`${excerpt(publicUrl(input))}: the server answers with status ${status}`, {
+    throw new FetchError(`${excerpt(publicUrl(input))}: the server answered with status ${status}`, {
       canRetry: status >= 500 || status === 429,
       retryAfterMs: askedPauseMs(response.headers),
       ...(status === 404 && { code: "model_not_found" as const }),

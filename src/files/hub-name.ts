@@ -1,5 +1,5 @@
 // Names of the Hub: repositories, revisions, and paths of files in a repository. All of them become parts of local paths, and
-// paths come from a server, so what could lead out of the cache is no name.
+// paths come from a server, so a name that could lead out of the cache is rejected.
 
 /** A repository at a revision: a branch, a tag, or a commit. */
 export interface HubName {
@@ -12,7 +12,7 @@ const DEFAULT_REVISION = "main";
 /** As the Hub has it: letters, digits, _ - and . inside; two parts of at most 96 characters. */
 const repoPattern = /^\w(?:[\w.-]{0,94}\w)?\/\w(?:[\w.-]{0,94}\w)?$/;
 
-/** "owner/name" or "owner/name@revision"; undefined for what is no such name. */
+/** "owner/name" or "owner/name@revision"; undefined for any other text. */
 export function parseHubName(text: string, defaultRevision = DEFAULT_REVISION): HubName | undefined {
   const at = text.indexOf("@");
   const repo = at < 0 ? text : text.slice(0, at);

@@ -27,7 +27,7 @@ test("reads a plain file to its end, also one that does not say its size", async
   expect(Buffer.from(await readInput("/proc/self/status", limits)).toString()).toContain("Name:");
 });
 
-test("refuses what is no file, too large or not there, in a sentence", async () => {
+test("rejects what is no file, too large or not there, in a sentence", async () => {
   await writeFile(join(root, "large"), Buffer.alloc(200_001));
   for (const [path, message] of [
     [root, /is a folder/],
@@ -70,5 +70,5 @@ test("ends the wait for a silent pipe at a signal, and the wait for a writer by 
     name: "TimeoutError",
   });
   writer.kill("SIGKILL");
-  await expect(readInput(pipe("abandoned"), limits)).rejects.toThrow(/nobody writes into this pipe/);
+  await expect(readInput(pipe("abandoned"), limits)).rejects.toThrow(/nothing is writing to this pipe/);
 }, 20_000);

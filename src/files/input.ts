@@ -113,7 +113,7 @@ async function openPipe(path: string, name: string, { code, signal }: InputLimit
       if (bytesRead > 0) socket.unshift(first.subarray(0, bytesRead));
       return socket;
     }
-    throw new InputError(`${name}: nobody writes into this pipe; start its writer first`, { code });
+    throw new InputError(`${name}: nothing is writing to this pipe; start its writer first`, { code });
   } catch (error) {
     close(fd, () => undefined);
     throw error;

@@ -26,8 +26,3 @@ export async function listModelFiles(folder: string): Promise<Listing> {
   }
   return { files };
 }
-
-/** The text of files.json. */
-export function formatListing({ files }: Listing): string {
-  return `{\n  "files": [\n${files.map((file) => `    ${JSON.stringify(file)}`).join(",\n")}\n  ]\n}\n`;
-}

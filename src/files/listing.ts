@@ -22,7 +22,7 @@ const listingSchema = z.strictObject({ files: z.array(fileSchema).max(MAX_FILES)
 export type ListedFile = z.infer<typeof fileSchema>;
 export type Listing = z.infer<typeof listingSchema>;
 
-/** Throws a ModelError, which calls it `name`, for what is no listing. */
+/** Throws a ModelError, which calls it `name`, if it is not a listing. */
 export function parseListing(json: unknown, name: string): Listing {
   return parseConfig(listingSchema, json, name);
 }

@@ -39,7 +39,7 @@ export function memoryFile(blob: Blob, name: string): ModelFile {
         .slice(position, position + into.length)
         .arrayBuffer()
         .catch((cause) => {
-          throw new ModelError(`${name}: cannot be read; was it changed since it was picked?`, { cause });
+          throw new ModelError(`${name}: cannot be read. Has it changed since it was picked?`, { cause });
         });
       into.set(new Uint8Array(piece));
       return piece.byteLength;

@@ -13,7 +13,7 @@ export interface ModelFile {
   /** For messages. */
   readonly name: string;
   readonly sizeBytes: number;
-  /** Where the disk has it, links resolved, if it has: ONNX Runtime maps it there, and refuses links that lead out of the folder. */
+  /** Where the disk has it, links resolved, if it has: ONNX Runtime maps it there, and rejects links that lead out of the folder. */
   readonly diskPath?: string;
   /** Fills `into` from a position on; resolves with how many bytes came, which is 0 only at the end. */
   read(into: Uint8Array, position: number): Promise<number>;

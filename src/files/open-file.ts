@@ -1,5 +1,5 @@
 // An open file as a plain descriptor. Node's own FileHandle must be closed by hand: when the garbage collector finds one first,
-// Node 26 ends the process. Whoever forgets to close this one wastes a descriptor until the collector comes by.
+// Node 26 ends the process. A file of this class that is never closed wastes a descriptor until it is collected.
 
 import {
   type BigIntStats,

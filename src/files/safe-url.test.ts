@@ -42,7 +42,7 @@ test("takes no longer for a hostile text than for another", () => {
   expect(performance.now() - start).toBeLessThan(1000);
 });
 
-test("what fetch refuses in an address becomes a header", () => {
+test("what fetch rejects in an address becomes a header", () => {
   const { url, headers } = splitCredentials("https://a%40b:p%3Aw@h.example/x?y#z");
   expect(url.href).toBe("https://h.example/x?y#z");
   expect(headers.Authorization).toBe(`Basic ${btoa("a@b:p:w")}`);

@@ -38,7 +38,7 @@ function sentenceEnd(address: string): string {
   return address.slice(end);
 }
 
-/** An address that fetch accepts, which refuses user names in it, and the header that says the same. */
+/** An address that fetch accepts, which rejects user names in it, and the header that says the same. */
 export function splitCredentials(input: string | URL): { url: URL; headers: Readonly<Record<string, string>> } {
   const url = new URL(input);
   const { username, password } = url;

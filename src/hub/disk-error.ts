@@ -18,7 +18,7 @@ export function isDiskFull(error: NodeJS.ErrnoException): boolean {
   return /^(ENOSPC|EDQUOT)$/.test(systemCode(error) ?? "");
 }
 
-/** The way out of what a disk refused. */
+/** The way out of what a disk rejected. */
 export function diskWay(error: NodeJS.ErrnoException): string {
   return isDiskFull(error)
     ? "Make room and fetch again, which goes on from here, or let HF_HOME name a folder elsewhere"

@@ -187,6 +187,6 @@ function checkWhole({ headers, isCompressed }: Answer, file: RepoFile, url: stri
 
 function wrongSize({ path, sizeBytes }: RepoFile, found: string, url: string): FetchError {
   return new FetchError(
-    `${path}: ${hostOf(url)} sends ${found} bytes, the listing says ${sizeBytes}. Does a proxy or a login page answer in its place?`,
+    `${path}: ${hostOf(url)} sends ${found} bytes, the listing says ${sizeBytes}. Is a proxy or a login page answering instead?`,
   );
 }

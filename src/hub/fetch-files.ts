@@ -142,7 +142,7 @@ export async function fetchFiles(
     await placeFile(placement).catch(orDiskError(file.path));
     const found = await verified.find(path, file, signal);
     if (!found)
-      throw new FetchError(`${repo}: ${file.path} is damaged after it was put into ${cache.snapshot(commit)}`);
+      throw new FetchError(`${repo}: ${file.path} was damaged after it was put into ${cache.snapshot(commit)}`);
     placed.set(file.path, found);
   }
   // Without it a later load does not see damage, and a later pull reads the files once.

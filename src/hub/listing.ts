@@ -40,7 +40,7 @@ const entrySchema = z.object({
 
 /**
  * The commit that a revision stands for, and its files, those that are wanted apart. Throws a FetchError; wanted files with unsafe names
- * or unknown hashes are refused, others of that kind are passed over.
+ * or unknown hashes are rejected, others of that kind are passed over.
  */
 export async function readListing(
   settings: HubSettings,
@@ -85,7 +85,7 @@ export async function readListing(
     if (error instanceof FetchError || signal?.aborted) throw error;
     const host = publicUrl(settings.endpoint);
     throw new FetchError(
-      `${what}: cannot read the answer of ${host}, which is not as the Hub's. Does a proxy or a login page answer in its place?`,
+      `${what}: cannot read the answer of ${host}, which is not in the Hub's form. Is a proxy or a login page answering instead?`,
       { cause: plainError(error) },
     );
   }

@@ -163,7 +163,7 @@ describe("a cache that cannot be written", () => {
     expect(message).toMatch(way);
   });
 
-  test("and holds nothing is refused before the Hub is asked", async () => {
+  test("and holds nothing is rejected before the Hub is asked", async () => {
     disk.refuse = () => "EACCES";
     const { message } = await failure(pull());
     expect(message).toMatch(/^owner\/tiny is not in the cache at .*\(EACCES\)\. Let HF_HOME name/);

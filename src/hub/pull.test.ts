@@ -153,7 +153,7 @@ describe("a pull", () => {
 });
 
 describe("before anything is fetched, a pull", () => {
-  test("refuses what the disk has no room for", async () => {
+  test("rejects what the disk has no room for", async () => {
     const entries = [
       {
         type: "file",
@@ -178,7 +178,7 @@ describe("before anything is fetched, a pull", () => {
     "./config.json",
     "dit\u0000/config.json",
     `${"a".repeat(300)}.json`,
-  ])("refuses a repository with a file named %j", async (path) => {
+  ])("rejects a repository with a file named %j", async (path) => {
     const entries = [{ type: "file", path, size: 2, oid: "0".repeat(40) }];
     hub.server.options = { ...hub.server.options, entries };
     await expect(pull()).rejects.toThrow("leads out of the folder");
@@ -191,12 +191,12 @@ describe("before anything is fetched, a pull", () => {
     [{ type: "file", path: "config.json", size: 2, oid: "../../x" }, "no hash to check it by"],
     [{ type: "file", path: "config.json", size: 2, oid: "0".repeat(40), lfs: { oid: "x", size: 2 } }, "no hash"],
     [{ type: "file", size: 2 }, "malformed entry"],
-  ])("refuses the entry %j", async (entry, message) => {
+  ])("rejects the entry %j", async (entry, message) => {
     hub.server.options = { ...hub.server.options, entries: [entry] };
     await expect(pull()).rejects.toThrow(message);
   });
 
-  test("refuses a listing without end", async () => {
+  test("rejects a listing without end", async () => {
     hub.server.options = {
       ...hub.server.options,
       nextPage: `${hub.server.endpoint}/api/models/${repo}/tree/${hub.server.commit}?cursor=0`,
@@ -213,7 +213,7 @@ describe("before anything is fetched, a pull", () => {
     "owner/tiny@../x",
     "owner/tiny@",
     "https://x/y",
-  ])("refuses the name %s", async (name) => {
+  ])("rejects the name %s", async (name) => {
     await expect(pullModel(name, { settings: hub.settings })).rejects.toThrow("Expected a repository of the Hub");
   });
 });

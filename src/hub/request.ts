@@ -99,7 +99,7 @@ function checkEncoding({ headers, url }: Response, what: string): boolean {
   const unknown = used.find((name) => !encodings.test(name));
   if (unknown !== undefined)
     throw new FetchError(
-      `${what}: ${hostOf(url)} sends it compressed in a way that cannot be undone here. Does a proxy do so?`,
+      `${what}: ${hostOf(url)} sends it in a compression that is not supported. Is a proxy doing this?`,
     );
   return used.length > 0;
 }
@@ -127,14 +127,14 @@ function refusal(response: Response, what: string, { endpoint, token }: HubSetti
   const isStore = new URL(response.url).origin !== new URL(endpoint).origin;
   if (isStore || BUSY.includes(status) || status >= 500) {
     const retryAfterMs = askedPauseMs(response.headers);
-    return new FetchError(`${what}: ${host} answers with status ${status}`, { canRetry: true, retryAfterMs });
+    return new FetchError(`${what}: ${host} answered with status ${status}`, { canRetry: true, retryAfterMs });
   }
   const code = response.headers.get("X-Error-Code");
   const way = token
     ? "check that the token in HF_TOKEN may read it"
     : "if it is private, set HF_TOKEN to a token that may read it";
   if (code === "GatedRepo")
-    return new FetchError(`${what}: access must be asked for on its page at ${publicUrl(endpoint)}; then set HF_TOKEN`);
+    return new FetchError(`${what}: request access on its page at ${publicUrl(endpoint)}; then set HF_TOKEN`);
   if (code === "RevisionNotFound")
     return new FetchError(`${what}: there is no such revision at ${host}`, { code: "model_not_found" });
   if (code === "EntryNotFound")
@@ -146,7 +146,7 @@ function refusal(response: Response, what: string, { endpoint, token }: HubSetti
     return new FetchError(`${what}: there is no such repository at ${host} (status ${status}); ${way}`, {
       code: "model_not_found",
     });
-  return new FetchError(`${what}: ${host} answers with status ${status}; ${way}`);
+  return new FetchError(`${what}: ${host} answered with status ${status}; ${way}`);
 }
 
 /** Host and port, which hold no secret. */

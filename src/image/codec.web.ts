@@ -9,7 +9,7 @@ import { checkSize, imageFromPixels, type RawImage, type RgbImage, readPixels } 
 /** Decodes a JPEG, PNG or WebP, turned as its EXIF says; the first frame of an animation. Throws an InputError. */
 export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<RgbImage> {
   const format = formatOf(bytes, name);
-  const { width, height, channels } = readImageHeader(bytes, format, name);
+  const { width, height, channels, orientation = 1 } = readImageHeader(bytes, format, name);
   checkSize(width, height, name);
   if (channels === 4 || isGrey16(bytes)) {
     const kind = channels === 4 ? "a JPEG in CMYK" : "a PNG of 16-bit grey";
@@ -25,15 +25,32 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Rg
     },
   );
   try {
-    const context = contextOf(bitmap.width, bitmap.height);
+    const [w, h] = [bitmap.width, bitmap.height];
+    const context = orientation > 4 ? contextOf(h, w) : contextOf(w, h);
+    context.setTransform(...turns[orientation - 1]!(w, h));
     context.drawImage(bitmap, 0, 0);
     // The canvas multiplies by alpha and divides again; over white the rounding cancels out.
-    const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-    return imageFromPixels(bitmap.width, bitmap.height, new Uint8Array(data.buffer), name);
+    const { canvas } = context;
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    return imageFromPixels(canvas.width, canvas.height, new Uint8Array(data.buffer), name);
   } finally {
     bitmap.close();
   }
 }
+
+type Matrix = [a: number, b: number, c: number, d: number, e: number, f: number];
+
+/** What EXIF's orientations 1 to 8 do to an image of width w and height h. */
+const turns: readonly ((w: number, h: number) => Matrix)[] = [
+  () => [1, 0, 0, 1, 0, 0],
+  (w) => [-1, 0, 0, 1, w, 0],
+  (w, h) => [-1, 0, 0, -1, w, h],
+  (_, h) => [1, 0, 0, -1, 0, h],
+  () => [0, 1, 1, 0, 0, 0],
+  (_, h) => [0, 1, -1, 0, h, 0],
+  (w, h) => [0, -1, -1, 0, h, w],
+  (w) => [0, -1, 1, 0, 0, w],
+];
 
 /** Encodes an image. */
 export async function encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>> {
@@ -49,5 +66,6 @@ export async function encodeImage(image: RawImage, format: ImageFormat): Promise
 function contextOf(width: number, height: number): OffscreenCanvasRenderingContext2D {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   if (!context) throw new InputError(`The browser has no canvas of ${width} x ${height} pixels`);
+  context.imageSmoothingEnabled = false;
   return context;
 }

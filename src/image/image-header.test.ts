@@ -39,3 +39,10 @@ test("rejects every file that is cut inside its header", async () => {
     for (let length = 12; length < 24; length++) expect(() => read(bytes.slice(0, length))).toThrow(InputError);
   }
 });
+
+test("tells how a WebP is turned", async () => {
+  for (const orientation of [1, 6, 8]) {
+    const bytes = await image().withMetadata({ orientation }).webp().toBuffer();
+    expect(read(new Uint8Array(bytes)).orientation).toBe(orientation);
+  }
+});

@@ -98,8 +98,8 @@ describe("what is no image is told so, and what to pass instead", () => {
     ["a broken address", "http://", 'got "http://"'],
     ["a broken data URL", "data:image/png;base64,@@", "data URL: is not well formed"],
     ["a data URL of text", "data:text/plain,hello", "is not a JPEG, PNG or WebP"],
-    ["a file of another host", "file://server/share/a.png", "names no file of this machine"],
-    ["a file with a slash in its name", "file:///a%2Fb.png", "names no file of this machine"],
+    ["a file of another host", "file://server/share/a.png", "does not name a file on this machine"],
+    ["a file with a slash in its name", "file:///a%2Fb.png", "does not name a file on this machine"],
     ["a long path", "x".repeat(50_000), "the name is too long"],
   ])("%s", async (_, input, message) => {
     expect(await refusal(input)).toContain(message);

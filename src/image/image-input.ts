@@ -15,7 +15,7 @@ export type FoundImage =
   | { readonly blob: Blob }
   | { readonly pixels: RawImage };
 
-/** Throws an InputError for what is no image. Nothing is read or decoded yet. */
+/** Throws an InputError if it is not an image. Nothing is read or decoded yet. */
 export function findImage(input: unknown): FoundImage {
   if (typeof input === "string") return findByName(input);
   const kind = kindOf(input);

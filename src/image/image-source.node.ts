@@ -32,7 +32,7 @@ function filePath(url: URL): string {
     return fileURLToPath(url);
   } catch (cause) {
     // A host, or a slash that is spelled %2F.
-    throw new InputError(`${excerpt(url.href)}: names no file of this machine; write file:///FOLDER/NAME`, {
+    throw new InputError(`${excerpt(url.href)}: does not name a file on this machine; write file:///FOLDER/NAME`, {
       code: "invalid_image",
       cause,
     });

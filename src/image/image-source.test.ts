@@ -92,7 +92,7 @@ describe("loading", () => {
   });
 });
 
-describe("refusals", () => {
+describe("rejections", () => {
   test("name the file and are one sentence of ours", async () => {
     const png = await encodePng({ width: 64, height: 64, data: crypto.getRandomValues(new Uint8Array(64 * 64 * 3)) });
     const cases: [string, Uint8Array, RegExp][] = [

@@ -46,7 +46,7 @@ export class Image {
 export class DrawnImage extends Image {
   /** The codes that the language model wrote for it. */
   readonly codes: ImageCodes;
-  /** It is drawn again from the same seed. */
+  /** The same seed draws it again. */
   readonly seed: number;
 
   constructor(pixels: RgbImage, codes: ImageCodes, seed: number) {

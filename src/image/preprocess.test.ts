@@ -84,7 +84,7 @@ test("a message's limit holds beside the model's, whichever is lower", () => {
   expect(positions(12)).toEqual([2, 4]);
 });
 
-test("sizes are known, and too many patches refused, before an image is resized", () => {
+test("sizes are known, and too many patches rejected, before an image is resized", () => {
   const options = { ...release, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
   const limits = { minPixels: 4 * 784, maxPixels: 40 * 784 };
   const { fetched, prepared } = preparedSizes({ width: 281, height: 560 }, options, limits);
@@ -141,7 +141,7 @@ describe("an image for the model", () => {
     },
   );
 
-  test("is refused beyond 200 to 1, with the size that it has", () => {
+  test("is rejected beyond 200 to 1, with the size that it has", () => {
     expect(() => positions(4601, 23, 8)).toThrow("The image is 4601 x 23, the longer side may be at most 200 times");
   });
 });

@@ -32,7 +32,7 @@ function checkSides(width: number, height: number, name: string): void {
   });
 }
 
-/** Refuses sizes that no later step should meet; `name` says whose they are. */
+/** Rejects sizes that no later step should meet; `name` says whose they are. */
 export function checkSize(width: number, height: number, name = "image"): void {
   checkSides(width, height, name);
   if (width * height > MAX_PIXELS) {
@@ -65,7 +65,7 @@ export function readPixels(pixels: RawImage, name = "image"): RgbImage {
   const { width, height, data } = pixels;
   checkSides(width, height, name);
   const bytes = bytesOf(data);
-  // Numbers below 0 are no bytes, though they are as long.
+  // Negative numbers are not bytes, although they have the same length.
   if (bytes && kindOf(data) !== "Int8Array") return imageFromPixels(width, height, bytes, name);
   if (!Array.isArray(data) && !ArrayBuffer.isView(data)) {
     throw new InputError(`${name}: expected pixels in a Uint8Array, got ${quote(data)}`, { code: "invalid_image" });

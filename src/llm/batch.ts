@@ -27,41 +27,35 @@ export async function readTogether(
   const { config, vocabulary } = model;
   const { n_q_tokens: N, head_dim: E, embed_dim: D, num_kv_heads: K, num_layers, rope_base } = config.qwen;
   const session = await model.session("trunk");
+  const slots = slotsPerBlock(vocabulary);
   const counts = readings.map(({ blocks }) => blockCount(blocks, vocabulary));
   const S = Math.max(...counts);
-  const { feeds, n: B, capacity: C, slots } = arena.load(readings.map(({ sequence }) => sequence.rows));
-  const padding = new Int32Array(S * slotsPerBlock(vocabulary)).fill(vocabulary.qEos);
-  const blocks = Array<BlockIds>(B).fill(padding);
-  const lengths = Array.from({ length: B }, () => ({ length: 0, count: 0 }));
+  const { feeds, n: B, capacity: C, slots: places } = arena.load(readings.map(({ sequence }) => sequence));
+  // What lies between, and what is shorter than the longest, is filled up with blocks that nobody sees.
+  const blocks = new Int32Array(B * S * slots).fill(vocabulary.qEos);
+  const positions = new Int32Array(B * S);
+  const lengths = Array<{ length: number; count: number }>(B).fill({ length: 0, count: 0 });
   for (const [i, { sequence, blocks: own }] of readings.entries()) {
-    const padded = padding.slice();
-    padded.set(own);
-    blocks[slots[i]!] = padded;
-    lengths[slots[i]!] = { length: sequence.length, count: counts[i]! };
+    const b = places[i]!;
+    blocks.set(own, b * S * slots);
+    for (let t = 0; t < S; t++) positions[b * S + t] = sequence.length + t;
+    lengths[b] = { length: sequence.length, count: counts[i]! };
   }
-  const { index, weight } = blockInputs(joinIds(blocks), vocabulary);
-  const rope = rotary1d(
-    lengths.flatMap(({ length }) => Array.from({ length: S }, (_, t) => length + t)),
-    E,
-    rope_base,
-  );
+  const { index, weight } = blockInputs(blocks, vocabulary);
+  const rope = rotary1d(positions, E, rope_base);
   const results = await session.run({
     index: i32(index, [B, S, N]),
     weight: f32(weight, [B, S, N]),
     cos: f32(rope.cos, [B * S, E / 2]),
     sin: f32(rope.sin, [B * S, E / 2]),
-    rows: hostTensor(
-      "i64",
-      BigInt64Array.from({ length: B * S }, (_, i) => BigInt(i)),
-      [B, S],
-    ),
+    rows: hostTensor("i64", countingUp(B * S), [B, S]),
     mask: f32(cacheMask(lengths, S, C), [B, 1, 1, S, C + S]),
     ...feeds,
   });
   const hidden = values(results.hidden); // [B, S, D]
   const added = values(results.added); // [2*layers*B, K, 1, S, E]
   return readings.map(({ sequence, blocks }, i) => {
-    const [b, count] = [slots[i]!, counts[i]!];
+    const [b, count] = [places[i]!, counts[i]!];
     const states = hidden.subarray(b * S * D, (b * S + count) * D);
     // NaN and infinity spread to the last row of any that they are in; argmax would take them for the first id.
     if (!states.subarray(-D).every(Number.isFinite))
@@ -72,6 +66,13 @@ export async function readTogether(
     return undefined;
   });
 }
+
+/** 0, 1, 2, .., made once for a length: BigInts are slow to make. */
+function countingUp(length: number): BigInt64Array {
+  if (length > counted.length) counted = BigInt64Array.from({ length }, (_, i) => BigInt(i));
+  return counted.subarray(0, length);
+}
+let counted = new BigInt64Array(0);
 
 /** Of [arrays, B, size] those of one b: [arrays, size]. */
 export function ownRows(all: Float32Array, b: number, B: number, arrays: number, size: number): Float32Array {
@@ -120,16 +121,6 @@ function lastHidden(
     wanted.map(({ sequence: { length }, sequence, count = 1 }) => sequence.hidden(length - count, length)),
   );
   return f32(hidden, [hidden.length / D, D]);
-}
-
-function joinIds(parts: readonly BlockIds[]): BlockIds {
-  const all = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** A float result's values. */

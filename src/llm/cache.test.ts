@@ -1,6 +1,15 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { CacheArena, type CacheRows, cacheCapacity, cacheInput, firstPositions, mostSlots, rowBytes } from "./cache.ts";
+import {
+  CacheArena,
+  type CacheRows,
+  cacheCapacity,
+  cacheInput,
+  countPositions,
+  firstPositions,
+  mostSlots,
+  rowBytes,
+} from "./cache.ts";
 
 const shape = { layers: 2, heads: 3, width: 2 };
 const [ARRAYS, K, E] = [4, 3, 2];
@@ -25,8 +34,10 @@ function expected(rows: readonly CacheRows[], i: number, h: number): number[] {
   ]);
 }
 
+const cached = (rows: readonly CacheRows[]) => ({ rows, length: countPositions(rows) });
+
 function expectLoaded(arena: CacheArena, sequences: readonly (readonly CacheRows[])[]) {
-  const { feeds, n, capacity: C, slots } = arena.load(sequences);
+  const { feeds, n, capacity: C, slots } = arena.load(sequences.map(cached));
   expect(new Set(slots).size).toBe(sequences.length);
   for (let i = 0; i < ARRAYS; i++) {
     const { data, shape } = feeds[cacheInput(i)]!;
@@ -84,7 +95,7 @@ test("keeps sequences where they are, and copies only what is new", () => {
   // Rows that are there already are not read again: these would show it.
   const before = sequences.map(([rows]) => rows!.data.slice());
   for (const [rows] of sequences) rows!.data.fill(-1);
-  const again = arena.load(sequences);
+  const again = arena.load(sequences.map(cached));
   expect(again.slots).toEqual(slots);
   for (const [s, [rows]] of sequences.entries()) rows!.data.set(before[s]!);
   expectLoaded(arena, sequences);

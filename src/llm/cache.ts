@@ -25,6 +25,12 @@ export interface CacheRows {
   readonly count: number;
 }
 
+/** What a sequence has read. The array grows at its end only; one that is cut is another array. */
+export interface Cached {
+  readonly rows: readonly CacheRows[];
+  readonly length: number;
+}
+
 /** What a run of the trunk is fed: n neighbouring slots. */
 export interface LoadedCache {
   /** Inputs `keys.{l}` and `values.{l}` [n, K, 1, C, E]; rows beyond a sequence's length are not meaningful. */
@@ -86,8 +92,9 @@ const MOST_EXCESS = 1.25;
 const MOST_BETWEEN = 2;
 
 interface Slot {
-  /** What it holds. */
+  /** It holds the first `pieces` of these, `length` positions. */
   rows: readonly CacheRows[];
+  pieces: number;
   length: number;
   usedAt: number;
 }
@@ -114,25 +121,25 @@ export class CacheArena {
   }
 
   /** Puts sequences, at most `mostSlots` of the longest, into neighbouring slots. What is returned is good until the next call. */
-  load(sequences: readonly (readonly CacheRows[])[]): LoadedCache {
+  load(sequences: readonly Cached[]): LoadedCache {
     this.#loads++;
-    const lengths = sequences.map(countPositions);
-    this.#fit(Math.max(...lengths), sequences.length);
-    const { first, n, slots } = this.#place(sequences, lengths);
-    for (const [i, rows] of sequences.entries()) this.#copy(rows, lengths[i]!, first + slots[i]!);
+    this.#fit(sequences);
+    const { first, n, slots } = this.#place(sequences);
+    for (const [i, sequence] of sequences.entries()) this.#copy(sequence, first + slots[i]!);
     return this.#feed(first, n, slots);
   }
 
   /** Chooses capacity and number of slots; what slots hold stays where it fits. */
-  #fit(longest: number, count: number): void {
-    const recent = this.#slots.filter((slot) => this.#isRecent(slot)).map(({ length }) => length);
-    const wanted = cacheCapacity(Math.max(longest, ...recent));
+  #fit(sequences: readonly Cached[]): void {
+    const recent = this.#slots.filter((slot) => this.#isRecent(slot));
+    const wanted = cacheCapacity(Math.max(...[...sequences, ...recent].map(({ length }) => length)));
     const isExcessive = this.#capacity > MOST_EXCESS * wanted;
     const capacity = wanted > this.#capacity || isExcessive ? wanted : this.#capacity;
+    const count = sequences.length;
     const most = Math.max(count, mostSlots(this.#shape, capacity, this.#maxBytes));
-    // A slot more where all are in use, so that sequences in turns do not displace each other.
-    const free = this.#slots.filter((slot) => !this.#isRecent(slot)).length;
-    const slots = Math.min(most, Math.max(count, this.#slots.length + (free === 0 ? 1 : 0)));
+    // Those that others used lately are left to them, so that sequences in turns do not displace each other.
+    const others = recent.filter(({ rows }) => !sequences.some((own) => own.rows[0]?.data === rows[0]?.data)).length;
+    const slots = Math.min(most, Math.max(this.#slots.length, others + count));
     if (capacity === this.#capacity && slots === this.#slots.length) return;
     this.#last = undefined;
     this.#spread(slots, capacity);
@@ -161,10 +168,10 @@ export class CacheArena {
     this.#capacity = capacity;
     for (const slot of kept) {
       if (slot.length <= capacity) continue;
-      slot.rows = firstPositions(slot.rows, capacity);
-      slot.length = capacity;
+      const rows = firstPositions(slot.rows, capacity);
+      Object.assign(slot, { rows, pieces: rows.length, length: capacity });
     }
-    while (kept.length < count) kept.push({ rows: [], length: 0, usedAt: Number.NEGATIVE_INFINITY });
+    while (kept.length < count) kept.push({ rows: [], pieces: 0, length: 0, usedAt: Number.NEGATIVE_INFINITY });
     this.#slots = kept;
   }
 
@@ -173,9 +180,12 @@ export class CacheArena {
   }
 
   /** Finds the neighbouring slots that cost the fewest copied rows, of these sequences now and of others soon. */
-  #place(sequences: readonly (readonly CacheRows[])[], lengths: readonly number[]) {
+  #place(sequences: readonly Cached[]): { first: number; n: number; slots: readonly number[] } {
     const homes = this.#homes(sequences);
     const n = sequences.length;
+    const lowest = Math.min(...homes.map((home) => home ?? Number.NaN));
+    if (Math.max(...homes.map((home) => home ?? Number.NaN)) - lowest === n - 1)
+      return { first: lowest, n, slots: homes.map((home) => home! - lowest) }; // as usual: they are together already
     let best = { cost: Number.POSITIVE_INFINITY, first: 0, n, slots: [] as number[] };
     for (let first = 0; first + n <= this.#slots.length; first++) {
       for (let end = first + n; end <= Math.min(first + n + MOST_BETWEEN, this.#slots.length); end++) {
@@ -188,7 +198,7 @@ export class CacheArena {
           if (isInside(home)) return home - first;
           const slot = free.shift();
           if (slot === undefined) return -1;
-          cost += lengths[i]! + (this.#isRecent(this.#slots[slot]!) ? this.#slots[slot]!.length : 0);
+          cost += sequences[i]!.length + (this.#isRecent(this.#slots[slot]!) ? this.#slots[slot]!.length : 0);
           return slot - first;
         });
         // Computed in vain: cheaper than moving once where its sequence may come back at the next step, dearer in the long run.
@@ -200,12 +210,12 @@ export class CacheArena {
   }
 
   /** For each sequence the slot that holds most of its beginning, and of nobody else more. */
-  #homes(sequences: readonly (readonly CacheRows[])[]): (number | undefined)[] {
+  #homes(sequences: readonly Cached[]): (number | undefined)[] {
     const taken = new Set<number>();
-    return sequences.map((rows) => {
+    return sequences.map((sequence) => {
       let [home, most] = [undefined as number | undefined, 0];
       for (const [s, slot] of this.#slots.entries()) {
-        const held = taken.has(s) ? 0 : sharedPositions(slot.rows, rows);
+        const held = taken.has(s) ? 0 : shared(slot, sequence).positions;
         const lost = this.#isRecent(slot) ? slot.length - held : 0;
         if (held - lost > most) [home, most] = [s, held - lost];
       }
@@ -214,26 +224,25 @@ export class CacheArena {
     });
   }
 
-  /** Makes a slot hold these rows: copies those that it has not. */
-  #copy(rows: readonly CacheRows[], length: number, s: number): void {
+  /** Makes a slot hold what a sequence has read: copies what is missing. */
+  #copy({ rows, length }: Cached, s: number): void {
     const { heads, width: E } = this.#shape;
     const slot = this.#slots[s]!;
-    const held = sharedPositions(slot.rows, rows);
-    let at = 0;
-    for (const { data, T, start, count } of rows) {
-      const skipped = Math.min(Math.max(held - at, 0), count);
+    const held = shared(slot, { rows, length });
+    let at = held.positions - held.partial;
+    for (let p = held.pieces; p < rows.length; p++) {
+      const { data, T, start, count } = rows[p]!;
+      const skipped = p === held.pieces ? held.partial : 0;
       const size = (count - skipped) * E;
-      if (size > 0) {
-        for (const [i, array] of this.#arrays.entries()) {
-          for (let h = 0; h < heads; h++) {
-            const from = ((i * heads + h) * T + start + skipped) * E;
-            array.set(data.subarray(from, from + size), ((s * heads + h) * this.#capacity + at + skipped) * E);
-          }
+      for (const [i, array] of this.#arrays.entries()) {
+        for (let h = 0; h < heads; h++) {
+          const from = ((i * heads + h) * T + start + skipped) * E;
+          array.set(data.subarray(from, from + size), ((s * heads + h) * this.#capacity + at + skipped) * E);
         }
       }
       at += count;
     }
-    Object.assign(slot, { rows: [...rows], length, usedAt: this.#loads });
+    Object.assign(slot, { rows, pieces: rows.length, length, usedAt: this.#loads });
   }
 
   #feed(first: number, n: number, slots: readonly number[]): LoadedCache {
@@ -249,14 +258,17 @@ export class CacheArena {
   }
 }
 
-/** How many positions two rows of positions have in common at their beginnings. */
-function sharedPositions(a: readonly CacheRows[], b: readonly CacheRows[]): number {
-  let shared = 0;
-  for (let i = 0; i < a.length && i < b.length; i++) {
-    const [x, y] = [a[i]!, b[i]!];
-    if (x.data !== y.data || x.start !== y.start) break;
-    shared += Math.min(x.count, y.count);
-    if (x.count !== y.count) break;
+/** What a slot holds of the beginning of a sequence: whole pieces, and positions of the one after them. */
+function shared(slot: Slot, { rows }: Cached): { positions: number; pieces: number; partial: number } {
+  if (slot.rows === rows) return { positions: slot.length, pieces: slot.pieces, partial: 0 };
+  let positions = 0;
+  for (let p = 0; p < Math.min(slot.pieces, rows.length); p++) {
+    const [a, b] = [slot.rows[p]!, rows[p]!];
+    if (a.data !== b.data || a.start !== b.start) return { positions, pieces: p, partial: 0 };
+    const count = Math.min(a.count, b.count);
+    positions += count;
+    if (count < b.count) return { positions, pieces: p, partial: count };
+    if (count < a.count) return { positions, pieces: p + 1, partial: 0 };
   }
-  return shared;
+  return { positions, pieces: Math.min(slot.pieces, rows.length), partial: 0 };
 }

@@ -79,25 +79,29 @@ interface SelfAttentionOptions {
 }
 
 /**
- * Grouped-query attention. x [B*T, D] or [B, T, D] -> the same shape. The G queries that share a KV head are rows of one product; over a cache, where
- * there are few, products of their own.
+ * Grouped-query attention. x [B*T, D] or [B, T, D] -> the same shape. The G queries that share a KV head are rows of one product;
+ * over a cache, where there are few, products of their own.
  */
 function selfAttention(p: Params, x: Tensor, [B, T]: readonly [Dim, Dim], options: SelfAttentionOptions) {
   const { rope, queryRope, scale, mask, config, past } = options;
   const { num_heads: H, num_kv_heads: K, head_dim: E, embed_dim: D } = config;
   const G = H / K;
-  const project = (name: "q" | "k" | "v", heads: number) => {
-    const y = linear(p.at(`${name}_proj`), x, heads * E, config[`${name}_proj_bias`], init.xavier(D, heads * E));
-    return y.reshape([B, T, heads, E]);
+  const project = (name: "q" | "k" | "v", heads: readonly number[]) => {
+    const width = heads.reduce((a, b) => a * b, E);
+    const y = linear(p.at(`${name}_proj`), x, width, config[`${name}_proj_bias`], init.xavier(D, width));
+    return y.reshape([B, T, ...heads, E]);
   };
   const norm = (name: "q_norm" | "k_norm", y: Tensor) => (config[name] ? rmsNorm(p.at(name), y, config.norm_eps) : y);
   const headsFirst = (y: Tensor) => y.transpose([0, 2, 1, 3]); // [B, heads, T, E]
-  const q = headsFirst(norm("q_norm", project("q", H))).rotary(queryRope.cos, queryRope.sin, queryRope.rows);
-  const k = headsFirst(norm("k_norm", project("k", K))).rotary(rope.cos, rope.sin, rope.rows);
-  const [keys, values] = [k, headsFirst(project("v", K))].map((y) => y.reshape([B, K, 1, T, E])) as [Tensor, Tensor];
+  const q = headsFirst(norm("q_norm", project("q", [H]))).rotary(queryRope.cos, queryRope.sin, queryRope.rows);
+  const k = headsFirst(norm("k_norm", project("k", [K]))).rotary(rope.cos, rope.sin, rope.rows);
+  const keys = k.reshape([B, K, 1, T, E]);
+  const values = project("v", [K, 1]).transpose([0, 2, 3, 1, 4]); // [B, K, 1, T, E]
   const rows = q.reshape(past ? [B, K, G, T, E] : [B, K, 1, mulDims(T, G), E]); // query heads g*G .. share KV head g
   const out = attention(rows, keys, values, { scale, mask, ...(past && { past }) });
-  const merged = headsFirst(out.reshape([B, H, T, E])).reshape([...x.shape.slice(0, -1), H * E]); // the same exchange of axes, back
+  // The same exchange of axes, back: [B, T, K, G, E] or [B, T, H, E].
+  const positionsFirst = past ? out.transpose([0, 3, 1, 2, 4]) : headsFirst(out.reshape([B, H, T, E]));
+  const merged = positionsFirst.reshape([...x.shape.slice(0, -1), H * E]);
   return { output: linear(p.at("output_proj"), merged, D, false, init.xavier(H * E, D)), added: { keys, values } };
 }
 

@@ -116,7 +116,7 @@ describe("a sequence", () => {
     expect(sequence.length).toBeLessThan(200);
   });
 
-  test("refuses weights that are not numbers, rather than write the first id for ever", async () => {
+  test("rejects weights that are not numbers, rather than write the first id for ever", async () => {
     const damaged = {
       find: (name: string) => {
         const found = weights[0]!.find(name);
@@ -282,7 +282,7 @@ describe("generation", () => {
     expect(await collect(model, prompt, { ...options, lookupBlocks: 4 })).toHaveLength(8);
   });
 
-  test("refuses an image that does not fit before it begins it, and draws one that just does", async () => {
+  test("rejects an image that does not fit before it begins it, and draws one that just does", async () => {
     const { vocabSize, visionStart } = model.vocabulary;
     const drawsAtOnce = Array.from({ length: vocabSize }, (_, id) => id).filter((id) => id !== visionStart);
     const begin = (ids: readonly number[], room: number) =>

@@ -18,7 +18,7 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   readonly maxNewTokens?: number;
   /**
    * Blocks that the sequence may come to hold, the prompt's included; any number if absent. Text ends there, and an image that
-   * would not be complete is refused before it is begun.
+   * would not be complete is rejected before it is begun.
    */
   readonly room?: number;
   /**

@@ -176,7 +176,7 @@ describe("the config", () => {
     [{ qwen_config: { ...qwen, q_eos_token: 40 } }, "q_eos_token"],
     [{ qwen_config: { ...qwen, embed_dim: 1e9 } }, "embed_dim"],
     [{ qwen_config: { ...qwen, surprise: 1 } }, "surprise"],
-  ])("is refused where parts disagree or sizes are absurd: %#", (change, name) => {
+  ])("is rejected where parts disagree or sizes are absurd: %#", (change, name) => {
     expect(() => parseKeyeArConfig({ ...whole, ...change })).toThrow(name);
   });
 });

@@ -73,7 +73,8 @@ export class Scheduler {
   #scores: ScoreRequest[] = [];
   #draws: DrawRequest[] = [];
   #isRunning = false;
-  #lastTogether = 0;
+  /** Whose alone the last run was, when nobody else waited. */
+  #alone: Sequence | undefined;
 
   /** Working copies of keys and values take up to `arenaBytes`, and more only for a single sequence. */
   constructor(model: LanguageModel, arenaBytes: number) {
@@ -82,9 +83,9 @@ export class Scheduler {
     this.#arenaBytes = arenaBytes;
   }
 
-  /** Whether the last step was for one sequence, and nobody else waits. */
-  get isAlone(): boolean {
-    return this.#lastTogether <= 1 && this.#waiting === 0;
+  /** Whether the last run was this sequence's alone, and nobody waits. */
+  isAlone(sequence: Sequence): boolean {
+    return this.#alone === sequence && this.#waiting === 0;
   }
 
   /** Memory of the working copies. */
@@ -95,38 +96,39 @@ export class Scheduler {
   /** Lets a sequence read blocks [S, N+1], in pieces of at most `blocksPerRun`. */
   async read(sequence: Sequence, blocks: BlockIds, blocksPerRun: number, signal?: AbortSignal): Promise<void> {
     if (blocks.length === 0) return;
-    return this.#ask((promise) => this.#reads.push({ sequence, blocks, blocksPerRun, signal, ...promise }));
+    return this.#ask(sequence, (promise) => this.#reads.push({ sequence, blocks, blocksPerRun, signal, ...promise }));
   }
 
   /** See Sequence. */
   scoreText(sequence: Sequence, count: number): Promise<Float32Array[]> {
-    return this.#ask((promise) => this.#scores.push({ sequence, count, ...promise }));
+    return this.#ask(sequence, (promise) => this.#scores.push({ sequence, count, ...promise }));
   }
 
   /** See Sequence. */
   drawVisualBlock(sequence: Sequence, draw: VisualDraw): Promise<Int32Array | undefined> {
-    return this.#ask((promise) => this.#draws.push({ sequence, draw, ...promise }));
+    return this.#ask(sequence, (promise) => this.#draws.push({ sequence, draw, ...promise }));
   }
 
   get #waiting(): number {
     return this.#reads.length + this.#scores.length + this.#draws.length;
   }
 
-  #ask<T>(add: (promise: Omit<Request<T>, "sequence">) => void): Promise<T> {
+  #ask<T>(sequence: Sequence, add: (promise: Omit<Request<T>, "sequence">) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       add({ resolve, reject });
-      if (!this.#isRunning) void this.#work();
+      if (this.#isRunning) return;
+      if (this.#alone !== sequence) this.#alone = undefined; // others may begin in this very turn
+      void this.#work();
     });
   }
 
   async #work(): Promise<void> {
     this.#isRunning = true;
-    await turnEventLoop();
+    await this.#gather();
     while (this.#waiting > 0) {
-      this.#lastTogether = this.#waiting;
       for (const group of this.#groupReads()) {
         await this.#read(group);
-        await turnEventLoop(); // who has read now asks for what follows
+        await this.#gather(group.map(({ request }) => request)); // who has read now asks for what follows
       }
       const [scores, draws] = [this.#scores, this.#draws];
       this.#scores = [];
@@ -134,15 +136,24 @@ export class Scheduler {
       const isFew = (group: readonly unknown[]) => group.length <= MOST_TOGETHER;
       for (const group of groups(scores, () => true, isFew)) {
         await answer(group, () => scoreTogether(this.#model, group));
-        await turnEventLoop();
+        await this.#gather(group);
       }
       const candidates = ({ draw }: DrawRequest) => candidateCount(draw, this.#model.vocabulary);
       for (const group of groups(draws, (a, b) => candidates(a) === candidates(b), isFew)) {
         await answer(group, () => drawTogether(this.#model, group));
-        await turnEventLoop();
+        await this.#gather(group);
       }
     }
     this.#isRunning = false;
+  }
+
+  /**
+   * After a run: lets all others ask for what they want next. One who writes alone need not wait for that: each run begins in a
+   * turn of its own, and whoever asks meanwhile is found after it.
+   */
+  async #gather(group: readonly { readonly sequence: Sequence }[] = []): Promise<void> {
+    if (group.length > 0) this.#alone = group.length === 1 && this.#waiting === 0 ? group[0]!.sequence : undefined;
+    if (!this.#alone) await turnEventLoop();
   }
 
   /** The runs of one step: everybody who reads a single block, and one piece of the prompts that wait longest. */

@@ -53,9 +53,9 @@ export class Sequence {
     return this.#blocks.byteLength + this.#length * this.#model.config.qwen.embed_dim * Float32Array.BYTES_PER_ELEMENT;
   }
 
-  /** Whether no other sequence of the model has work to do. */
+  /** Whether it has the model to itself at the moment. */
   get isAlone(): boolean {
-    return this.#model.scheduler.isAlone;
+    return this.#model.scheduler.isAlone(this);
   }
 
   /** Reads blocks [S, N+1] at the positions after those already read. */

@@ -43,7 +43,7 @@ test.each([
   [{ rescale_factor: 1 / 127.5 }, "rescale_factor"],
   [{ temporal_patch_size: 2 }, "temporal_patch_size"],
   [{ merge_size: 1 }, "merge_size"],
-])("what would change every code and is not supported is refused: %j", (json, field) => {
+])("what would change every code and is not supported is rejected: %j", (json, field) => {
   expect(() => parsePreprocessorConfig(json, vision)).toThrow(
     expect.objectContaining({ code: "unsupported_model", message: expect.stringContaining(field) }),
   );
@@ -54,7 +54,7 @@ test.each([
   [{ patch_size: 16 }, "patch_size is 16, the encoder's patches have 14 pixels a side"],
   [{ image_std: [1e-320, 1, 1] }, "image_std.0 is 1e-320, wanted at least 0.001"],
   [{ image_mean: [1e308, 0, 0] }, "image_mean.0 is 1e+308"],
-])("limits and levels that make no image are refused: %j", (json, message) => {
+])("limits and levels that make no image are rejected: %j", (json, message) => {
   expect(() => parsePreprocessorConfig(json, vision)).toThrow(ModelError);
   expect(() => parsePreprocessorConfig(json, vision)).toThrow(message);
 });

@@ -49,7 +49,7 @@ test("pixelShuffle undoes pixelUnshuffle", async () => {
   expect(y.data).toEqual(x.data);
 });
 
-test("pixelUnshuffle refuses an odd side, with its size", () => {
+test("pixelUnshuffle rejects an odd side, with its size", () => {
   const graph = new Graph();
   expect(() => pixelUnshuffle(graph.input("x", [1, 1, 3, 4]), 2)).toThrow("rows are 3");
 });

@@ -1,5 +1,4 @@
-// Refuses kindly what cannot fit into memory, before it is loaded: a machine that begins to swap, or a system that kills the
-// process, says nothing.
+// Rejects a model that cannot fit before loading it. Otherwise the machine swaps, or the OS kills the process without a message.
 
 import { MemoryError } from "../errors.ts";
 import type { OpenedModel } from "../model/open.ts";

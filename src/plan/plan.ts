@@ -83,7 +83,7 @@ export async function planModel(name: string, machine: Machine, options: Inspect
     languageConfig(model); // an image tokenizer alone has no answer to plan
     const whole = withMissingWeights(model, missingBytes);
     const plan = await planOpened(whole, machine, missingWeightBytes(model, whole, missingBytes));
-    // What is yet to be fetched is no fault.
+    // A file that is still to be fetched is not a fault.
     return { ...plan, name, faults: missingBytes.size > 0 ? [] : faults };
   } finally {
     await model.close();

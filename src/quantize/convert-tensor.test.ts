@@ -103,7 +103,7 @@ describe("a tensor", () => {
     }
   });
 
-  test.each([Number.NaN, Number.POSITIVE_INFINITY])("that holds %d is refused", async (bad) => {
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])("that holds %d is rejected", async (bad) => {
     const elements = new Float32Array(4 * 128).fill(1);
     elements[400] = bad;
     for (const form of ["bf16", "f32", { bits: 4, block: 32 }, { bits: 8, block: 128 }] as const)

@@ -56,7 +56,7 @@ export async function convertTensor(
       await reader.read([start, stop]);
       const { values, scales } = memory.encode(reader.dtype, (stop - start) * width, form);
       if (!Number.isFinite(memory.sums.energy))
-        throw new ModelError(`${name} holds NaN or infinity; is the file whole?`);
+        throw new ModelError(`${name} contains NaN or infinity; is the file complete?`);
       const pieces: [string, ArrayBufferView][] = [[name, values]];
       if (scales) pieces.push([scalesName(name), scales]);
       for (const [piece, bytes] of pieces) {

@@ -1,13 +1,15 @@
 // A model's folder into another one at lower precision. Tensors pass one by one, a few rows at a time, so the memory needed does
 // not grow with the model. The new folder gets its name when it is whole; until then nothing in it can be loaded.
 
-import { copyFile, readdir, stat, statfs } from "node:fs/promises";
+import { copyFile, readdir, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkModelName } from "../arguments.ts";
 import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { InputError, ModelError, quote } from "../errors.ts";
 import { createFolder, refuseExisting } from "../files/atomic-folder.ts";
+import { listModelFiles } from "../files/listing.node.ts";
+import { LISTING_FILE } from "../files/listing.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { isSideFile } from "../files/model-files.ts";
 import { OpenFile } from "../files/open-file.ts";
@@ -68,6 +70,7 @@ export async function convertModel(source: string, target: string, given: Conver
       await checkRoom(folder, parts);
       const tensors = await writeParts(parts, folder, options);
       await copyOtherFiles(parts, folder);
+      await writeFile(join(folder, LISTING_FILE), JSON.stringify(await listModelFiles(folder), null, 2));
       return {
         source: model.path,
         target,
@@ -167,7 +170,8 @@ async function otherFiles(parts: readonly PartPlan[]): Promise<{ readonly from: 
   for (const { folder, checkpoint } of parts) {
     for (const name of await readdir(checkpoint.path)) {
       const from = join(checkpoint.path, name);
-      if (name.startsWith(".") || isWeights.test(name) || !(await stat(from)).isFile()) continue;
+      if (name.startsWith(".") || name === LISTING_FILE || isWeights.test(name) || !(await stat(from)).isFile())
+        continue;
       found.push({ from, to: join(folder, name) });
     }
   }

@@ -80,7 +80,7 @@ describe("counterRandom", () => {
     ]);
   });
 
-  test("refuses seeds that are not whole numbers below 2^53", () => {
+  test("rejects seeds that are not whole numbers below 2^53", () => {
     for (const seed of [-1, 0.5, 2 ** 53, Number.NaN]) expect(() => counterRandom(seed)).toThrow("2^53");
   });
 });

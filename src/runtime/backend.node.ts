@@ -52,7 +52,7 @@ export async function loadBackend(device: Device): Promise<Backend> {
     const present = ort.listSupportedBackends().map((backend) => backend.name);
     if (!present.includes(device))
       throw new InputError(
-        `The device ${device} is not available here; present are ${[...present, "wasm"].join(", ")}`,
+        `The device ${device} is not available here; available: ${[...present, "wasm"].join(", ")}`,
         {
           code: "device_unavailable",
         },
@@ -62,7 +62,7 @@ export async function loadBackend(device: Device): Promise<Backend> {
     // A device may be built in and yet lack its hardware or libraries, which shows with the first session.
     const refuse = (cause: unknown) => {
       throw new InputError(
-        `The device ${device} does not work here: its hardware, driver or libraries are missing; present are cpu, wasm`,
+        `The device ${device} does not work here: its hardware, driver or libraries are missing; available: cpu, wasm`,
         { code: "device_unavailable", cause },
       );
     };
@@ -70,7 +70,7 @@ export async function loadBackend(device: Device): Promise<Backend> {
   }
   if (device !== "wasm") {
     if (device !== "cpu")
-      throw new InputError(`The device ${device} needs onnxruntime-node, which is not installed; present is wasm`, {
+      throw new InputError(`The device ${device} needs onnxruntime-node, which is not installed; available: wasm`, {
         code: "device_unavailable",
       });
     if (!hasWarned) {

@@ -31,7 +31,7 @@ export function prepareBackend({ threads, wasmPaths }: WasmSettings): void {
 /** The backend for a device; "cpu" is WASM here. Throws for devices that a browser does not have. */
 export async function loadBackend(device: Device): Promise<Backend> {
   if (device === "cuda")
-    throw new InputError("The device cuda is not available in a browser; present are wasm, webgpu", {
+    throw new InputError("The device cuda is not available in a browser; available: wasm, webgpu", {
       code: "device_unavailable",
     });
   const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));

@@ -68,7 +68,7 @@ const formats: ReadonlyMap<number, BlockFormat> = new Map(
 
 /**
  * The tensor `name`, or the quantised matrix that it forms with its scales. `find` finds single tensors. Throws when there
- * are scales that do not fit: a u8 tensor and its scales agree exactly or are refused.
+ * are scales that do not fit: a u8 tensor and its scales agree exactly or are rejected.
  */
 export function locateWeight<Location extends TensorLocation>(
   name: string,

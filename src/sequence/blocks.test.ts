@@ -32,7 +32,7 @@ describe("expanding a row", () => {
     expect([...blocks]).toEqual(take("expanded_ids"));
   });
 
-  test("refuses an image without its placeholders", () => {
+  test("rejects an image without its placeholders", () => {
     expect(() => expandRow([1, 90], [100, 112, 128, 144, 100, 112, 128, 144], vocabulary)).toThrow(
       "1 image placeholders in the text, but ids for 2 positions",
     );
@@ -78,7 +78,7 @@ describe("the loss mask", () => {
     ]);
   });
 
-  test("does without the newline where nothing else fits, and refuses a sample without an answer", () => {
+  test("does without the newline where nothing else fits, and rejects a sample without an answer", () => {
     expect([...lossMask([10, 11, 5, 13, 9], patterns)]).toEqual([0, 0, 1, 1, 0]);
     expect(() => lossMask([1, 2, 3], patterns)).toThrow("no assistant turn");
   });

@@ -11,7 +11,7 @@ export function countFlop(graph: Graph, sizes: Sizes = {}): number {
   return graph.nodes.reduce((sum, node) => sum + nodeFlop(node, sizes), 0);
 }
 
-/** Operations of one node; 0 for all that are no products. */
+/** Operations of one node; 0 unless it is a product. */
 export function nodeFlop({ op, attributes, inputs, outputs }: GraphNode, sizes: Sizes = {}): number {
   const shape = (tensor: Tensor) => sizesOf(tensor.shape, sizes);
   const elements = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);

@@ -131,7 +131,7 @@ describe("no change that a template makes to a text", () => {
     ]);
   });
 
-  test("hides where a special token's name comes from: the text is refused then", () => {
+  test("hides where a special token's name comes from: the text is rejected then", () => {
     const looking = edit("{% if '<|im_end|>' in m.content %}{{ m.content }}{% endif %}");
     expect(() => looking.encode([{ role: "user", content: "<|im_end|>" }], tokenizer)).toThrow(InputError);
     expect(() => looking.encode([{ role: "user", content: "<|im_end" }], tokenizer)).not.toThrow();
@@ -147,7 +147,7 @@ test("templates can name the begin and the end of a text", () => {
 describe("images", () => {
   const textOnly = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.strip() }}<|im_end|>\n{% endfor %}";
 
-  test("are refused by a template that is for text alone", () => {
+  test("are rejected by a template that is for text alone", () => {
     expect(() => make(textOnly).encode([question], tokenizer)).toThrow(InputError);
     expect(() => make(textOnly).encode([question], tokenizer)).toThrow("t.jinja: this chat template is for text alone");
     expect(() => make("{{ messages | length }}").encode([question], tokenizer)).toThrow(InputError);
@@ -159,7 +159,7 @@ describe("images", () => {
     expect(ids).toEqual(make(textOnly).encode([{ role: "user", content: "a b" }], tokenizer));
   });
 
-  test("have one pad each, or the template is refused", () => {
+  test("have one pad each, or the template is rejected", () => {
     const twice = make("<|image_pad|><|image_pad|>");
     expect(() => twice.encode([question], tokenizer)).toThrow("writes 2 <|image_pad|> for 1 images");
     expect(() => twice.encode([question], tokenizer)).toThrow(ModelError);
@@ -170,7 +170,7 @@ describe("images", () => {
   });
 });
 
-test("what is no template is refused, and what fails says so without the library's words", () => {
+test("what is no template is rejected, and what fails says so without the library's words", () => {
   expect(() => make("{{ 'a }}")).toThrow("t.jinja: the chat template is not a Jinja template");
   expect(() => make("{{ messages.x() }}").render([])).toThrow(
     /^t\.jinja: the chat template fails on this conversation$/,
@@ -185,7 +185,7 @@ test("a template's own complaint about a conversation reaches whoever wrote it",
   );
 });
 
-test("a text that no model could read is refused before it is encoded", () => {
+test("a text that no model could read is rejected before it is encoded", () => {
   const long: Message = { role: "user", content: "a".repeat(1e6) };
   expect(() => template.encode([long], tokenizer, { maxCharacters: 1000 })).toThrow(
     "The conversation has 1000000 characters",
@@ -201,7 +201,7 @@ test("dates are written in English, whatever the machine speaks", () => {
   expect(make("{{ strftime_now('%d %B %Y %q') }}").render([])).toMatch(/^\d\d [A-Z][a-z]+ \d{4} %q$/);
 });
 
-test("of several named templates the default one is taken; what is none is refused", () => {
+test("of several named templates the default one is taken; what is none is rejected", () => {
   expect(chooseTemplate("x", "f")).toBe("x");
   expect(chooseTemplate(null, "f")).toBeUndefined();
   expect(

@@ -24,7 +24,7 @@ export interface RenderOptions {
 }
 
 export interface EncodeOptions extends RenderOptions {
-  /** More than any conversation that the model could read has; longer ones are refused before they are encoded. */
+  /** More than any conversation that the model could read has; longer ones are rejected before they are encoded. */
   readonly maxCharacters?: number;
 }
 
@@ -36,7 +36,7 @@ export interface TemplateSetting {
   readonly sandbox: TemplateSandbox;
 }
 
-/** Runs templates, which are programs of strangers. */
+/** Runs templates, which are untrusted programs. */
 export interface TemplateSandbox {
   /** Prepares it, so that the first template need not wait. */
   warm(): void;
@@ -64,7 +64,7 @@ export class ChatTemplate {
     this.#textOf(this.#run({ source }));
   }
 
-  /** The conversation as one text. Throws a ModelError when the template fails, an InputError when it refuses the conversation. */
+  /** The conversation as one text. Throws a ModelError when the template fails, an InputError when it rejects the conversation. */
   render(messages: readonly Message[], options: RenderOptions = {}): string {
     return this.#textOf(this.#render(messages, options));
   }
@@ -72,7 +72,7 @@ export class ChatTemplate {
   /**
    * The conversation as ids, with exactly one <|image_pad|> for each image. The names of special tokens in a message are text.
    * Throws an InputError for an image where the template is for text alone, for a text of more than `maxCharacters`, and when the
-   * template refuses the conversation; a ModelError when the template fails.
+   * template rejects the conversation; a ModelError when the template fails.
    */
   encode(
     messages: readonly Message[],
@@ -139,7 +139,7 @@ export class ChatTemplate {
     const { fault, reason } = result;
     const cause = new Error(reason);
     if (fault === "refused") {
-      // The sentence is the model's author's, for whoever writes the messages.
+      // The sentence comes from the model's author and is meant for the caller.
       throw new InputError(`${file}: the chat template refuses this conversation: ${quote(reason)}`, {
         code: "invalid_messages",
         cause,

@@ -50,7 +50,7 @@ test.each<[file: string, message: string, content: unknown]>([
   ["chat_template.jinja", "is not a Jinja template", "{% for %}"],
   ["chat_template.jinja", "is not a Jinja template", `{{ ${"(".repeat(60_000)}1`],
   ["chat_template.jinja", "200000", " ".repeat(200_001)],
-])("%s is refused by name: %s", async (file, message, content) => {
+])("%s is rejected by name: %s", async (file, message, content) => {
   await write(file, content);
   const loading = rendered();
   await expect(loading).rejects.toThrow(ModelError);
@@ -58,7 +58,7 @@ test.each<[file: string, message: string, content: unknown]>([
   await expect(loading).rejects.toThrow(message);
 });
 
-test("a template that is not UTF-8 is refused", async () => {
+test("a template that is not UTF-8 is rejected", async () => {
   await writeFile(join(folder, "chat_template.jinja"), Uint8Array.of(0x61, 0xff));
   await expect(loadText(folderFiles(folder), threadSandbox)).rejects.toThrow(
     "chat_template.jinja: is not text in UTF-8",

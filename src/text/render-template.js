@@ -1,5 +1,5 @@
 // @ts-check
-// Renders a chat template. Templates are programs of strangers: a platform runs this where it can be stopped (sandbox.node.ts), or with limits (sandbox.web.ts).
+// Renders a chat template. Templates are untrusted programs: a platform runs this where it can be stopped (sandbox.node.ts), or with limits (sandbox.web.ts).
 
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
 

@@ -9,7 +9,7 @@ import { renderTemplate } from "./render-template.js";
 /** @type {{ port: import("node:worker_threads").MessagePort, state: Int32Array }} */
 const { port, state } = workerData;
 
-/** @param {number} word of the shared memory that grows by one, to wake whoever waits for it */
+/** @param {number} word of the shared memory that grows by one, to wake the thread that waits for it */
 function announce(word) {
   Atomics.add(state, word, 1);
   Atomics.notify(state, word);

@@ -1,12 +1,12 @@
 // What a tokenizer.json does to a text before and after BPE (`normalizer`, `pre_tokenizer`, `post_processor`), checked and in the form
-// in which the library does the same as the reference's. What the library does differently is refused by name.
+// in which the library does the same as the reference's. What the library does differently is rejected by name.
 
 import * as z from "zod";
 import { parseConfig } from "../checkpoint/parse-config.ts";
 import { ModelError, quote } from "../errors.ts";
 import { gpt2Pattern, knownPatterns } from "./known-patterns.ts";
 
-/** More steps are no tokenizer's. */
+/** No real tokenizer has more steps. */
 const MAX_STEPS = 8;
 const MAX_SEPARATOR = 200;
 

@@ -201,7 +201,7 @@ test.each<[string, (json: Json) => void, string]>([
     },
     '"<unk>" is not in its vocabulary',
   ],
-])("refuses %s by name", (_, edit, message) => {
+])("rejects %s by name", (_, edit, message) => {
   expect(nano(edit)).toThrow(ModelError);
   expect(nano(edit)).toThrow("m/tokenizer.json");
   expect(nano(edit)).toThrow(message);
@@ -233,7 +233,7 @@ describe("beside a model's config", () => {
     [{ ...ids, eos: 1529, pad: 1531 }, 'pad_token_id 1531 is "<|im_end|>"'],
     [{ ...ids, qEos: 7 }, "q_eos_token 7 is"],
     [{ ...ids, qEos: 1530 }, 'q_eos_token 1530 is "<|im_start|>"'],
-  ])("%j is refused", (wrong, message) => {
+  ])("%j is rejected", (wrong, message) => {
     expect(() => checkTextIds(tokenizer, wrong)).toThrow(message);
   });
 });

@@ -1,5 +1,5 @@
 // What a tokenizer.json may say. It comes from strangers: every field that is read is checked, only known patterns run, and what
-// is not supported is refused by name, because a tokenizer that differs in silence gives a model other ids than it was trained on.
+// is not supported is rejected by name, because a tokenizer that differs in silence gives a model other ids than it was trained on.
 
 import * as z from "zod";
 import { ignored, parseConfig } from "../checkpoint/parse-config.ts";

@@ -4,25 +4,28 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { f32ToBf16 } from "../checkpoint/bfloat16.ts";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { createFolder } from "../files/atomic-folder.ts";
 import { makeFolder } from "../files/make-folder.ts";
 import { parseKeyeArConfig } from "../llm/config.ts";
 import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { openLayers } from "./layers.ts";
 
-/** A part's config as its file holds it, and a file or folder of its weights. */
+/** A file or folder of weights, or several of which the later ones win. */
+type Weights = string | readonly string[];
+
+/** A part's config as its file holds it, and its weights. */
 export interface TrainedPart {
   readonly config: Readonly<Record<string, unknown>>;
-  readonly weights: string;
+  readonly weights: Weights;
 }
 
 export interface TrainedParts {
   /** KeyeARConfig of image tokenizer and language model, whose weights may lie apart. */
   readonly ar: Readonly<Record<string, unknown>>;
-  readonly visualTokenizer: string;
-  readonly languageModel: string;
+  readonly visualTokenizer: Weights;
+  readonly languageModel: Weights;
   /** Without them the model describes and does not draw. */
   readonly dit?: TrainedPart;
   readonly vae?: TrainedPart;
@@ -69,8 +72,8 @@ export async function assembleModel(
 const LM_HEAD = "lm_head.weight";
 const OUTPUT = "model.model.output.weight";
 
-async function collect(source: string, keep: (name: string) => boolean = () => true): Promise<Tensors> {
-  const checkpoint = await openCheckpointAt(source);
+async function collect(source: Weights, keep: (name: string) => boolean = () => true): Promise<Tensors> {
+  const checkpoint = await openLayers(source);
   try {
     const names = checkpoint.names().filter(keep);
     if (names.length === 0) throw new InputError(`${source}: has none of the weights that belong there`);

@@ -20,6 +20,6 @@ test("writes a tokenizer.json that encodes as it was trained", () => {
   expect(tokenizer.special("<|end|>")).toBe(size - 1);
 });
 
-test("refuses a vocabulary without room for the bytes", () => {
+test("rejects a vocabulary without room for the bytes", () => {
   expect(() => trainBpe(texts, { size: 200, special })).toThrow("257");
 });

@@ -41,7 +41,7 @@ test.each([
   ["folder", { ...good, folder: "a\0b" }],
   ["initFrom", { ...good, initFrom: [""] }],
   ["model", { ...good, model: null }],
-])("refuses a config whose %s is out of all bounds, and names it", async (field, config) => {
+])("rejects a config whose %s is out of all bounds, and names it", async (field, config) => {
   expect(await messageFor(config)).toContain(field);
 });
 
@@ -68,7 +68,7 @@ test("names file and field of a stage's own settings", async () => {
   expect((error as Error).message).toMatch(new RegExp(`^${path}: data.*batch`, "s"));
 });
 
-test("refuses a stage that there is not, and a config of another", async () => {
+test("rejects a stage that there is not, and a config of another", async () => {
   await writeFile(path, JSON.stringify(good));
   await expect(startTraining("__proto__", path)).rejects.toThrow(/"__proto__" is no stage/);
   await expect(startTraining("tokenizer", path)).rejects.toThrow(/is for the stage autoencoder, not tokenizer/);

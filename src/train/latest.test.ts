@@ -53,6 +53,6 @@ test("finds what a stage starts from: a run's furthest checkpoint, a checkpoint'
   expect(await findInit(model, "language-model")).toBe(model);
 });
 
-test("refuses a run without a checkpoint", async () => {
+test("rejects a run without a checkpoint", async () => {
   await expect(resolveLatest(configure(`${run}@latest`))).rejects.toThrow(/has no checkpoint yet; train it first/);
 });

@@ -10,7 +10,7 @@ import { pathSchema } from "./settings.ts";
 /** A file or folder of weights, or several of which the later ones win. */
 export const layersSchema = z.union([pathSchema, z.array(pathSchema).min(1).max(16)]);
 
-export async function openLayers(paths: z.infer<typeof layersSchema>): Promise<Checkpoint> {
+export async function openLayers(paths: string | readonly string[]): Promise<Checkpoint> {
   const layers: Checkpoint[] = [];
   const close = async () => {
     for (const layer of layers) await layer.close();

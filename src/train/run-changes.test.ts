@@ -25,7 +25,7 @@ test.each<[string, object]>([
   ["data.scenes", { data: { batch: 4, scenes: 0.5 } }],
   ["model.weights.text", { model: { weights: { text: 2 } } }],
   ["ema", { ema: undefined }],
-])("refuses to go on with another %s, unless that is accepted", (field, extra) => {
+])("rejects to go on with another %s, unless that is accepted", (field, extra) => {
   const name = field.replace(/\.0$/, "");
   expect(() => compareSettings(config(), config(extra))).toThrow(`with ${name} `);
   expect(compareSettings(config(), config(extra), true).join()).toContain(`${name} was `);

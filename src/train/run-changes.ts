@@ -1,4 +1,4 @@
-// What may differ between a run's settings and those that it goes on with. Which numbers are trained, on what, and from what seed
+// What may differ between a run's settings and those of its resumption. Which numbers are trained, on what, and from what seed
 // may not: the steps before and after would belong to two runs.
 
 import { InputError, quote } from "../errors.ts";

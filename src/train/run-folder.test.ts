@@ -49,7 +49,7 @@ test("belongs to one run at a time, new or resumed", async () => {
   await train(config, openToyStage(5), { resume: true });
 });
 
-test("is refused before its stage is opened, which may take minutes", async () => {
+test("is rejected before its stage is opened, which may take minutes", async () => {
   const config = configure();
   await train(config, openToyStage(5), { stopAfter: 4 });
   const open = () => Promise.reject(new Error("the stage was opened"));

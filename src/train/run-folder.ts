@@ -120,7 +120,7 @@ export class RunFolder {
     }
   }
 
-  /** Makes every file one of a run that has reached `step`. Called when all that can be refused has been. */
+  /** Makes every file one of a run that has reached `step`. Called when all that can be rejected has been. */
   async begin(step: number): Promise<void> {
     const { folder } = this.#config;
     for (const name of [folder, join(folder, "checkpoints"), join(folder, "samples")]) await removeLeftovers(name);

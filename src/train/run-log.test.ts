@@ -50,6 +50,6 @@ test("cuts a log back to a step, and leaves no other file", async () => {
   expect(await readdir(folder)).toEqual(["log.jsonl"]);
 });
 
-test("refuses what is no file", async () => {
+test("rejects what is no file", async () => {
   await expect(readRunLog(folder)).rejects.toThrow(`${folder}: expected a file, found something else. Move it away`);
 });

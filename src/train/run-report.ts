@@ -24,6 +24,12 @@ export async function writeRunReport(folder: string): Promise<string> {
   return path;
 }
 
+/** The loss of a run over its steps, as HTML for another page. */
+export async function lossCurve(folder: string): Promise<string> {
+  const log = await readRunLog(join(folder, "log.jsonl"));
+  return log.length === 0 ? "" : curve(thin(log), "loss", "log");
+}
+
 async function runReport(folder: string): Promise<string> {
   const config = (await readJsonIfPresent(...fileAt(join(folder, "config.json")))) as
     | { readonly stage?: string; readonly description?: string; readonly steps?: number }

@@ -1,4 +1,4 @@
-// The training loop: a run that is cut off goes on with the very same losses, and a cut never leaves a half checkpoint.
+// The training loop: an interrupted run resumes with exactly the same losses, and never leaves half a checkpoint.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -90,7 +90,7 @@ describe("train", () => {
     await expect(nothing).rejects.toThrow('train: no parameter\'s path fits "third"');
   });
 
-  test("refuses to overwrite a run that was begun", async () => {
+  test("rejects to overwrite a run that was begun", async () => {
     await train(configure("twice"), openToyStage(5));
     await expect(train(configure("twice"), openToyStage(5))).rejects.toThrow(/has reached step 12.*--resume/);
   });

@@ -36,13 +36,13 @@ export async function startTraining(stage: string, path: string, options: StartO
   if (written.stage !== stage) throw new InputError(`${path} is for the stage ${written.stage}, not ${stage}`);
   const { init } = options;
   const started = init === undefined ? written : { ...written, initFrom: [await findInit(init, written.stage)] };
-  return startRun(await resolveLatest(withSource(started, options)), path, options);
+  return startRun(withSource(started, options), path, options);
 }
 
 /** Trains by a config that is read already; `path` names it in messages. */
 export async function startRun(written: RunConfig, path: string, options: RunOptions = {}): Promise<LogEntry[]> {
   const { log = () => {}, signal } = options;
-  const { config, own } = await openOwn(written, options);
+  const { config, own } = await openOwn(await resolveLatest(written), options);
   const open = await openers[config.stage]();
   try {
     const stage = () => open(config, { log, signal, own }).catch((error: unknown) => refuse(path, error));

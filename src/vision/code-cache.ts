@@ -1,5 +1,6 @@
 // Remembers the codes of the images tokenized last, by their pixels: the next question to an image does not encode it again.
 
+import { sha256 } from "../files/sha256.ts";
 import type { RgbImage } from "../image/rgb.ts";
 import { ImageCodes } from "./image-codes.ts";
 
@@ -18,8 +19,10 @@ export class CodeCache {
    * Callers that ask at the same time share one call.
    */
   async codesOf(image: RgbImage, variant: string, encode: () => Promise<ImageCodes>): Promise<ImageCodes> {
-    if (this.#limit === 0) return encode();
-    const key = `${variant} ${image.width} ${await digest(image.data)}`;
+    // Images come from strangers too, who must not be able to make two of them collide.
+    const hash = this.#limit === 0 ? undefined : await sha256(image.data as Uint8Array<ArrayBuffer>);
+    if (hash === undefined) return encode();
+    const key = `${variant} ${image.width} ${hash}`;
     const known = this.#codes.get(key) ?? encode();
     this.#codes.delete(key);
     this.#codes.set(key, known);
@@ -33,10 +36,4 @@ export class CodeCache {
       throw error;
     }
   }
-}
-
-/** SHA-256 in hexadecimal: images come from strangers too, who must not be able to make two of them collide. */
-async function digest(bytes: Uint8Array): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -70,7 +70,7 @@ describe("codes of a caller", () => {
     ["a grid of three", { grid: [1, 2, 3], codes: list }, `${grid}[1,2,3]`],
     ["a grid of texts", { grid: ["2", "3"], codes: list }, `${grid}["2","3"]`],
     ["a size that is none", { ...codes, width: "96" }, 'Expected the `width` of codes in pixels, got "96"'],
-  ])("are refused with %s", (_, input, message) => {
+  ])("are rejected with %s", (_, input, message) => {
     expect(() => readCodes(input as unknown as CodesInput, limits)).toThrow(
       new InputError(message, { code: "invalid_codes" }),
     );

@@ -41,7 +41,7 @@ describe("packImages", () => {
     expect(() => mergePatches(gridsFrom([1, 3, 4]))).toThrow("even numbers of rows and columns, got 3 x 4");
   });
 
-  test("refuses empty grids and absurd numbers of patches", () => {
+  test("rejects empty grids and absurd numbers of patches", () => {
     expect(() => packImages(gridsFrom([1, 0, 4]), 5)).toThrow("at least one frame, row and column");
     expect(() => packImages(gridsFrom([1, 2048, 2048]), 5)).toThrow("more than");
     expect(() => gridsFrom([1, 2])).toThrow("triples");

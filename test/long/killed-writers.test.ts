@@ -1,4 +1,4 @@
-// Kills at random moments, many times: training goes on with the same numbers and has every step once, a folder that is converted is
+// Kills at random moments, many times: training resumes with the same numbers and has every step once, a folder that is converted is
 // whole or not there, and nothing is left beside it.
 
 import { spawn } from "node:child_process";

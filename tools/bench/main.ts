@@ -8,6 +8,7 @@ import { probeProducts } from "../../src/plan/probe.ts";
 import type { SessionOptions } from "../../src/runtime/session.ts";
 import { autoregressiveGeneration, autoregressiveTraining } from "./autoregressive.ts";
 import type { Benchmark } from "./benchmark.ts";
+import { batch } from "./decoding/batch.ts";
 import { decodingComparisons } from "./decoding/comparison.ts";
 import { guessing } from "./decoding/guess.ts";
 import { secondQuestion, secondQuestionAtSize } from "./decoding/second-question.ts";
@@ -30,6 +31,7 @@ const benchmarks: readonly Benchmark[] = [
 const experiments: readonly Experiment[] = [
   ...decodingComparisons,
   ...guessing,
+  batch,
   visualBlock,
   secondQuestion,
   secondQuestionAtSize,
@@ -55,7 +57,7 @@ interface Settings {
 async function main(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseCommandLine(args);
   const [name, ...others] = positionals;
-  if (name === undefined) {
+  if (name === undefined || values.help) {
     const group = (all: readonly (Benchmark | Experiment)[]) =>
       all.map((one) => `  ${one.name.padEnd(31)}${one.about}`).join("\n");
     console.log([USAGE, group(benchmarks), group(experiments)].join("\n\n"));
@@ -112,6 +114,7 @@ function parseCommandLine(args: readonly string[]) {
       allowPositionals: true,
       options: {
         json: { type: "boolean" },
+        help: { type: "boolean" },
         runs: { type: "string" },
         threads: { type: "string" },
         profile: { type: "boolean" },

@@ -52,7 +52,7 @@ export function findCase(config: Readonly<Record<string, unknown>>, dir: string)
   throw new Error(`${dir}/config.json: is of no known case; its keys are ${Object.keys(config).join(", ")}`);
 }
 
-/** Returns the exit status: 0 all within tolerance, 1 something failed, 2 used wrongly. */
+/** Returns the exit status: 0 all within tolerance, 1 something failed, 2 usage error. */
 export async function main(
   args: readonly string[],
   out: (line: string) => void = console.log,
@@ -70,7 +70,7 @@ export async function main(
       const { computed, comparisons } = await runParity(dir);
       for (const comparison of comparisons) out(formatComparison(comparison));
       if (request.dump !== undefined) await writeSafetensors(request.dump, computed);
-      // Nothing compared is no success, unless only the values were wanted.
+      // Nothing compared is not a success, unless only the values were wanted.
       failed ||= comparisons.some(({ ok }) => !ok) || (comparisons.length === 0 && request.dump === undefined);
     } catch (error) {
       err(error instanceof Error ? error.message : String(error));

@@ -151,7 +151,7 @@ async function cachedLogits(
       const S = t === 0 ? Math.ceil(T / 2) : 1;
       const part = (values: readonly number[]) =>
         Array.from({ length: B * S }, (_, i) => values[Math.floor(i / S) * T + t + (i % S)]!);
-      const cache = arena.load(read);
+      const cache = arena.load(read.map((rows) => ({ rows, length: t })));
       const mask = cacheMask([{ length: t, count: S }], S, cache.capacity);
       const step = await session.run({ ...feeds(part(ids), part(positions), [B, S], mask, config), ...cache.feeds });
       const added = step.added!.data as Float32Array;

@@ -131,7 +131,7 @@ function stack(parts: readonly Tensor[], axis: number): Tensor {
 
 function alignedIds(codes: HostTensor, config: TokenizerConfig, vocabularySize: number): HostTensor {
   const { n_q_tokens: N, split_voc, codebook_size } = config;
-  // Without a slice for each book the formula is the same but ids of different books collide, which idsFromCodes refuses.
+  // Without a slice for each book the formula is the same but ids of different books collide, which idsFromCodes rejects.
   const ids =
     split_voc === N
       ? idsFromCodes(numbers(codes), { vocabSize: vocabularySize, codebookSize: codebook_size, codesPerPatch: N })

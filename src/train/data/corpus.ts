@@ -1,5 +1,5 @@
 // What training and evaluation read: images with their words, each a function of (kind, split, seed, index).
-// Emoji come from the cache that `npm run data` fills; scenes are drawn on the spot.
+// Emoji come from the cache that `kelix data` fills; scenes are drawn on the spot.
 
 import { join } from "node:path";
 import { openSafetensorsAt } from "../../checkpoint/safetensors.node.ts";

@@ -53,7 +53,7 @@ export async function renderDigits(cache: string, log: (line: string) => void): 
 
 export async function openDigits(cache: string): Promise<Digits> {
   const packed = await openSafetensorsAt(file(cache)).catch((cause) => {
-    throw new InputError(`${cache}: holds no handwritten digits. Run \`npm run data\` first`, { cause });
+    throw new InputError(`${cache}: holds no handwritten digits. Run \`kelix data\` first`, { cause });
   });
   const masks = (await packed.read("masks")).data as Uint8Array;
   const labels = (await packed.read("labels")).data as Uint8Array;

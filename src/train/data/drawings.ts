@@ -51,7 +51,12 @@ const indexFile = (cache: string, side: number) => join(cache, `drawings-${side}
 const masksFile = (cache: string, side: number) => join(cache, `drawings-${side}`, "drawings.safetensors");
 
 /** Draws the masks and writes them with their index, unless they are there; needs the packages in the cache. */
-export async function renderDrawings(cache: string, side: number, log: (line: string) => void): Promise<DrawingIndex> {
+export async function renderDrawings(
+  cache: string,
+  side: number,
+  log: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<DrawingIndex> {
   const earlier = (await readJson(indexFile(cache, side)).catch(() => undefined)) as DrawingIndex | undefined;
   if (earlier) return earlier;
   const sharp = await loadSharp();
@@ -73,6 +78,7 @@ export async function renderDrawings(cache: string, side: number, log: (line: st
       .sort();
     log(`drawing ${chosen.length} of ${set.names.length} icons of ${style}`);
     for (const name of chosen) {
+      signal?.throwIfAborted();
       const image = sharp(Buffer.from(set.svg(name, side)!), { unlimited: true }).resize(side, side, {
         fit: "contain",
         background: "#0000",

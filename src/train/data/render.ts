@@ -32,7 +32,12 @@ export interface ImageIndex {
 export const imagesFolder = (cache: string, side: number): string => join(cache, `icons-${side}`);
 
 /** Draws what is missing and writes the index; returns it. Needs the packages in the cache. */
-export async function renderImages(cache: string, side: number, log: (line: string) => void): Promise<ImageIndex> {
+export async function renderImages(
+  cache: string,
+  side: number,
+  log: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<ImageIndex> {
   const { concepts, labels } = await loadConcepts(cache);
   const sets = await Promise.all(iconSets.map((set) => loadSet(cache, set)));
   const icons = concepts.map((concept) => sets.map((set) => findIcon(concept, set, labels)));
@@ -47,7 +52,7 @@ export async function renderImages(cache: string, side: number, log: (line: stri
       const icon = icons[c]![s];
       return isKept[c] && icon !== undefined ? [{ concept, svg: set.svg(icon, side)! }] : [];
     });
-    await renderStyle(join(folder, `${set.style}.safetensors`), drawn, side, log);
+    await renderStyle(join(folder, `${set.style}.safetensors`), drawn, { side, log, signal });
     drawn.forEach(({ concept: { name, caption, hexcode } }, row) => {
       images.push({ name, caption, hexcode, style: set.style, row });
     });
@@ -60,8 +65,7 @@ export async function renderImages(cache: string, side: number, log: (line: stri
 async function renderStyle(
   path: string,
   drawn: readonly { readonly concept: Concept; readonly svg: string }[],
-  side: number,
-  log: (line: string) => void,
+  { side, log, signal }: { side: number; log: (line: string) => void; signal: AbortSignal | undefined },
 ): Promise<void> {
   const hash = createHash("sha256");
   for (const { svg } of drawn) hash.update(svg);
@@ -73,6 +77,7 @@ async function renderStyle(
   const sharp = await loadSharp();
   const images = new Uint8Array(drawn.length * side * side * 4); // [n, side, side, 4]
   for (const [row, { concept, svg }] of drawn.entries()) {
+    signal?.throwIfAborted();
     const image = sharp(Buffer.from(svg), { unlimited: true }).resize(side, side, {
       fit: "contain",
       background: "#0000",

@@ -105,7 +105,7 @@ export function isThere(scene: Scene, random: CounterRandom): SceneQuestion {
   return { about: "yesNo", question: `Is there ${withArticle(`${other.colour} ${other.shape}`)}?`, answer: "no" };
 }
 
-/** The accuracy of whoever gives, to each question, its commonest answer without seeing the image. */
+/** The accuracy of giving each question its most common answer without seeing the image. */
 export function questionOnlyFloor(turns: readonly Turn[]): number {
   const byQuestion = new Map<string, Map<string, number>>();
   for (const { question, answer } of turns) {

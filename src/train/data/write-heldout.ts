@@ -99,7 +99,7 @@ contributors, under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). Th
 smaller than the frame, on white. The scenes of coloured shapes are drawn by this project and are under its own licence.
 
 kelix-nano was trained on drawings of the other sets below, which are not in this repository; names come from emojibase-data
-(MIT). \`npm run data\` fetches all of them from npm as \`@iconify-json/<set>\`.
+(MIT). \`kelix data\` fetches all of them from npm as \`@iconify-json/<set>\`.
 
 | set | author | licence | source |
 |---|---|---|---|

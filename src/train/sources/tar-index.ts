@@ -16,7 +16,7 @@ const BLOCK = 512;
 /** Of a header that only extends the next one. */
 const MAX_EXTENSION_BYTES = 1_000_000;
 
-/** The plain files of a tar, in order. Throws an InputError for what is no tar, or one that was cut off. */
+/** The plain files of a tar, in order. Throws an InputError if it is not a tar, or one that was cut off. */
 export async function* tarMembers(file: OpenFile, tar: string, signal?: AbortSignal): AsyncGenerator<TarMember> {
   const { size: total } = await file.stat();
   let extension: { name?: string; size?: number } = {};

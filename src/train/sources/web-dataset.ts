@@ -32,7 +32,7 @@ interface Shard {
   readonly kinds: GrowingNumbers;
 }
 
-/** Shards as one source, in the order given. Throws an InputError for what is no tar, or holds no sample. */
+/** Shards as one source, in the order given. Throws an InputError if it is not a tar, or holds no sample. */
 export async function openWebDataset(paths: readonly string[], signal?: AbortSignal): Promise<DataSource> {
   const hash = createHash("sha256");
   const shards: Shard[] = [];

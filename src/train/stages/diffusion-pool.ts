@@ -9,9 +9,7 @@ import { excerpt, InputError } from "../../errors.ts";
 import { folderFiles } from "../../files/folder.node.ts";
 import { planesOf } from "../../image/planes.ts";
 import type { RgbImage } from "../../image/rgb.ts";
-import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
-import { readBlocks } from "../../llm/model.ts";
-import { rowTables } from "../../llm/row-tables.ts";
+import { blockVocabulary, type KeyeArConfig, parseKeyeArConfig } from "../../llm/config.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, i32 } from "../../runtime/host-tensor.ts";
 import { openSession, type Session } from "../../runtime/session.ts";
@@ -30,7 +28,7 @@ import { sampleEdit } from "../data/scene-edits.ts";
 import type { Split } from "../data/split.ts";
 import { layersSchema, openLayers } from "../layers.ts";
 import { pathSchema } from "../settings.ts";
-import { CodeWriter } from "./written-codes.ts";
+import { CodeWriter, readRows } from "./written-codes.ts";
 
 export const dataSchema = z.strictObject({
   cache: pathSchema.optional(),
@@ -247,22 +245,11 @@ export class FrozenModels {
 }
 
 function traceHidden(graph: Graph, ar: KeyeArConfig, T: number, perImage: number): Tensor {
-  const language = languageModelConfig(ar);
-  const { qwen } = language;
-  const shape = [FROZEN_BATCH, T, qwen.n_q_tokens];
-  const { decoded } = readBlocks(
-    graph.params,
-    {
-      index: graph.input("index", shape, "i32"),
-      weight: graph.input("weight", shape),
-      ...rowTables(graph, T, qwen),
-    },
-    language,
-  );
+  const { decoded } = readRows(graph, ar, FROZEN_BATCH, T);
   const places = graph.input("places", [FROZEN_BATCH * perImage], "i32");
   return decoded.hidden
     .at(-1)!
-    .reshape([FROZEN_BATCH * T, qwen.embed_dim])
+    .reshape([FROZEN_BATCH * T, ar.qwen_config.embed_dim])
     .gather(places);
 }
 

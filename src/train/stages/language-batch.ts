@@ -89,7 +89,7 @@ export async function sampleRows(
   return own.withinRoom(await Promise.all(rows));
 }
 
-/** Rows of a run's own data: too many labels for a batch are no reason to end it. */
+/** Rows of a run's own data, and what of a batch is scored: too many labels are no reason to end a run. */
 class OwnRows {
   readonly #samples: Samples;
   readonly #options: OwnRowOptions;
@@ -120,7 +120,6 @@ class OwnRows {
 
   /** Rows that the batch has no more room for are read, but not scored. */
   withinRoom(rows: readonly Row[]): Row[] {
-    if (!this.#samples.own) return [...rows];
     let [blocks, labels] = [0, 0];
     return rows.map((row) => {
       const room = this.#room(row);

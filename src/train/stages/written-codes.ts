@@ -83,20 +83,20 @@ export class CodeWriter {
   }
 }
 
+/** The trunk over B rows of T blocks, whose inputs are index and weight of blockInputs [B, T, N]. */
+export function readRows(graph: Graph, ar: KeyeArConfig, B: number, T: number): ReturnType<typeof readBlocks> {
+  const language = languageModelConfig(ar);
+  const shape = [B, T, language.qwen.n_q_tokens];
+  const blocks = { index: graph.input("index", shape, "i32"), weight: graph.input("weight", shape) };
+  return readBlocks(graph.params, { ...blocks, ...rowTables(graph, T, language.qwen) }, language);
+}
+
 /** Scores of the entries of each slot's own book, [B * positions, N, S/N], the slots before it taken from the row. */
 function traceScores(graph: Graph, ar: KeyeArConfig, { rows: B, blocks: T, positions: M }: WriterSizes) {
   const language = languageModelConfig(ar);
   const { qwen } = language;
   const { n_q_tokens: N, embed_dim: D } = qwen;
-  const read = readBlocks(
-    graph.params,
-    {
-      index: graph.input("index", [B, T, N], "i32"),
-      weight: graph.input("weight", [B, T, N]),
-      ...rowTables(graph, T, qwen),
-    },
-    language,
-  );
+  const read = readRows(graph, ar, B, T);
   const [places, next] = [graph.input("places", [B * M], "i32"), graph.input("next", [B * M], "i32")];
   const { output } = predictNextBlocks(graph.params, read, places, next, language); // [B*M, N+1, D]
   const { trunk, lmHead } = languageModelPaths(graph.params);

@@ -1,16 +1,14 @@
 // The language model's speed beside llama.cpp's on the same machine and shape: one process for each engine, one at a time, in
 // turns, since both suffer when they share the processor. Of each engine the best process counts; all are reported.
 
-import { spawn } from "node:child_process";
-import { createRequire } from "node:module";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Experiment, ExperimentSettings } from "../experiment.ts";
 import { summarize } from "../measure.ts";
 import { profile } from "../profile.ts";
 import { probeReading } from "../read-bandwidth.ts";
 import { type Task, type TaskSize, tasks, timeTask, WARM_UP_STEPS } from "./engine.ts";
+import { inProcess } from "./in-process.ts";
 import { openKelixEngine } from "./kelix-engine.ts";
 import { installLlama, LLAMA_VERSION } from "./llama-engine.ts";
 import {
@@ -83,9 +81,9 @@ async function compare(task: Task, shape: ShapeName, settings: ExperimentSetting
   for (let i = 0; i < processes; i++) {
     log(`process ${i + 1} of ${processes}`);
     kelixTimes.push(
-      await inProcess({ ...turn, engine: "kelix", folder, settings: { ...session, threads, blocksPerRun } }),
+      await runJob({ ...turn, engine: "kelix", folder, settings: { ...session, threads, blocksPerRun } }),
     );
-    if (peer) peerTimes.push(await inProcess({ ...turn, engine: "llama", ...peer, threads }));
+    if (peer) peerTimes.push(await runJob({ ...turn, engine: "llama", ...peer, threads }));
   }
   const tokens = task === "decode" ? 1 : task === "prefill" ? size.read : size.written;
   const own = ofProcesses(kelixTimes);
@@ -132,21 +130,6 @@ function ofProcesses(times: readonly (readonly number[])[]) {
   return { best, mediansS, medianS: summarize(mediansS).medianS };
 }
 
-/** Does a job in a process of its own; throws when it ends without having sent its times. */
-function inProcess(job: Job): Promise<number[]> {
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  const worker = join(import.meta.dirname, "worker.ts");
-  const args = ["--conditions=kelix-source", "--import", loader, worker, JSON.stringify(job)];
-  return new Promise((resolve, reject) => {
-    let seconds: number[] | undefined;
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
-    child.on("message", (message) => {
-      seconds = message as number[];
-    });
-    child.on("error", reject);
-    child.on("exit", (code, signal) => {
-      if (seconds) resolve(seconds);
-      else reject(new Error(`the process of ${job.engine} ended with ${signal ?? code} before it was done`));
-    });
-  });
+function runJob(job: Job): Promise<number[]> {
+  return inProcess(join(import.meta.dirname, "worker.ts"), job);
 }

@@ -73,7 +73,7 @@ test("writes metadata of every kind, and tensors at aligned places", async () =>
   expect(file.length).toBe(parsed.data + 64);
 });
 
-test("refuses bytes that do not fill a tensor, and leaves no file", async () => {
+test("rejects bytes that do not fill a tensor, and leaves no file", async () => {
   const short = { ...tensor("short", [1, 2]), shape: [3] };
   await withFile(async (path) => {
     await expect(writeGguf(path, {}, [short])).rejects.toThrow("short: 8 bytes where its shape takes 12");

@@ -1,4 +1,4 @@
-// llama.cpp as an engine, through node-llama-cpp. It is no dependency of this project: the benchmark fetches it into the cache
+// llama.cpp as an engine, through node-llama-cpp. It is not a dependency of this project: the benchmark fetches it into the cache
 // when it is first wanted.
 
 import { rename, rm, stat } from "node:fs/promises";

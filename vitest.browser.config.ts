@@ -1,0 +1,14 @@
+// npm run test:browser: the packed package in Chromium, bundled by vite and by esbuild.
+
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ["kelix-source"] } },
+  resolve: { conditions: ["kelix-source"] },
+  test: {
+    include: ["test/browser/**/*.test.ts"],
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    maxWorkers: 1,
+  },
+});
