@@ -26,7 +26,7 @@ const SENTENCES = 1500;
 export interface ToyOptions {
   readonly log?: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
-  /** A part of each run's steps, for tests. */
+  /** A part of each run's steps, and of the images before them, for tests. */
   readonly share?: number;
 }
 
@@ -56,7 +56,7 @@ export async function trainToy(folder: string, options: ToyOptions = {}): Promis
   return { model, page };
 }
 
-const SIDE = 48;
+const SIDE = 40;
 
 function runOptions({ log, signal }: ToyOptions, resume: boolean): RunOptions {
   return { resume, ...(log && { log: (line: string) => log(`  ${line}`) }), signal };
@@ -74,9 +74,12 @@ async function readToyConfig(name: ToyRun, folder: string, share: number): Promi
   ) as RunConfig; // the same but for its paths
   const { warmup } = config.learningRate;
   const steps = Math.max(2, Math.round(config.steps * share));
+  const { pool } = placed.data;
+  const data = typeof pool === "number" ? { ...placed.data, pool: Math.ceil(pool * share) } : placed.data;
   return {
     ...placed,
     steps,
+    data,
     learningRate: { ...placed.learningRate, warmup: Math.min(warmup, Math.floor(steps / 4)) },
   };
 }
@@ -126,21 +129,21 @@ const CHAT_TEMPLATE = `{%- for message in messages -%}
 
 const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
 
-/** Files of the model beside its weights and its vocabulary: images of 48 x 48 pixels, or of as many in another shape. */
+/** Files of the model beside its weights and its vocabulary: images of 40 x 40 pixels, or of as many in another shape. */
 const settings: Record<string, string> = {
   "chat_template.jinja": CHAT_TEMPLATE,
   "preprocessor_config.json": json({
-    patch_size: 8,
+    patch_size: 4,
     merge_size: 2,
     temporal_patch_size: 1,
     min_pixels: SIDE ** 2,
-    max_pixels: SIDE ** 2 + 255,
+    max_pixels: SIDE ** 2 + 63,
     image_mean: [0.5, 0.5, 0.5],
     image_std: [0.5, 0.5, 0.5],
   }),
   "generation_config.json": json({
     positions: "raster",
     reconstruct: { steps: 4, guidance: 1 },
-    imagine: { steps: 12, guidance: 2, temperature: 0.8, top_k: 0, top_p: 0.8, grid: [3, 3] },
+    imagine: { steps: 12, guidance: 2, temperature: 0.8, top_k: 0, top_p: 0.8, grid: [5, 5] },
   }),
 };
