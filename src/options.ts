@@ -300,14 +300,12 @@ const finetune = {
   targets: texts
     .default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
     .describe("linear maps to adapt, such as q_proj v_proj, or all"),
-  rate: above(0, 1).default(7e-4).describe("learning rate"),
+  rate: above(0, 1).default(1.5e-3).describe("learning rate"),
   steps: integer(1, 1_000_000).default(60).describe("updates"),
   batch: integer(1, 4096).default(16).describe("conversations of an update"),
   /** Of a batch's conversations, how many are the model's own: they hold what it knows in place. */
   replay: integer(0, 4096).default(12).describe("how many of them are the model's own, which keep what it knows"),
-  replayImages: integer(0, 1_000_000)
-    .default(96)
-    .describe("images that it describes for those before training begins"),
+  replayImages: integer(0, 1_000_000).default(96).describe("images that it describes for those before training begins"),
   /** Images to describe, without words; the model imagines some if absent. */
   replayData: text.optional().describe("where those images lie; the model imagines some if absent"),
   /** Views of each image: moved, scaled, turned and recoloured a little. */

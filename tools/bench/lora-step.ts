@@ -58,12 +58,17 @@ const row = Int32Array.from(
 const lossMask = Uint8Array.from({ length: T }, (_, t) => (t >= (3 * T) / 4 ? 1 : 0));
 const { feeds } = trainingFeeds([{ blocks: row, lossMask, cuSegments: [0, T] }], config, sizes);
 const times: number[] = [];
+/** Seconds of all cores together: what a busy machine still tells. */
+const cpu: number[] = [];
 const losses: number[] = [];
 for (let step = 1; step <= Number(steps); step++) {
   const start = performance.now();
+  const used = process.cpuUsage();
   const { loss } = await training.run(feeds);
   optimizer.update(step, 1e-3);
   times.push((performance.now() - start) / 1000);
+  const { user, system } = process.cpuUsage(used);
+  cpu.push((user + system) / 1e6);
   losses.push(Number(loss!.data[0]));
 }
 const status = await (await import("node:fs/promises")).readFile("/proc/self/status", "utf8");
@@ -77,6 +82,7 @@ console.log(
     opened,
     bestS: Math.min(...times),
     times,
+    cpu,
     losses,
     peakMB: megabytes("VmHWM"),
     anonymousMB: megabytes("RssAnon"),
