@@ -296,6 +296,13 @@ const finetune = {
   alpha: number(0, 1_000_000)
     .optional()
     .describe("the adapter's output is scaled by alpha / rank; twice the rank if absent"),
+  /**
+   * What of the trained change is written: 1 all. Less gives up a little of the new for much of the old, as interpolation between weights
+   * before and after fine-tuning does (WiSE-FT, arXiv:2109.01903).
+   */
+  strength: above(0, 1)
+    .default(0.75)
+    .describe("share of the trained change that the adapter has; less keeps more of what was known"),
   /** Names of linear maps, as PEFT's target_modules: the ends of their paths; `all` for every one. */
   targets: texts
     .default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])

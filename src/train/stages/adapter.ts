@@ -55,6 +55,8 @@ const modelSchema = z.strictObject({
   base: pathSchema,
   rank: z.int().min(1).max(4096),
   alpha: z.number().min(0).max(1e6),
+  /** The adapter is written with alpha times this. */
+  strength: z.number().min(0).max(1),
   targets: z.array(z.string().min(1).max(1000)).min(1).max(1000),
   /** The new folder that the adapter is written to. */
   out: pathSchema,
@@ -192,7 +194,7 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
         return packBatch(rows, [...news, ...own], counts[0], sizes);
       },
       async finish(tensors) {
-        await writeAdapter(model.out, tensors, model);
+        await writeAdapter(model.out, tensors, { ...model, alpha: model.alpha * model.strength });
         log(`${model.out}: the adapter is written`);
       },
       release,
