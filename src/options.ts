@@ -254,8 +254,8 @@ const pull = {
   include: texts.optional().describe('files to download, such as "vae/*", instead of all that a model needs'),
   /** As the environment says if absent. */
   settings: z
-    .custom<HubSettings>((value) => typeof value === "object" && value !== null, {
-      error: "the settings that `readHubSettings` gives",
+    .custom<HubSettings>((value) => typeof (value as Partial<HubSettings> | null)?.cacheFolder === "string", {
+      error: "the settings that `readHubSettings` gives, once they are awaited",
     })
     .optional(),
 };

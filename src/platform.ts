@@ -4,7 +4,7 @@
 import type { GivenFile } from "./files/memory.ts";
 import type { ModelFiles } from "./files/model-files.ts";
 import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
-import type { ImageFormat } from "./image/image-format.ts";
+import type { FileBytes, ImageFormat } from "./image/image-format.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import type { RawImage, RgbImage } from "./image/rgb.ts";
 import type { OpenedModel } from "./model/open.ts";
@@ -32,7 +32,7 @@ export interface Platform {
   openFiles(source: ModelSource, options: OpenFilesOptions): Promise<ModelFiles>;
   /** Loads an image from whatever a caller may name. Throws an InputError for what is none, a FetchError for what does not come. */
   loadImage(input: ImageInput, options: { readonly signal?: AbortSignal }): Promise<RgbImage>;
-  encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>>;
+  encodeImage(image: RawImage, format: ImageFormat): Promise<FileBytes>;
   /** Throws a MemoryError for a model that cannot fit, unless `ignoreMemory` is set. */
   guardMemory(model: OpenedModel, ignoreMemory: boolean): Promise<MemoryGuard>;
   readonly templates: TemplateSandbox;

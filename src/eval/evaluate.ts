@@ -43,7 +43,9 @@ export async function evaluateSuites(
   for (const suite of names) {
     const startMs = performance.now();
     const result = await suites[suite]!.run(context);
-    results.push({ suite, ...result, seconds: (performance.now() - startMs) / 1000 });
+    const seconds = (performance.now() - startMs) / 1000;
+    results.push({ suite, ...result, seconds });
+    if (names.length > 1) onNote?.(`${suite}: done after ${seconds.toFixed(0)} s`);
   }
   return results;
 }

@@ -41,7 +41,7 @@ async function section({ suite, measures, details, samples, seconds }: NamedResu
   const facts = details.map(({ name, text }) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(text)}</dd>`);
   const cards = await Promise.all(samples.map(card));
   return `<section id="${suite}"><h2>${suite}</h2><p>${escapeHtml(suites[suite]?.about ?? "")} · ${seconds.toFixed(0)} s</p>
-<div class="scroll"><table><thead><tr><th>measure</th><th>value</th><th>95 % interval</th><th>n</th><th></th><th>beside it</th></tr></thead>
+<div class="scroll"><table><colgroup><col style="width:8rem"><col style="width:6rem"><col style="width:9rem"><col style="width:4rem"><col style="width:12rem"><col></colgroup><thead><tr><th>measure</th><th>value</th><th>95 % interval</th><th>n</th><th></th><th>beside it</th></tr></thead>
 <tbody>${rows.join("")}</tbody></table></div>
 ${facts.length > 0 ? `<dl>${facts.join("")}</dl>` : ""}
 <div class="cards">${cards.join("")}</div></section>`;
@@ -98,7 +98,7 @@ code{font-size:.85em;overflow-wrap:anywhere}
 nav{display:flex;flex-wrap:wrap;gap:.3rem 1rem;margin:1rem 0}
 a{color:var(--accent)}
 .scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;margin:.6rem 0;font-size:.92rem}
+table{border-collapse:collapse;width:100%;min-width:44rem;table-layout:fixed;margin:.6rem 0;font-size:.92rem}
 th,td{text-align:left;padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 thead th{color:var(--soft);font-weight:500}tbody th{font-weight:500}
 .number{white-space:nowrap;font-variant-numeric:tabular-nums}

@@ -6,7 +6,7 @@ import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
 import { openOutput } from "../files/output.ts";
-import { formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
+import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { checkSize, imageFromPixels, MAX_PIXELS, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
 import { loadSharp } from "./sharp.node.ts";
@@ -55,7 +55,7 @@ export function formatOfName(name: string): ImageFormat {
 }
 
 /** Encodes an image. */
-export async function encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>> {
+export async function encodeImage(image: RawImage, format: ImageFormat): Promise<FileBytes> {
   const { width, height, data } = readPixels(image);
   const sharp = await loadSharp();
   const encoder = sharp(asBuffer(data), { raw: { width, height, channels: 3 } });

@@ -2,7 +2,7 @@
 // the browser decodes otherwise (CMYK, 16 bits of grey) are rejected.
 
 import { InputError } from "../errors.ts";
-import { formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
+import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { readImageHeader } from "./image-header.ts";
 import { checkSize, imageFromPixels, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
 
@@ -53,7 +53,7 @@ const turns: readonly ((w: number, h: number) => Matrix)[] = [
 ];
 
 /** Encodes an image. */
-export async function encodeImage(image: RawImage, format: ImageFormat): Promise<Uint8Array<ArrayBuffer>> {
+export async function encodeImage(image: RawImage, format: ImageFormat): Promise<FileBytes> {
   const { width, height, data } = readPixels(image);
   const rgba = new Uint8ClampedArray(4 * width * height).fill(255);
   for (let i = 0; i < width * height; i++) rgba.set(data.subarray(3 * i, 3 * i + 3), 4 * i);

@@ -5,6 +5,9 @@ import { InputError } from "../errors.ts";
 /** What an image is encoded as: PNG without loss, JPEG, or WebP. */
 export type ImageFormat = "png" | "jpeg" | "webp";
 
+/** Bytes that a Blob takes, whatever the version of TypeScript. */
+export type FileBytes = InstanceType<typeof Uint8Array>;
+
 /** Hardly to be told from the original, at about a tenth of a PNG's size. */
 export const QUALITY = 92;
 

@@ -20,7 +20,7 @@ export const emojiImagine: Suite = {
     const prompts = spread(concepts, itemCount(context, PROMPTS));
     const drawings = await openTrainingDrawings(cacheFolder, "emoji-imagine");
     const judge = await openJudge(context, "emoji-imagine");
-    const originals = await judge.rank(concepts.map(({ image }) => image));
+    const originals = await judge.rank(prompts.map(({ image }) => image));
     const known = new CodesOfDrawings(model, drawings);
     const items: { isRight: boolean; isAmongFive: boolean; shared: number }[] = [];
     const samples: Sample[] = [];
@@ -40,8 +40,7 @@ export const emojiImagine: Suite = {
     await judge.release();
     const count = new Set(concepts.map(({ hexcode }) => hexcode)).size;
     const share = (top: number) =>
-      originals.filter(({ labels }, i) => labels.slice(0, top).includes(concepts[i]!.hexcode)).length /
-      originals.length;
+      originals.filter(({ labels }, i) => labels.slice(0, top).includes(prompts[i]!.hexcode)).length / originals.length;
     const measures = {
       judge: shareOf(
         items.map(({ isRight }) => isRight),

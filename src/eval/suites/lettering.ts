@@ -2,9 +2,9 @@
 // Random letters leave nothing to guess; words do, and are told apart.
 
 import { counterRandom } from "../../random/counter.ts";
-import { openCorpus } from "../../train/data/corpus.ts";
-import { EM, type Font } from "../../train/data/fonts.ts";
-import { drawLettering, type Lettering } from "../../train/data/lettering.ts";
+import { letteringWords } from "../../train/data/corpus.ts";
+import { EM, type Font, openFonts } from "../../train/data/fonts.ts";
+import { drawLettering, type Lettering, letteringOf, sampleLettering } from "../../train/data/lettering.ts";
 import { readQuestions } from "../../train/data/lettering-text.ts";
 import { majority, similarity } from "../answers.ts";
 import { DRAWING_SIDE } from "../floors/training-drawings.ts";
@@ -13,25 +13,29 @@ import { type Detail, itemCount, MOST_SAMPLES, percent, type Sample, type Suite,
 
 const TEXTS = 100;
 const SIZES = [20, 12] as const;
+/** Texts that the floor is found on: of few, even the commonest would be a large share. */
+const FLOOR_TEXTS = 500;
 const MOST_LETTERS = 6;
 const MARGIN = 3;
 /** No training uses it. */
 const TEXT_SEED = 900_919;
 
-/** Samples of held-out fonts and words without end, one line each. */
+/** Lines of held-out fonts and words without end. */
 export type LetteringSamples = Generator<Lettering, never, void>;
 
 /** One case alone: in mixed ones many letters differ in size alone. */
 const isRandomText = ({ isWord, lines }: Lettering) => !isWord && /^([a-z]+|[A-Z]+)$/.test(lines[0]!);
 const isWordText = ({ isWord, lines }: Lettering) => isWord && lines[0]!.length <= MOST_LETTERS;
 
-/** Held-out lettering of one line; from the cache that `kelix data` fills. */
+/** From the cache that `kelix data` fills; throws an InputError where it is empty. */
 export async function openLettering(cacheFolder: string, seed: number): Promise<LetteringSamples> {
-  const corpus = await openCorpus(cacheFolder, DRAWING_SIDE, ["lettering"]);
+  const fonts = await openFonts(cacheFolder);
+  const source = letteringOf({ fonts, words: await letteringWords(cacheFolder) }, "heldOutStyle");
+  const random = counterRandom(TEXT_SEED + seed, "lettering");
   return (function* () {
     for (let index = 0; ; index++) {
-      const { lettering } = corpus.sample("lettering", "heldOutStyle", TEXT_SEED + seed, index);
-      if (lettering?.lines.length === 1) yield lettering;
+      const lettering = sampleLettering(source, DRAWING_SIDE, random.fork(index));
+      if (lettering.lines.length === 1) yield lettering;
     }
   })();
 }
@@ -80,11 +84,17 @@ export const lettering: Suite = {
         const text = placed.lines[0]!;
         const image = drawLettering(placed, DRAWING_SIDE);
         const question = readQuestions[items.length % readQuestions.length]!;
-        const answer = (await context.model.ask(image, question)).replace(/\s+/g, "");
+        const said = await context.model.ask(image, question);
+        const answer = said.replace(/\s+/g, "");
         items.push({ text, answer });
-        samples.push({ images: [{ label: `${name}: ${text}`, image }], text: answer, isRight: answer === text });
+        samples.push({ images: [{ label: `${name}: ${text}`, image }], text: said, isRight: answer === text });
       }
-      const questionAlone = majority(items.map(({ text }) => text));
+      const texts = items.map(({ text }) => text);
+      while (texts.length < FLOOR_TEXTS) {
+        const sample = source.next().value;
+        if (isWanted(sample)) texts.push(sample.lines[0]!);
+      }
+      const questionAlone = majority(texts);
       measures[name] = shareOf(
         items.map(({ text, answer }) => answer === text),
         { questionAlone },

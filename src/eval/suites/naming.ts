@@ -28,7 +28,7 @@ export const naming: Suite = {
       context.log("naming: without the training drawings (`kelix data`) there is no nearest-neighbour floor");
     const asImages = items.map(({ image, hexcode }) => ({ image, hexcode }));
     const floors = {
-      majority: majority(items.map(({ caption }) => caption)),
+      majority: majority(all.map(({ caption }) => caption)),
       ...(drawings && { pixelNeighbour: await thumbnailFloor(context, drawings, asImages) }),
     };
     return { measures: { accuracy: shareOf(right, floors) }, details: [], samples: spread(samples, MOST_SAMPLES) };

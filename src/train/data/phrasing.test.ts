@@ -1,6 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { counterRandom } from "../../random/counter.ts";
-import { ask, asTyped, describeQuestions, formsOf, request, requestForms, unwrapRequest } from "./phrasing.ts";
+import {
+  ask,
+  asTyped,
+  describeQuestions,
+  formsOf,
+  inSmallLetters,
+  request,
+  requestForms,
+  unwrapRequest,
+} from "./phrasing.ts";
 import { isThere, questionsAboutScene } from "./scene-text.ts";
 import { sampleScene } from "./scenes.ts";
 
@@ -62,4 +71,8 @@ test("yes and no are equally often right, and no is not given away by the words"
     const isDrawn = sampleScene(8, i).objects.some((object) => object.colour === colour && object.shape === shape);
     expect(answer).toBe(isDrawn ? "yes" : "no");
   }
+});
+
+test("small letters keep what stands in quotes", () => {
+  expect(inSmallLetters('WRITE "AbC" IN RED LETTERS.')).toBe('write "AbC" in red letters.');
 });

@@ -233,9 +233,14 @@ export function asTyped(text: string, random: CounterRandom): string {
   let typed = draw.uniform() < 0.5 ? text : text.replaceAll("colour", "color").replaceAll("Colour", "Color");
   if (draw.uniform() < 0.15) typed = typed.replace(/[.?]$/, "");
   const looks = draw.uniform();
-  if (looks < 0.2) return outsideQuotes(typed, (part) => part.toLowerCase());
+  if (looks < 0.2) return inSmallLetters(typed);
   if (looks < 0.24) return outsideQuotes(typed, (part) => part.toUpperCase());
   return typed;
+}
+
+/** Without capitals, but for what stands in quotes. */
+export function inSmallLetters(text: string): string {
+  return outsideQuotes(text, (part) => part.toLowerCase());
 }
 
 function outsideQuotes(text: string, change: (part: string) => string): string {

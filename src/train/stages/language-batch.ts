@@ -14,6 +14,7 @@ import type { Graph } from "../../tensor/graph.ts";
 import { kindsOf, mixSchema, pickKind, type SampleKind } from "../data/mix.ts";
 import { sourceSchema } from "../data/own-data.ts";
 import { type OwnRowOptions, ownRow } from "../data/own-rows.ts";
+import { inSmallLetters } from "../data/phrasing.ts";
 import { type EncodedRow, type RowWriter, turnsAbout } from "../data/rows.ts";
 import type { Samples } from "../data/samples.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
@@ -74,7 +75,8 @@ export async function sampleRows(
     const index = step * data.batch + b;
     if (b >= data.imagine && b < data.imagine + data.edits) {
       const { before, instruction, after } = sampleEdit("train", seed, index, corpus.side);
-      return { ...fitting(writer.editing(instruction), instruction, data), images: [before, after], written: "edit" };
+      const row = fitting((words) => writer.editing(words), instruction, data);
+      return { ...row, images: [before, after], written: "edit" };
     }
     const isRequest = b < data.imagine;
     const kind = pickKind(isRequest ? data.requests : data.questions, random.uniform(b));
@@ -83,8 +85,8 @@ export async function sampleRows(
     const images = [sample.image];
     if (!isRequest) return { ...writer.understanding(turnsAbout(sample, (step + b) % 2 === 0), data.length), images };
     const isSilent = random.fork("promptless").uniform(b) < data.promptless;
-    const row = writer.imagining(isSilent ? "" : sample.prompt);
-    return { ...fitting(row, sample.prompt, data), images, written: kind };
+    const row = fitting((words) => writer.imagining(words), isSilent ? "" : sample.prompt, data);
+    return { ...row, images, written: kind };
   });
   return own.withinRoom(await Promise.all(rows));
 }
@@ -180,9 +182,12 @@ export async function measureRoom(
   };
 }
 
-function fitting(row: EncodedRow, prompt: string, { length }: WrittenData): EncodedRow {
-  if (row.ids.length <= length) return row;
-  throw new InputError(`a row of ${row.ids.length} blocks does not fit into ${length}: "${prompt}"`);
+/** The row of a request; what is too long in capitals is asked in small letters. */
+function fitting(write: (words: string) => EncodedRow, prompt: string, { length }: WrittenData): EncodedRow {
+  const rows = [prompt, inSmallLetters(prompt)].map(write);
+  const row = rows.find(({ ids }) => ids.length <= length);
+  if (row) return row;
+  throw new InputError(`a row of ${rows[1]!.ids.length} blocks does not fit into ${length}: "${prompt}"`);
 }
 
 /** What the log tells beside the loss: means over the labels of text, over those of images, and over those of images of each kind. */
