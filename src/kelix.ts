@@ -102,9 +102,7 @@ export class Kelix implements AsyncDisposable {
     checkLastSeed(seed, n);
     return this.#call(settings, async () => {
       const draw = await this.#writer.openImage([{ role: "user", content: prompt }], [], settings);
-      const images: DrawnImage[] = [];
-      for (let i = 0; i < n; i++) images.push(await draw(seed + i));
-      return images;
+      return draw(Array.from({ length: n }, (_, i) => seed + i));
     });
   }
 
@@ -127,7 +125,7 @@ export class Kelix implements AsyncDisposable {
       const kept = (at: number) => (isFree?.[at] ? undefined : ids.subarray(at * N, (at + 1) * N));
       const content = [{ type: "image", image: codes } as const, { type: "text", text: prompt } as const];
       const draw = await this.#writer.openImage([{ role: "user", content }], [codes], settings, isFree && kept);
-      return draw(seed);
+      return (await draw([seed]))[0]!;
     });
   }
 

@@ -80,11 +80,9 @@ describe("a chat", () => {
     expect(again.cachedPromptTokens).toBeGreaterThan(36);
     expect(again.cachedPromptTokens).toBeLessThan(again.promptTokens);
     const codes = await fresh.tokenize(rocket);
-    expect(await usageOf(question("What is this?", codes))).toMatchObject({
-      promptTokens: first.promptTokens,
-      cachedPromptTokens: again.cachedPromptTokens,
-      cachedImages: 1,
-    });
+    const third = await usageOf(question("What is this?", codes));
+    expect(third).toMatchObject({ promptTokens: first.promptTokens, cachedImages: 1 });
+    expect(third.cachedPromptTokens).toBeGreaterThanOrEqual(again.cachedPromptTokens);
     const forgetful = await Kelix.load(folder, { threads: 1, promptCacheBytes: 0 });
     for (let i = 0; i < 2; i++)
       expect((await forgetful.chat(question(), { maxNewTokens: 1 }).result()).usage).toEqual(first);

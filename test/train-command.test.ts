@@ -98,6 +98,24 @@ test("a killed run goes on at once, and has each step once", async () => {
   expect(await loggedSteps("killed")).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
 });
 
+test("the toy takes no settings of other runs, and they none of the toy's", async () => {
+  const run = async (...args: string[]) => {
+    const child = spawn(process.execPath, [program, "train", ...args]);
+    let err = "";
+    child.stderr.on("data", (data) => {
+      err += data;
+    });
+    const [status] = await once(child, "close");
+    return { err, status: status as number };
+  };
+  expect(await run("toy", "--config", "x.json")).toEqual({
+    err: "kelix: train toy has no --config (try kelix train --help)\n",
+    status: 2,
+  });
+  expect(await run("tokenizer", "--config", "x.json", "--out", "y")).toMatchObject({ status: 2 });
+  expect(await run("tokenizer")).toMatchObject({ err: expect.stringMatching(/needs --config FILE/), status: 2 });
+});
+
 test("what is wrong with a config is one line that names file and field", async () => {
   const config = await configure("wrong", { data: { cache, side: 32, batch: "two", mix: { emoji: 1 } } });
   const { status, err, out } = await start(config).ended;

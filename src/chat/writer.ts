@@ -7,6 +7,7 @@ import { DrawnImage, Image } from "../image/image.ts";
 import { blockVocabulary } from "../llm/config.ts";
 import { type GenerateOptions, generate, type WrittenBlock, type WrittenImage } from "../llm/generate.ts";
 import type { SamplingOptions } from "../llm/sampling.ts";
+import { MOST_TOGETHER } from "../llm/scheduler.ts";
 import { chooseDetokenizer, type DetokenizerChoice } from "../model/drawing.ts";
 import type { Networks } from "../model/networks.ts";
 import { languageConfig, type OpenedModel } from "../model/open.ts";
@@ -55,13 +56,13 @@ export class Writer {
     });
   }
 
-  /** What writes an image after a conversation, and draws it. Throws before any work where the model cannot. */
+  /** What draws images after a conversation, one for each seed. Throws before any work where the model cannot. */
   async openImage(
     messages: readonly ChatMessage[],
     images: readonly ImageCodes[],
     settings: ImageSettings,
     forced?: GenerateOptions["forced"],
-  ): Promise<(seed: number) => Promise<DrawnImage>> {
+  ): Promise<(seeds: readonly number[]) => Promise<DrawnImage[]>> {
     const { setting } = this;
     const { grid } = this.#model.generation.imagine;
     const choice = chooseDetokenizer(this.#model, "hidden", settings.positions);
@@ -70,14 +71,23 @@ export class Writer {
     const total = grid[0] * grid[1] + 1; // with the mark that ends it
     const { signal, onProgress } = settings;
     const writing = { ...this.#imageSampling(settings), maxNewBlocks: total, forced, ...(signal && { signal }) };
-    return async (seed) => {
+    const write = async (seed: number) => {
       let [done, written] = [0, undefined as WrittenImage | undefined];
       for await (const { image } of this.#write(prompt, { ...writing, seed })) {
         onProgress?.({ task: "write", done: ++done, total });
         written = image;
       }
-      if (written) return this.#draw(choice, written, { ...settings, seed });
+      if (written) return written;
       throw new ModelError("the language model's image is not complete: its weights are not those of its config");
+    };
+    return async (seeds) => {
+      const drawn: DrawnImage[] = [];
+      for (let at = 0; at < seeds.length; at += MOST_TOGETHER) {
+        const together = seeds.slice(at, at + MOST_TOGETHER);
+        for (const [i, written] of (await Promise.all(together.map(write))).entries())
+          drawn.push(await this.#draw(choice, written, { ...settings, seed: together[i]! }));
+      }
+      return drawn;
     };
   }
 

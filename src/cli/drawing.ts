@@ -16,9 +16,10 @@ export interface DrawingOptions {
   readonly guidance?: number;
 }
 
-/** Declares the options; `several` says how a second image's file is named. */
-export function addDrawingOptions(command: Command, several: string): Command {
-  command.requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output; ${several}`);
+/** Declares the options; `several` says how a second image's file is named, where there may be one. */
+export function addDrawingOptions(command: Command, several?: string): Command {
+  const more = several === undefined ? "" : `; ${several}`;
+  command.requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output${more}`);
   return addFlags(command, "reconstruct", { seed: "<n>", steps: "<n>", guidance: "<x>" });
 }
 

@@ -41,6 +41,7 @@ export function define(command: Command): void {
     )
     .action(async (stage: string, options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
+      refuseIgnored(command, stage);
       if (stage === "toy") return trainToy(options, globals);
       const { config } = options;
       if (config === undefined)
@@ -68,6 +69,16 @@ export function define(command: Command): void {
       if (globals.json) printJson(entries.at(-1) ?? null);
       interrupted.signal.throwIfAborted();
     });
+}
+
+/** The toy has settings of its own, and nothing but the toy has a folder for everything. */
+function refuseIgnored(command: Command, stage: string): void {
+  const isToy = stage === "toy";
+  for (const option of command.options) {
+    const isOfToy = option.attributeName() === "out";
+    if (isOfToy === isToy || command.getOptionValueSource(option.attributeName()) !== "cli") continue;
+    throw new InputError(`train ${stage} has no ${option.long} (try kelix train --help)`, { code: "invalid_option" });
+  }
 }
 
 async function trainToy({ out }: Options, globals: GlobalOptions): Promise<void> {

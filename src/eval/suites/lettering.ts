@@ -84,9 +84,10 @@ export const lettering: Suite = {
         const text = placed.lines[0]!;
         const image = drawLettering(placed, DRAWING_SIDE);
         const question = readQuestions[items.length % readQuestions.length]!;
-        const answer = (await context.model.ask(image, question)).replace(/\s+/g, "");
+        const said = await context.model.ask(image, question);
+        const answer = said.replace(/\s+/g, "");
         items.push({ text, answer });
-        samples.push({ images: [{ label: `${name}: ${text}`, image }], text: answer, isRight: answer === text });
+        samples.push({ images: [{ label: `${name}: ${text}`, image }], text: said, isRight: answer === text });
       }
       const texts = items.map(({ text }) => text);
       while (texts.length < FLOOR_TEXTS) {

@@ -15,6 +15,7 @@ import { bookSize } from "../../vision/config.ts";
 import { codebook } from "../../vision/quantizer.ts";
 import { BatchTokenizer } from "../batch-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
+import { defaultCacheFolder } from "../data/icon-sets.ts";
 import { kindsOf } from "../data/mix.ts";
 import { RowWriter } from "../data/rows.ts";
 import { Samples } from "../data/samples.ts";
@@ -65,8 +66,11 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
     async samples(trained, folder, step) {
       const options = run.threads === undefined ? {} : { threads: run.threads };
       const language = await LanguageModel.open(languageModelConfig(config), withOutput(trained), options);
-      const parts = { samples, tokenizer, writer, text, batch: data.batch, length: data.length };
+      const single = await BatchTokenizer.open(config.tokenizer_config, weights, 1, run.threads);
+      const asking = { kinds: kindsOf(data.questions), cacheFolder: data.cache ?? defaultCacheFolder() };
+      const parts = { samples, tokenizer: single, writer, text, length: data.length, ...asking };
       const numbers = await showAnswers(language, parts, `${folder}/answers-${step}.md`);
+      await single.release();
       await language.dispose();
       return numbers;
     },

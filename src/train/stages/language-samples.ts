@@ -2,64 +2,95 @@
 
 import { writeFile } from "node:fs/promises";
 import { InputError } from "../../errors.ts";
+import type { EvalModel } from "../../eval/eval-model.ts";
+import type { Suite } from "../../eval/suite.ts";
+import { lettering } from "../../eval/suites/lettering.ts";
+import { naming } from "../../eval/suites/naming.ts";
+import { scenes } from "../../eval/suites/scenes.ts";
+import type { RgbImage } from "../../image/rgb.ts";
 import { generate } from "../../llm/generate.ts";
 import type { LanguageModel } from "../../llm/language-model.ts";
 import { expandRow } from "../../sequence/blocks.ts";
 import { idsFromCodes } from "../../sequence/ids.ts";
-import type { BlockIds } from "../../sequence/layout.ts";
 import type { TextTokenizer } from "../../text/tokenizer.ts";
 import type { BatchTokenizer } from "../batch-tokenizer.ts";
 import type { Sample } from "../data/corpus.ts";
-import { heldOutQuestions, questionKindsOf, take } from "../data/held-out-questions.ts";
+import { fitSquare } from "../data/fit-square.ts";
+import type { SampleKind } from "../data/mix.ts";
 import { type RowWriter, turnsAbout } from "../data/rows.ts";
 import type { Samples } from "../data/samples.ts";
 
 export interface AnsweringParts {
   readonly samples: Samples;
+  /** Reads one image at a time. */
   readonly tokenizer: BatchTokenizer;
   readonly writer: RowWriter;
   readonly text: TextTokenizer;
-  /** Images that the tokenizer reads at a time, and tokens of a row at most. */
-  readonly batch: number;
+  /** The kinds of images that the run asks about. */
+  readonly kinds: readonly SampleKind[];
+  readonly cacheFolder: string;
+  /** Tokens of a row at most. */
   readonly length: number;
 }
 
-/** Batches of images for each kind of question. */
-const BATCHES = 4;
+/** Suites of `kelix eval` that ask about images, by the kind that they ask about, and items of each part of a suite. */
+const suites: Partial<Record<SampleKind, Readonly<Record<string, Suite>>>> = {
+  emoji: { naming },
+  scene: { scenes },
+  lettering: { lettering },
+};
+const LIMIT = 48;
+/** Questions of a run's own data. */
+const OWN_QUESTIONS = 96;
 const MAX_ANSWER = 24;
 
-/** Asks about held-out images, writes questions and answers as a Markdown table, and returns the share of right ones by kind. */
+/**
+ * Measures what `kelix eval` does, on fewer items, and asks about the run's own data; writes some of the questions and answers as a Markdown
+ * table. Returns the suites' measures by name ("scenes.open"), and the share of own questions that are answered rightly.
+ */
 export async function showAnswers(
   model: LanguageModel,
   parts: AnsweringParts,
   path: string,
 ): Promise<Record<string, number>> {
-  const { samples, tokenizer, writer, batch } = parts;
+  const { samples, kinds, cacheFolder } = parts;
   const right: Record<string, number> = {};
   const lines = ["| question | wanted | answer | |", "|---|---|---|---|"];
-  for (const kind of [...questionKindsOf(samples.corpus), ...(samples.own ? (["own"] as const) : [])]) {
-    const questions = kind === "own" ? undefined : heldOutQuestions(samples.corpus, kind);
-    let [correct, asked] = [0, 0];
-    for (let n = 0; n < BATCHES; n++) {
-      const items = questions ? take(questions, batch) : await ownQuestions(parts, n * batch, batch);
-      if (items.length === 0) break;
-      asked += items.length;
-      const codes = await tokenizer.codes(items.map(({ image }) => image));
-      const perImage = codes.length / items.length;
-      for (const [b, { describe }] of items.entries()) {
-        const row = writer.understanding([describe], parts.length);
-        const prompt = Int32Array.from(row.ids.slice(0, row.isAnswer.indexOf(true)));
-        const imageIds = idsFromCodes(codes.subarray(b * perImage, (b + 1) * perImage), model.vocabulary);
-        const answer = await decode(model, expandRow(prompt, imageIds, model.vocabulary), parts.text);
-        const isRight = answer === describe.answer;
-        if (isRight) correct++;
-        lines.push(`| ${describe.question} | ${describe.answer} | ${answer} | ${isRight ? "✓" : ""} |`);
-      }
+  const asked = (cells: readonly string[], isRight: boolean | undefined) =>
+    lines.push(`| ${cells.join(" | ")} | ${isRight ? "✓" : ""} |`);
+  const ask = (image: RgbImage, question: string) => answer(model, parts, image, question);
+  const context = {
+    model: answering(ask),
+    limit: LIMIT,
+    seed: 0,
+    seeds: 1,
+    cacheFolder,
+    step: () => {},
+    log: () => {},
+  };
+  for (const [name, suite] of kinds.flatMap((kind) => Object.entries(suites[kind] ?? {}))) {
+    const result = await suite.run(context);
+    for (const [measure, { value }] of Object.entries(result.measures)) right[`${name}.${measure}`] = value;
+    for (const { images, text, isRight } of result.samples) asked([name, images[0]?.label ?? "", text], isRight);
+  }
+  if (samples.own) {
+    const questions = await ownQuestions(parts, 0, OWN_QUESTIONS);
+    let correct = 0;
+    for (const { image, describe } of questions) {
+      const said = await ask(image, describe.question);
+      if (said === describe.answer) correct++;
+      asked([describe.question, describe.answer, said], said === describe.answer);
     }
-    if (asked > 0) right[`${kind}Right`] = correct / asked;
+    if (questions.length > 0) right.ownRight = correct / questions.length;
   }
   await writeFile(path, `${lines.join("\n")}\n`);
   return right;
+}
+
+/** A model that answers and does nothing else: the suites above ask no more of it. */
+function answering(ask: EvalModel["ask"]): EvalModel {
+  const cannot = () => Promise.reject(new InputError("a language model that is trained alone draws no images"));
+  return { ask, codebooks: 0, codesPerBook: 0, tokenize: cannot, reconstruct: cannot, imagine: cannot, edit: cannot };
 }
 
 /** Questions of a run's own data, those that are not trained on if there are any; none where its examples ask nothing about one image. */
@@ -83,7 +114,17 @@ async function ownQuestions(
   return found;
 }
 
-async function decode(model: LanguageModel, prompt: BlockIds, text: TextTokenizer): Promise<string> {
+/** The greedy answer to a question about an image. */
+async function answer(
+  model: LanguageModel,
+  { samples, tokenizer, writer, text }: AnsweringParts,
+  image: RgbImage,
+  question: string,
+): Promise<string> {
+  const codes = await tokenizer.codes([fitSquare(image, samples.corpus.side)]);
+  const row = writer.understanding([{ question, answer: "" }], Number.POSITIVE_INFINITY);
+  const asked = Int32Array.from(row.ids.slice(0, row.isAnswer.indexOf(true)));
+  const prompt = expandRow(asked, idsFromCodes(codes, model.vocabulary), model.vocabulary);
   const ids: number[] = [];
   const blocks = generate(model, model.start(), prompt, { maxNewBlocks: MAX_ANSWER, temperature: 0, mayDraw: false });
   for await (const block of blocks) ids.push(block.ids[0]!);

@@ -1,0 +1,30 @@
+// kelix embed IMAGE..: a vector for each image, as a line of JSON.
+
+import type { Command } from "commander";
+import { publicUrl } from "../files/safe-url.ts";
+import { type GlobalOptions, withModel } from "./context.ts";
+import { checkInputs, forEachImage, inputPath } from "./inputs.ts";
+import { addFlags } from "./option-flags.ts";
+import { interrupted, printJson } from "./terminal.ts";
+
+export function define(command: Command): void {
+  addFlags(command, "embed", { fusion: "<how>" })
+    .argument("<image...>", "paths or URLs; - reads standard input")
+    .addHelpText(
+      "after",
+      "\nPrints one line of JSON for each image; with --json one list of all.\n\nExample:\n  kelix embed cat.png dog.png > vectors.jsonl",
+    )
+    .action(async (images: string[], options: { fusion?: "mean" | "sum" }, command: Command) => {
+      const globals = command.optsWithGlobals<GlobalOptions>();
+      checkInputs(images);
+      await withModel(globals, async (kelix) => {
+        const results = await forEachImage(images, async (image) => {
+          const vector = await kelix.embed(inputPath(image), { ...options, signal: interrupted.signal });
+          const result = { image: publicUrl(image), vector: [...vector] };
+          if (!globals.json) printJson(result);
+          return result;
+        });
+        if (globals.json) printJson(results);
+      });
+    });
+}
