@@ -296,18 +296,23 @@ const finetune = {
   alpha: number(0, 1_000_000)
     .optional()
     .describe("the adapter's output is scaled by alpha / rank; twice the rank if absent"),
+  /**
+   * What of the trained change is written: 1 all. Less gives up a little of the new for much of the old, as interpolation between weights
+   * before and after fine-tuning does (WiSE-FT, arXiv:2109.01903).
+   */
+  strength: above(0, 1)
+    .default(0.75)
+    .describe("share of the trained change that the adapter has; less keeps more of what was known"),
   /** Names of linear maps, as PEFT's target_modules: the ends of their paths; `all` for every one. */
   targets: texts
     .default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
     .describe("linear maps to adapt, such as q_proj v_proj, or all"),
-  rate: above(0, 1).default(5e-4).describe("learning rate"),
-  steps: integer(1, 1_000_000).default(80).describe("updates"),
+  rate: above(0, 1).default(1.5e-3).describe("learning rate"),
+  steps: integer(1, 1_000_000).default(60).describe("updates"),
   batch: integer(1, 4096).default(16).describe("conversations of an update"),
   /** Of a batch's conversations, how many are the model's own: they hold what it knows in place. */
   replay: integer(0, 4096).default(12).describe("how many of them are the model's own, which keep what it knows"),
-  replayImages: integer(0, 1_000_000)
-    .default(160)
-    .describe("images that it describes for those before training begins"),
+  replayImages: integer(0, 1_000_000).default(96).describe("images that it describes for those before training begins"),
   /** Images to describe, without words; the model imagines some if absent. */
   replayData: text.optional().describe("where those images lie; the model imagines some if absent"),
   /** Views of each image: moved, scaled, turned and recoloured a little. */

@@ -174,6 +174,32 @@ describe("kelix", () => {
     expect(out.trim()).not.toBe("");
   });
 
+  test("measures a model: one JSON value, and a page", async () => {
+    const cache = { KELIX_CACHE: file("no-cache"), HF_HUB_OFFLINE: "1" };
+    const args = ["eval", "naming", "glyph-grid", "--limit", "2", "--json", "--report", file("report.html")];
+    const { status, out, err } = await runCli(args, { env: cache });
+    expect(status).toBe(0);
+    const { naming, "glyph-grid": grid } = JSON.parse(out);
+    expect(Object.keys(naming.accuracy)).toEqual(["value", "low", "high", "n", "floors"]);
+    expect(naming.accuracy.n).toBe(2);
+    expect(Object.keys(grid)).toEqual(["level1", "level2", "level3", "level4"]);
+    expect(err).toContain("kelix data");
+    expect(await readFile(file("report.html"), "utf8")).toContain("data:image/png;base64,");
+  });
+
+  test("draws a file of prompts into folders", async () => {
+    await writeFile(
+      file("prompts.jsonl"),
+      '{"prompt": "a red circle", "tag": "colors"}\n{"prompt": "two blue stars"}\n',
+    );
+    const args = ["imagine", "--prompts", file("prompts.jsonl"), "-o", file("drawn"), "--steps", "1", "--json"];
+    const { status, out } = await kelix(...args);
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toHaveLength(2);
+    expect((await readdir(join(file("drawn"), "00001", "samples"))).sort()).toEqual(["00000.png"]);
+    expect(await readFile(join(file("drawn"), "00000", "metadata.jsonl"), "utf8")).toContain('"tag": "colors"');
+  });
+
   test("imagines the same image for the same seed", async () => {
     for (const name of ["x.png", "y.png"])
       expect((await kelix("imagine", "a red circle", "-o", file(name), "--seed", "2", "--steps", "2")).status).toBe(0);

@@ -13,6 +13,7 @@ export function define(command: Command): void {
     skipBad: "",
     rank: "<n>",
     alpha: "<x>",
+    strength: "<x>",
     targets: "<name...>",
     rate: "<x>",
     steps: "<n>",

@@ -31,6 +31,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   data: ["fetch and draw the images that kelix-nano is trained on", () => import("./data.ts")],
   train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
   finetune: ["train a low-rank adapter beside a frozen model", () => import("./finetune.ts")],
+  export: ["put a finished run together as a model folder", () => import("./export.ts")],
   merge: ["a model with an adapter as a model by itself, in a new folder", () => import("./merge.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
@@ -48,6 +49,7 @@ const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "th
 const without: Readonly<Record<string, readonly string[]>> = {
   data: loading,
   train: loading,
+  export: loading,
   merge: loading,
   pull: loading,
   finetune: ["model", "dit", "vae", "adapter", "ignoreMemory", "device"],

@@ -58,13 +58,21 @@ export async function readTogether(
     const [b, count] = [places[i]!, counts[i]!];
     const states = hidden.subarray(b * S * D, (b * S + count) * D);
     // NaN and infinity spread to the last row of any that they are in; argmax would take them for the first id.
-    if (!states.subarray(-D).every(Number.isFinite))
+    if (!areFinite(states, states.length - D))
       return new ModelError("the language model's hidden states are not finite: its weights are damaged");
-    // Alone, a sequence keeps the results as they are; among others, a copy of its own.
-    const data = B === 1 ? added : ownRows(added, b, B, 2 * num_layers, K * S * E);
-    sequence.append(blocks, { data, T: S, start: 0, count }, B === 1 ? states : states.slice());
+    // A long piece that was read alone is kept as it came. Of others the sequence has a copy of its own, also of single blocks: many
+    // small results of the runtime's are slow to collect.
+    const isKept = B === 1 && S > 1;
+    const data = isKept ? added : ownRows(added, b, B, 2 * num_layers, K * S * E);
+    sequence.append(blocks, { data, T: S, start: 0, count }, isKept ? states : states.slice());
     return undefined;
   });
+}
+
+function areFinite(values: Float32Array, from: number): boolean {
+  let sum = 0;
+  for (let i = from; i < values.length; i++) sum += values[i]! * 0;
+  return sum === 0;
 }
 
 /** 0, 1, 2, .., made once for a length: BigInts are slow to make. */
@@ -76,6 +84,7 @@ let counted = new BigInt64Array(0);
 
 /** Of [arrays, B, size] those of one b: [arrays, size]. */
 export function ownRows(all: Float32Array, b: number, B: number, arrays: number, size: number): Float32Array {
+  if (B === 1) return all.slice();
   const own = new Float32Array(arrays * size);
   for (let i = 0; i < arrays; i++) own.set(all.subarray((i * B + b) * size, (i * B + b + 1) * size), i * size);
   return own;

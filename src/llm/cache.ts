@@ -88,6 +88,8 @@ export function firstPositions(rows: readonly CacheRows[], length: number): Cach
 const RECENT_LOADS = 16;
 /** A smaller capacity is worth moving everything where this many times it is offered. */
 const MOST_EXCESS = 1.25;
+/** Numbers that a loop copies sooner than a view of them is made. */
+const SHORT_COPY = 256;
 /** Slots of others that a run may compute in vain, rather than have its own moved together. */
 const MOST_BETWEEN = 2;
 
@@ -237,7 +239,9 @@ export class CacheArena {
       for (const [i, array] of this.#arrays.entries()) {
         for (let h = 0; h < heads; h++) {
           const from = ((i * heads + h) * T + start + skipped) * E;
-          array.set(data.subarray(from, from + size), ((s * heads + h) * this.#capacity + at + skipped) * E);
+          const to = ((s * heads + h) * this.#capacity + at + skipped) * E;
+          if (size > SHORT_COPY) array.set(data.subarray(from, from + size), to);
+          else for (let e = 0; e < size; e++) array[to + e] = data[from + e]!;
         }
       }
       at += count;

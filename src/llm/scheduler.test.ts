@@ -34,6 +34,8 @@ interface Conversation {
   readonly text: readonly number[];
   /** Its prompt has an image made from this number. */
   readonly image?: number | undefined;
+  /** Its answer is an image. */
+  readonly draws?: boolean;
   readonly options: GenerateOptions;
   /** Turns of the event loop before it begins, and before each block is taken. */
   readonly joins: number;
@@ -42,11 +44,18 @@ interface Conversation {
   readonly leaves?: { readonly after: number; readonly by: "return" | "abort" } | undefined;
 }
 
-function promptOf(model: LanguageModel, { text, image }: Pick<Conversation, "text" | "image">): Int32Array {
+type Prompt = Pick<Conversation, "text" | "image" | "draws">;
+
+function promptOf(model: LanguageModel, { text, image, draws }: Prompt): Int32Array {
   const { visionStart, visionEnd, imagePad, vocabSize } = model.vocabulary;
-  if (image === undefined) return expandRow(text, [], model.vocabulary);
+  const end = draws ? [visionStart] : [];
+  if (image === undefined) return expandRow([...text, ...end], [], model.vocabulary);
   const ids = Int32Array.from({ length: 6 * 4 }, (_, i) => vocabSize + (i % 4) * 16 + ((i * image) % 16));
-  return expandRow([2, visionStart, ...Array<number>(6).fill(imagePad), visionEnd, ...text], ids, model.vocabulary);
+  return expandRow(
+    [2, visionStart, ...Array<number>(6).fill(imagePad), visionEnd, ...text, ...end],
+    ids,
+    model.vocabulary,
+  );
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -80,6 +89,7 @@ const ids = (written: readonly WrittenBlock[]) => written.map((block) => [...blo
 const conversations = fc.record({
   text: fc.array(fc.integer({ min: 2, max: 80 }), { minLength: 1, maxLength: 60 }),
   image: fc.option(fc.integer({ min: 1, max: 15 }), { nil: undefined }),
+  draws: fc.boolean(),
   options: fc.record({
     maxNewBlocks: fc.integer({ min: 1, max: 25 }),
     blocksPerImage: fc.constantFrom(3, 6),
@@ -116,13 +126,13 @@ describe("sequences together", () => {
           }
         }
       }),
-      { numRuns: 12 },
+      { numRuns: 25 },
     );
   }, 120_000);
 
   test("what one sees of another is nothing: its states are the same to the last bit, whatever the other reads", async () => {
     const model = models[0]!;
-    const states = async (other: Pick<Conversation, "text" | "image">) => {
+    const states = async (other: Prompt) => {
       const [a, b] = [model.start(), model.start()];
       const own = promptOf(model, { text: [5, 6, 7, 8], image: 3 });
       await Promise.all([a.read(own), b.read(promptOf(model, other))]);

@@ -6,7 +6,7 @@
 // sequences join, and aborted ones leave.
 
 import { turnEventLoop } from "../runtime/event-loop.ts";
-import { type BlockIds, type BlockVocabulary, blockCount, slotsPerBlock } from "../sequence/layout.ts";
+import { type BlockIds, slotsPerBlock } from "../sequence/layout.ts";
 import { drawTogether, readTogether, scoreTogether } from "./batch.ts";
 import { CacheArena, type CacheShape, mostSlots } from "./cache.ts";
 import type { UnifiedQwen3Config } from "./config.ts";
@@ -133,13 +133,11 @@ export class Scheduler {
       const [scores, draws] = [this.#scores, this.#draws];
       this.#scores = [];
       this.#draws = [];
-      const isFew = (group: readonly unknown[]) => group.length <= MOST_TOGETHER;
       for (const group of groups(scores, () => true, isFew)) {
         await answer(group, () => scoreTogether(this.#model, group));
         await this.#gather(group);
       }
-      const candidates = ({ draw }: DrawRequest) => candidateCount(draw, this.#model.vocabulary);
-      for (const group of groups(draws, (a, b) => candidates(a) === candidates(b), isFew)) {
+      for (const group of groups(draws, (a, b) => this.#candidates(a) === this.#candidates(b), isFew)) {
         await answer(group, () => drawTogether(this.#model, group));
         await this.#gather(group);
       }
@@ -158,14 +156,12 @@ export class Scheduler {
 
   /** The runs of one step: everybody who reads a single block, and one piece of the prompts that wait longest. */
   #groupReads(): Piece[][] {
-    for (const { signal, reject } of this.#reads) if (signal?.aborted) reject(signal.reason);
-    this.#reads = this.#reads.filter(({ signal }) => !signal?.aborted);
-    const pieces = this.#reads.map((request) => ({
-      request,
-      blocks: blockCount(request.blocks, this.#model.vocabulary),
-      length: request.sequence.length,
-      lengthClass: lengthClass(request, this.#model.vocabulary),
-    }));
+    if (this.#reads.some(({ signal }) => signal?.aborted)) {
+      for (const { signal, reject } of this.#reads) if (signal?.aborted) reject(signal.reason);
+      this.#reads = this.#reads.filter(({ signal }) => !signal?.aborted);
+    }
+    const pieces = this.#reads.map((request) => pieceOf(request, slotsPerBlock(this.#model.vocabulary)));
+    if (pieces.length <= 1) return pieces.map((piece) => [shortened(piece, piece.request.blocksPerRun)]);
     const [single, long] = [pieces.filter(({ blocks }) => blocks === 1), pieces.filter(({ blocks }) => blocks > 1)];
     const runs = groups(
       single,
@@ -177,18 +173,20 @@ export class Scheduler {
     const share = single.length > 0 ? SHARE_WHILE_OTHERS_WRITE : 1;
     const most = Math.max(1, Math.floor(first.request.blocksPerRun * share));
     const [oldest] = groups(
-      long.map((piece) => ({ ...piece, blocks: Math.min(piece.blocks, most) })),
+      long.map((piece) => shortened(piece, most)),
       (a, b) => a.lengthClass === b.lengthClass,
       (group) => this.#fits(group) && group.length * Math.max(...group.map(({ blocks }) => blocks)) <= most,
     );
     return [...runs, oldest!];
   }
 
+  #candidates({ draw }: DrawRequest): number {
+    return candidateCount(draw, this.#model.vocabulary);
+  }
+
   #fits(group: readonly Piece[]): boolean {
     const longest = Math.max(...group.map(({ length }) => length));
-    return (
-      group.length <= MOST_TOGETHER && mostSlots(this.#shape, longest, this.#arenaBytes / MOST_ARENAS) >= group.length
-    );
+    return isFew(group) && mostSlots(this.#shape, longest, this.#arenaBytes / MOST_ARENAS) >= group.length;
   }
 
   async #read(group: readonly Piece[]): Promise<void> {
@@ -208,7 +206,8 @@ export class Scheduler {
       if (errors[i]) request.reject(errors[i]);
       else if (request.blocks.length === 0) request.resolve();
     }
-    this.#reads = this.#reads.filter(({ blocks }) => blocks.length > 0);
+    if (this.#reads.some(({ blocks }) => blocks.length === 0))
+      this.#reads = this.#reads.filter(({ blocks }) => blocks.length > 0);
   }
 
   #arena(lengthClass: number): CacheArena {
@@ -231,10 +230,21 @@ interface Piece {
 
 const NOTHING: BlockIds = new Int32Array(0);
 
-/** By the length after reading, so that a sequence has one arena while it reads its prompt. */
-function lengthClass({ sequence, blocks }: ReadRequest, vocabulary: BlockVocabulary): number {
-  const length = sequence.length + blockCount(blocks, vocabulary);
-  return Math.max(0, Math.ceil(Math.log(length / SHORT) / Math.log(LONGER)));
+/** All that is left of a request. Its class is that of the length after it: a sequence has one arena while it reads its prompt. */
+function pieceOf(request: ReadRequest, slots: number): Piece {
+  const { length } = request.sequence;
+  const blocks = request.blocks.length / slots;
+  let lengthClass = 0;
+  for (let most = SHORT; most < length + blocks; most *= LONGER) lengthClass++;
+  return { request, blocks, length, lengthClass };
+}
+
+function shortened(piece: Piece, most: number): Piece {
+  return piece.blocks <= most ? piece : { ...piece, blocks: most };
+}
+
+function isFew(group: readonly unknown[]): boolean {
+  return group.length <= MOST_TOGETHER;
 }
 
 /** Parts of what waits, in order: each with the first that is left and those after it that are alike and fit beside it. */
@@ -243,6 +253,7 @@ function groups<T>(
   areAlike: (a: T, b: T) => boolean,
   fits: (group: readonly T[]) => boolean,
 ): T[][] {
+  if (all.length <= 1) return all.map((item) => [item]);
   const found: T[][] = [];
   for (let left = [...all]; left.length > 0; ) {
     const group = left.slice(0, 1);

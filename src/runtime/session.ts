@@ -94,6 +94,8 @@ export async function openTrainingSession(
       ...options,
       residualNorms: false,
       widening: fixed.length > 0 ? "run" : "load",
+      // Beside a model that is large enough to stay frozen there is no room for results twice.
+      ...(fixed.length > 0 && { runMemory: "kept" as const }),
       widensForEachReader: true,
       // A packed copy of a float32 weight, one for each direction; of a quantised one it is what computes.
       prepacks: hasQuantized || fixed.length === 0,

@@ -40,7 +40,14 @@ export async function finetuneModel(model: string, out: string, given: FinetuneO
       replayPath: options.replayData,
       variants: options.variants,
     },
-    model: { base: await resolveModel(model, { signal }), rank, alpha, targets: options.targets, out },
+    model: {
+      base: await resolveModel(model, { signal }),
+      rank,
+      alpha,
+      strength: options.strength,
+      targets: options.targets,
+      out,
+    },
   });
   return startRun(config, model, { resume, log, ...(signal && { signal }) });
 }

@@ -16,7 +16,7 @@ import type { ConversationRow, ConversationRows } from "./conversation-rows.ts";
 const MAX_ANSWER = 64;
 /** Every so many images are imagined for no words: what comes then spreads over all that the model knows. */
 const WORDLESS = 4;
-/** Of so many images one is also a row that draws it: those are long. */
+/** Of so many images one is also a row that draws it. */
 const DRAWN = 4;
 
 export interface ReplayOptions {
@@ -32,6 +32,13 @@ export interface ReplayOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+export interface ReplayRows {
+  /** Questions about images with the model's answers. */
+  readonly answers: readonly ConversationRow[];
+  /** Words with the image that the model drew for them. */
+  readonly drawings: readonly ConversationRow[];
+}
+
 export class Replay {
   readonly #model: LanguageModel;
   readonly #text: TextFiles;
@@ -44,9 +51,9 @@ export class Replay {
   }
 
   /** A row for each image, a question with the model's answer; and for some that were imagined, the request with the image. */
-  async write(options: ReplayOptions): Promise<ConversationRow[]> {
+  async write(options: ReplayOptions): Promise<ReplayRows> {
     const { images, questions, seed, given, signal, onProgress } = options;
-    const written: ConversationRow[] = [];
+    const [answers, drawings]: ConversationRow[][] = [[], []];
     const said: string[] = [];
     for (let i = 0; i < images; i++) {
       signal?.throwIfAborted();
@@ -65,12 +72,12 @@ export class Replay {
       const answer = await this.#answer(asked, signal);
       if (answer === "") continue;
       said.push(answer);
-      written.push(this.#rows.conversation([asked, { role: "assistant", content: answer }]));
+      answers!.push(this.#rows.conversation([asked, { role: "assistant", content: answer }]));
       if (given || prompt === "" || i % DRAWN !== 1) continue;
       const drawn: Message<ImageCodes> = { role: "assistant", content: [{ type: "image", image }] };
-      written.push(this.#rows.conversation([{ role: "user", content: prompt }, drawn]));
+      drawings!.push(this.#rows.conversation([{ role: "user", content: prompt }, drawn]));
     }
-    return written;
+    return { answers: answers!, drawings: drawings! };
   }
 
   async #answer(message: Message<ImageCodes>, signal: AbortSignal | undefined): Promise<string> {

@@ -28,7 +28,7 @@ import { parseSection, type RunConfig } from "../config.ts";
 import { type ConversationRow, ConversationRows, type RowSize } from "../conversation-rows.ts";
 import { OwnData, sourceSchema } from "../data/own-data.ts";
 import { describeQuestions } from "../data/phrasing.ts";
-import { Replay } from "../replay.ts";
+import { Replay, type ReplayRows } from "../replay.ts";
 import { pathSchema } from "../settings.ts";
 import type { Example, StoredImage } from "../sources/example.ts";
 import { readImage } from "../sources/example-stream.ts";
@@ -55,6 +55,8 @@ const modelSchema = z.strictObject({
   base: pathSchema,
   rank: z.int().min(1).max(4096),
   alpha: z.number().min(0).max(1e6),
+  /** The adapter is written with alpha times this. */
+  strength: z.number().min(0).max(1),
   targets: z.array(z.string().min(1).max(1000)).min(1).max(1000),
   /** The new folder that the adapter is written to. */
   out: pathSchema,
@@ -62,20 +64,16 @@ const modelSchema = z.strictObject({
 
 const sizeSchema = z.strictObject({ blocks: z.int(), scored: z.int(), labels: z.int() }).readonly();
 
+const numbers = z.array(z.int()).readonly();
+const rowsSchema = z.array(z.strictObject({ ids: numbers, mask: numbers, codes: numbers })).readonly();
+
 /** What is made once, before the first step, and read again when a run goes on. */
 const preparedSchema = z.strictObject({
   key: z.string(),
-  /** Of the largest row of the data, and of the largest that the model has written. */
-  sizes: z.tuple([sizeSchema, sizeSchema]),
-  replay: z
-    .array(
-      z.strictObject({
-        ids: z.array(z.int()).readonly(),
-        mask: z.array(z.int()).readonly(),
-        codes: z.array(z.int()).readonly(),
-      }),
-    )
-    .readonly(),
+  /** Of the largest row of the data, of the model's answers, and of its drawings. */
+  sizes: z.tuple([sizeSchema, sizeSchema, sizeSchema]),
+  answers: rowsSchema,
+  drawings: rowsSchema,
 });
 type Prepared = z.infer<typeof preparedSchema>;
 
@@ -91,6 +89,8 @@ const otherQuestions = [
   "Is there a face?",
   "What is on the left?",
 ];
+/** Of so many replayed rows one draws: those are long. */
+const DRAWN = 6;
 /** Rows whose sizes say how much room every row gets. */
 const MEASURED = 64;
 /** Rooms are multiples of this, which products like. */
@@ -135,13 +135,14 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
         return row;
       });
     const prepare = async (): Promise<Omit<Prepared, "key">> => {
-      const replay = await writeReplay();
+      const own = await writeReplay();
       const fresh: RowSize[] = [];
       for (let i = 0; i < MEASURED; i++) fresh.push(rows.sizeOf(await rowAt(i)));
-      return { sizes: [largest(fresh), largest(replay.map((row) => rows.sizeOf(row)))], replay };
+      const sizesOf = (list: readonly ConversationRow[]) => largest(list.map((row) => rows.sizeOf(row)));
+      return { sizes: [largest(fresh), sizesOf(own.answers), sizesOf(own.drawings)], ...own };
     };
-    const writeReplay = async (): Promise<ConversationRow[]> => {
-      if (data.replay === 0 || data.replayImages === 0) return [];
+    const writeReplay = async (): Promise<ReplayRows> => {
+      if (data.replay === 0 || data.replayImages === 0) return { answers: [], drawings: [] };
       const language = await LanguageModel.open(config, weights, { threads: 1, ...options });
       try {
         const { imagine } = folder.generation;
@@ -169,28 +170,31 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
       }
     };
     const key = JSON.stringify([run.seed, data, model]);
-    const { sizes: most, replay } = await prepareOnce(join(run.folder, "prepared.json"), key, prepare);
-    const replayed = replay.length === 0 ? 0 : Math.min(data.replay, data.batch - 1);
-    const fresh = data.batch - replayed;
+    const { sizes: most, answers, drawings } = await prepareOnce(join(run.folder, "prepared.json"), key, prepare);
+    const replayed = answers.length === 0 ? 0 : Math.min(data.replay, data.batch - 1);
+    const drawn = drawings.length === 0 ? 0 : Math.floor(replayed / DRAWN);
+    const counts = [data.batch - replayed, replayed - drawn, drawn] as const;
     const sizes: TrainingSizes = {
       rows: data.batch,
       blocks: Math.max(...most.map(({ blocks }) => Math.ceil(blocks / STEP) * STEP)),
-      scoredBlocks: fresh * most[0].scored + replayed * most[1].scored,
-      labels: fresh * most[0].labels + replayed * most[1].labels,
+      scoredBlocks: counts.reduce((sum, count, i) => sum + count * most[i]!.scored, 0),
+      labels: counts.reduce((sum, count, i) => sum + count * most[i]!.labels, 0),
     };
     return {
       losses: { rows: (graph) => traceAdapted(graph, config, sizes, adapted, model) },
       frozen: trainingWeights(weights),
       async batch(step) {
         const random = counterRandom(run.seed, "replay order").fork(step);
-        const taken = Array.from({ length: replayed }, (_, i) => replay[random.integer(i, replay.length)]!);
-        const news: ConversationRow[] = [];
+        const pick = (list: readonly ConversationRow[], count: number, at: number) =>
+          Array.from({ length: count }, (_, i) => list[random.integer(at + i, list.length)]!);
         const room = { ...most[0], blocks: sizes.blocks };
-        for (let i = 0; i < fresh; i++) news.push(await rowAt(step * fresh + i, room));
-        return packBatch(rows, [...news, ...taken], fresh, sizes);
+        const news: ConversationRow[] = [];
+        for (let i = 0; i < counts[0]; i++) news.push(await rowAt(step * counts[0] + i, room));
+        const own = [...pick(answers, counts[1], 0), ...pick(drawings, counts[2], counts[1])];
+        return packBatch(rows, [...news, ...own], counts[0], sizes);
       },
       async finish(tensors) {
-        await writeAdapter(model.out, tensors, model);
+        await writeAdapter(model.out, tensors, { ...model, alpha: model.alpha * model.strength });
         log(`${model.out}: the adapter is written`);
       },
       release,
@@ -247,7 +251,7 @@ function traceAdapted(
   return { loss, reports: { dataLoss: dataLoss!, replayLoss: replayLoss! } };
 }
 
-/** The first `fresh` rows are data. */
+/** Every row counts the same, however much of it is scored. The first `fresh` rows are data. */
 function packBatch(
   rows: ConversationRows,
   batch: readonly ConversationRow[],
@@ -259,14 +263,22 @@ function packBatch(
   const counts = batch.map((row) => rows.sizeOf(row).labels);
   const first = counts.slice(0, fresh).reduce((a, b) => a + b, 0);
   const shares = new Float32Array(2 * R);
+  const weights = scored.weights.slice();
+  let [row, end] = [0, counts[0]!];
   for (let r = 0; r < scored.count; r++) {
+    while (r >= end) end += counts[++row]!;
+    weights[r]! *= scored.count / (batch.length * counts[row]!); // in place of 1 / count of the whole batch
     if (r < first) shares[2 * r] = 1 / first;
     else shares[2 * r + 1] = 1 / (scored.count - first);
   }
   // Not a number where the batch has none of a kind: the log passes over it.
   if (first === 0) shares[0] = Number.NaN;
   if (first === scored.count) shares[1] = Number.NaN;
-  return { loss: "rows", tokens: sizes.blocks * batch.length, feeds: { ...feeds, shares: f32(shares, [R, 2]) } };
+  return {
+    loss: "rows",
+    tokens: sizes.blocks * batch.length,
+    feeds: { ...feeds, weights: f32(weights, [R]), shares: f32(shares, [R, 2]) },
+  };
 }
 
 /** The model's weights under the names that training reads: of two output matrices the one that generation uses. */
