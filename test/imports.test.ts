@@ -23,7 +23,7 @@ const isTest = (path: string) => path.endsWith(".test.ts");
 const shown = (found: readonly Import[]) => found.map(({ from, to }) => `${from} imports ${to}`);
 
 test("finds the imports of the sources", () => {
-  expect(imports).toContainEqual({ from: "src/index.ts", to: "src/kelix.ts" });
+  expect(imports).toContainEqual({ from: "src/index.web.ts", to: "src/kelix.ts" });
   expect(imports).toContainEqual({ from: "tools/parity/main.ts", to: "src/checkpoint/safetensors.node.ts" });
 });
 

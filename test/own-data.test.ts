@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { encodePng } from "../src/image/codec.node.ts";
 import { type RunConfig, runSchema } from "../src/train/config.ts";
 import type { LogEntry, RunOptions } from "../src/train/run.ts";
-import { startRun } from "../src/train/start.ts";
+import { startRun, startTraining } from "../src/train/start.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 const fixture = (name: string) => fileURLToPath(new URL(`data/${name}`, import.meta.url));
@@ -148,6 +148,20 @@ test.each([
   const rest = await losses(cut, { stopAfter: 4, resume: true });
   expect([...first, ...rest]).toEqual(whole);
 });
+
+test.each(["autoencoder", "tokenizer", "language-model", "diffusion"] as const)(
+  "%s: a config of another model goes on from a model folder, with its parts",
+  async (stage) => {
+    const { folder: _, ...config } = await configure(stage, `init-${stage}`, "captions");
+    const nowhere = join(root, "nowhere");
+    const text = JSON.stringify({ ...config, folder: join(root, `init-${stage}`), initFrom: [nowhere] });
+    const path = join(root, `init-${stage}.json`);
+    // Everything of the tiny model is named wrongly, but for `--init`.
+    await writeFile(path, text.replaceAll(`"${model}`, `"${nowhere}`));
+    const entries = await startTraining(stage, path, { init: model, stopAfter: 1 });
+    expect(entries.map(({ step }) => step)).toEqual([1]);
+  },
+);
 
 test("goes on with the same data in another place, and not with other data", async () => {
   const config = await configure("autoencoder", "moved", "captions");

@@ -45,6 +45,11 @@ const configSchema = z.looseObject({
   bias: only("none"),
   alpha_pattern: none,
   modules_to_save: none,
+  layer_replication: none,
+  target_parameters: none,
+  trainable_token_indices: none,
+  use_bdlora: none,
+  use_qalora: only(false),
   target_modules: ignored,
 });
 

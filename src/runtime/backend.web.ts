@@ -1,6 +1,6 @@
 // ONNX Runtime in the browser: WASM, or WebGPU where it is asked for.
 
-import { InputError, KelixError } from "../errors.ts";
+import { InputError } from "../errors.ts";
 import {
   type Backend,
   type Device,
@@ -81,14 +81,14 @@ async function start({ env }: Ort): Promise<void> {
 function explainStart(cause: unknown): never {
   const message = cause instanceof Error ? cause.message : String(cause);
   if (/timeout/i.test(message)) {
-    throw new KelixError(
+    throw new InputError(
       `WebAssembly with threads did not start within ${START_MS / 1000} s: give \`wasmPaths: { mjs, wasm }\` of Kelix.load the URLs ` +
         "of ONNX Runtime's two files as they are, not bundled, or set `threads: 1`",
       { code: "device_unavailable", cause },
     );
   }
   if (/no available backend|initWasm|fetch|import/i.test(message)) {
-    throw new KelixError(
+    throw new InputError(
       "ONNX Runtime's WebAssembly files could not be loaded: put ort-wasm-simd-threaded.wasm of onnxruntime-web beside the " +
         "bundle, or give its URL as `wasmPaths: { wasm }` of Kelix.load",
       { code: "device_unavailable", cause },

@@ -3,6 +3,7 @@
 import { InputError, KelixError, MemoryError, ModelError, quote } from "../errors.ts";
 import { type RunConfig, readRunConfig, stageNames } from "./config.ts";
 import { OwnData, sourceSchema } from "./data/own-data.ts";
+import { withModelFolder } from "./init-model.ts";
 import { findInit, resolveLatest } from "./latest.ts";
 import { type LogEntry, type RunOptions, train } from "./run.ts";
 import { parseSettings } from "./settings.ts";
@@ -35,8 +36,13 @@ export async function startTraining(stage: string, path: string, options: StartO
   const written = await readRunConfig(path);
   if (written.stage !== stage) throw new InputError(`${path} is for the stage ${written.stage}, not ${stage}`);
   const { init } = options;
-  const started = init === undefined ? written : { ...written, initFrom: [await findInit(init, written.stage)] };
+  const started = init === undefined ? written : await startFrom(written, init);
   return startRun(withSource(started, options), path, options);
+}
+
+/** The config with the weights of `--init`, and with the parts around them where that is a model folder. */
+async function startFrom(config: RunConfig, init: string): Promise<RunConfig> {
+  return { ...(await withModelFolder(config, init)), initFrom: [await findInit(init, config.stage)] };
 }
 
 /** Trains by a config that is read already; `path` names it in messages. */

@@ -124,9 +124,12 @@ test("runs in two threads where the page says where ONNX Runtime's files are", a
   await page.context().close();
 });
 
-test("threads that cannot start end in a sentence", async () => {
-  const page = await open("/vite");
-  const { error } = await ask(page, { ...job(), options: { threads: 2 } });
+test("threads that do not start end in a sentence", async () => {
+  // What a bundle can make of the glue: a module that never comes to an end.
+  await writeFile(join(site.folder, "images/stuck.mjs"), "export default () => new Promise(() => {});");
+  const page = await open("/esbuild");
+  const wasmPaths = { mjs: "/images/stuck.mjs", wasm: "/esbuild/ort-wasm-simd-threaded.wasm" };
+  const { error } = await ask(page, { ...job(), options: { threads: 2, wasmPaths } });
   expect(error).toMatchObject({
     code: "device_unavailable",
     message: expect.stringMatching(/did not start within 15 s.*wasmPaths/),

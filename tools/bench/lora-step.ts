@@ -2,7 +2,7 @@
 // stored: seconds, and the memory of the process.
 //   node --import tsx --conditions=kelix-source tools/bench/lora-step.ts SHAPE FORM [BLOCKS] [STEPS]
 
-import { rm, stat } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { f32ToBf16 } from "../../src/checkpoint/bfloat16.ts";
 import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
@@ -108,8 +108,9 @@ function blocksOf() {
 
 /** The frozen weights, a tensor at a time. */
 async function writeFrozen(): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
-  await makeFolder(folder);
+  const partial = `${folder}.partial`;
+  await rm(partial, { recursive: true, force: true });
+  await makeFolder(partial);
   const formOf = (path: string, shape: readonly number[]) => {
     if (shape.length !== 2) return "f32" as const;
     return form === "bf16" ? ("bf16" as const) : matrixForm(path, shape, { weights: form as "int4" | "int8" });
@@ -124,7 +125,7 @@ async function writeFrozen(): Promise<void> {
       [scalesName(path), { dtype: "f32", shape: [out, width / block] }],
     ];
   });
-  const writer = await ShardedWriter.create(folder, "model", new Map(stored), { metadata: { format: "pt" } });
+  const writer = await ShardedWriter.create(partial, "model", new Map(stored), { metadata: { format: "pt" } });
   for (const [seed, { path, shape }] of frozen.entries()) {
     const found = formOf(path, shape);
     const size = shape.reduce((a, b) => a * b, 1);
@@ -150,4 +151,5 @@ async function writeFrozen(): Promise<void> {
     }
   }
   await writer.finish();
+  await rename(partial, folder);
 }

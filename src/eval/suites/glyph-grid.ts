@@ -59,7 +59,7 @@ export const glyphGrid: Suite = {
 
 /** Grids and pixels of a position that are tried, kelix-nano's first. */
 const LAYOUTS: readonly GlyphLayout[] = [16, 28, 32].flatMap((position) =>
-  [6, 8, 12].map((positions) => ({ positions, position })),
+  [6, 5, 4, 7, 8, 10, 12, 16].map((positions) => ({ positions, position })),
 );
 
 /** A square image that the model sees at its own size, position by position. */

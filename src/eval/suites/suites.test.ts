@@ -189,6 +189,15 @@ describe("glyph-grid", () => {
     expect(measures.level4!.floors.ceiling).toBeCloseTo(0.47, 2);
   });
 
+  test("fits the grid to other models' positions", async () => {
+    const five = async ({ width }: { readonly width: number }) => {
+      const side = width === 5 * 16 ? 5 : 3;
+      return { grid: [side, side] as const, codes: [] };
+    };
+    const { samples } = await glyphGrid.run(run({ tokenize: five }, { limit: 1 }));
+    expect(samples.map(({ images }) => images[0]!.image.width)).toEqual([80, 80, 80, 80]);
+  });
+
   test("rejects a model whose positions symbols cannot be aligned with", async () => {
     const odd = async () => ({ grid: [5, 7] as const, codes: [] });
     await expect(glyphGrid.run(run({ tokenize: odd }))).rejects.toThrow("no square of 16, 28 or 32 pixels");
