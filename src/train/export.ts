@@ -11,16 +11,17 @@ import { findLocalModel } from "../model/find.node.ts";
 import { assembleModel, type TrainedParts } from "./assemble.ts";
 import { runSchema } from "./config.ts";
 import { resolveLatest } from "./latest.ts";
-import { parseSettings, pathSchema } from "./settings.ts";
+import { layersSchema } from "./layers.ts";
+import { parseSettings } from "./settings.ts";
 
 const config = z.record(z.string(), z.unknown());
-const part = z.looseObject({ config, weights: pathSchema });
+const part = z.looseObject({ config, weights: layersSchema });
 
 /** What `model` of a config says of the parts, by stage; each stage checks the rest. */
 const partsOf = {
   tokenizer: z.looseObject({ config }),
-  "language-model": z.looseObject({ config, visualTokenizer: pathSchema }),
-  diffusion: z.looseObject({ config, autoencoder: part, languageModel: part, visualTokenizer: pathSchema }),
+  "language-model": z.looseObject({ config, visualTokenizer: layersSchema }),
+  diffusion: z.looseObject({ config, autoencoder: part, languageModel: part, visualTokenizer: layersSchema }),
 } as const;
 
 /** Files of a model beside its weights and configs; the first are needed. */

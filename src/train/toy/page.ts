@@ -76,16 +76,8 @@ export async function writeToyPage(
 /** More than the longest answer has. */
 const MAX_TOKENS = 32;
 
-async function ask(kelix: Kelix, image: RgbImage, question: string): Promise<string> {
-  const content = [
-    { type: "image", image },
-    { type: "text", text: question },
-  ] as const;
-  let said = "";
-  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: MAX_TOKENS, temperature: 0 })) {
-    if (typeof piece === "string") said += piece;
-  }
-  return said.trim();
+function ask(kelix: Kelix, image: RgbImage, prompt: string): Promise<string> {
+  return kelix.describe(image, { prompt, maxNewTokens: MAX_TOKENS, temperature: 0 });
 }
 
 async function dataUrl(image: RawImage): Promise<string> {
