@@ -15,26 +15,22 @@ import { checkModel } from "../../model/declare.ts";
 import { openModelAt } from "../../model/find.node.ts";
 import { languageConfig } from "../../model/open.ts";
 import { lowRankAdapters } from "../../nn/adapter.ts";
-import { type CounterRandom, counterRandom } from "../../random/counter.ts";
+import { counterRandom } from "../../random/counter.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
 import type { WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
-import type { Message } from "../../text/chat-template.ts";
 import { loadText } from "../../text/load-text.ts";
 import { threadSandbox } from "../../text/sandbox.node.ts";
-import type { ImageCodes } from "../../vision/image-codes.ts";
 import { ImageTokenizer } from "../../vision/image-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
 import { type ConversationRow, ConversationRows, type RowSize } from "../conversation-rows.ts";
 import { OwnData, sourceSchema } from "../data/own-data.ts";
 import { describeQuestions } from "../data/phrasing.ts";
+import { ExampleRows } from "../example-rows.ts";
 import { Replay, type ReplayRows } from "../replay.ts";
 import { pathSchema } from "../settings.ts";
-import type { Example, StoredImage } from "../sources/example.ts";
-import { readImage } from "../sources/example-stream.ts";
 import type { Batch, Stage, StageContext } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
-import { vary } from "../vary.ts";
 import { writeAdapter } from "../write-adapter.ts";
 
 const dataSchema = z.strictObject({
@@ -95,8 +91,6 @@ const DRAWN = 6;
 const MEASURED = 64;
 /** Rooms are multiples of this, which products like. */
 const STEP = 8;
-/** Codes of images that are kept, some kilobytes each. */
-const MAX_KEPT = 10_000;
 
 /** Opens the stage. Throws an InputError for data that cannot be used and targets that the model does not have. */
 export async function openAdapterStage(run: RunConfig, { log = () => {}, signal, own }: StageContext): Promise<Stage> {
@@ -127,7 +121,7 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
     const tokenizer = await ImageTokenizer.open(folder.tokenizer, weights, patches, limits, options);
     opened.push(() => tokenizer.dispose());
     const rows = new ConversationRows(text, config);
-    const examples = new Examples(rows, tokenizer, data.variants);
+    const examples = new ExampleRows(rows, tokenizer, data.variants);
     const rowAt = (position: number, room?: RowSize) =>
       own.draw(position, async (example, random) => {
         const row = await examples.row(example, random);
@@ -318,72 +312,4 @@ async function prepareOnce(
   const bytes = new TextEncoder().encode(`${JSON.stringify(prepared)}\n`);
   await replaceFile(path, (file) => writeAll(file, bytes));
   return prepared;
-}
-
-/** Examples as rows. */
-class Examples {
-  readonly #rows: ConversationRows;
-  readonly #tokenizer: ImageTokenizer;
-  readonly #variants: number;
-  readonly #codes = new Map<string, ImageCodes>();
-
-  constructor(rows: ConversationRows, tokenizer: ImageTokenizer, variants: number) {
-    this.#rows = rows;
-    this.#tokenizer = tokenizer;
-    this.#variants = variants;
-  }
-
-  /** undefined for an image without words. Throws an InputError for what does not make a row. */
-  async row(example: Example, random: CounterRandom): Promise<ConversationRow | undefined> {
-    const codesOf = (image: StoredImage, i: number) =>
-      this.#codesOf(example, image, i, random.integer(i, this.#variants));
-    if (example.kind === "image") return undefined;
-    if (example.kind === "caption") {
-      const question = describeQuestions[random.fork("question").integer(0, describeQuestions.length)]!;
-      const image = await codesOf(example.image, 0);
-      return this.#rows.conversation([
-        {
-          role: "user",
-          content: [
-            { type: "image", image },
-            { type: "text", text: question },
-          ],
-        },
-        { role: "assistant", content: example.caption },
-      ]);
-    }
-    let count = 0;
-    if (example.kind === "document") {
-      const parts: (string | ImageCodes)[] = [];
-      for (const part of example.parts)
-        parts.push(part.type === "text" ? part.text : await codesOf(part.image, count++));
-      return this.#rows.document(parts);
-    }
-    const messages: Message<ImageCodes>[] = [];
-    for (const { role, content } of example.turns) {
-      const parts: Exclude<Message<ImageCodes>["content"], string>[number][] = [];
-      for (const part of content)
-        parts.push(part.type === "text" ? part : { type: "image", image: await codesOf(part.image, count++) });
-      messages.push({ role, content: parts });
-    }
-    return this.#rows.conversation(messages);
-  }
-
-  /** The codes of an example's first image; undefined where it has none. */
-  async image(example: Example): Promise<ImageCodes | undefined> {
-    if (example.kind !== "image" && example.kind !== "caption") return undefined;
-    return this.#codesOf(example, example.image, 0, 0);
-  }
-
-  async #codesOf(example: Example, stored: StoredImage, i: number, variant: number): Promise<ImageCodes> {
-    const key = `${example.where} ${i} ${variant}`;
-    const known = this.#codes.get(key);
-    if (known) return known;
-    const image = await readImage(example, stored);
-    // A view depends on the image's place and its number alone, whenever it is asked for.
-    const codes = await this.#tokenizer.tokenize(variant === 0 ? image : vary(image, counterRandom(variant, key)));
-    if (this.#codes.size >= MAX_KEPT) this.#codes.delete(this.#codes.keys().next().value!);
-    this.#codes.set(key, codes);
-    return codes;
-  }
 }

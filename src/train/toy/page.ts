@@ -76,16 +76,8 @@ export async function writeToyPage(
 /** More than the longest answer has. */
 const MAX_TOKENS = 32;
 
-async function ask(kelix: Kelix, image: RgbImage, question: string): Promise<string> {
-  const content = [
-    { type: "image", image },
-    { type: "text", text: question },
-  ] as const;
-  let said = "";
-  for await (const piece of kelix.chat([{ role: "user", content }], { maxNewTokens: MAX_TOKENS, temperature: 0 })) {
-    if (typeof piece === "string") said += piece;
-  }
-  return said.trim();
+function ask(kelix: Kelix, image: RgbImage, prompt: string): Promise<string> {
+  return kelix.describe(image, { prompt, maxNewTokens: MAX_TOKENS, temperature: 0 });
 }
 
 async function dataUrl(image: RawImage): Promise<string> {
@@ -127,7 +119,7 @@ function toyPage(
 train kelix-nano.</p>
 <h2>Described</h2><p>Scenes that were not trained on; beside each what the diffusion transformer draws from its codes alone.</p>
 <section>${described.map(describedCard).join("")}</section>
-<h2>Imagined</h2>
+<h2>Imagined</h2><p>So short a training draws blobs of about the right number at best: writing images is learned last. More steps of language-model and diffusion help most.</p>
 <section>${imagined.map(({ prompt, image }) => `<figure><img src="${image}" alt=""><figcaption>${escapeHtml(prompt)}</figcaption></figure>`).join("")}</section>
 <h2>What to try next</h2>
 <pre>kelix describe IMAGE.png --model ${escapeHtml(model)}

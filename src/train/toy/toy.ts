@@ -144,6 +144,6 @@ const settings: Record<string, string> = {
   "generation_config.json": json({
     positions: "raster",
     reconstruct: { steps: 4, guidance: 1 },
-    imagine: { steps: 12, guidance: 2, temperature: 0.8, top_k: 0, top_p: 0.8, grid: [5, 5] },
+    imagine: { steps: 8, guidance: 1, temperature: 1, top_k: 0, top_p: 1, grid: [5, 5] },
   }),
 };
