@@ -13,7 +13,7 @@ function parse(...args: string[]): Record<string, unknown> {
 
 describe("flags", () => {
   test("have the schema's defaults, and no value where it has none", () => {
-    expect(parse()).toEqual({ seed: 0 });
+    expect(parse()).toEqual({ n: 1, seed: 0 });
   });
 
   test("are read as what the option is: a number, a switch, one of some words, a text, a list", () => {

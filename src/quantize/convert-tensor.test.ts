@@ -107,7 +107,7 @@ describe("a tensor", () => {
     const elements = new Float32Array(4 * 128).fill(1);
     elements[400] = bad;
     for (const form of ["bf16", "f32", { bits: 4, block: 32 }, { bits: 8, block: 128 }] as const)
-      await expect(convert(f32(elements, [4, 128]), form)).rejects.toThrow(/w holds NaN or infinity/);
+      await expect(convert(f32(elements, [4, 128]), form)).rejects.toThrow(/w contains NaN or infinity/);
   });
 
   test("is left in the middle when the signal says so", async () => {
