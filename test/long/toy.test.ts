@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Kelix } from "../src/index.ts";
-import { toyRuns, trainToy } from "../src/train/toy/toy.ts";
+import { Kelix } from "../../src/index.ts";
+import { toyRuns, trainToy } from "../../src/train/toy/toy.ts";
 
 let root: string;
 beforeAll(async () => {

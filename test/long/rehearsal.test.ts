@@ -6,11 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { releasedSizes } from "../tools/rehearsal/configs.ts";
-import type { Rehearsal } from "../tools/rehearsal/rehearse.ts";
-import { modelBytes } from "../tools/rehearsal/write-model.ts";
+import { releasedSizes } from "../../tools/rehearsal/configs.ts";
+import type { Rehearsal } from "../../tools/rehearsal/rehearse.ts";
+import { modelBytes } from "../../tools/rehearsal/write-model.ts";
 
-const program = fileURLToPath(new URL("../tools/rehearsal/main.ts", import.meta.url));
+const program = fileURLToPath(new URL("../../tools/rehearsal/main.ts", import.meta.url));
 const typescript = ["--conditions=kelix-source", "--import", import.meta.resolve("tsx")];
 
 let folder: string;
