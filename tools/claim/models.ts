@@ -20,6 +20,11 @@ export const CONTINUOUS_PARTS = 8;
 export const ROW_LENGTH = 208;
 export const ANSWERS_PER_ROW = 120;
 
+/** Of a batch's rows and answers, as the tokenizer's training graph takes them. */
+export function rowSizes(batch: number): { batch: number; length: number; answers: number } {
+  return { batch, length: ROW_LENGTH, answers: batch * ANSWERS_PER_ROW };
+}
+
 /** Special tokens of kelix-nano's vocabulary of text, which all arms write with. */
 const vocabulary = {
   vocab_size: 1536,

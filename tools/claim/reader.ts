@@ -4,7 +4,6 @@
 
 import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
 import { linear } from "../../src/nn/linear.ts";
-import { counterRandom } from "../../src/random/counter.ts";
 import { type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import { openSession, type Session, type WeightSource } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
@@ -16,12 +15,10 @@ import type { Stage } from "../../src/train/stage.ts";
 import { answerFeeds } from "../../src/train/stages/tokenizer-batch.ts";
 import { embedImages, imageLayout, traceAnswers } from "../../src/train/stages/tokenizer-graph.ts";
 import type { TracedLoss } from "../../src/train/train-graph.ts";
-import { itemsOfStep, type StageContext } from "./image-stage.ts";
-import { type Item, itemOf, type Stream, turnsOf } from "./items.ts";
-import { ANSWERS_PER_ROW, armModel, POSITIONS, ROW_LENGTH } from "./models.ts";
+import { itemsOfStep, questionFeeds, type StageContext } from "./image-stage.ts";
+import { type Item, itemOf, type Stream } from "./items.ts";
+import { armModel, POSITIONS, ROW_LENGTH, rowSizes } from "./models.ts";
 import type { Arm, SuiteName } from "./protocol.ts";
-
-const dataOf = (batch: number) => ({ batch, length: ROW_LENGTH, answers: batch * ANSWERS_PER_ROW });
 
 /** The frozen image side over batches of one size. */
 export class FrozenEyes {
@@ -99,18 +96,16 @@ function readPositions(graph: Graph, arm: Arm, positions: number): Tensor {
 
 function traceReader(graph: Graph, arm: Arm, batch: number): TracedLoss {
   const model = armModel(arm);
-  return { loss: traceAnswers(graph, model, dataOf(batch), readPositions(graph, arm, batch * POSITIONS)) };
+  return { loss: traceAnswers(graph, model, rowSizes(batch), readPositions(graph, arm, batch * POSITIONS)) };
 }
 
 export function readerStage(arm: Arm, eyes: FrozenEyes, context: StageContext, firstStep: number): Stage {
-  const { writer, batch, seed } = context;
+  const { batch } = context;
   return {
     losses: { answers: (graph) => traceReader(graph, arm, batch) },
     async batch(step) {
       const items = itemsOfStep(firstStep + step, context);
-      const random = counterRandom(seed, "lines").fork(firstStep + step);
-      const rows = items.map((item, b) => writer.understanding(turnsOf(item, random.fork(b)), ROW_LENGTH));
-      const feeds = answerFeeds(rows, writer.padId, armModel(arm), dataOf(batch));
+      const feeds = questionFeeds(items, armModel(arm), context, firstStep + step);
       return { loss: "answers", tokens: batch * ROW_LENGTH, feeds: { ...feeds, ...(await eyes.see(items)) } };
     },
   };
@@ -156,7 +151,7 @@ export class Examiner {
       const at = (i: number) => Math.min(start + i, count - 1);
       const items = Array.from({ length: batch }, (_, i) => itemOf(suite, stream, at(i), source));
       const rows = items.map(({ turn }) => writer.understanding([turn], ROW_LENGTH));
-      const feeds = answerFeeds(rows, writer.padId, armModel(this.#arm), dataOf(batch));
+      const feeds = answerFeeds(rows, writer.padId, armModel(this.#arm), rowSizes(batch));
       const { predicted } = await this.#session.run({ ...feeds, ...(await this.#eyes.see(items)) }, ["predicted"]);
       let row = 0;
       items.forEach(({ parts, turn }, i) => {

@@ -1,8 +1,4 @@
-// The judge: names what a drawing shows by the nearest training drawing in MobileNetV2's features. It shares nothing with the model
-// under test, nor with the network that teaches it; what it recognises on the originals is printed beside whatever it judges.
-
-import { createHash } from "node:crypto";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { FetchError } from "../../errors.ts";
@@ -17,6 +13,7 @@ import { fetchPackages, packageFolder } from "../../train/data/packages.ts";
 import { cachedRows, evalFolder } from "../floors/cached-rows.ts";
 import { Neighbours, type Ranking } from "../floors/neighbours.ts";
 import { DRAWING_SIDE, type TrainingDrawings } from "../floors/training-drawings.ts";
+import { type PinnedFile, readPinned } from "../pinned-file.ts";
 import { FEATURE_WIDTH, mobileNetFeatures } from "./mobilenet.ts";
 import { readMobileNet } from "./mobilenet-weights.ts";
 
@@ -118,14 +115,6 @@ async function fetchScripts(
       { cause, canRetry: true },
     );
   });
-  const folder = packageFolder(cacheFolder, source);
-  const read = async ({ path, sha256 }: typeof listFile) => {
-    const text = await readFile(join(folder, path), "utf8");
-    if (createHash("sha256").update(text).digest("hex") !== sha256)
-      throw new FetchError(
-        `${join(folder, path)}: is not the file that ${source.package}@${source.version} has. Remove ${folder} and try again`,
-      );
-    return text;
-  };
+  const read = async (file: PinnedFile) => new TextDecoder().decode(await readPinned(cacheFolder, source, file));
   return [await read(listFile), await read(bytesFile)];
 }
