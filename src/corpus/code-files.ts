@@ -4,7 +4,6 @@
 
 import { basename } from "node:path";
 import * as z from "zod";
-import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { type ErrorCode, InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
@@ -12,6 +11,7 @@ import { isStream, readInput } from "../files/input.ts";
 import { OpenFile } from "../files/open-file.ts";
 import type { Output } from "../files/output.ts";
 import { publicUrl } from "../files/safe-url.ts";
+import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../quantize/safetensors-file.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { CodeFields } from "../vision/image-codes.ts";
 
