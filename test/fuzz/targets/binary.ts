@@ -2,15 +2,15 @@
 
 import { readFile } from "node:fs/promises";
 import { headerLength, PREFIX_BYTES, parseHeader } from "../../../src/checkpoint/safetensors-header.ts";
-import { layOut } from "../../../src/checkpoint/safetensors-layout.ts";
 import { findIndexFaults, readShardIndex } from "../../../src/checkpoint/shard-index.ts";
-import { parseCodes } from "../../../src/cli/code-files.ts";
+import { parseCodes } from "../../../src/corpus/code-files.ts";
 import { memoryFiles } from "../../../src/files/memory.ts";
 import { decodeImage, encodeImage } from "../../../src/image/codec.node.ts";
 import { formatOf, type ImageFormat } from "../../../src/image/image-format.ts";
 import { readImageHeader } from "../../../src/image/image-header.ts";
 import { loadImage } from "../../../src/image/image-source.node.ts";
 import { checkSize } from "../../../src/image/rgb.ts";
+import { layOut } from "../../../src/quantize/safetensors-layout.ts";
 import { ImageCodes } from "../../../src/vision/image-codes.ts";
 import { json, same, type Target, utf8 } from "../target.ts";
 

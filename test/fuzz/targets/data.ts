@@ -4,12 +4,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DataFolder } from "../../../src/train/sources/data-folder.ts";
-import { imagesOf } from "../../../src/train/sources/example.ts";
-import { parseRow } from "../../../src/train/sources/jsonl.ts";
-import { openData } from "../../../src/train/sources/open.ts";
-import { readRow } from "../../../src/train/sources/row.ts";
-import { tarMembers } from "../../../src/train/sources/tar-index.ts";
+import { DataFolder } from "../../../src/corpus/data-folder.ts";
+import { imagesOf } from "../../../src/corpus/example.ts";
+import { parseRow } from "../../../src/corpus/jsonl.ts";
+import { openData } from "../../../src/corpus/open.ts";
+import { readRow } from "../../../src/corpus/row.ts";
+import { tarMembers } from "../../../src/corpus/tar-index.ts";
 import { type Target, utf8 } from "../target.ts";
 
 const png = readFileSync("test/images/alpha.png", "base64");
