@@ -2,10 +2,10 @@
 // kelix COMMAND: the command line. Results on stdout, everything else on stderr. A command's module is imported when it is called.
 // Exit status: 0 done, 1 failed (also when one of many images failed), 2 usage error, 130 interrupted.
 
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, Help, type Option } from "commander";
 import { excerpt, InputError } from "../errors.ts";
 import { devices } from "../runtime/backend.ts";
+import { version } from "../version.ts";
 import { preload } from "./few-descriptors.ts";
 import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
 
@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   chat: ["chat about images; the model may draw in its answers", () => import("./chat.ts")],
   imagine: ["draw an image from a prompt", () => import("./imagine.ts")],
   edit: ["change an image as a prompt says, all of it or where a mask is white", () => import("./edit.ts")],
+  replay: ["draw an image again by the receipt in its file, and compare", () => import("./replay.ts")],
   tokenize: ["turn images into codes", () => import("./tokenize.ts")],
   reconstruct: ["decode an image from its codes alone", () => import("./reconstruct.ts")],
   embed: ["print a vector for each image, to compare images by", () => import("./embed.ts")],
@@ -92,7 +93,7 @@ function createProgram(): Command {
     .option("--json", "print one JSON value on stdout")
     .option("-q, --quiet", "print only errors on stderr")
     .option("--verbose", "print errors in full")
-    .version(packageVersion(), "-v, --version")
+    .version(version, "-v, --version")
     .helpOption("-h, --help")
     .configureHelp({
       showGlobalOptions: true,
@@ -138,11 +139,6 @@ function numberIfAny(text: string): number | string {
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value];
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** `help COMMAND` needs the command's module too; -V is an older name of -v. */
