@@ -69,22 +69,26 @@ export class Writer {
     usage: Tally,
     mayDraw: boolean,
   ): Answer {
-    const { seed, signal, stop, maxNewTokens, promptLookupNumTokens: lookupBlocks } = settings;
+    const { seed, signal, stop, maxNewTokens, minNewTokens, topLogprobs, promptLookupNumTokens } = settings;
     const prompt = conversation(messages, images, this.setting);
+    const lookupBlocks = topLogprobs === undefined ? promptLookupNumTokens : 0; // guesses are confirmed, not scored
     const sampling = { ...chosen(settings, greedy), images: this.#imageSampling(settings) };
-    const writing = { ...sampling, mayDraw, seed, maxNewTokens, lookupBlocks, ...(signal && { signal }) };
+    const bounds = { maxNewTokens, minNewTokens, lookupBlocks, isScored: topLogprobs !== undefined };
+    const writing = { ...sampling, ...bounds, mayDraw, seed, ...(signal && { signal }) };
     const { text, vocabulary } = this.setting;
-    return answerOf(this.#write(prompt, writing, usage), usage, {
+    return answerOf(this.#write(prompt, writing, settings.cacheKey, usage), usage, {
       tokenizer: text.tokenizer,
       eos: vocabulary.eos,
       stop,
+      topLogprobs,
       draw: (image) => {
         const index = usage.imagesOut;
         const request = async (): Promise<ReceiptRequest> => {
-          const { temperature, topK, topP, promptLookupNumTokens } = settings;
-          const given = { temperature, topK, topP, maxNewTokens, promptLookupNumTokens, stop };
+          const { temperature, topK, topP } = settings;
+          const bounds = { maxNewTokens, minNewTokens, promptLookupNumTokens: lookupBlocks, stop };
           const asked = await receiptMessages(messages, images);
-          return { call: "chat", ...this.#drawnWith(settings), ...given, index, messages: asked };
+          const given = { ...this.#drawnWith(settings), temperature, topK, topP, ...bounds };
+          return { call: "chat", ...given, index, messages: asked };
         };
         return this.#draw(chooseDetokenizer(this.#model, "hidden"), image, settings, request);
       },
@@ -102,13 +106,13 @@ export class Writer {
     await this.#networks.checkDrawing(choice, grid);
     const prompt = conversation(messages, images, { ...setting, answer: [setting.vocabulary.visionStart] });
     const total = grid[0] * grid[1] + 1; // with the mark that ends it
-    const { signal, onProgress } = settings;
+    const { signal, onProgress, cacheKey } = settings;
     const sampling = this.#imageSampling(settings);
     const asked = () => request({ ...this.#drawnWith(settings), ...sampling, positions: settings.positions });
     const writing = { ...sampling, maxNewBlocks: total, forced, ...(signal && { signal }) };
     const write = async (seed: number) => {
       let [done, written] = [0, undefined as WrittenImage | undefined];
-      for await (const { image } of this.#write(prompt, { ...writing, seed })) {
+      for await (const { image } of this.#write(prompt, { ...writing, seed }, cacheKey)) {
         onProgress?.({ task: "write", done: ++done, total });
         written = image;
       }
@@ -126,13 +130,18 @@ export class Writer {
     };
   }
 
-  async *#write(prompt: BlockIds, options: GenerateOptions, usage?: Tally): AsyncGenerator<WrittenBlock, void, void> {
+  async *#write(
+    prompt: BlockIds,
+    options: GenerateOptions,
+    cacheKey: string | undefined,
+    usage?: Tally,
+  ): AsyncGenerator<WrittenBlock, void, void> {
     const { model, prefixes } = await this.#networks.language();
     const { grid } = this.#model.generation.imagine;
     // An image alone is read from the beginning, so that it does not depend on what was read before: rows that are read in other
     // pieces are rounded differently. That takes little beside writing its positions.
     const isImageAlone = options.maxNewBlocks !== undefined;
-    const sequence = isImageAlone ? model.start() : prefixes.take(prompt);
+    const sequence = isImageAlone ? model.start() : prefixes.take(prompt, cacheKey);
     const length = blockCount(prompt, model.vocabulary);
     if (usage) [usage.promptTokens, usage.cachedPromptTokens] = [length, sequence.length];
     const bounds = { room: this.setting.room, blocksPerImage: grid[0] * grid[1] };
@@ -143,7 +152,7 @@ export class Writer {
       }
     } finally {
       if (isImageAlone) sequence.truncate(length); // nobody asks about an image alone
-      prefixes.keep(sequence);
+      prefixes.keep(sequence, cacheKey);
     }
   }
 

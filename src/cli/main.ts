@@ -7,7 +7,7 @@ import { excerpt, InputError } from "../errors.ts";
 import { devices } from "../runtime/backend.ts";
 import { version } from "../version.ts";
 import { preload } from "./few-descriptors.ts";
-import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
+import { complain, complainOf, hasFailed, interrupted, outlivesReader, packageVersion, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;

@@ -14,6 +14,7 @@ import type { MemoryGuard } from "../platform.ts";
 import type { LoadSettings } from "../read-options.ts";
 import type { SessionOptions, WeightSource } from "../runtime/session.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
+import { Turns } from "../runtime/turns.ts";
 import { CodeCache } from "../vision/code-cache.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 import { ImageTokenizer } from "../vision/image-tokenizer.ts";
@@ -34,6 +35,14 @@ export interface Language {
   readonly prefixes: PrefixCache;
 }
 
+export interface EncodeOptions {
+  readonly fit?: ImageFit;
+  /** See TokenizeOptions. */
+  readonly cacheKey?: string | undefined;
+  /** Called where an image is encoded, whose codes were not known from an earlier call. */
+  readonly onEncode?: () => void;
+}
+
 export class Networks {
   readonly #model: OpenedModel;
   readonly #memory: MemoryGuard;
@@ -43,6 +52,11 @@ export class Networks {
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
   /** Sessions of what draws images. */
   readonly #drawing: SessionCache;
+  /**
+   * Images are decoded one at a time: together they would take as long, each would come last, and large networks would push each
+   * other out of memory.
+   */
+  readonly #turns = new Turns();
   #tokenizer: Promise<ImageTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
@@ -65,8 +79,8 @@ export class Networks {
     if (this.#isDisposed) throw disposedError();
   }
 
-  /** The codes of an image. Those of the last images are remembered; `onEncode` is called where they were not. */
-  async encode(image: RgbImage, fit: ImageFit = {}, onEncode?: () => void): Promise<ImageCodes> {
+  /** The codes of an image. Those of the last images are remembered for calls with the same key. */
+  async encode(image: RgbImage, { fit = {}, cacheKey, onEncode }: EncodeOptions): Promise<ImageCodes> {
     const tokenizer = await this.tokenizer();
     const { preprocessor } = this.#model;
     const options = patchOptions(preprocessor);
@@ -74,7 +88,7 @@ export class Networks {
     await this.#memory.checkPositions(
       (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2,
     );
-    return this.#codes.codesOf(image, JSON.stringify(fit), () => {
+    return this.#codes.codesOf(image, JSON.stringify([fit, cacheKey]), () => {
       onEncode?.();
       return tokenizer.tokenize(image, fit);
     });
@@ -118,7 +132,15 @@ export class Networks {
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
     const detokenizer = new Detokenizer(parts, settingsFor(request.codeGrid), this.#drawing);
-    return detokenizer.detokenize(request, { ...options, solver });
+    return this.#turns.take(async (pause) => {
+      this.refuseDisposed();
+      return detokenizer.detokenize(request, {
+        ...options,
+        solver,
+        onStep: options.onStep && ((step, steps) => pause(() => options.onStep?.(step, steps))),
+        onPreview: options.onPreview && ((image) => pause(() => options.onPreview?.(image))),
+      });
+    }, options.signal);
   }
 
   /** Releases all sessions. Safe to call twice. */

@@ -54,6 +54,7 @@ export const requestSchema = z.discriminatedUnion("call", [
     topK: count.optional(),
     topP: z.number().optional(),
     maxNewTokens: count,
+    minNewTokens: count,
     promptLookupNumTokens: count,
     stop: z.array(text).max(1000),
     index: count,
