@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { errorCodes, excerpt, FetchError, InputError, KelixError, MemoryError, ModelError, quote } from "./errors.ts";
+import { EngineError } from "./server/protocol.ts";
 
 test("every class has a code, and is a KelixError", () => {
   const errors = [
@@ -10,6 +11,7 @@ test("every class has a code, and is a KelixError", () => {
     [new ModelError("x"), "invalid_model"],
     [new FetchError("x"), "fetch_failed"],
     [new MemoryError("x", 2, 1), "out_of_memory"],
+    [new EngineError("queue_full", "x", 3), "queue_full"],
   ] as const;
   for (const [error, code] of errors) {
     expect(error).toBeInstanceOf(KelixError);
@@ -21,7 +23,7 @@ test("every class has a code, and is a KelixError", () => {
 test("the docs tell when each class and each code occurs, and of no others", async () => {
   const docs = await readFile(new URL("../docs/errors.md", import.meta.url), "utf8");
   const rows = [...docs.matchAll(/^\| `(\w+)`/gm)].map((match) => match[1]);
-  const classes = [KelixError, InputError, ModelError, FetchError, MemoryError].map(({ name }) => name);
+  const classes = [KelixError, InputError, ModelError, FetchError, MemoryError, EngineError].map(({ name }) => name);
   expect(rows.sort()).toEqual([...classes, ...errorCodes].sort());
 });
 

@@ -21,6 +21,10 @@ export const errorCodes = [
   "fetch_failed",
   "out_of_memory",
   "disposed",
+  "queue_full",
+  "deadline_exceeded",
+  "worker_died",
+  "draining",
   "internal",
 ] as const;
 export type ErrorCode = (typeof errorCodes)[number];

@@ -11,6 +11,7 @@ export type {
   Usage,
 } from "./chat/chat.ts";
 export type { ChatMessage, WidenedMessage, WidenedPart } from "./chat/conversation.ts";
+export type { TokenLogprob, TokenLogprobs } from "./chat/logprobs.ts";
 export type { TokenScore } from "./chat/score.ts";
 export {
   type ErrorCode,

@@ -67,10 +67,10 @@ export class Kelix implements AsyncDisposable {
     const settings = readOptions("reconstruct", options);
     return this.#call(settings, async () => {
       const { reconstruct } = this.#model.generation;
-      const { signal, keepSize, fusion = reconstruct.fusion } = settings;
+      const { signal, cacheKey, keepSize, fusion = reconstruct.fusion } = settings;
       const choice = chooseDetokenizer(this.#model, "codes"); // throws before any work is done
       const fit = { maxPositions: reconstruct.max_positions, ...(!keepSize && { imageSize: reconstruct.image_size }) };
-      const codes = await this.#images.codesOf(input, { signal, fit });
+      const codes = await this.#images.codesOf(input, { signal, cacheKey, fit });
       const condition = await (await this.#networks.tokenizer()).embed(codes, fusion);
       const request = { condition, isConnected: true, codeGrid: codes.grid };
       return new Image(await this.#networks.decode(choice, request, decoding(settings, reconstruct)));
@@ -82,7 +82,8 @@ export class Kelix implements AsyncDisposable {
     const { prompt, ...settings } = readOptions("describe", options);
     const codes = await this.#call(settings, () => this.#images.codesOf(image, settings));
     const content = [{ type: "image", image: codes } as const, { type: "text", text: prompt } as const];
-    const chat = new Chat((usage) => this.#answer([{ role: "user", content }], settings, usage, false));
+    const asked = { ...settings, mayDraw: false };
+    const chat = new Chat((usage) => this.#answer([{ role: "user", content }], asked, usage));
     return (await chat.result()).text.trim();
   }
 
@@ -91,7 +92,7 @@ export class Kelix implements AsyncDisposable {
    * wrong with the arguments is thrown there.
    */
   chat(messages: Messages, options: Options.ChatOptions = {}): Chat {
-    return new Chat((usage) => this.#answer(messages, options, usage, this.canImagine));
+    return new Chat((usage) => this.#answer(messages, options, usage));
   }
 
   /** Images for a prompt, with seeds one after the other: the language model writes codes, and its hidden states are decoded. */
@@ -116,10 +117,10 @@ export class Kelix implements AsyncDisposable {
     const { mask, ...settings } = readOptions("edit", options);
     return this.#call(settings, async () => {
       const { vocabulary } = this.#writer.setting;
-      const { signal, seed } = settings;
+      const { signal, cacheKey, seed } = settings;
       const { grid } = this.#model.generation.imagine;
       const isFree = mask === undefined ? undefined : await this.#images.readMask(mask, grid, signal);
-      const codes = await this.#images.codesOf(image, { signal, grid });
+      const codes = await this.#images.codesOf(image, { signal, cacheKey, grid });
       const N = vocabulary.codesPerPatch;
       const ids = idsFromCodes(codes.codes, vocabulary);
       const kept = (at: number) => (isFree?.[at] ? undefined : ids.subarray(at * N, (at + 1) * N));
@@ -147,11 +148,11 @@ export class Kelix implements AsyncDisposable {
       const setting = this.#writer.setting;
       const turn = lastTurn(messages, await this.#images.codesIn(messages, settings), setting);
       const { model, prefixes } = await this.#networks.language();
-      const sequence = prefixes.take(turn.row);
+      const sequence = prefixes.take(turn.row, settings.cacheKey);
       try {
         return tokenScores(turn, await scoreBlocks(model, sequence, turn, settings.signal), setting);
       } finally {
-        prefixes.keep(sequence);
+        prefixes.keep(sequence, settings.cacheKey);
       }
     });
   }
@@ -179,7 +180,7 @@ export class Kelix implements AsyncDisposable {
   }
 
   /** The answer to a conversation, as it is written. */
-  async *#answer(messages: Messages, options: Options.ChatOptions, usage: Tally, mayDraw: boolean): Answer {
+  async *#answer(messages: Messages, options: Options.ChatOptions, usage: Tally): Answer {
     const settings = readOptions("chat", options);
     const { signal } = settings;
     try {
@@ -188,7 +189,7 @@ export class Kelix implements AsyncDisposable {
       checkMessages(messages);
       const { setting } = this.#writer; // throws where there is no language model
       const prompt = conversation(messages, await this.#images.codesIn(messages, settings, usage), setting);
-      return yield* this.#writer.answer(prompt, settings, usage, mayDraw);
+      return yield* this.#writer.answer(prompt, settings, usage, settings.mayDraw && this.canImagine);
     } catch (error) {
       throw this.#explain(error, signal);
     }

@@ -23,6 +23,8 @@ const synonyms: Readonly<Record<string, readonly string[]>> = {
   onProgress: ["progress", "progresscallback", "callback", "callbackfunction", "onstep", "onload"],
   onPreview: ["preview", "callbackonstepend", "onstepend", "partialimages"],
   onWarning: ["onwarn", "warn", "logger"],
+  minNewTokens: ["mintokens", "minlength"],
+  cacheKey: ["cachesalt", "promptcachekey"],
   promptLookupNumTokens: ["promptlookup", "lookup", "speculative"],
   device: ["executionprovider", "executionproviders", "provider", "providers", "backend", "ep", "devicemap", "gpu"],
   threads: ["numthreads", "nthreads", "threadcount", "cores", "intraopnumthreads"],
@@ -61,7 +63,7 @@ const ways: readonly (readonly [names: readonly string[], way: string])[] = [
   ],
   [["localfilesonly", "offline", "localonly"], "the environment variable HF_HUB_OFFLINE=1 keeps off the network"],
   [["tools", "toolchoice", "functions"], "the model calls no tools"],
-  [["logprobs", "toplogprobs", "outputscores"], "`score` gives the log-probability of each token"],
+  [["logprobs", "outputscores"], "`topLogprobs` of `chat`, and `score`, give the log-probability of each token"],
 ];
 
 /** Says what is probably meant by an option that is not among `names`; undefined where nothing is like it. */

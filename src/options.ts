@@ -159,7 +159,16 @@ const load = {
   onWarning: callback<(message: string) => void>().optional(),
 };
 
+const cached = {
+  /**
+   * What earlier calls left in the caches (the KV cache, codes of images) is used by calls with the same key alone. With a key for each user
+   * of a server, nobody can tell from the time of an answer what others asked.
+   */
+  cacheKey: text.optional(),
+};
+
 const tokenize = {
+  ...cached,
   /** Ends the work before its next step; it then rejects with the signal's reason. */
   signal,
 };
@@ -174,6 +183,7 @@ const fused = {
 
 const reconstruct = {
   ...drawing,
+  ...cached,
   /**
    * An image keeps its size and aspect as far as the model's limits let it; otherwise released models see it as a square, as in
    * their recipe (`reconstruct.image_size` of generation_config.json). Codes have their size already.
@@ -187,6 +197,7 @@ const reconstruct = {
 const written = {
   ...sampling,
   ...drawing,
+  ...cached,
   /**
    * Where the transformer is told that the codes lie: as in the model's training, or, for models trained by the reference, as its
    * released demo guesses (`demo`), to compare like with like.
@@ -217,8 +228,11 @@ const answered = {
   ...sampling,
   ...seeded,
   ...watched,
+  ...cached,
   /** Tokens of text to write at most, 256 if absent. Images do not count; the model's context bounds both. */
   maxNewTokens: integer(1, 1_000_000).default(256).describe("maximum number of text tokens in an answer"),
+  /** Tokens of text before which the model may not end the answer, 0 if absent; stop strings and the context may. */
+  minNewTokens: integer(0, 1_000_000).default(0),
   /** Texts that end the answer where it would spell one; the answer ends before it. */
   stop: z
     .union([text.transform((one) => [one]), z.array(text)], {
@@ -234,7 +248,14 @@ const answered = {
   promptLookupNumTokens: integer(0, 64).default(0),
 };
 
-const chat = { ...drawing, ...answered };
+const chat = {
+  ...drawing,
+  ...answered,
+  /** Whether the answer may hold images, where the model can draw; true if absent. */
+  mayDraw: flag.default(true),
+  /** Tells of each token of text how likely it was, with so many of the most likely in its place; if absent nothing is told. */
+  topLogprobs: integer(0, 20).optional(),
+};
 
 const describe = {
   ...answered,

@@ -85,7 +85,7 @@ describe("reading options", () => {
 
   test.each([
     ["chat", "stop_token_ids", "`stop` takes texts"],
-    ["chat", "logprobs", "`score` gives"],
+    ["chat", "logprobs", "`topLogprobs` of"],
     ["chat", "do_sample", "set `temperature`"],
     ["imagine", "width", "the size that the model was trained for"],
     ["load", "dtype", "kelix convert"],

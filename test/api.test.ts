@@ -166,7 +166,7 @@ describe("a chat", () => {
     [{ stop: [""] }, /Expected `stop`/],
     [{ stop: [5] }, /Expected `stop`.*got \[5\]/],
     [{ stop_sequences: ["a"] }, /did you mean `stop`/],
-    [{ logprobs: true }, /`score` gives/],
+    [{ logprobs: true }, /`topLogprobs` of/],
     [{ mask: [] }, /it is one of `edit`/],
   ])("rejects %j, when it is read", async (bad, message) => {
     const chat = kelix.chat(question(), bad as never);

@@ -8,8 +8,8 @@ import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { encodePng } from "../src/image/codec.node.ts";
+import { readSafetensors, writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { program, runCli } from "./run-cli.ts";
 

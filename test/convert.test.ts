@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
 import { readPixels } from "../src/image/rgb.ts";
 import { type ImageCodes, Kelix, type RgbImage } from "../src/index.ts";
 import { openModelAt } from "../src/model/find.node.ts";
@@ -14,6 +13,7 @@ import type { ConvertOptions } from "../src/options.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import type { Device } from "../src/runtime/session.ts";
 import { isQuantized } from "../src/runtime/weight-source.ts";
+import { openCheckpointAt } from "../src/train/open-checkpoint.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 const image = "data/heldout/demo/rocket.png";

@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
-import { writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { Kelix } from "../src/index.ts";
+import { writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { f32, type HostTensor } from "../src/runtime/host-tensor.ts";
 import { exportRun } from "../src/train/export.ts";
+import { openCheckpointAt } from "../src/train/open-checkpoint.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 let root: string;

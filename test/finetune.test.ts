@@ -4,8 +4,6 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
-import { writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { folderFiles } from "../src/files/folder.node.ts";
 import { encodeImage } from "../src/image/codec.node.ts";
 import { Kelix } from "../src/index.ts";
@@ -14,11 +12,13 @@ import { LanguageModel } from "../src/llm/language-model.ts";
 import { checkAdapter, readAdapter, withAdapter } from "../src/model/adapter.ts";
 import { convertModel } from "../src/quantize/convert.ts";
 import { mergeAdapter } from "../src/quantize/merge.ts";
+import { writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { counterRandom } from "../src/random/counter.ts";
 import { f32, type HostTensor } from "../src/runtime/host-tensor.ts";
 import type { WeightSource } from "../src/runtime/session.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
 import { finetuneModel } from "../src/train/finetune.ts";
+import { openCheckpointAt } from "../src/train/open-checkpoint.ts";
 import { writeAdapter } from "../src/train/write-adapter.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 

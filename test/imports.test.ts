@@ -24,7 +24,7 @@ const shown = (found: readonly Import[]) => found.map(({ from, to }) => `${from}
 
 test("finds the imports of the sources", () => {
   expect(imports).toContainEqual({ from: "src/index.web.ts", to: "src/kelix.ts" });
-  expect(imports).toContainEqual({ from: "tools/parity/main.ts", to: "src/checkpoint/safetensors.node.ts" });
+  expect(imports).toContainEqual({ from: "tools/parity/main.ts", to: "src/quantize/safetensors-file.ts" });
 });
 
 test("src/ imports nothing outside itself, so what ships needs no tool", () => {

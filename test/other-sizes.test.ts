@@ -4,9 +4,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { inspectModel, Kelix, planModel } from "../src/index.ts";
 import { convertModel } from "../src/quantize/convert.ts";
+import { readSafetensors, writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { f32 } from "../src/runtime/host-tensor.ts";
 import { type TinyConfigs, writeTinyModel } from "./tiny-model.ts";
 

@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { readSafetensors } from "../src/checkpoint/safetensors.node.ts";
+import { readSafetensors } from "../src/quantize/safetensors-file.ts";
 import { f32, type HostTensor, hostTensor, i32 } from "../src/runtime/host-tensor.ts";
 import { openGolden } from "../tools/parity/case.ts";
 import { compareAll, compareTensor, formatComparison } from "../tools/parity/compare.ts";

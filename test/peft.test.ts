@@ -2,16 +2,16 @@
 
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { openCheckpointAt } from "../src/checkpoint/checkpoint.node.ts";
-import { readSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { folderFiles } from "../src/files/folder.node.ts";
 import { readAdapter, withAdapter } from "../src/model/adapter.ts";
 import { linear } from "../src/nn/linear.ts";
+import { readSafetensors } from "../src/quantize/safetensors-file.ts";
 import type { HostTensor } from "../src/runtime/host-tensor.ts";
 import { openSession, openTrainingSession } from "../src/runtime/session.ts";
 import { gradients } from "../src/tensor/gradients.ts";
 import { Graph } from "../src/tensor/graph.ts";
 import type { Tensor } from "../src/tensor/tensor.ts";
+import { openCheckpointAt } from "../src/train/open-checkpoint.ts";
 
 const folder = "test/peft";
 

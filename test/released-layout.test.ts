@@ -5,7 +5,6 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { Detokenizer, type Solver } from "../src/detokenizer/detokenizer.ts";
 import { resize } from "../src/image/resize.ts";
 import { readPixels } from "../src/image/rgb.ts";
@@ -16,6 +15,7 @@ import { LanguageModel } from "../src/llm/language-model.ts";
 import { chooseDetokenizer } from "../src/model/drawing.ts";
 import { openModelAt } from "../src/model/find.node.ts";
 import { languageConfig } from "../src/model/open.ts";
+import { readSafetensors, writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { SessionCache } from "../src/runtime/session-cache.ts";
 import { textBlock } from "../src/sequence/blocks.ts";
 import { ImageTokenizer } from "../src/vision/image-tokenizer.ts";

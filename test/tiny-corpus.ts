@@ -2,7 +2,7 @@
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
+import { writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { counterRandom } from "../src/random/counter.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { imagesFolder } from "../src/train/data/render.ts";

@@ -4,9 +4,9 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.node.ts";
 import { inspectModel, Kelix, ModelError, planModel } from "../src/index.ts";
 import { convertModel } from "../src/quantize/convert.ts";
+import { readSafetensors, writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import type { HostTensor } from "../src/runtime/host-tensor.ts";
 
 const whole = "test/released/gqa8/model";

@@ -4,7 +4,8 @@ import type { DrawnImage } from "../image/image.ts";
 import type { WrittenBlock, WrittenImage } from "../llm/generate.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
-import type { Answer, Tally } from "./chat.ts";
+import type { Answer, Tally, TextEvent } from "./chat.ts";
+import { type TokenLogprobs, tokenLogprobs } from "./logprobs.ts";
 
 export interface AnswerOptions {
   readonly tokenizer: TextTokenizer;
@@ -12,6 +13,8 @@ export interface AnswerOptions {
   readonly eos: number;
   /** Texts that end an answer, and are no part of it. */
   readonly stop: readonly string[];
+  /** How many of the likeliest tokens are told beside each that was written; nothing is told if absent. */
+  readonly topLogprobs?: number | undefined;
   /** Makes the pixels of an image. */
   readonly draw: (image: WrittenImage) => Promise<DrawnImage>;
 }
@@ -20,12 +23,18 @@ export interface AnswerOptions {
 export async function* answerOf(
   blocks: AsyncIterable<WrittenBlock>,
   usage: Tally,
-  { tokenizer, eos, stop, draw }: AnswerOptions,
+  { tokenizer, eos, stop, topLogprobs, draw }: AnswerOptions,
 ): Answer {
   const stream = tokenizer.stream();
   const stops = new StopStrings(stop);
   let last: number | undefined;
-  for await (const { ids, kind, image } of blocks) {
+  let told: TokenLogprobs[] = [];
+  const event = (text: string): TextEvent => {
+    const logprobs = told;
+    told = [];
+    return { type: "text", text, ...(topLogprobs !== undefined && { logprobs }) };
+  };
+  for await (const { ids, kind, image, scores } of blocks) {
     usage.completionTokens++;
     last = ids[0]!;
     if (image) {
@@ -35,15 +44,16 @@ export async function* answerOf(
     }
     // No text goes on beyond the beginning of an image.
     const isText = kind === "text" && !tokenizer.isSpecial(last);
+    if (isText && scores && topLogprobs !== undefined) told.push(tokenLogprobs(scores, last, topLogprobs, tokenizer));
     const text = isText
       ? stops.push(stream.push(last))
       : kind === "visual"
         ? stops.push(stream.end()) + stops.end()
         : "";
-    if (text !== "") yield { type: "text", text };
+    if (text !== "") yield event(text);
     if (stops.hasStopped) return "stop";
   }
   const rest = stops.push(stream.end()) + stops.end();
-  if (rest !== "") yield { type: "text", text: rest };
+  if (rest !== "") yield event(rest);
   return stops.hasStopped || last === eos ? "stop" : "length";
 }

@@ -3,6 +3,7 @@
 
 import type { DrawnImage } from "../image/image.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
+import type { TokenLogprobs } from "./logprobs.ts";
 
 /**
  * Why an answer ended: the model, or a stop string, ended it; it reached `maxNewTokens` or the end of the model's context; or the loop
@@ -32,6 +33,11 @@ export type Tally = { -readonly [Name in keyof Usage]: number };
 export interface TextEvent {
   readonly type: "text";
   readonly text: string;
+  /**
+   * Of each of its tokens, where `topLogprobs` asked for them. A token that only begins a character, or perhaps a stop string, comes
+   * with the text that follows.
+   */
+  readonly logprobs?: readonly TokenLogprobs[];
 }
 
 export interface ImageEvent {

@@ -44,14 +44,17 @@ export class Writer {
 
   /** The answer to a prompt, as it is written; with images where `mayDraw`. */
   answer(prompt: BlockIds, settings: AnswerSettings, usage: Tally, mayDraw: boolean): Answer {
-    const { seed, signal, stop, maxNewTokens, promptLookupNumTokens: lookupBlocks } = settings;
+    const { seed, signal, stop, maxNewTokens, minNewTokens, topLogprobs, promptLookupNumTokens } = settings;
+    const lookupBlocks = topLogprobs === undefined ? promptLookupNumTokens : 0; // guesses are confirmed, not scored
     const sampling = { ...chosen(settings, greedy), images: this.#imageSampling(settings) };
-    const writing = { ...sampling, mayDraw, seed, maxNewTokens, lookupBlocks, ...(signal && { signal }) };
+    const bounds = { maxNewTokens, minNewTokens, lookupBlocks, isScored: topLogprobs !== undefined };
+    const writing = { ...sampling, ...bounds, mayDraw, seed, ...(signal && { signal }) };
     const { text, vocabulary } = this.setting;
-    return answerOf(this.#write(prompt, writing, usage), usage, {
+    return answerOf(this.#write(prompt, writing, settings.cacheKey, usage), usage, {
       tokenizer: text.tokenizer,
       eos: vocabulary.eos,
       stop,
+      topLogprobs,
       draw: (image) => this.#draw(chooseDetokenizer(this.#model, "hidden"), image, settings),
     });
   }
@@ -69,11 +72,11 @@ export class Writer {
     await this.#networks.checkDrawing(choice, grid);
     const prompt = conversation(messages, images, { ...setting, answer: [setting.vocabulary.visionStart] });
     const total = grid[0] * grid[1] + 1; // with the mark that ends it
-    const { signal, onProgress } = settings;
+    const { signal, onProgress, cacheKey } = settings;
     const writing = { ...this.#imageSampling(settings), maxNewBlocks: total, forced, ...(signal && { signal }) };
     const write = async (seed: number) => {
       let [done, written] = [0, undefined as WrittenImage | undefined];
-      for await (const { image } of this.#write(prompt, { ...writing, seed })) {
+      for await (const { image } of this.#write(prompt, { ...writing, seed }, cacheKey)) {
         onProgress?.({ task: "write", done: ++done, total });
         written = image;
       }
@@ -91,10 +94,15 @@ export class Writer {
     };
   }
 
-  async *#write(prompt: BlockIds, options: GenerateOptions, usage?: Tally): AsyncGenerator<WrittenBlock, void, void> {
+  async *#write(
+    prompt: BlockIds,
+    options: GenerateOptions,
+    cacheKey: string | undefined,
+    usage?: Tally,
+  ): AsyncGenerator<WrittenBlock, void, void> {
     const { model, prefixes } = await this.#networks.language();
     const { grid } = this.#model.generation.imagine;
-    const sequence = prefixes.take(prompt);
+    const sequence = prefixes.take(prompt, cacheKey);
     const length = blockCount(prompt, model.vocabulary);
     if (usage) [usage.promptTokens, usage.cachedPromptTokens] = [length, sequence.length];
     const bounds = { room: this.setting.room, blocksPerImage: grid[0] * grid[1] };
@@ -105,7 +113,7 @@ export class Writer {
       }
     } finally {
       if (options.maxNewBlocks !== undefined) sequence.truncate(length); // nobody asks about an image alone
-      prefixes.keep(sequence);
+      prefixes.keep(sequence, cacheKey);
     }
   }
 

@@ -5,7 +5,7 @@ import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeTinyModel } from "../../test/tiny-model.ts";
-import { readSafetensors, writeSafetensors } from "../checkpoint/safetensors.node.ts";
+import { readSafetensors, writeSafetensors } from "../quantize/safetensors-file.ts";
 import { type CheckReport, checkModel } from "./check.ts";
 import { printOfCodes, printOfPixels } from "./fingerprint.ts";
 import { withoutPrivate } from "./private.ts";

@@ -2,14 +2,14 @@ import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import { f32, hostTensor } from "../runtime/host-tensor.ts";
 import { openSession } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16 } from "./bfloat16.ts";
 import { quantize } from "./block-quantization.ts";
-import { openCheckpointAt } from "./checkpoint.node.ts";
 import { checkParameters } from "./checkpoint.ts";
-import { writeSafetensors } from "./safetensors.node.ts";
 
 let root: string;
 beforeAll(async () => {

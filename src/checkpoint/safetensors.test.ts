@@ -4,9 +4,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ModelError } from "../errors.ts";
+import { openSafetensorsAt, readSafetensors, writeSafetensors } from "../quantize/safetensors-file.ts";
 import { elementBytes, f32, fromBuffer, hostTensor } from "../runtime/host-tensor.ts";
-
-import { openSafetensorsAt, readSafetensors, writeSafetensors } from "./safetensors.node.ts";
 import { dtypeNames, headerLength, parseHeader } from "./safetensors-header.ts";
 
 let folder: string;

@@ -2,9 +2,9 @@ import { mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import { f32 } from "../runtime/host-tensor.ts";
-import { openCheckpointAt } from "./checkpoint.node.ts";
-import { writeSafetensors } from "./safetensors.node.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 
 let root: string;
 beforeAll(async () => {

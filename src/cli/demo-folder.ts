@@ -3,9 +3,9 @@
 import { join } from "node:path";
 import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
-import { makeFolder } from "../files/make-folder.ts";
 import { type Output, openOutput } from "../files/output.ts";
 import { systemReason } from "../files/system-error.ts";
+import { makeFolder } from "../hub/make-folder.ts";
 import { encodeImage } from "../image/codec.node.ts";
 import type { RgbImage } from "../index.ts";
 

@@ -2,10 +2,10 @@
 
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { areCodes, holdsCodes, parseCodes, readCodes } from "../corpus/code-files.ts";
 import { isStream, readInput } from "../files/input.ts";
 import { MAX_FILE_BYTES } from "../image/image-format.ts";
 import type { CodeFields, ImageInput, Kelix, ReconstructOptions } from "../index.ts";
-import { areCodes, holdsCodes, parseCodes, readCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
 import { inputPath } from "./inputs.ts";

@@ -1,7 +1,7 @@
 // Bytes on their way, as a line of a terminal: "1.2 of 24.6 GB, 5 %, 85.1 MB/s, 4 min 35 s left".
 
+import { formatBytes, formatSeconds } from "../hub/format-bytes.ts";
 import type { PullProgress } from "../index.ts";
-import { formatBytes, formatSeconds } from "../runtime/format-bytes.ts";
 
 export { formatBytes, formatSeconds };
 

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { RgbImage } from "../image/rgb.ts";
 import { counterRandom } from "../random/counter.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "./config.ts";
 import { type DetokenizeOptions, Detokenizer } from "./detokenizer.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { readSafetensors } from "../checkpoint/safetensors.node.ts";
+import { readSafetensors } from "../quantize/safetensors-file.ts";
 import {
   defaultSigmas,
   demoSigmas,

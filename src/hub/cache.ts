@@ -11,7 +11,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { replaceFile, writeAll } from "../files/atomic-file.ts";
 import { type HubName, isCommit } from "../files/hub-name.ts";
-import { makeFolder } from "../files/make-folder.ts";
+import { makeFolder } from "./make-folder.ts";
 import { readRecord } from "./verified.ts";
 
 export interface CachedFile {

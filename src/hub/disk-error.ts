@@ -2,7 +2,7 @@
 
 import { FetchError, KelixError } from "../errors.ts";
 import { systemCode, systemReason } from "../files/system-error.ts";
-import { formatBytes } from "../runtime/format-bytes.ts";
+import { formatBytes } from "./format-bytes.ts";
 
 /** Whether an error is the system's own about a file. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {

@@ -4,13 +4,12 @@
 import { statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
-import { makeFolder } from "../files/make-folder.ts";
-import { formatBytes } from "../runtime/format-bytes.ts";
 import type { RepoCache } from "./cache.ts";
 import { diskError } from "./disk-error.ts";
 import { type DownloadOptions, downloadBlob, findParts } from "./download.ts";
-
+import { formatBytes } from "./format-bytes.ts";
 import type { RepoFile } from "./listing.ts";
+import { makeFolder } from "./make-folder.ts";
 import { placeFile } from "./place-file.ts";
 import type { HubSettings } from "./settings.ts";
 import { VerifiedContents, type VerifiedFile, writeRecord } from "./verified.ts";

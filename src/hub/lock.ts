@@ -1,7 +1,7 @@
 // Keeps two processes, or two calls of one, from fetching the same repository at once. The Python library locks with flock, which Node
 // lacks, so the two do not see each other's.
 
-import { type LockOptions, waitForLock } from "../files/file-lock.ts";
+import { type LockOptions, waitForLock } from "./file-lock.ts";
 
 /** Waits until `path` is free, holds it while `work` runs, and frees it whatever happens. `lost` is aborted if another took it. */
 export async function withLock<T>(

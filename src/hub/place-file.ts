@@ -4,9 +4,9 @@
 import { constants } from "node:fs";
 import { copyFile, link, rename, rm, symlink } from "node:fs/promises";
 import { dirname, relative } from "node:path";
-import { makeFolder } from "../files/make-folder.ts";
 import { sizeOf } from "./cache.ts";
 import { newPartPath } from "./download.ts";
+import { makeFolder } from "./make-folder.ts";
 
 export interface Placement {
   /** Where the content lies. */

@@ -4,8 +4,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, quote } from "../errors.ts";
-import { homeFolder } from "../files/home-folder.ts";
 import { publicUrl } from "../files/safe-url.ts";
+import { homeFolder } from "./home-folder.ts";
 
 export interface HubSettings {
   /** Address of the Hub or of a mirror, without a slash at its end. A user name and password in it are sent to it alone. */

@@ -7,11 +7,11 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { replaceFile, writeAll } from "../files/atomic-file.ts";
-import { makeFolder } from "../files/make-folder.ts";
 import { OpenFile } from "../files/open-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import type { RepoCache } from "./cache.ts";
 import type { RepoFile } from "./listing.ts";
+import { makeFolder } from "./make-folder.ts";
 
 export interface VerifiedFile {
   readonly hash: string;

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import sharp from "sharp";
 import { expect, test } from "vitest";
-import { readSafetensors } from "../checkpoint/safetensors.node.ts";
+import { readSafetensors } from "../quantize/safetensors-file.ts";
 import { decodeImage } from "./codec.node.ts";
 
 const folder = "test/images";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readSafetensors } from "../checkpoint/safetensors.node.ts";
 import { InputError } from "../errors.ts";
+import { readSafetensors } from "../quantize/safetensors-file.ts";
 import { findBucket } from "./buckets.ts";
 import { crop, resizeAndCenterCrop } from "./crop.ts";
 import { loadImage } from "./image-source.node.ts";

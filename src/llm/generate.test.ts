@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { readSafetensors } from "../checkpoint/safetensors.node.ts";
 import { InputError } from "../errors.ts";
+import { readSafetensors } from "../quantize/safetensors-file.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
 import { expandRow, findImages, textBlock } from "../sequence/blocks.ts";
 import { bookRange } from "../sequence/layout.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { type GenerateOptions, generate, type WrittenBlock } from "./generate.ts";
 import { LanguageModel } from "./language-model.ts";

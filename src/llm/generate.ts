@@ -4,7 +4,7 @@
 import { InputError } from "../errors.ts";
 import { textBlock } from "../sequence/blocks.ts";
 import type { BlockIds, BlockVocabulary } from "../sequence/layout.ts";
-import { BlockGrammar, type GrammarOptions, isAllowed } from "./grammar.ts";
+import { BlockGrammar, type GrammarOptions, isAllowed, without } from "./grammar.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { lookUp } from "./prompt-lookup.ts";
 import { isGreedy, type SamplingOptions } from "./sampling.ts";
@@ -16,6 +16,10 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   readonly maxNewBlocks?: number;
   /** At most this many blocks of text are written, which those of images and their marks are not; any number if absent. */
   readonly maxNewTokens?: number;
+  /** So many blocks of text are written before one of `stopIds` may be; 0 if absent. */
+  readonly minNewTokens?: number;
+  /** Whether blocks of text come with the scores that they were chosen by; not where guesses are made. */
+  readonly isScored?: boolean;
   /**
    * Blocks that the sequence may come to hold, the prompt's included; any number if absent. Text ends there, and an image that
    * would not be complete is rejected before it is begun.
@@ -58,6 +62,8 @@ export interface WrittenBlock {
   /** [N+1] */
   readonly ids: BlockIds;
   readonly kind: "text" | "visual";
+  /** [V] of text, where they were asked for and the model had a choice. */
+  readonly scores?: Float32Array;
   /** With the vision_end block that completes it. */
   readonly image?: WrittenImage;
 }
@@ -87,7 +93,7 @@ export async function* generate(
   const { vocabulary } = model;
   const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
   const { stopIds = [vocabulary.eos], signal, blocksPerRun, blocksPerImage, lookupBlocks = 0 } = options;
-  const { maxNewBlocks = ANY, maxNewTokens = ANY, room = ANY } = options;
+  const { maxNewBlocks = ANY, maxNewTokens = ANY, minNewTokens = 0, room = ANY } = options;
   if (sequence.blocks.length > prompt.length)
     throw new Error(
       `The sequence has read ${sequence.length} blocks, more than the prompt's ${prompt.length / (N + 1)}`,
@@ -112,17 +118,26 @@ export async function* generate(
   const mostWritten = Math.min(maxNewBlocks, room - row.length);
   let unread = prompt.subarray(sequence.blocks.length);
   for (let [written, tokens] = [0, 0]; written < mostWritten && (grammar.isInImage || tokens < maxNewTokens); ) {
-    const lead = grammar.lead();
+    const mayStop = grammar.isInImage || tokens >= minNewTokens;
+    const lead = mayStop ? grammar.lead() : grammar.lead().flatMap((range) => without(range, stopIds));
     const mayFollow = (id: number) => id !== visionStart && !stopIds.includes(id) && isAllowed(id, lead);
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
-    const most = isGuessing && !grammar.isInImage && sequence.isAlone ? Math.min(lookupBlocks, left - 1) : 0;
+    const most = isGuessing && mayStop && !grammar.isInImage && sequence.isAlone ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
     await sequence.read(joinBlocks(unread, ...guess.map((id) => textBlock(id, vocabulary))), { signal, blocksPerRun });
     signal?.throwIfAborted();
     let blocks = grammar.isInImage ? forcedBlocks(drawn.length, mostWritten - written, options, vocabulary) : [];
     unread = joinBlocks(...blocks);
+    let scores: Float32Array | undefined;
     if (blocks.length === 0) {
-      const chosenBy = { ...(grammar.isInImage ? imageSampler : sampler), block: written };
+      const onScores = (all: Float32Array) => {
+        scores = all;
+      };
+      const chosenBy = {
+        ...(grammar.isInImage ? imageSampler : sampler),
+        block: written,
+        ...(options.isScored && { onScores }),
+      };
       blocks =
         guess.length > 0
           ? await confirmGuess(sequence, guess, lead, vocabulary)
@@ -151,7 +166,7 @@ export async function* generate(
         const hidden = sequence.hidden(start, sequence.length);
         const image = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden };
         yield drawn.length > 0 ? { ids, kind: "text", image } : { ids, kind: "text" };
-      } else yield { ids, kind: "text" };
+      } else yield scores ? { ids, kind: "text", scores } : { ids, kind: "text" };
       if (stopIds.includes(first)) return;
       signal?.throwIfAborted();
     }

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { readSafetensors } from "../checkpoint/safetensors.node.ts";
+import { readSafetensors } from "../quantize/safetensors-file.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { blockCount, bookRange } from "../sequence/layout.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { LanguageModel } from "./language-model.ts";
 import { scoreBlocks } from "./likelihood.ts";

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { expandRow } from "../sequence/blocks.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { LanguageModel } from "./language-model.ts";
 import { PrefixCache } from "./prefix-cache.ts";

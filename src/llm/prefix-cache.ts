@@ -19,11 +19,17 @@ export function usualCacheBytes(config: UnifiedQwen3Config): number {
   return Math.min(USUAL_ROWS * max_seq_len * position, MOST_USUAL_BYTES);
 }
 
+interface Kept {
+  /** Calls with another key do not see it. */
+  readonly key: string | undefined;
+  readonly sequence: Sequence;
+}
+
 export class PrefixCache {
   readonly #model: LanguageModel;
   readonly #maxBytes: number;
   /** Read no further by anybody; the one used last comes last. */
-  readonly #kept: Sequence[] = [];
+  readonly #kept: Kept[] = [];
 
   /** Keeps sequences of the model up to `maxBytes` together; with 0 none. */
   constructor(model: LanguageModel, maxBytes: number) {
@@ -33,28 +39,33 @@ export class PrefixCache {
 
   /** Memory of what is kept. */
   get bytes(): number {
-    const others = this.#kept.reduce((sum, { ownBytes }) => sum + ownBytes, 0);
-    return others + rowBytes(this.#kept.flatMap(({ rows }) => rows));
+    const others = this.#kept.reduce((sum, { sequence }) => sum + sequence.ownBytes, 0);
+    return others + rowBytes(this.#kept.flatMap(({ sequence }) => sequence.rows));
   }
 
-  /** A new sequence that has read as much of the beginning of `row` [T, N+1] as any kept one has, and nothing else. */
-  take(row: BlockIds): Sequence {
-    let best: Sequence | undefined;
+  /**
+   * A new sequence that has read as much of the beginning of `row` [T, N+1] as any that was kept under the same key, and nothing
+   * else.
+   */
+  take(row: BlockIds, key?: string): Sequence {
+    let best: Kept | undefined;
     let shared = 0;
-    for (const sequence of this.#kept) {
-      const blocks = this.#sharedBlocks(sequence.blocks, row);
-      if (blocks >= shared && blocks > 0) [best, shared] = [sequence, blocks];
+    for (const kept of this.#kept) {
+      if (kept.key !== key) continue;
+      const blocks = this.#sharedBlocks(kept.sequence.blocks, row);
+      if (blocks >= shared && blocks > 0) [best, shared] = [kept, blocks];
     }
     if (!best) return this.#model.start();
     this.#kept.push(...this.#kept.splice(this.#kept.indexOf(best), 1));
-    return best.fork(shared);
+    return best.sequence.fork(shared);
   }
 
   /** Keeps a sequence that its user is done with, in place of those that it begins with. The oldest give way. */
-  keep(sequence: Sequence): void {
+  keep(sequence: Sequence, key?: string): void {
     if (sequence.length === 0) return;
-    const isLeft = (other: Sequence) => this.#sharedBlocks(other.blocks, sequence.blocks) < other.length;
-    this.#kept.splice(0, this.#kept.length, ...this.#kept.filter(isLeft), sequence);
+    const isLeft = (other: Kept) =>
+      other.key !== key || this.#sharedBlocks(other.sequence.blocks, sequence.blocks) < other.sequence.length;
+    this.#kept.splice(0, this.#kept.length, ...this.#kept.filter(isLeft), { key, sequence });
     while (this.bytes > this.#maxBytes) this.#kept.shift();
   }
 

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Session, Values } from "../runtime/session.ts";
 import { expandRow } from "../sequence/blocks.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { type GenerateOptions, generate, type WrittenBlock } from "./generate.ts";
 import { LanguageModel } from "./language-model.ts";

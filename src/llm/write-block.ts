@@ -40,20 +40,21 @@ export function readSampler(options: SamplerOptions, { codesPerPatch: N, codeboo
   };
 }
 
-/** Chooses the next block; slot 0 must come from `lead`. */
+/** Chooses the next block; slot 0 must come from `lead`. `onScores` is told the scores [V] that text is chosen by. */
 export async function writeBlock(
   sequence: Sequence,
   lead: readonly IdRange[],
-  sampler: Sampler & { readonly block: number },
+  sampler: Sampler & { readonly block: number; readonly onScores?: (scores: Float32Array) => void },
   vocabulary: BlockVocabulary,
 ): Promise<BlockIds> {
   const { vocabSize, visionEnd, qEos } = vocabulary;
-  const { sampling, uniform, gumbel, block } = sampler;
+  const { sampling, uniform, gumbel, block, onScores } = sampler;
   const only = onlyId(lead);
   if (only !== undefined && only < vocabSize) return textBlock(only, vocabulary);
   if (sampler.isSlotBySlot) return writeSlots(sequence, lead, sampler, vocabulary);
   if (lead.every(([start]) => start < vocabSize)) {
     const [logits] = await sequence.scoreText();
+    onScores?.(logits!);
     return textBlock(sampleId(logits!, lead, sampling, uniform(block, 0)), vocabulary);
   }
   const ids = await sequence.drawVisualBlock(

@@ -6,12 +6,12 @@ import type { ChatMessage } from "../chat/conversation.ts";
 import { InputError } from "../errors.ts";
 import type { ImageInput } from "../image/image-input.ts";
 import { checkMask, type MaskInput, readMaskImage, readMaskList } from "../image/mask.ts";
-import { fitGrid, type ImageFit } from "../image/processor.ts";
+import { fitGrid } from "../image/processor.ts";
 import type { RgbImage } from "../image/rgb.ts";
 import { imagesOf } from "../text/chat-template.ts";
 import { type CodesInput, codeLimits, type ImageCodes, isCodesInput, readCodes } from "../vision/image-codes.ts";
 import { patchOptions, pixelLimits } from "./config.ts";
-import type { Networks } from "./networks.ts";
+import type { EncodeOptions, Networks } from "./networks.ts";
 import type { OpenedModel } from "./open.ts";
 
 /** An image, or its codes. */
@@ -19,13 +19,10 @@ export type ReadInput = ImageInput | CodesInput;
 
 type Grid = readonly [rows: number, columns: number];
 
-interface ReadOptions {
+interface ReadOptions extends EncodeOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly fit?: ImageFit;
   /** The grid that the codes must have: an image of another shape is resized, codes of another grid are rejected. */
   readonly grid?: Grid;
-  /** Called where an image is encoded, whose codes were not known from an earlier call. */
-  readonly onEncode?: () => void;
 }
 
 export class ImageReader {
@@ -38,11 +35,11 @@ export class ImageReader {
   }
 
   /** The codes of an image. */
-  async tokenize(input: ImageInput, { signal, fit, grid, onEncode }: ReadOptions): Promise<ImageCodes> {
+  async tokenize(input: ImageInput, { signal, grid, ...options }: ReadOptions): Promise<ImageCodes> {
     const image = await load(input, signal);
     const { preprocessor } = this.#model;
     const fitted = grid ? fitGrid(image, grid, patchOptions(preprocessor), pixelLimits(preprocessor)) : image;
-    return this.#networks.encode(fitted, fit, onEncode);
+    return this.#networks.encode(fitted, options);
   }
 
   /** Codes as they are given, or those of an image. */

@@ -34,6 +34,14 @@ export interface Language {
   readonly prefixes: PrefixCache;
 }
 
+export interface EncodeOptions {
+  readonly fit?: ImageFit;
+  /** See TokenizeOptions. */
+  readonly cacheKey?: string | undefined;
+  /** Called where an image is encoded, whose codes were not known from an earlier call. */
+  readonly onEncode?: () => void;
+}
+
 export class Networks {
   readonly #model: OpenedModel;
   readonly #memory: MemoryGuard;
@@ -65,8 +73,8 @@ export class Networks {
     if (this.#isDisposed) throw disposedError();
   }
 
-  /** The codes of an image. Those of the last images are remembered; `onEncode` is called where they were not. */
-  async encode(image: RgbImage, fit: ImageFit = {}, onEncode?: () => void): Promise<ImageCodes> {
+  /** The codes of an image. Those of the last images are remembered for calls with the same key. */
+  async encode(image: RgbImage, { fit = {}, cacheKey, onEncode }: EncodeOptions): Promise<ImageCodes> {
     const tokenizer = await this.tokenizer();
     const { preprocessor } = this.#model;
     const options = patchOptions(preprocessor);
@@ -74,7 +82,7 @@ export class Networks {
     await this.#memory.checkPositions(
       (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2,
     );
-    return this.#codes.codesOf(image, JSON.stringify(fit), () => {
+    return this.#codes.codesOf(image, JSON.stringify([fit, cacheKey]), () => {
       onEncode?.();
       return tokenizer.tokenize(image, fit);
     });

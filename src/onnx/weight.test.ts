@@ -7,8 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bf16ToF32, f32ToBf16 } from "../checkpoint/bfloat16.ts";
 import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
-import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
+import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32, type HostTensor, hostTensor, i32 } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
@@ -16,6 +15,7 @@ import { openSession } from "../runtime/session.ts";
 import { type BlockFormat, scalesName, type WeightSource } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 
 const [OUT, IN, ROWS] = [24, 256, 5];
 const weight = normal("weight", OUT * IN);

@@ -2,11 +2,11 @@
 // files tell. A plan reads such a model, or one that `convert` would make, as it reads an opened one.
 
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
-import { type TensorShape, tensorBytes } from "../checkpoint/safetensors-layout.ts";
 import { ModelError } from "../errors.ts";
 import { declareAutoencoder, declareMain, declareStoredTransformer, outputMatrices } from "../model/declare.ts";
 import type { OpenedModel } from "../model/open.ts";
 import { type Precision, planPrecision, type StoredForm } from "../quantize/precision.ts";
+import { type TensorShape, tensorBytes } from "../quantize/safetensors-layout.ts";
 import { countElements } from "../runtime/host-tensor.ts";
 import type { QuantizedMatrix } from "../runtime/weight-source.ts";
 import type { Parameter } from "../tensor/graph.ts";

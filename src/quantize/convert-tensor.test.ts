@@ -3,14 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { bf16ToF32, f32ToBf16 } from "../checkpoint/bfloat16.ts";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
-import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
-import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { ConvertMemory } from "./convert-memory.ts";
 import { type ConvertTensorOptions, convertTensor, storedTensors } from "./convert-tensor.ts";
 import type { StoredForm, TensorPlan } from "./precision.ts";
+import { writeSafetensors } from "./safetensors-file.ts";
+import { ShardedWriter } from "./sharded-writer.ts";
 
 const memory = new ConvertMemory();
 let root: string;

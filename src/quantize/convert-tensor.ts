@@ -2,8 +2,6 @@
 
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
 import type { RowRange } from "../checkpoint/safetensors.ts";
-import type { TensorShape } from "../checkpoint/safetensors-layout.ts";
-import type { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { ModelError } from "../errors.ts";
 import { openFileAt } from "../files/folder.node.ts";
 import { type ModelFile, readInto } from "../files/model-files.ts";
@@ -11,6 +9,8 @@ import { countElements } from "../runtime/host-tensor.ts";
 import { isQuantized, scalesName } from "../runtime/weight-source.ts";
 import type { ConvertMemory, SquareSums } from "./convert-memory.ts";
 import type { TensorPlan } from "./precision.ts";
+import type { TensorShape } from "./safetensors-layout.ts";
+import type { ShardedWriter } from "./sharded-writer.ts";
 
 /**
  * Rows are read and written in runs of about so many elements: 2 MB of bf16, which is still in the processor's last cache when it

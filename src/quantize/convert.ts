@@ -4,24 +4,24 @@
 import { copyFile, readdir, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkModelName } from "../arguments.ts";
-import { tensorBytes } from "../checkpoint/safetensors-layout.ts";
-import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { InputError, ModelError, quote } from "../errors.ts";
-import { createFolder, refuseExisting } from "../files/atomic-folder.ts";
 import { listModelFiles } from "../files/listing.node.ts";
 import { LISTING_FILE } from "../files/listing.ts";
-import { makeFolder } from "../files/make-folder.ts";
 import { isSideFile } from "../files/model-files.ts";
 import { OpenFile } from "../files/open-file.ts";
+import { formatBytes } from "../hub/format-bytes.ts";
+import { makeFolder } from "../hub/make-folder.ts";
 import { checkModel } from "../model/declare.ts";
 import { openModelAt } from "../model/find.node.ts";
 import type { ConvertOptions } from "../options.ts";
 import { readOptions, type Settings } from "../read-options.ts";
-import { formatBytes } from "../runtime/format-bytes.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
+import { createFolder, refuseExisting } from "./atomic-folder.ts";
 import { ConvertMemory, type SquareSums } from "./convert-memory.ts";
 import { convertTensor, storedTensors } from "./convert-tensor.ts";
 import { type PartPlan, type Precision, planPrecision, type StoredForm, type TensorPlan } from "./precision.ts";
+import { tensorBytes } from "./safetensors-layout.ts";
+import { ShardedWriter } from "./sharded-writer.ts";
 
 export interface ConvertProgress {
   readonly tensor: string;

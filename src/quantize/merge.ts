@@ -5,13 +5,10 @@ import { copyFile, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { checkModelName } from "../arguments.ts";
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
-import type { TensorShape } from "../checkpoint/safetensors-layout.ts";
-import { ShardedWriter } from "../checkpoint/sharded-writer.ts";
 import { InputError, ModelError, quote } from "../errors.ts";
-import { createFolder, refuseExisting } from "../files/atomic-folder.ts";
 import { folderFiles } from "../files/folder.node.ts";
-import { makeFolder } from "../files/make-folder.ts";
 import { OpenFile } from "../files/open-file.ts";
+import { makeFolder } from "../hub/make-folder.ts";
 import { type Adapter, checkAdapter, readAdapter } from "../model/adapter.ts";
 import { checkModel } from "../model/declare.ts";
 import { openModelAt } from "../model/find.node.ts";
@@ -20,9 +17,12 @@ import type { MergeOptions } from "../options.ts";
 import { readOptions } from "../read-options.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
 import { isQuantized, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
+import { createFolder, refuseExisting } from "./atomic-folder.ts";
 import { ConvertMemory } from "./convert-memory.ts";
 import { convertTensor } from "./convert-tensor.ts";
 import type { StoredForm } from "./precision.ts";
+import type { TensorShape } from "./safetensors-layout.ts";
+import { ShardedWriter } from "./sharded-writer.ts";
 
 export interface MergedMatrix {
   readonly name: string;

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readSafetensors } from "../checkpoint/safetensors.node.ts";
+import { readSafetensors } from "../quantize/safetensors-file.ts";
 import { blockInputs, expandRow, findImages, textBlock } from "./blocks.ts";
 import { blockLabels, lossMask } from "./labels.ts";
 import { type BlockVocabulary, bookRange, segmentPositions } from "./layout.ts";

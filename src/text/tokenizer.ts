@@ -98,7 +98,7 @@ export class TextTokenizer {
       push: (id) => {
         const added = this.#byId.get(id);
         if (added) return isSpecial(added) ? "" : decoder.decode() + added.content;
-        return decoder.decode(bytesOf(this.#tokenizer.id_to_token(id) ?? ""), { stream: true });
+        return decoder.decode(this.bytesOf(id), { stream: true });
       },
       end: () => decoder.decode(),
     };
@@ -119,6 +119,13 @@ export class TextTokenizer {
   /** The token of an id; undefined when text never has it. */
   tokenOf(id: number): string | undefined {
     return this.addedName(id) ?? this.#tokenizer.id_to_token(id);
+  }
+
+  /** The bytes that an id adds to a text; none for a special token. */
+  bytesOf(id: number): Uint8Array {
+    const added = this.#byId.get(id);
+    if (added) return new TextEncoder().encode(isSpecial(added) ? "" : added.content);
+    return bytesOf(this.#tokenizer.id_to_token(id) ?? "");
   }
 
   /** Whether an id is a special token. */

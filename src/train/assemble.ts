@@ -4,11 +4,11 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { f32ToBf16 } from "../checkpoint/bfloat16.ts";
-import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import { InputError, ModelError } from "../errors.ts";
-import { createFolder } from "../files/atomic-folder.ts";
-import { makeFolder } from "../files/make-folder.ts";
+import { makeFolder } from "../hub/make-folder.ts";
 import { parseKeyeArConfig } from "../llm/config.ts";
+import { createFolder } from "../quantize/atomic-folder.ts";
+import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { openLayers } from "./layers.ts";
 

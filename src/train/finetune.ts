@@ -1,9 +1,9 @@
 // Trains a low-rank adapter beside a frozen model: what `kelix finetune` runs. The state of the training lies in a run's folder, as of any
 // stage; the adapter's folder appears when it is whole.
 
-import { refuseExisting } from "../files/atomic-folder.ts";
 import { resolveModel } from "../model/find.node.ts";
 import type { FinetuneOptions } from "../options.ts";
+import { refuseExisting } from "../quantize/atomic-folder.ts";
 import { readOptions } from "../read-options.ts";
 import { runSchema } from "./config.ts";
 import type { LogEntry } from "./run.ts";

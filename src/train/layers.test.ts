@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
+import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import { f32 } from "../runtime/host-tensor.ts";
 import { openLayers } from "./layers.ts";
 

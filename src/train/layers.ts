@@ -2,9 +2,9 @@
 // started from with the part laid over it.
 
 import * as z from "zod";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { ModelError } from "../errors.ts";
+import { openCheckpointAt } from "./open-checkpoint.ts";
 import { pathSchema } from "./settings.ts";
 
 /** A file or folder of weights, or several of which the later ones win. */

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openToyStage } from "../../test/toy-stage.ts";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import { type RunConfig, runSchema } from "./config.ts";
+import { openCheckpointAt } from "./open-checkpoint.ts";
 import { train } from "./run.ts";
 
 let folder: string;

@@ -1,15 +1,15 @@
 // The training loop: batches in, updates out, with log lines, samples, checkpoints and exact resuming.
 
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError, ModelError } from "../errors.ts";
-import { makeFolder } from "../files/make-folder.ts";
 import { whileWriting } from "../files/system-error.ts";
+import { makeFolder } from "../hub/make-folder.ts";
 import { counterRandom } from "../random/counter.ts";
 import type { WeightSource } from "../runtime/session.ts";
 import type { Parameter } from "../tensor/graph.ts";
 import type { RunConfig } from "./config.ts";
 import { createStore, declaredParameters, finalTensors, finalWeights, Learner, startAverage } from "./learner.ts";
+import { openCheckpointAt } from "./open-checkpoint.ts";
 import type { ParameterStore } from "./parameter-store.ts";
 import { describeEntry, formatNumber, type LogEntry, LogWindow } from "./progress.ts";
 import { type OpenRunOptions, RunFolder } from "./run-folder.ts";

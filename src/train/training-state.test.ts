@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
+import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import { f32 } from "../runtime/host-tensor.ts";
 import { ParameterStore } from "./parameter-store.ts";
 import { latestCheckpoint, readTrainingState, writeTrainingState } from "./training-state.ts";

@@ -2,7 +2,6 @@
 // teacher's features of it. Both are standardised by channel over a sample of training images.
 
 import * as z from "zod";
-import { openCheckpointAt } from "../checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { encode } from "../detokenizer/autoencoder.ts";
 import { parseAutoencoderConfig } from "../detokenizer/config.ts";
@@ -13,6 +12,7 @@ import { f32, type HostTensor } from "../runtime/host-tensor.ts";
 import { openSession, type Session } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { openCheckpointAt } from "./open-checkpoint.ts";
 import { pathSchema } from "./settings.ts";
 import { TEACHER_WIDTH, teacherMap } from "./teacher.ts";
 

@@ -2,7 +2,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder } from "../files/make-folder.ts";
+import { makeFolder } from "../hub/make-folder.ts";
 import { tokenizerJson, trainBpe } from "./bpe.ts";
 import { corpusTexts, openCorpus } from "./data/corpus.ts";
 import { sampleKinds } from "./data/mix.ts";

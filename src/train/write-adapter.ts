@@ -2,9 +2,9 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeSafetensors } from "../checkpoint/safetensors.node.ts";
-import { createFolder } from "../files/atomic-folder.ts";
 import { ADAPTER_PREFIX, adapterFiles } from "../model/adapter.ts";
+import { createFolder } from "../quantize/atomic-folder.ts";
+import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 
 export interface AdapterSettings {

@@ -56,7 +56,7 @@ describe("a lock", () => {
       ${atEnd}
     });`;
   const hold = (silenceMs = 15_000) => `
-    const { waitForLock } = await import(${dist("files/file-lock.js")});
+    const { waitForLock } = await import(${dist("hub/file-lock.js")});
     const lock = await waitForLock(${JSON.stringify(path)}, { silenceMs: ${silenceMs} });
     lock.lost.addEventListener("abort", () => { console.log("lost"); process.exit(); });
     console.log("held"); setInterval(() => {}, 1000);`;

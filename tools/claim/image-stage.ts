@@ -1,7 +1,6 @@
 // Stages 1 and 2: the image side is trained together with a language model and heads, all of which but the image side is dropped
 // afterwards. Stage 1 is continuous and shared by the arms of a seed; stage 2 goes on with an arm's codes, or without.
 
-import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
@@ -16,6 +15,7 @@ import { patchesOf } from "../../src/train/data/patch-images.ts";
 import type { RowWriter } from "../../src/train/data/rows.ts";
 import { colours } from "../../src/train/data/scenes.ts";
 import { kMeans } from "../../src/train/kmeans.ts";
+import { openCheckpointAt } from "../../src/train/open-checkpoint.ts";
 import { type ParameterStore, valuesOf } from "../../src/train/parameter-store.ts";
 import type { Batch, Stage } from "../../src/train/stage.ts";
 import { drawPixels } from "../../src/train/stages/auxiliary-heads.ts";

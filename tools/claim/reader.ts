@@ -2,7 +2,6 @@
 // same at the start in every arm, learns to answer from codes alone: a position is the sum of rows of its own table, drawn at random.
 // In the continuous arm a position is a linear map of its features. This model is what is scored.
 
-import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import { openSession, type Session, type WeightSource } from "../../src/runtime/session.ts";
@@ -11,6 +10,7 @@ import { init } from "../../src/tensor/params.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { patchesOf } from "../../src/train/data/patch-images.ts";
 import type { EncodedRow } from "../../src/train/data/rows.ts";
+import { openCheckpointAt } from "../../src/train/open-checkpoint.ts";
 import type { Stage } from "../../src/train/stage.ts";
 import { answerFeeds } from "../../src/train/stages/tokenizer-batch.ts";
 import { embedImages, imageLayout, traceAnswers } from "../../src/train/stages/tokenizer-graph.ts";

@@ -2,11 +2,11 @@
 
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { openCheckpointAt } from "../../src/checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { OnUnknown } from "../../src/checkpoint/parse-config.ts";
-import { readSafetensors } from "../../src/checkpoint/safetensors.node.ts";
+import { readSafetensors } from "../../src/quantize/safetensors-file.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
+import { openCheckpointAt } from "../../src/train/open-checkpoint.ts";
 
 /**
  * The allowed |computed - reference|: relative * (largest |reference|) + absolute, or none at all if exact.

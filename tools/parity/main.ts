@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { writeSafetensors } from "../../src/checkpoint/safetensors.node.ts";
+import { writeSafetensors } from "../../src/quantize/safetensors-file.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { arCase } from "./ar.ts";
 import { openGolden, type ParityCase } from "./case.ts";

@@ -5,7 +5,7 @@ import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeFolder } from "../../src/files/make-folder.ts";
+import { makeFolder } from "../../src/hub/make-folder.ts";
 import type { OpenedModel } from "../../src/model/open.ts";
 import { DEFAULT_DRAWING_BYTES } from "../../src/options.ts";
 import { freeDisk } from "../../src/plan/machine.ts";

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
 import type { TrainingDrawings } from "./training-drawings.ts";
 

@@ -4,8 +4,8 @@
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import type { RgbImage } from "../../image/rgb.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";

@@ -1,10 +1,10 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { FetchError } from "../../errors.ts";
 import { planesOf } from "../../image/planes.ts";
 import { resize } from "../../image/resize.ts";
 import type { RgbImage } from "../../image/rgb.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
 import { openSession, type Session } from "../../runtime/session.ts";

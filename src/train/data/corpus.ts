@@ -2,9 +2,9 @@
 // Emoji come from the cache that `kelix data` fills; scenes are drawn on the spot.
 
 import { join } from "node:path";
-import { openSafetensorsAt } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
+import { openSafetensorsAt } from "../../quantize/safetensors-file.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 import { fade, PLAIN_VIEW, renderView, sampleRequestView, sampleView, type View } from "./augment.ts";
 import { readEmojiNames } from "./concept-icons.ts";

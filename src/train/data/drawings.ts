@@ -2,11 +2,11 @@
 // their names are not trained on. Drawings named after a held-out concept are left out.
 
 import { join } from "node:path";
-import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
-import { makeFolder } from "../../files/make-folder.ts";
+import { makeFolder } from "../../hub/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { loadConcepts } from "./concept-icons.ts";

@@ -4,10 +4,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { InputError } from "../../errors.ts";
-import { makeFolder } from "../../files/make-folder.ts";
+import { makeFolder } from "../../hub/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import { f32, hostTensor } from "../../runtime/host-tensor.ts";
 import { type CachedPackage, packageFolder } from "./packages.ts";
 

@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { homeFolder } from "../../files/home-folder.ts";
+import { homeFolder } from "../../hub/home-folder.ts";
 import { type CachedPackage, packageFolder } from "./packages.ts";
 
 export const NAMES_PACKAGE = { package: "emojibase-data", version: "17.0.0", folder: "emojibase-data" } as const;

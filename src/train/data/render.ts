@@ -3,10 +3,10 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { openSafetensorsAt, writeSafetensors } from "../../checkpoint/safetensors.node.ts";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
-import { makeFolder } from "../../files/make-folder.ts";
+import { makeFolder } from "../../hub/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
+import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type Concept, findIcon, loadConcepts } from "./concept-icons.ts";
 import { iconSets, type License, loadSet } from "./icon-sets.ts";

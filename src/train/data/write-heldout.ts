@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { replaceFile, writeAll } from "../../files/atomic-file.ts";
-import { makeFolder } from "../../files/make-folder.ts";
+import { makeFolder } from "../../hub/make-folder.ts";
 import { writePng } from "../../image/codec.node.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import type { Corpus, Sample } from "./corpus.ts";

@@ -1,12 +1,12 @@
 // What the diffusion transformer draws while it trains: held-out images, from their codes and from hidden states.
 
-import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { type DitConfig, parseAutoencoderConfig } from "../../detokenizer/config.ts";
 import { Detokenizer } from "../../detokenizer/detokenizer.ts";
 import type { WeightSource } from "../../runtime/session.ts";
 import { SessionCache } from "../../runtime/session-cache.ts";
 import { writeContactSheet } from "../contact-sheet.ts";
 import { pixelError } from "../metrics.ts";
+import { openCheckpointAt } from "../open-checkpoint.ts";
 import type { DiffusionModel, PoolItem } from "./diffusion-pool.ts";
 
 export interface Drawer {

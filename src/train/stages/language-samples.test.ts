@@ -2,7 +2,6 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { readJson } from "../../checkpoint/json-file.ts";
 import { sampleSceneQuestion } from "../../eval/suites/scenes.ts";
 import { fileAt, folderFiles } from "../../files/folder.node.ts";
@@ -14,6 +13,7 @@ import { BatchTokenizer } from "../batch-tokenizer.ts";
 import { RowWriter } from "../data/rows.ts";
 import { Samples } from "../data/samples.ts";
 import { drawScene } from "../data/scenes.ts";
+import { openCheckpointAt } from "../open-checkpoint.ts";
 import { showAnswers } from "./language-samples.ts";
 
 test("a stage measures its language model by the suites of `kelix eval` for the kinds that it asks about", async () => {

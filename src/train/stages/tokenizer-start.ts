@@ -5,7 +5,6 @@
 // A book's numbers pass a layer norm, which would take their mean and length away. So two numbers of each book carry a constant:
 // the norm then hardly changes the others. They come out as a 0 and as a 1, of which the 1 brings the embeddings' mean.
 
-import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
@@ -18,6 +17,7 @@ import { projector } from "../../vision/projector.ts";
 import { patchesOf } from "../data/patch-images.ts";
 import { kMeans } from "../kmeans.ts";
 import { applyLinear, RidgeProbe } from "../linear-probe.ts";
+import { openCheckpointAt } from "../open-checkpoint.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { balanceGroups, predictiveComponents } from "../principal.ts";
 import type { VisionTargets } from "../vision-targets.ts";

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { openCheckpointAt } from "../../checkpoint/checkpoint.node.ts";
 import { readJson } from "../../checkpoint/json-file.ts";
 import { fileAt, folderFiles } from "../../files/folder.node.ts";
 import { languageModelConfig, parseKeyeArConfig } from "../../llm/config.ts";
@@ -11,6 +10,7 @@ import { blockInputs, expandRow } from "../../sequence/blocks.ts";
 import { bookRange } from "../../sequence/layout.ts";
 import { TextTokenizer } from "../../text/tokenizer.ts";
 import { RowWriter } from "../data/rows.ts";
+import { openCheckpointAt } from "../open-checkpoint.ts";
 import { CodeWriter } from "./written-codes.ts";
 
 const [M, N] = [36, 8];

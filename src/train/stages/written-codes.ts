@@ -4,7 +4,6 @@
 import { type KeyeArConfig, languageModelConfig } from "../../llm/config.ts";
 import { languageModelPaths, predictNextBlocks, readBlocks } from "../../llm/model.ts";
 import { finalNorm, outputMatrix } from "../../llm/output.ts";
-import { rowTables } from "../../llm/row-tables.ts";
 import { type SamplingOptions, sampleId } from "../../llm/sampling.ts";
 import type { CounterRandom } from "../../random/counter.ts";
 import { i32 } from "../../runtime/host-tensor.ts";
@@ -17,6 +16,7 @@ import {
 } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { concat } from "../../tensor/tensor.ts";
+import { rowTables } from "../row-tables.ts";
 
 /** As images are written by default. */
 const SAMPLING: SamplingOptions = { temperature: 1, topK: 0, topP: 0.8 };

@@ -4,7 +4,7 @@
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { makeFolder } from "../../../src/files/make-folder.ts";
+import { makeFolder } from "../../../src/hub/make-folder.ts";
 import { installPackages } from "../../../src/train/data/npm.ts";
 import type { DecodingEngine, Task } from "./engine.ts";
 

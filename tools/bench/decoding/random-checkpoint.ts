@@ -3,17 +3,17 @@
 
 import { rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { openCheckpointAt } from "../../../src/checkpoint/checkpoint.node.ts";
 import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";
-import { writeSafetensors } from "../../../src/checkpoint/safetensors.node.ts";
-import { makeFolder } from "../../../src/files/make-folder.ts";
+import { makeFolder } from "../../../src/hub/make-folder.ts";
 import type { LanguageModelConfig } from "../../../src/llm/config.ts";
 import { generationGraphs } from "../../../src/llm/generation-graphs.ts";
 import { matrixForm } from "../../../src/quantize/precision.ts";
+import { writeSafetensors } from "../../../src/quantize/safetensors-file.ts";
 import { f32, type HostTensor, hostTensor } from "../../../src/runtime/host-tensor.ts";
 import { type BlockFormat, isQuantized, scalesName, type WeightSource } from "../../../src/runtime/weight-source.ts";
 import { Graph, type Parameter } from "../../../src/tensor/graph.ts";
 import { defaultCacheFolder } from "../../../src/train/data/icon-sets.ts";
+import { openCheckpointAt } from "../../../src/train/open-checkpoint.ts";
 import { fillRandomBytes } from "./random-bytes.ts";
 import type { ShapeName } from "./shapes.ts";
 

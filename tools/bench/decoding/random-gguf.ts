@@ -2,7 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeFolder } from "../../../src/files/make-folder.ts";
+import { makeFolder } from "../../../src/hub/make-folder.ts";
 import { byteLength, type GgufTensor, type GgufValue, writeGguf } from "./gguf.ts";
 import { fillRandomBytes } from "./random-bytes.ts";
 import type { DecodingShape } from "./shapes.ts";

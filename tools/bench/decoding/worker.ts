@@ -1,6 +1,6 @@
 // One engine at one task, in a process of its own: what to do comes as JSON, the times go back as a message.
 
-import { openCheckpointAt } from "../../../src/checkpoint/checkpoint.node.ts";
+import { openCheckpointAt } from "../../../src/train/open-checkpoint.ts";
 import { type DecodingEngine, type TimedTask, timeTask } from "./engine.ts";
 import { type KelixSettings, openKelixEngine } from "./kelix-engine.ts";
 import { openLlamaEngine } from "./llama-engine.ts";

@@ -1,10 +1,10 @@
 // Rotary tables and causal mask of rows that all start at position 0 and have one fixed length, kept inside the graph:
 // what training and the reading of frozen models use. Generation feeds them instead (language-model.ts).
 
+import type { DecoderConfig } from "../llm/config.ts";
+import { segmentMask } from "../llm/mask.ts";
 import { rotary1d } from "../nn/rotary.ts";
 import type { Graph } from "../tensor/graph.ts";
-import type { DecoderConfig } from "./config.ts";
-import { segmentMask } from "./mask.ts";
 
 /** cos and sin [T, E/2], mask [T, T]: for decoderStack and readBlocks. */
 export function rowTables(graph: Graph, T: number, { head_dim: E, rope_base }: DecoderConfig) {

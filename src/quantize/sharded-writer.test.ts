@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openCheckpointAt } from "./checkpoint.node.ts";
+import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { ShardedWriter } from "./sharded-writer.ts";
 
 let root: string;

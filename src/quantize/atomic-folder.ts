@@ -6,10 +6,10 @@ import { spawn } from "node:child_process";
 import { lstat, mkdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { InputError, KelixError, ModelError, quote } from "../errors.ts";
-import { makeFolder } from "./make-folder.ts";
-import { OpenFile } from "./open-file.ts";
-import { heartbeat, removeStale, temporaryName } from "./stale.ts";
-import { systemCode, systemReason } from "./system-error.ts";
+import { OpenFile } from "../files/open-file.ts";
+import { heartbeat, removeStale, temporaryName } from "../files/stale.ts";
+import { systemCode, systemReason } from "../files/system-error.ts";
+import { makeFolder } from "../hub/make-folder.ts";
 
 /**
  * The new folder `path` with what `write` puts into the folder that it is given. Throws an InputError when `path` exists, be it

@@ -4,7 +4,6 @@
 
 import { basename } from "node:path";
 import * as z from "zod";
-import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../checkpoint/safetensors.node.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { type ErrorCode, InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
@@ -12,10 +11,12 @@ import { isStream, readInput } from "../files/input.ts";
 import { OpenFile } from "../files/open-file.ts";
 import type { Output } from "../files/output.ts";
 import { publicUrl } from "../files/safe-url.ts";
-import type { CodeFields } from "../index.ts";
+import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../quantize/safetensors-file.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import type { CodeFields } from "../vision/image-codes.ts";
 
 export interface NamedCodes extends CodeFields {
+  /** What its file calls it. */
   readonly image: string;
 }
 
@@ -30,10 +31,14 @@ export function checkCodesOutput({ name, isFile }: Output): void {
 }
 
 /** Writes the codes of one or more images. */
-export async function writeCodes(output: Output, images: readonly NamedCodes[], model: string): Promise<void> {
+export async function writeCodes(
+  output: Pick<Output, "name" | "write">,
+  images: readonly NamedCodes[],
+  model: string,
+): Promise<void> {
   if (suffix(output.name) === "json") {
     const list = images.map(({ image, grid, codes, width, height }) => {
-      return { image: imageName(image), grid, width, height, codes: [...codes] };
+      return { image, grid, width, height, codes: [...codes] };
     });
     const text = JSON.stringify({ format: "kelix-codes", model, images: list });
     return output.write((file) => writeAll(file, new TextEncoder().encode(`${text}\n`)));
@@ -44,23 +49,23 @@ export async function writeCodes(output: Output, images: readonly NamedCodes[], 
     return [`codes${end(i)}`, hostTensor("u16", codes, [positions, codes.length / positions])] as const;
   });
   const facts = images.flatMap(({ image, grid, width, height }, i) => [
-    [`image${end(i)}`, JSON.stringify(imageName(image))],
+    [`image${end(i)}`, JSON.stringify(image)],
     [`grid${end(i)}`, JSON.stringify(grid)],
     [`size${end(i)}`, JSON.stringify([width, height])],
   ]);
   await writeSafetensors(output, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
 }
 
-/** The last part of a path or an address; a data URL has none. */
-function imageName(image: string): string {
+/** What a file of codes calls an image: the last part of its path or address; a data URL has none. */
+export function imageName(image: string): string {
   const name = publicUrl(image);
   return name.startsWith("data:") ? name : basename(name);
 }
 
 /** A million positions of eight codes as JSON; more than any model reads. */
 const MAX_TEXT_BYTES = 64_000_000;
-/** Each of them is an output file when it is drawn. */
-const MAX_IMAGES = 10_000;
+/** Of one file: with four names for each, the header stays within what readers of safetensors accept. */
+export const MAX_IMAGES = 50_000;
 /** No model has more: bounds what is read of a file from a stranger before the model says what it takes. */
 const MAX_POSITIONS = 65_536;
 const MAX_BOOKS = 64;

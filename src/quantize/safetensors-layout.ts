@@ -1,9 +1,8 @@
 // Where each tensor of a safetensors file goes before any of them is written.
 
+import { dtypeNames, MAX_HEADER_BYTES, PREFIX_BYTES, type TensorEntry } from "../checkpoint/safetensors-header.ts";
 import { ModelError } from "../errors.ts";
 import { countElements, elementBytes, type HostDType } from "../runtime/host-tensor.ts";
-
-import { dtypeNames, MAX_HEADER_BYTES, PREFIX_BYTES, type TensorEntry } from "./safetensors-header.ts";
 
 export interface TensorShape {
   readonly dtype: HostDType;

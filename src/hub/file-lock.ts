@@ -14,9 +14,9 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InputError, KelixError } from "../errors.ts";
+import { OpenFile } from "../files/open-file.ts";
+import { identifyProcess, type ProcessIdentity, probeProcess } from "../files/process-identity.ts";
 import { makeFolder } from "./make-folder.ts";
-import { OpenFile } from "./open-file.ts";
-import { identifyProcess, type ProcessIdentity, probeProcess } from "./process-identity.ts";
 
 export interface FileLock {
   /** Aborted if somebody else has taken the lock: this process was silent for longer than it promised. */

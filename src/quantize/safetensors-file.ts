@@ -1,13 +1,13 @@
 // safetensors files of the disk, read and written whole. Writing is atomic and gives the same bytes for the same tensors.
 
 import { basename } from "node:path";
+import { openSafetensors, type SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { ModelError } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
 import { openFileAt } from "../files/folder.node.ts";
 import { memoryFile } from "../files/memory.ts";
 import { type Output, openOutput } from "../files/output.ts";
 import { countElements, type HostTensor } from "../runtime/host-tensor.ts";
-import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import { layOut } from "./safetensors-layout.ts";
 
 /** Opens a file and checks its header; throws a ModelError that says what is wrong with it. */
@@ -37,7 +37,7 @@ export async function readSafetensors(path: string): Promise<Map<string, HostTen
  * See layOut for the order of tensors, and openOutput for what a path may lead to.
  */
 export async function writeSafetensors(
-  path: string | Output,
+  path: string | Pick<Output, "name" | "write">,
   tensors: Iterable<readonly [string, HostTensor]>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { identifyProcess } from "../files/process-identity.ts";
 import { tryLock, waitForLock } from "./file-lock.ts";
-import { identifyProcess } from "./process-identity.ts";
 
 const noLinks = vi.hoisted(() => ({ code: "" }));
 vi.mock("node:fs/promises", async (importActual) => {

@@ -2,7 +2,6 @@
 
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
-import { folderFiles, openFileAt, statPlainFile } from "../files/folder.node.ts";
 import {
   type Checkpoint,
   isPickle,
@@ -10,7 +9,8 @@ import {
   openCheckpoint,
   openShards,
   refusePickle,
-} from "./checkpoint.ts";
+} from "../checkpoint/checkpoint.ts";
+import { folderFiles, openFileAt, statPlainFile } from "../files/folder.node.ts";
 
 /** As openCheckpoint, of a folder or a file. */
 export async function openCheckpointAt(path: string, options?: OpenCheckpointOptions): Promise<Checkpoint> {
