@@ -14,6 +14,8 @@ import {
 import { type Body, check, integer, is, isNothing, oneOf, text, type Unsupported } from "./fields.ts";
 import { factsOf, type HttpContext, type Service } from "./service.ts";
 
+const itemTypes = '"message" or "image_generation_call"';
+
 const textPart = z.looseObject({ type: z.enum(["input_text", "output_text"]), text });
 const imagePart = z.looseObject({
   type: z.literal("input_image"),
@@ -21,7 +23,7 @@ const imagePart = z.looseObject({
 });
 
 const message = z.looseObject({
-  type: z.literal("message").optional(),
+  type: z.literal("message", { error: itemTypes }).optional(),
   role: oneOf("system", "developer", "user", "assistant"),
   content: z.union(
     [
@@ -38,7 +40,7 @@ const message = z.looseObject({
 
 /** An image that an earlier answer drew, sent back. */
 const drawnImage = z.looseObject({
-  type: z.literal("image_generation_call"),
+  type: z.literal("image_generation_call", { error: itemTypes }),
   result: text.describe("the image as base64"),
 });
 
