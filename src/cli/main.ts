@@ -41,6 +41,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
     "estimate what a model needs on this machine: disk, memory, and the time for an answer and for an image",
     () => import("./plan.ts"),
   ],
+  serve: ["answer over HTTP in OpenAI's forms: chat, images, embeddings, codes", () => import("./serve.ts")],
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
