@@ -7,7 +7,7 @@ import { excerpt, InputError } from "../errors.ts";
 import { devices } from "../runtime/backend.ts";
 import { version } from "../version.ts";
 import { preload } from "./few-descriptors.ts";
-import { complain, complainOf, hasFailed, interrupted, outlivesReader, packageVersion, setVoice } from "./terminal.ts";
+import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
@@ -42,6 +42,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
     "estimate what a model needs on this machine: disk, memory, and the time for an answer and for an image",
     () => import("./plan.ts"),
   ],
+  serve: ["answer over HTTP in OpenAI's forms: chat, images, embeddings, codes", () => import("./serve.ts")],
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
