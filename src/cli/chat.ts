@@ -8,6 +8,7 @@ import type { Command } from "commander";
 import { descriptorOf } from "../files/descriptor.ts";
 import {
   type ChatMessage,
+  type ChatOptions,
   type ContentPart,
   type DrawnImage,
   type ImageCodes,
@@ -25,24 +26,26 @@ const HELP = "/image FILE adds an image to your next message, /new starts over, 
 
 export function define(command: Command): void {
   addFlags(command, "chat", { seed: "<n>" })
+    .option("--no-receipt", "do not keep in its PNG what an image was drawn with, the conversation included")
     .argument("[image...]", "images of the first message")
     .addHelpText(
       "after",
       `\nIn the conversation: ${HELP}\nImages that the model draws are written into the working folder.\n\nExamples:\n  kelix chat cat.png\n  kelix chat cat.png < questions.txt`,
     )
-    .action(async (images: string[], { seed }: { seed: number }, command: Command) => {
+    .action(async (images: string[], options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       if (images.some((image) => descriptorOf(inputPath(image)) === 0))
         throw new InputError("Standard input is the conversation: give the image as a file", {
           code: "invalid_option",
         });
-      await withModel(globals, (kelix) => converse(kelix, images, seed));
+      await withModel(globals, (kelix) => converse(kelix, images, options));
     });
 }
 
+type Options = Pick<ChatOptions, "seed" | "receipt">;
 type Parts<T> = ContentPart<T>[];
 
-async function converse(kelix: Kelix, images: readonly string[], seed: number): Promise<void> {
+async function converse(kelix: Kelix, images: readonly string[], options: Options): Promise<void> {
   const { signal } = interrupted;
   const given: Parts<ImageInput> = images.map((image) => ({ type: "image", image }));
   let messages: ChatMessage[] = [];
@@ -61,7 +64,7 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
       const asked: ChatMessage[] = [...messages, { role: "user", content: [...pending, { type: "text", text }] }];
       pending = [];
       try {
-        messages = [...asked, { role: "assistant", content: await answer(kelix, asked, seed) }];
+        messages = [...asked, { role: "assistant", content: await answer(kelix, asked, options) }];
       } catch (error) {
         signal.throwIfAborted();
         complainOf(error);
@@ -75,11 +78,11 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
 async function answer(
   kelix: Kelix,
   asked: readonly ChatMessage[],
-  seed: number,
+  options: Options,
 ): Promise<Parts<ImageInput | ImageCodes>> {
   const parts: Parts<ImageInput | ImageCodes> = [];
   try {
-    for await (const event of kelix.chat(asked, { seed, signal: interrupted.signal })) {
+    for await (const event of kelix.chat(asked, { ...options, signal: interrupted.signal })) {
       if (event.type === "text") {
         process.stdout.write(event.text);
         parts.push({ type: "text", text: event.text });

@@ -14,13 +14,17 @@ export interface DrawingOptions {
   readonly seed: number;
   readonly steps?: number;
   readonly guidance?: number;
+  readonly receipt: boolean;
 }
 
 /** Declares the options; `several` says how further images' files are named, if there may be any. */
 export function addDrawingOptions(command: Command, several?: string): Command {
   const more = several === undefined ? "" : `; ${several}`;
   command.requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output${more}`);
-  return addFlags(command, "reconstruct", { seed: "<n>", steps: "<n>", guidance: "<x>" });
+  return addFlags(command, "reconstruct", { seed: "<n>", steps: "<n>", guidance: "<x>" }).option(
+    "--no-receipt",
+    "do not keep in a PNG what the image was drawn with, the prompt included",
+  );
 }
 
 /** Passed to every drawing call: progress on the terminal, and Ctrl-C. */

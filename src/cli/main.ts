@@ -5,8 +5,9 @@
 import { Command, CommanderError, Help, type Option } from "commander";
 import { excerpt, InputError } from "../errors.ts";
 import { devices } from "../runtime/backend.ts";
+import { version } from "../version.ts";
 import { preload } from "./few-descriptors.ts";
-import { complain, complainOf, hasFailed, interrupted, outlivesReader, packageVersion, setVoice } from "./terminal.ts";
+import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
@@ -24,6 +25,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   chat: ["chat about images; the model may draw in its answers", () => import("./chat.ts")],
   imagine: ["draw an image from a prompt", () => import("./imagine.ts")],
   edit: ["edit an image with a prompt, everywhere or where a mask is white", () => import("./edit.ts")],
+  replay: ["redraw an image from the receipt in its file, and compare", () => import("./replay.ts")],
   tokenize: ["turn images into codes", () => import("./tokenize.ts")],
   reconstruct: ["decode an image from its codes alone", () => import("./reconstruct.ts")],
   embed: ["print a vector for each image, for comparing images", () => import("./embed.ts")],
@@ -40,6 +42,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
     "estimate what a model needs on this machine: disk, memory, and the time for an answer and for an image",
     () => import("./plan.ts"),
   ],
+  serve: ["answer over HTTP in OpenAI's forms: chat, images, embeddings, codes", () => import("./serve.ts")],
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
@@ -91,7 +94,7 @@ function createProgram(): Command {
     .option("--json", "print one JSON value on stdout")
     .option("-q, --quiet", "print only errors on stderr")
     .option("--verbose", "print errors in full")
-    .version(packageVersion(), "-v, --version")
+    .version(version, "-v, --version")
     .helpOption("-h, --help")
     .configureHelp({
       showGlobalOptions: true,

@@ -1,7 +1,6 @@
 // Terminal output and how commands end: results on stdout, everything else as lines on stderr. Imports only the library's
 // errors, so that `kelix --version` is fast.
 
-import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { KelixError, printable } from "../errors.ts";
 import { withoutSecrets } from "../files/safe-url.ts";
@@ -88,10 +87,4 @@ export function messageOf(error: unknown): string {
 /** The one value that --json prints. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
-}
-
-/** Of Kelix. */
-export function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
