@@ -1,4 +1,4 @@
-// What the commands share that work with a model: how it is loaded, and progress.
+// Shared by commands that use a model: loading and progress.
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -19,28 +19,15 @@ export interface GlobalOptions {
 }
 
 /**
- * Loads the model that the options name, hands it to `use`, and frees it whatever happens. Throws before any work when one of the
- * `outputs` is a file of the model.
+ * Loads the model named by the options, passes it to `use`, and always disposes of it. Throws before any work when one of the
+ * `outputs` is one of the model's files.
  */
 export async function withModel<T>(
   globals: GlobalOptions,
   use: (kelix: Kelix) => Promise<T>,
   outputs: readonly Output[] = [],
 ): Promise<T> {
-  const { model, device, threads, ignoreMemory, adapter } = globals;
-  const onTransfer = showTransfer();
-  const kelix = await Kelix.load(model, {
-    ...partFolders(globals),
-    ...(device !== undefined && { device }),
-    ...(threads !== undefined && { threads }),
-    ...(ignoreMemory && { ignoreMemory }),
-    ...(adapter !== undefined && { adapter }),
-    signal: interrupted.signal,
-    onWarning: (message) => complain(`warning: ${message}`),
-    onProgress: ({ task, done, total }) => {
-      if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
-    },
-  });
+  const kelix = await Kelix.load(globals.model, loadOptions(globals));
   try {
     if (outputs.length > 0) {
       const files = await modelFiles([
@@ -56,7 +43,25 @@ export async function withModel<T>(
   }
 }
 
-/** Files in these folders and their sub-folders. */
+/** How a model is loaded: what the options say, with progress on the terminal. */
+export function loadOptions(globals: GlobalOptions): LoadOptions {
+  const { device, threads, ignoreMemory, adapter } = globals;
+  const onTransfer = showTransfer();
+  return {
+    ...partFolders(globals),
+    ...(device !== undefined && { device }),
+    ...(threads !== undefined && { threads }),
+    ...(ignoreMemory && { ignoreMemory }),
+    ...(adapter !== undefined && { adapter }),
+    signal: interrupted.signal,
+    onWarning: (message) => complain(`warning: ${message}`),
+    onProgress: ({ task, done, total }) => {
+      if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
+    },
+  };
+}
+
+/** The files in these folders and their subfolders. */
 async function modelFiles(folders: readonly string[]): Promise<string[]> {
   const files: string[] = [];
   const list = async (folder: string, depth: number): Promise<void> => {
@@ -70,7 +75,7 @@ async function modelFiles(folders: readonly string[]): Promise<string[]> {
   return files;
 }
 
-/** Where --dit and --vae say that parts of the model lie. */
+/** The model parts given by --dit and --vae. */
 export function partFolders({ dit, vae }: GlobalOptions): Pick<LoadOptions, "detokenizer" | "autoencoder"> {
   return { ...(dit && { detokenizer: dit }), ...(vae !== undefined && { autoencoder: vae }) };
 }
@@ -88,14 +93,14 @@ const taskNames: Readonly<Record<Progress["task"], string>> = {
   decode: "decoding",
 };
 
-/** Why a fetch stands still; also without a terminal, where it would look like a hang. */
+/** Says why a download is waiting, even without a terminal, where it would look like a hang. */
 export function showWait({ message }: PullWait): void {
   report(`kelix: waiting: ${message}`);
 }
 
 const REDRAW_MS = 100;
 
-/** Shows a transfer on a terminal's stderr, ten times a second at most; the line goes when all is there. */
+/** Shows a transfer on a terminal's stderr, at most ten times a second; the line is cleared at the end. */
 export function showTransfer(): (progress: PullProgress) => void {
   const transfer = new Transfer();
   let shownMs = Number.NEGATIVE_INFINITY;

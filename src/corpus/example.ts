@@ -1,0 +1,55 @@
+// One example of somebody's training data, whatever file it lies in. Images are named here and read when they are needed.
+
+import type { RgbImage } from "../image/rgb.ts";
+import type { Role } from "../text/chat-template.ts";
+
+/** An image that has not been read yet. */
+export interface StoredImage {
+  /** For messages: its file, or where it stands in a row. */
+  readonly name: string;
+  /** Throws an InputError for what cannot be decoded. */
+  read(): Promise<RgbImage>;
+}
+
+export type Part =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "image"; readonly image: StoredImage };
+
+export interface Turn {
+  readonly role: Role;
+  readonly content: readonly Part[];
+}
+
+/** `where` is the file and the line or sample, for messages. */
+export type Example = { readonly where: string } & (
+  | { readonly kind: "image"; readonly image: StoredImage }
+  /** Serves both ways: the image is described, or asked for. */
+  | { readonly kind: "caption"; readonly image: StoredImage; readonly caption: string }
+  /** Only what the assistant says is learned. */
+  | { readonly kind: "chat"; readonly turns: readonly Turn[] }
+  /** Text, or text and images in turn, all of it learned. */
+  | { readonly kind: "document"; readonly parts: readonly Part[] }
+);
+
+/** Examples that can be read in any order. */
+export interface DataSource {
+  /** What was found, for people: "3 shards of WebDataset". */
+  readonly format: string;
+  readonly count: number;
+  /** Sizes of runs of examples that are cheap to read together, in order; absent where each can be read alone. */
+  readonly groups?: readonly number[];
+  /** Differs when the rows differ; the same wherever they lie. Image files beside the rows are not part of it. */
+  readonly fingerprint: string;
+  /** Throws an InputError, which says where, for an example that cannot be used. Its images are not decoded yet. */
+  read(index: number): Promise<Example>;
+  /** What its file calls an example: a name, the key of a sample, or the number of a row from 1. A label only, which may be anything. */
+  key(index: number): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** The images of an example in the order of their mention. */
+export function imagesOf(example: Example): readonly StoredImage[] {
+  if (example.kind === "image" || example.kind === "caption") return [example.image];
+  const parts = example.kind === "document" ? example.parts : example.turns.flatMap(({ content }) => content);
+  return parts.flatMap((part) => (part.type === "image" ? [part.image] : []));
+}

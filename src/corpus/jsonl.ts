@@ -1,0 +1,160 @@
+// Rows of JSON Lines: one pass finds where each line begins, and a line is read when it is drawn. Images are paths below the file's
+// folder, or data URLs.
+
+import { createHash } from "node:crypto";
+import { basename, dirname } from "node:path";
+import { parseJson } from "../checkpoint/strict-json.ts";
+import { InputError, quote } from "../errors.ts";
+import { OpenFile } from "../files/open-file.ts";
+import { systemReason } from "../files/system-error.ts";
+import { DataFolder } from "./data-folder.ts";
+import type { DataSource, Example } from "./example.ts";
+import { findLast, GrowingNumbers } from "./growing-numbers.ts";
+import { readRow } from "./row.ts";
+
+/** A row with some images as data URLs. */
+const MAX_LINE_BYTES = 64_000_000;
+/** Eight bytes of memory each. */
+const MAX_LINES = 50_000_000;
+const BLOCK_BYTES = 1 << 20;
+
+interface Lines {
+  readonly name: string;
+  readonly file: OpenFile;
+  /** Of each line that is not blank: where it begins and ends, and its number from 1. */
+  readonly starts: GrowingNumbers;
+  readonly ends: GrowingNumbers;
+  readonly numbers: GrowingNumbers;
+}
+
+/** Files of rows as one source, in the order given. Throws an InputError where one cannot be read or has a line that is too long. */
+export async function openJsonLines(paths: readonly string[], signal?: AbortSignal): Promise<DataSource> {
+  const hash = createHash("sha256");
+  const files: Lines[] = [];
+  const close = async () => {
+    for (const { file } of files) await file.close();
+  };
+  try {
+    for (const path of paths) files.push(await indexLines(path, hash, signal));
+    const firsts = new Float64Array(files.length);
+    for (let i = 1; i < files.length; i++) firsts[i] = firsts[i - 1]! + files[i - 1]!.starts.length;
+    const count = files.reduce((sum, { starts }) => sum + starts.length, 0);
+    if (count === 0) throw new InputError(`${quote(paths[0])}: has no rows`);
+    const folders = await Promise.all(paths.map((path) => DataFolder.open(dirname(path))));
+    return {
+      format: paths.length === 1 ? `rows of ${basename(paths[0]!)}` : `rows of ${paths.length} files of JSON Lines`,
+      count,
+      fingerprint: hash.digest("hex").slice(0, 16),
+      read(index) {
+        const f = findLast(firsts, index);
+        return readLine(files[f]!, index - firsts[f]!, folders[f]!);
+      },
+      async key(index) {
+        const f = findLast(firsts, index);
+        return keyIn(paths.length > 1 ? files[f]!.name : undefined, files[f]!.numbers.at(index - firsts[f]!));
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function readLine(lines: Lines, row: number, folder: DataFolder): Promise<Example> {
+  const [start, end] = [lines.starts.at(row), lines.ends.at(row)];
+  const where = `${lines.name}, line ${lines.numbers.at(row)}`;
+  const bytes = await readExactly(lines.file, start, end - start, where);
+  return readRow(parseRow(bytes, where), { where, image: (value) => folder.image(value) });
+}
+
+/** The number of a row in its file, whose name tells it from the like numbers of other files. */
+export function keyIn(file: string | undefined, number: number): string {
+  return file === undefined ? `${number}` : `${file}:${number}`;
+}
+
+/** JSON of a row. Throws an InputError that begins with `where`. */
+export function parseRow(bytes: Uint8Array, where: string): unknown {
+  try {
+    return parseJson(bytes, `${where}:`);
+  } catch (cause) {
+    throw new InputError((cause as Error).message, { cause });
+  }
+}
+
+/** What is read of an open file. */
+export interface Readable extends Pick<OpenFile, "read"> {
+  stat(): Promise<{ readonly size: number }>;
+}
+
+/** Throws an InputError where the file ends before; it has changed since it was indexed. */
+export async function readExactly(file: Readable, start: number, length: number, where: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.read(bytes, done, length - done, start + done);
+    if (bytesRead === 0) throw new InputError(`${where}: the file has become shorter since it was opened`);
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+async function indexLines(
+  path: string,
+  hash: { update(bytes: Uint8Array): unknown },
+  signal?: AbortSignal,
+): Promise<Lines> {
+  const name = basename(path);
+  const file = await openPlainFile(path);
+  const index = { starts: new GrowingNumbers(), ends: new GrowingNumbers(), numbers: new GrowingNumbers() };
+  const block = new Uint8Array(BLOCK_BYTES);
+  let [start, line, isBlank] = [0, 1, true];
+  const finish = (end: number) => {
+    if (end - start > MAX_LINE_BYTES)
+      throw new InputError(
+        `${name}, line ${line}: has more than ${MAX_LINE_BYTES / 1e6} MB, the most that a row may have`,
+      );
+    if (!isBlank) {
+      if (index.starts.length === MAX_LINES)
+        throw new InputError(`${name}: has more than ${MAX_LINES / 1e6} million rows; split it`);
+      index.starts.push(start);
+      index.ends.push(end);
+      index.numbers.push(line);
+    }
+    line++;
+    isBlank = true;
+  };
+  try {
+    for (let done = 0; ; ) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await file.read(block, 0, block.length, done);
+      if (bytesRead === 0) {
+        finish(done);
+        return { name, file, ...index };
+      }
+      hash.update(block.subarray(0, bytesRead));
+      if (done === 0 && block[0] === 0xef && block[1] === 0xbb && block[2] === 0xbf) start = 3; // a byte order mark
+      for (let i = done === 0 ? start : 0; i < bytesRead; i++) {
+        const byte = block[i]!;
+        if (byte === 10) {
+          finish(done + i);
+          start = done + i + 1;
+        } else if (isBlank && byte > 32) isBlank = false;
+      }
+      done += bytesRead;
+      if (done - start > MAX_LINE_BYTES) finish(done);
+    }
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Opens a file of data. Throws an InputError unless it is a plain one that can be read. */
+export async function openPlainFile(path: string): Promise<OpenFile> {
+  const file = await OpenFile.open(path).catch((cause: unknown) => {
+    throw new InputError(`${quote(path)}: cannot be read: ${systemReason(cause)}`, { cause });
+  });
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw new InputError(`${quote(path)}: is not a plain file; data is read more than once, which a pipe does not allow`);
+}

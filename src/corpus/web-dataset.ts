@@ -1,0 +1,150 @@
+// WebDataset: tars in which members of one sample stand side by side under one key: 0001.jpg, 0001.txt, 0001.json. One pass over the
+// headers indexes all shards; a sample's bytes are read from its tar when it is drawn.
+
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import { InputError, quote } from "../errors.ts";
+import type { OpenFile } from "../files/open-file.ts";
+import { decodeImage } from "../image/codec.node.ts";
+import { MAX_FILE_BYTES } from "../image/image-format.ts";
+import type { DataSource, Example, StoredImage } from "./example.ts";
+import { findLast, GrowingNumbers } from "./growing-numbers.ts";
+import { openPlainFile, parseRow, readExactly } from "./jsonl.ts";
+import { readRow } from "./row.ts";
+import { type TarMember, tarMembers } from "./tar-index.ts";
+
+/** What is read of a sample; other members are passed over. */
+const kinds = ["jpg", "jpeg", "png", "webp", "txt", "json"] as const;
+type Kind = (typeof kinds)[number];
+const MAX_TEXT_BYTES = 16_000_000;
+/** 24 bytes of memory each. */
+const MAX_MEMBERS = 50_000_000;
+
+interface Shard {
+  readonly name: string;
+  readonly file: OpenFile;
+  /** Of each sample: the index of its first member. */
+  readonly samples: GrowingNumbers;
+  /** Of each sample: where the headers of its first member begin, from which its key is read when it is asked for. */
+  readonly headers: GrowingNumbers;
+  /** Of each member: where it lies, its size, and its kind. */
+  readonly starts: GrowingNumbers;
+  readonly sizes: GrowingNumbers;
+  readonly kinds: GrowingNumbers;
+}
+
+/** Shards as one source, in the order given. Throws an InputError if it is not a tar, or holds no sample. */
+export async function openWebDataset(paths: readonly string[], signal?: AbortSignal): Promise<DataSource> {
+  const hash = createHash("sha256");
+  const shards: Shard[] = [];
+  const close = async () => {
+    for (const { file } of shards) await file.close();
+  };
+  try {
+    for (const path of paths) shards.push(await indexShard(path, hash, signal));
+    const firsts = new Float64Array(shards.length);
+    for (let i = 1; i < shards.length; i++) firsts[i] = firsts[i - 1]! + shards[i - 1]!.samples.length;
+    const count = shards.reduce((sum, { samples }) => sum + samples.length, 0);
+    if (count === 0)
+      throw new InputError(`${quote(paths[0])}: has no sample with an image or a text (${kinds.join(", ")})`);
+    return {
+      format: `${paths.length} ${paths.length === 1 ? "shard" : "shards"} of WebDataset`,
+      count,
+      fingerprint: hash.digest("hex").slice(0, 16),
+      read(index) {
+        const s = findLast(firsts, index);
+        return readSample(shards[s]!, index - firsts[s]!);
+      },
+      async key(index) {
+        const s = findLast(firsts, index);
+        return readKey(shards[s]!, index - firsts[s]!);
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function indexShard(path: string, hash: { update(text: string): unknown }, signal?: AbortSignal): Promise<Shard> {
+  const name = basename(path);
+  const file = await openPlainFile(path);
+  const shard: Shard = {
+    name,
+    file,
+    samples: new GrowingNumbers(),
+    headers: new GrowingNumbers(),
+    starts: new GrowingNumbers(),
+    sizes: new GrowingNumbers(),
+    kinds: new GrowingNumbers(),
+  };
+  try {
+    let lastKey: string | undefined;
+    for await (const member of tarMembers(file, name, { signal })) {
+      const { key, kind } = nameParts(member);
+      const code = kinds.indexOf(kind as Kind);
+      if (code < 0) continue;
+      if (key !== lastKey) {
+        shard.samples.push(shard.starts.length);
+        shard.headers.push(member.header);
+      }
+      lastKey = key;
+      if (shard.starts.length === MAX_MEMBERS)
+        throw new InputError(`${name}: has more than ${MAX_MEMBERS / 1e6} million members; split it`);
+      shard.starts.push(member.start);
+      shard.sizes.push(member.size);
+      shard.kinds.push(code);
+      hash.update(`${member.name}\0${member.size}\0`);
+    }
+    return shard;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** The key ends at the first dot of the last part of the name, as in the reference implementation. */
+function nameParts({ name }: TarMember): { key: string; kind: string } {
+  const [, key = name, kind = ""] = /^((?:.*\/)?[^/.]+)\.([^/]*)$/.exec(name) ?? [];
+  return { key, kind: kind.toLowerCase() };
+}
+
+async function readKey(shard: Shard, sample: number): Promise<string> {
+  const members = tarMembers(shard.file, shard.name, { from: shard.headers.at(sample) });
+  for await (const member of members) return nameParts(member).key;
+  throw new InputError(`${shard.name}: the file has become shorter since it was opened`);
+}
+
+async function readSample(shard: Shard, sample: number): Promise<Example> {
+  const where = `${shard.name}, sample ${sample + 1}`;
+  const end = sample + 1 < shard.samples.length ? shard.samples.at(sample + 1) : shard.starts.length;
+  let image: StoredImage | undefined;
+  let text: string | undefined;
+  let fields: unknown = {};
+  for (let m = shard.samples.at(sample); m < end; m++) {
+    const kind = kinds[shard.kinds.at(m)]!;
+    const [start, size] = [shard.starts.at(m), shard.sizes.at(m)];
+    const isImage = kind !== "txt" && kind !== "json";
+    const most = isImage ? MAX_FILE_BYTES : MAX_TEXT_BYTES;
+    if (size > most) throw new InputError(`${where}: its ${kind} has ${size} bytes, at most ${most / 1e6} MB are read`);
+    if (isImage) {
+      const name = `${kind} of ${where}`;
+      image = { name, read: async () => decodeImage(await readExactly(shard.file, start, size, where), name) };
+      continue;
+    }
+    const bytes = await readExactly(shard.file, start, size, where);
+    if (kind === "txt") text = new TextDecoder().decode(bytes).trim();
+    else fields = parseRow(bytes, where);
+  }
+  if (typeof fields !== "object" || fields === null || Array.isArray(fields))
+    throw new InputError(`${where}: its json must be an object, got ${quote(fields)}`);
+  const row = { ...fields, ...(image && { image }), ...(text !== undefined && { [image ? "caption" : "text"]: text }) };
+  return readRow(row, {
+    where,
+    image(value) {
+      if (image && (value === image || typeof value === "string")) return image;
+      throw new InputError("image: a sample's JSON may speak only of the image beside it", { code: "invalid_image" });
+    },
+  });
+}
