@@ -1,9 +1,12 @@
 // Lines on the terminal, and what ends a command: results on stdout, everything else on one line of stderr. Imports nothing of the
 // library but its errors, so that `kelix --version` is quick.
 
+import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
-import { KelixError } from "../errors.ts";
+import { KelixError, printable } from "../errors.ts";
 import { withoutSecrets } from "../files/safe-url.ts";
+
+export { printable };
 
 /** Aborts at Ctrl-C; main.ts then ends with status 130. */
 export const interrupted = new AbortController();
@@ -82,13 +85,13 @@ export function messageOf(error: unknown): string {
   return `Something went wrong inside Kelix (${code || name}); --verbose shows what, for a bug report`;
 }
 
-/** Text in which names from files may stand: characters that would steer a terminal, or begin a line, are spelled out. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
 /** The one value that --json prints. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Of Kelix. */
+export function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
 }
