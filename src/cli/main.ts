@@ -36,6 +36,8 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   merge: ["store a model with its adapter merged in, as a new folder", () => import("./merge.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
+  jobs: ["do a corpus shard by shard: submit to a queue, watch it, or run here", () => import("./jobs.ts")],
+  worker: ["take shards from a queue and do them", () => import("./worker.ts")],
   pull: ["download a model from the Hugging Face Hub, or resume an interrupted download", () => import("./pull.ts")],
   info: ["show a model's parts, sizes, precision and memory needs", () => import("./info.ts")],
   plan: [
@@ -43,6 +45,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
     () => import("./plan.ts"),
   ],
   serve: ["answer over HTTP in OpenAI's forms: chat, images, embeddings, codes", () => import("./serve.ts")],
+  attack: ["try known attacks on a server of OpenAI's API, and say what held", () => import("./attack.ts")],
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
@@ -54,6 +57,9 @@ const without: Readonly<Record<string, readonly string[]>> = {
   export: loading,
   merge: loading,
   pull: loading,
+  jobs: ["dit", "vae", "adapter"],
+  worker: ["model", "dit", "vae", "adapter", "json"],
+  attack: loading,
   finetune: ["model", "dit", "vae", "adapter", "ignoreMemory", "device"],
   convert: ["model", "adapter", "ignoreMemory", "device", "threads"],
   info: ["adapter", "ignoreMemory", "device", "threads"],
