@@ -1,4 +1,4 @@
-// The folder that kelix demo writes: all its files are found writable, and none of them an input, before the work.
+// The folder that kelix demo writes. Before any work, all its files are checked to be writable and not inputs.
 
 import { join } from "node:path";
 import { InputError, quote } from "../errors.ts";
@@ -16,10 +16,10 @@ export class DemoFolder {
     this.#outputs = outputs;
   }
 
-  /** Makes the folder if it is not there; throws an InputError when one of these files cannot be written in it. */
+  /** Makes the folder if needed; throws an InputError if one of these files cannot be written in it. */
   static async open(folder: string, names: readonly string[], inputs: readonly string[]): Promise<DemoFolder> {
     await makeFolder(folder).catch((cause) => {
-      throw new InputError(`${quote(folder)} cannot be made: ${systemReason(cause)}`, {
+      throw new InputError(`${quote(folder)} cannot be created: ${systemReason(cause)}`, {
         code: "output_refused",
         cause,
       });

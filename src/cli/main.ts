@@ -5,8 +5,9 @@
 import { Command, CommanderError, Help, type Option } from "commander";
 import { excerpt, InputError } from "../errors.ts";
 import { devices } from "../runtime/backend.ts";
+import { version } from "../version.ts";
 import { preload } from "./few-descriptors.ts";
-import { complain, complainOf, hasFailed, interrupted, outlivesReader, packageVersion, setVoice } from "./terminal.ts";
+import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
@@ -17,37 +18,42 @@ interface CommandModule {
   define(command: Command): void;
 }
 
-/** Every command: what it is for, and where it is. */
+/** Every command, with its summary and its module. */
 const commands: Readonly<Record<string, readonly [about: string, load: () => Promise<CommandModule>]>> = {
   demo: ["tokenize, reconstruct, describe and imagine; writes kelix-demo/index.html", () => import("./demo.ts")],
   describe: ["say what images show, or answer a question about them", () => import("./describe.ts")],
   chat: ["chat about images; the model may draw in its answers", () => import("./chat.ts")],
   imagine: ["draw an image from a prompt", () => import("./imagine.ts")],
-  edit: ["change an image as a prompt says, all of it or where a mask is white", () => import("./edit.ts")],
+  edit: ["edit an image with a prompt, everywhere or where a mask is white", () => import("./edit.ts")],
+  replay: ["redraw an image from the receipt in its file, and compare", () => import("./replay.ts")],
   tokenize: ["turn images into codes", () => import("./tokenize.ts")],
   reconstruct: ["decode an image from its codes alone", () => import("./reconstruct.ts")],
-  embed: ["print a vector for each image, to compare images by", () => import("./embed.ts")],
+  embed: ["print a vector for each image, for comparing images", () => import("./embed.ts")],
   data: ["download and draw the images that kelix-nano is trained on", () => import("./data.ts")],
   train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
-  finetune: ["train a low-rank adapter beside a frozen model", () => import("./finetune.ts")],
+  finetune: ["train a low-rank adapter on a frozen model", () => import("./finetune.ts")],
   export: [
-    "put a finished run together as a model folder, or a model in the reference's layout",
+    "assemble a finished run into a model folder, or write a model in the reference's layout",
     () => import("./export.ts"),
   ],
   "export-data": ["write training data as Parquet, as the reference reads it", () => import("./export-data.ts")],
   merge: ["store a model with its adapter merged in, as a new folder", () => import("./merge.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
+  jobs: ["do a corpus shard by shard: submit to a queue, watch it, or run here", () => import("./jobs.ts")],
+  worker: ["take shards from a queue and do them", () => import("./worker.ts")],
   pull: ["download a model from the Hugging Face Hub, or resume an interrupted download", () => import("./pull.ts")],
   info: ["show a model's parts, sizes, precision and memory needs", () => import("./info.ts")],
   plan: [
     "estimate what a model needs on this machine: disk, memory, and the time for an answer and for an image",
     () => import("./plan.ts"),
   ],
+  serve: ["answer over HTTP in OpenAI's forms: chat, images, embeddings, codes", () => import("./serve.ts")],
+  attack: ["try known attacks on a server of OpenAI's API, and say what held", () => import("./attack.ts")],
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
-/** Of the options that stand for all commands, those that some do not have: they load no model, or only look at one. */
+/** Global options that some commands lack, because they load no model or only inspect one. */
 const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
   data: loading,
@@ -56,6 +62,9 @@ const without: Readonly<Record<string, readonly string[]>> = {
   "export-data": loading,
   merge: loading,
   pull: loading,
+  jobs: ["dit", "vae", "adapter"],
+  worker: ["model", "dit", "vae", "adapter", "json"],
+  attack: loading,
   finetune: ["model", "dit", "vae", "adapter", "ignoreMemory", "device"],
   convert: ["model", "adapter", "ignoreMemory", "device", "threads"],
   info: ["adapter", "ignoreMemory", "device", "threads"],
@@ -87,16 +96,16 @@ function createProgram(): Command {
       "a folder, a repository of the Hub, or a built-in name",
       process.env.KELIX_MODEL || "kelix-nano",
     )
-    .option("--dit <name>", "folder of a diffusion transformer, if it is elsewhere; may be repeated", collect)
-    .option("--vae <name>", "folder of the autoencoder, if it is elsewhere")
-    .option("--adapter <folder>", "a low-rank adapter beside the language model, as `kelix finetune` writes it")
+    .option("--dit <name>", "folder of a diffusion transformer stored elsewhere; may be repeated", collect)
+    .option("--vae <name>", "folder of an autoencoder stored elsewhere")
+    .option("--adapter <folder>", "a low-rank adapter for the language model, as written by `kelix finetune`")
     .option("--ignore-memory", "load a model even if it does not fit into memory")
     .option("--device <name>", `one of ${devices.join(", ")}`)
     .option("--threads <n>", "threads for each operation", numberIfAny)
     .option("--json", "print one JSON value on stdout")
     .option("-q, --quiet", "print only errors on stderr")
     .option("--verbose", "print errors in full")
-    .version(packageVersion(), "-v, --version")
+    .version(version, "-v, --version")
     .helpOption("-h, --help")
     .configureHelp({
       showGlobalOptions: true,
@@ -120,7 +129,7 @@ function createProgram(): Command {
   return program;
 }
 
-/** A usage error is one line, which ends with where to read more. */
+/** A usage error is one line that ends with a pointer to the help. */
 function sayUsage(command: Command): void {
   const help = command.parent ? `kelix ${command.name()} --help` : "kelix --help";
   command.configureOutput({
@@ -135,7 +144,7 @@ function sayUsage(command: Command): void {
   });
 }
 
-/** What it has to be is checked with the other options of loading a model. */
+/** Its range is checked with the other load options. */
 function numberIfAny(text: string): number | string {
   return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
 }
@@ -153,7 +162,7 @@ function translate(args: readonly string[]): string[] {
 
 async function run(args: readonly string[]): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => interrupted.abort());
-  // What cannot be said cannot be helped; what was asked for may still be done.
+  // If stderr fails, messages are lost, but the command can still do its work.
   process.stderr.on("error", () => undefined);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // The reader may close the pipe early, as `head` does.

@@ -1,4 +1,4 @@
-// kelix reconstruct IMAGE|CODES -o FILE: pixels from codes alone.
+// kelix reconstruct IMAGE|CODES -o FILE: decodes pixels from codes alone.
 
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
@@ -17,7 +17,7 @@ interface Options extends DrawingOptions, Pick<ReconstructOptions, "keepSize" | 
 
 export function define(command: Command): void {
   command.argument("<input>", "an image, or codes from kelix tokenize; - reads standard input");
-  addDrawingOptions(command, "for a file with several images a number is added to the name");
+  addDrawingOptions(command, "if the input has several images, a number is added to the name");
   addFlags(command, "reconstruct", { keepSize: "", fusion: "<how>" })
     .addHelpText(
       "after",
@@ -46,7 +46,7 @@ export function define(command: Command): void {
 
 type Source = CodeFields | ImageInput;
 
-/** The path that an argument means; undefined for an address that is none of a file here. */
+/** The path that an argument stands for; undefined for a URL of another kind. */
 function localPath(input: string): string | undefined {
   if (/^(https?|data):/i.test(input)) return undefined;
   if (!/^file:/i.test(input)) return inputPath(input);
@@ -57,7 +57,7 @@ function localPath(input: string): string | undefined {
   }
 }
 
-/** Everything that the input holds: the codes of a file, or one image. */
+/** Everything in the input: the codes of a file, or one image. */
 async function readSources(input: string): Promise<Source[]> {
   const path = localPath(input);
   if (path === undefined) return [input];

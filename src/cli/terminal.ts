@@ -1,14 +1,13 @@
-// Lines on the terminal, and what ends a command: results on stdout, everything else on one line of stderr. Imports nothing of the
-// library but its errors, so that `kelix --version` is quick.
+// Terminal output and how commands end: results on stdout, everything else as lines on stderr. Imports only the library's
+// errors, so that `kelix --version` is fast.
 
-import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { KelixError, printable } from "../errors.ts";
 import { withoutSecrets } from "../files/safe-url.ts";
 
 export { printable };
 
-/** Aborts at Ctrl-C; main.ts then ends with status 130. */
+/** Aborts on Ctrl-C; main.ts then exits with status 130. */
 export const interrupted = new AbortController();
 
 const state = { isQuiet: false, isVerbose: false, hasFailed: false, outlivesReader: false };
@@ -19,7 +18,7 @@ export function setVoice(voice: { readonly quiet?: boolean; readonly verbose?: b
   state.isVerbose = voice.verbose ?? false;
 }
 
-/** Whether something went wrong that did not end the command, such as one image of many. */
+/** Whether something failed without ending the command, such as one image of many. */
 export function hasFailed(): boolean {
   return state.hasFailed;
 }
@@ -29,37 +28,37 @@ export function showProgress(text: string): void {
   if (process.stderr.isTTY && !state.isQuiet) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-/** A line of news on a terminal's stderr. */
+/** Prints a status line on stderr if it is a terminal. */
 export function note(text: string): void {
   if (process.stderr.isTTY) report(text);
 }
 
-/** A line of news on stderr, whatever that is: for work of hours, whose log is all there is to see of it. */
+/** Prints a status line on stderr, terminal or not: for hours of work that only its log shows. */
 export function report(text: string): void {
   if (state.isQuiet) return;
   showProgress("");
   process.stderr.write(`${printable(text)}\n`);
 }
 
-/** A line of a command's own log on stdout, which may be for somebody who watches, or a file. */
+/** Prints a line of a command's log on stdout, for a person or a file. */
 export function say(text: string): void {
   if (!state.isQuiet) process.stdout.write(`${text}\n`);
 }
 
-/** Makes the command go on when nobody reads its output any more. */
+/** Lets the command continue when its reader is gone. */
 export function outliveReader(): void {
   state.outlivesReader = true;
 }
 
-/** Whether the command goes on without a reader. */
+/** Whether the command continues without a reader. */
 export function outlivesReader(): boolean {
   return state.outlivesReader;
 }
 
-/** No message is longer. */
+/** The longest message. */
 const MAX_LINE = 1000;
 
-/** What went wrong, on one line of stderr whatever that is. */
+/** Prints an error on one line of stderr, terminal or not. */
 export function complain(text: string): void {
   showProgress("");
   const line = printable(
@@ -70,14 +69,14 @@ export function complain(text: string): void {
   process.stderr.write(`kelix: ${line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1)}…` : line}\n`);
 }
 
-/** Complains of an error that does not end the command, whose exit status is then 1. */
+/** Reports an error that does not end the command; the exit status becomes 1. */
 export function complainOf(error: unknown, about?: string): void {
   state.hasFailed = true;
   if (state.isVerbose) process.stderr.write(`${withoutSecrets(inspect(error))}\n`);
   else complain(about === undefined ? messageOf(error) : `${about}: ${messageOf(error)}`);
 }
 
-/** An error as a sentence for its user: what engines and libraries say is left to --verbose. */
+/** An error as a sentence for the user; messages of engines and libraries appear only with --verbose. */
 export function messageOf(error: unknown): string {
   if (error instanceof KelixError || (error instanceof Error && error.constructor === Error && !("code" in error)))
     return error.message;
@@ -88,10 +87,4 @@ export function messageOf(error: unknown): string {
 /** The one value that --json prints. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
-}
-
-/** Of Kelix. */
-export function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

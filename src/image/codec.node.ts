@@ -6,6 +6,7 @@ import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
 import { writeAll } from "../files/atomic-file.ts";
 import { openOutput } from "../files/output.ts";
+import { withReceipt } from "../receipt/receipt.ts";
 import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { checkSize, imageFromPixels, MAX_PIXELS, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
@@ -54,7 +55,7 @@ export function formatOfName(name: string): ImageFormat {
   });
 }
 
-/** Encodes an image. */
+/** Encodes an image; a PNG with its receipt, if it has one. */
 export async function encodeImage(image: RawImage, format: ImageFormat): Promise<FileBytes> {
   const { width, height, data } = readPixels(image);
   const sharp = await loadSharp();
@@ -64,7 +65,7 @@ export async function encodeImage(image: RawImage, format: ImageFormat): Promise
     jpeg: () => encoder.jpeg({ quality: QUALITY }),
     webp: () => encoder.webp({ quality: QUALITY }),
   };
-  return new Uint8Array(await encoded[format]().toBuffer());
+  return withReceipt(new Uint8Array(await encoded[format]().toBuffer()), format, image.receipt);
 }
 
 /** Encodes an image without loss. */
