@@ -60,7 +60,14 @@ export const modelSchema = z.strictObject({
   /** The frozen models whose latents and features are the targets. */
   targets: targetsSchema.prefault({}),
   /** With `quantize`: the vision stage's weights to which `encoder`, codebooks and up-projections are fitted, and its code width. */
-  start: z.strictObject({ weights: pathSchema, codeWidth: z.int().min(1).max(4096) }).optional(),
+  start: z
+    .strictObject({
+      weights: pathSchema,
+      codeWidth: z.int().min(1).max(4096),
+      /** How much the class heads' scores count in that fit, as a multiple of what looks and the teacher count together. */
+      classes: z.number().min(0).max(1e6).default(0),
+    })
+    .optional(),
   /** Images used for that fit and for the codebooks' k-means. */
   kmeansImages: z.int().min(1).max(100_000).default(2048),
 });

@@ -71,7 +71,7 @@ test("books start at centres that their own norms leave as they are, close to wh
   const store = drawnStore(model);
   const seen: string[] = [];
   const targets = { of: async () => ({}) };
-  const start = { weights, codeWidth: EARLIER_WIDTH };
+  const start = { weights, codeWidth: EARLIER_WIDTH, classes: 0 };
   await startFromVision(start, {
     store,
     model,

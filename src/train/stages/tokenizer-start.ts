@@ -5,11 +5,12 @@
 // A codebook's numbers pass through a layer norm, which would remove their mean and length. So two numbers of each carry a constant:
 // the norm then hardly changes the others. They come out as a 0 and a 1, and the 1 carries the embeddings' mean.
 
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { type HostTensor, joinFloats } from "../../runtime/host-tensor.ts";
-import { openSession, type WeightSource } from "../../runtime/session.ts";
+import { openSession } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { bookSize, codeWidth, type TokenizerConfig } from "../../vision/config.ts";
 import { visionEncoder } from "../../vision/encoder.ts";
@@ -21,22 +22,13 @@ import { openCheckpointAt } from "../open-checkpoint.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { balanceGroups, predictiveComponents } from "../principal.ts";
 import type { VisionTargets } from "../vision-targets.ts";
+import { collect, type Sample, type StartContext } from "./start-sample.ts";
 import { embedImages, type Model, pixelInput } from "./tokenizer-graph.ts";
 
 /** Numbers of a codebook that carry the constant. */
 const CARRIERS = 2;
 /** The constant, in multiples of the root mean square length of a codebook's other numbers: at 4 the norm distorts them by 3 %. */
 const CONSTANT = 4;
-
-export interface StartContext {
-  readonly store: ParameterStore;
-  readonly model: Model;
-  readonly targets: Pick<VisionTargets, "of">;
-  /** A batch of training images. */
-  readonly images: (batch: number) => Promise<readonly RgbImage[]>;
-  readonly seed: number;
-  readonly log: (line: string) => void;
-}
 
 /** Copies the vision stage's weights and initializes `encoder`, norms, codebooks and `up_projectors` as described above. */
 export async function startFromVision(start: NonNullable<Model["start"]>, context: StartContext): Promise<void> {
@@ -53,7 +45,7 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
   const checkpoint = await openCheckpointAt(start.weights);
   const taken = await takeOver(checkpoint, store);
   log(`${start.weights}: ${taken} of ${store.parameters.size} parameters`);
-  const sample = await collect(checkpoint, start.codeWidth, context);
+  const sample = await collect(checkpoint, start, context);
   await checkpoint.close();
 
   const encoder = fitEncoder(sample, config);
@@ -96,94 +88,6 @@ async function takeOver(
     taken++;
   }
   return taken;
-}
-
-interface Sample {
-  readonly parts: readonly { readonly projected: Float32Array; readonly embeddings: Float32Array }[];
-  /** Statistics of the projected features; and a linear map from them [L, outputs] to the targets, scaled by the losses' weights. */
-  readonly mean: Float64Array;
-  readonly covariance: Float64Array;
-  readonly weights: Float32Array;
-  readonly outputs: number;
-}
-
-/** The vision stage's features of training images, and a regression of the targets on them. */
-async function collect(weights: WeightSource, width: number, context: StartContext): Promise<Sample> {
-  const { model, images, targets } = context;
-  const config = model.config.tokenizer_config;
-  const L = config.llm_hidden_size;
-  const batch = (await images(0)).length;
-  const graph = new Graph();
-  const earlier: Model = {
-    ...model,
-    quantize: false,
-    config: {
-      ...model.config,
-      tokenizer_config: { ...config, embedding_dim: width, init_embedding_dim: width },
-    },
-  };
-  const { pixels, layout } = pixelInput(graph, model, batch);
-  const p = graph.params.at("visual_tokenizer");
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
-  graph.output("projected", projector(p.at("mlp_AR"), features, layout.merge, L));
-  graph.output("embeddings", embedImages(graph, pixels, layout, earlier).embeddings);
-  graph.output("wanted", pixels.gather(layout.merge).reshape([-1, 4 * pixels.size(1)]));
-  const session = await openSession(graph, weights);
-  const parts: { projected: Float32Array; embeddings: Float32Array }[] = [];
-  let probe: RidgeProbe | undefined;
-  let outputs = 0;
-  for (let done = 0; done < model.kmeansImages; done += batch) {
-    const shown = await images(done / batch);
-    const said = await session.run({ pixels: patchesOf(shown, config.vision_config.patch_size) });
-    const rows = scaledTargets({ ...(await targets.of(shown)), pixels: said.wanted! }, model.weights);
-    outputs = rows.length / said.projected!.shape[0]!;
-    probe ??= await RidgeProbe.open(L, outputs);
-    await probe.add({ features: said.projected!.data as Float32Array, pixels: rows });
-    parts.push({
-      projected: said.projected!.data as Float32Array,
-      embeddings: said.embeddings!.data as Float32Array,
-    });
-  }
-  await session.release();
-  const { mean, covariance } = momentsOf(probe!.gram, L);
-  return { parts, mean, covariance, weights: (await probe!.weights()).subarray(0, L * outputs), outputs };
-}
-
-/** All targets of a position, concatenated and scaled so that their squared error equals the weighted losses. */
-function scaledTargets(
-  targets: Readonly<Record<string, HostTensor>>,
-  weights: Model["weights"],
-): Float32Array<ArrayBuffer> {
-  const list = Object.entries(targets).map(([name, { data, shape }]) => ({
-    data: data as Float32Array,
-    width: shape[1]!,
-    // Squared errors are means over the width; the cosine loss of unit rows is half the squared distance.
-    scale: name === "teacher" ? Math.sqrt(weights.teacher / 2) : Math.sqrt(weights[name as "latents"] / shape[1]!),
-  }));
-  const width = list.reduce((sum, item) => sum + item.width, 0);
-  const rows = new Float32Array((list[0]!.data.length / list[0]!.width) * width);
-  let column = 0;
-  for (const { data, width: own, scale } of list) {
-    data.forEach((value, i) => {
-      rows[Math.floor(i / own) * width + column + (i % own)] = value * scale;
-    });
-    column += own;
-  }
-  return rows;
-}
-
-function momentsOf(gram: Float64Array, width: number): { mean: Float64Array; covariance: Float64Array } {
-  const size = width + 1;
-  const rows = gram[size * size - 1]!;
-  const mean = Float64Array.from({ length: width }, (_, i) => gram[i * size + width]! / rows);
-  const covariance = new Float64Array(width * width);
-  let trace = 0;
-  for (let i = 0; i < width; i++) {
-    for (let j = 0; j < width; j++) covariance[i * width + j] = gram[i * size + j]! / rows - mean[i]! * mean[j]!;
-    trace += covariance[i * width + i]!;
-  }
-  for (let i = 0; i < width; i++) covariance[i * width + i]! += (1e-5 * trace) / width;
-  return { mean, covariance };
 }
 
 /** `encoder`: each codebook's components at unit length, then the carriers of the constant. weight [N*d, L], bias [N*d]. */
