@@ -2,18 +2,16 @@
 // the metadata tells under the like names (`grid` or `grid.0`) each grid and the image's size and name, as JSON. JSON: what
 // JSON.stringify makes of the library's codes, in a list with names.
 
+import { createReadStream } from "node:fs";
 import { basename } from "node:path";
+import { buffer } from "node:stream/consumers";
 import * as z from "zod";
-import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
-import { type ErrorCode, InputError, quote } from "../errors.ts";
-import { writeAll } from "../files/atomic-file.ts";
-import { isStream, readInput } from "../files/input.ts";
-import { OpenFile } from "../files/open-file.ts";
-import type { Output } from "../files/output.ts";
-import { publicUrl } from "../files/safe-url.ts";
-import type { CodeFields } from "../index.ts";
+import { type CodeFields, type ErrorCode, InputError, type Output, publicUrl, readInput } from "../index.ts";
 import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../quantize/safetensors-file.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { isStream } from "./inputs.ts";
+import { quote } from "./quote.ts";
+
+type SafetensorsFile = Awaited<ReturnType<typeof openSafetensorsAt>>;
 
 export interface NamedCodes extends CodeFields {
   readonly image: string;
@@ -36,12 +34,13 @@ export async function writeCodes(output: Output, images: readonly NamedCodes[], 
       return { image: imageName(image), grid, width, height, codes: [...codes] };
     });
     const text = JSON.stringify({ format: "kelix-codes", model, images: list });
-    return output.write((file) => writeAll(file, new TextEncoder().encode(`${text}\n`)));
+    return output.write(new TextEncoder().encode(`${text}\n`));
   }
   const end = (i: number) => (images.length === 1 ? "" : `.${i}`);
   const tensors = images.map(({ grid, codes }, i) => {
     const positions = grid[0] * grid[1];
-    return [`codes${end(i)}`, hostTensor("u16", codes, [positions, codes.length / positions])] as const;
+    const shape = [positions, codes.length / positions];
+    return [`codes${end(i)}`, { dtype: "u16", shape, data: codes }] as const;
   });
   const facts = images.flatMap(({ image, grid, width, height }, i) => [
     [`image${end(i)}`, JSON.stringify(imageName(image))],
@@ -92,12 +91,8 @@ export async function holdsCodes(path: string): Promise<boolean> {
 const HEAD_BYTES = 64;
 
 /** The first bytes of a file; none where it cannot be read, of which its reader will say more. */
-async function readHead(path: string): Promise<Uint8Array> {
-  const bytes = new Uint8Array(HEAD_BYTES);
-  const file = await OpenFile.open(path).catch(() => undefined);
-  const read = await file?.read(bytes, 0, HEAD_BYTES, 0).catch(() => undefined);
-  await file?.close();
-  return bytes.subarray(0, read?.bytesRead ?? 0);
+function readHead(path: string): Promise<Uint8Array> {
+  return buffer(createReadStream(path, { end: HEAD_BYTES - 1 })).catch(() => new Uint8Array());
 }
 
 /** Whether bytes begin as a file of codes does, in either form: JSON, or a header's length and the header. */
@@ -128,7 +123,7 @@ async function readTensors(file: SafetensorsFile, path: string): Promise<CodeFie
     checkSize(P, N, `${path}: ${name}`);
     const grid = parseGrid(path, name, P, file.metadata[name.replace("codes", "grid")]);
     if (!/^[iu]\d+$/.test(dtype)) throw new InputError(`${path}: ${name} is ${dtype}, expected integers`, WRONG);
-    images.push({ grid, codes: toCodes(`${path}: ${name}`, await file.read(name)) });
+    images.push({ grid, codes: toCodes(`${path}: ${name}`, (await file.read(name)).data) });
   }
   return images;
 }
@@ -148,8 +143,8 @@ function checkSize(P: number, N: number, name: string): void {
 }
 
 /** Integers of any width as codes. */
-function toCodes(name: string, { data }: HostTensor): Uint16Array {
-  const codes = Array.from(data as Iterable<number | bigint>, Number);
+function toCodes(name: string, data: Iterable<number | bigint>): Uint16Array {
+  const codes = Array.from(data, Number);
   const bad = codes.find((code) => code < 0 || code > MAX_CODE);
   if (bad !== undefined) throw new InputError(`${name} holds ${bad}, expected codes from 0 to ${MAX_CODE}`, WRONG);
   return Uint16Array.from(codes);

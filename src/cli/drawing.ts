@@ -1,12 +1,12 @@
 // What the commands that draw share: their options, and the finished images as files and facts.
 
 import type { Command } from "commander";
-import { withoutSecrets } from "../files/safe-url.ts";
-import { type DrawOptions, InputError, type KelixError, type RawImage } from "../index.ts";
+import { type DrawOptions, InputError, type KelixError, optionsOf, type RawImage, withoutSecrets } from "../index.ts";
 import { type GlobalOptions, onProgress } from "./context.ts";
-import { addFlags } from "./option-flags.ts";
+import { complainOf, messageOf } from "./failures.ts";
+import { addFlags, expectation } from "./option-flags.ts";
 import type { ImageOutputs } from "./outputs.ts";
-import { complainOf, interrupted, messageOf, note, printJson } from "./terminal.ts";
+import { interrupted, note, printJson } from "./terminal.ts";
 
 /** Options of drawing as the command line gives them. */
 export interface DrawingOptions {
@@ -20,7 +20,16 @@ export interface DrawingOptions {
 export function addDrawingOptions(command: Command, several?: string): Command {
   const more = several === undefined ? "" : `; ${several}`;
   command.requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output${more}`);
-  return addFlags(command, "reconstruct", { seed: "<n>", steps: "<n>", guidance: "<x>" });
+  return addFlags(command, optionsOf.reconstruct, { seed: "<n>", steps: "<n>", guidance: "<x>" });
+}
+
+/** Throws when the seeds of `n` images, one after the other from `first` on, go beyond the largest. */
+export function checkSeeds(first: number, n: number): void {
+  const { seed } = optionsOf.imagine.shape;
+  if (seed.safeParse(first + n - 1).success) return;
+  throw new InputError(`The last of ${n} seeds from ${first} on would not be ${expectation(seed)}`, {
+    code: "invalid_option",
+  });
 }
 
 /** What every drawing is given: progress on the terminal, and Ctrl-C. */

@@ -1,16 +1,21 @@
 // What commands read: images by name, `-` for standard input; one that cannot be used does not keep the others from being done.
 
-import { InputError, type KelixError } from "../errors.ts";
-import { descriptorOf } from "../files/descriptor.ts";
-import { readInput } from "../files/input.ts";
-import { publicUrl, withoutSecrets } from "../files/safe-url.ts";
-import { complainOf, interrupted, messageOf, showProgress } from "./terminal.ts";
+import { stat } from "node:fs/promises";
+import { descriptorOf, InputError, type KelixError, publicUrl, readInput, withoutSecrets } from "../index.ts";
+import { complainOf, messageOf } from "./failures.ts";
+import { interrupted, showProgress } from "./terminal.ts";
 
 const STDIN = "/dev/stdin";
 
 /** The path that an argument means. */
 export function inputPath(argument: string): string {
   return argument === "-" ? STDIN : argument;
+}
+
+/** Whether `path` is read as a stream, which can be done once: a descriptor or a pipe. */
+export async function isStream(path: string): Promise<boolean> {
+  if (descriptorOf(path) !== undefined) return true;
+  return (await stat(path).catch(() => undefined))?.isFIFO() ?? false;
 }
 
 /** Throws when standard input is to be read for more than one thing. */
@@ -27,7 +32,7 @@ const MAX_PROMPT_BYTES = 1_000_000;
 /** The text that an argument means: itself, or what standard input holds. */
 export async function readPrompt(argument: string): Promise<string> {
   if (argument !== "-") return argument;
-  const limits = { maxBytes: MAX_PROMPT_BYTES, code: "invalid_input", signal: interrupted.signal } as const;
+  const limits = { maxBytes: MAX_PROMPT_BYTES, signal: interrupted.signal };
   return new TextDecoder().decode(await readInput(STDIN, limits)).trim();
 }
 

@@ -2,13 +2,18 @@
 
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { isStream, readInput } from "../files/input.ts";
-import { MAX_FILE_BYTES } from "../image/image-format.ts";
-import type { CodeFields, ImageInput, Kelix, ReconstructOptions } from "../index.ts";
+import {
+  type CodeFields,
+  type ImageInput,
+  type Kelix,
+  optionsOf,
+  type ReconstructOptions,
+  readInput,
+} from "../index.ts";
 import { areCodes, holdsCodes, parseCodes, readCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
-import { inputPath } from "./inputs.ts";
+import { inputPath, isStream } from "./inputs.ts";
 import { addFlags } from "./option-flags.ts";
 import { checkStandardOutput, ImageOutputs, numbered } from "./outputs.ts";
 import { interrupted } from "./terminal.ts";
@@ -18,7 +23,7 @@ interface Options extends DrawingOptions, Pick<ReconstructOptions, "keepSize" | 
 export function define(command: Command): void {
   command.argument("<input>", "an image, or codes from kelix tokenize; - reads standard input");
   addDrawingOptions(command, "for a file with several images a number is added to the name");
-  addFlags(command, "reconstruct", { keepSize: "", fusion: "<how>" })
+  addFlags(command, optionsOf.reconstruct, { keepSize: "", fusion: "<how>" })
     .addHelpText(
       "after",
       "\nExamples:\n  kelix reconstruct cat.png -o back.png\n  kelix reconstruct cat.safetensors -o back.png --steps 20",
@@ -44,6 +49,9 @@ export function define(command: Command): void {
     });
 }
 
+/** As much as an image's file may have; codes have less. */
+const MAX_INPUT_BYTES = 100_000_000;
+
 type Source = CodeFields | ImageInput;
 
 /** The path that an argument means; undefined for an address that is none of a file here. */
@@ -63,6 +71,6 @@ async function readSources(input: string): Promise<Source[]> {
   if (path === undefined) return [input];
   if (!(await isStream(path))) return (await holdsCodes(path)) ? readCodes(path) : [path];
   const { signal } = interrupted;
-  const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_input", signal });
+  const bytes = await readInput(path, { maxBytes: MAX_INPUT_BYTES, signal });
   return areCodes(bytes) ? parseCodes(bytes, input === "-" ? "standard input" : path) : [bytes];
 }

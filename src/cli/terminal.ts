@@ -1,9 +1,5 @@
 // Lines on the terminal, and what ends a command: results on stdout, everything else on one line of stderr. Imports nothing of the
-// library but its errors, so that `kelix --version` is quick.
-
-import { inspect } from "node:util";
-import { KelixError } from "../errors.ts";
-import { withoutSecrets } from "../files/safe-url.ts";
+// library, so that `kelix --version` is quick.
 
 /** Aborts at Ctrl-C; main.ts then ends with status 130. */
 export const interrupted = new AbortController();
@@ -16,9 +12,19 @@ export function setVoice(voice: { readonly quiet?: boolean; readonly verbose?: b
   state.isVerbose = voice.verbose ?? false;
 }
 
+/** --verbose. */
+export function isVerbose(): boolean {
+  return state.isVerbose;
+}
+
 /** Whether something went wrong that did not end the command, such as one image of many. */
 export function hasFailed(): boolean {
   return state.hasFailed;
+}
+
+/** Makes the exit status 1. */
+export function noteFailure(): void {
+  state.hasFailed = true;
 }
 
 /** Overwrites one line of a terminal's stderr; prints nothing elsewhere. */
@@ -57,29 +63,10 @@ export function outlivesReader(): boolean {
 const MAX_LINE = 1000;
 
 /** What went wrong, on one line of stderr whatever that is. */
-export function complain(text: string): void {
+export function printFault(text: string): void {
   showProgress("");
-  const line = printable(
-    withoutSecrets(text)
-      .trim()
-      .replace(/:?\s*\n\s*/g, "; "),
-  );
+  const line = printable(text.trim().replace(/:?\s*\n\s*/g, "; "));
   process.stderr.write(`kelix: ${line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1)}…` : line}\n`);
-}
-
-/** Complains of an error that does not end the command, whose exit status is then 1. */
-export function complainOf(error: unknown, about?: string): void {
-  state.hasFailed = true;
-  if (state.isVerbose) process.stderr.write(`${withoutSecrets(inspect(error))}\n`);
-  else complain(about === undefined ? messageOf(error) : `${about}: ${messageOf(error)}`);
-}
-
-/** An error as a sentence for its user: what engines and libraries say is left to --verbose. */
-export function messageOf(error: unknown): string {
-  if (error instanceof KelixError || (error instanceof Error && error.constructor === Error && !("code" in error)))
-    return error.message;
-  const { name, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { name: typeof error, code: "" };
-  return `Something went wrong inside Kelix (${code || name}); --verbose shows what, for a bug report`;
 }
 
 /** Text in which names from files may stand: characters that would steer a terminal, or begin a line, are spelled out. */

@@ -2,9 +2,7 @@
 
 import { basename } from "node:path";
 import type { Command } from "commander";
-import { openOutput } from "../files/output.ts";
-import { publicUrl } from "../files/safe-url.ts";
-import type { Kelix } from "../index.ts";
+import { type Kelix, openOutput, publicUrl } from "../index.ts";
 import { checkCodesOutput, checkCount, type NamedCodes, writeCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, isFailure, withoutFailures } from "./inputs.ts";
