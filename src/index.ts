@@ -1,7 +1,7 @@
 // The public API in Node: import { Kelix } from "kelix". What a browser has too is in index.web.ts.
 
 export { descriptorOf } from "./files/descriptor.ts";
-export { type InputLimits, readInput } from "./files/input.ts";
+export { type InputLimits, isStream, readInput } from "./files/input.ts";
 export { listModelFiles } from "./files/listing.node.ts";
 export { type Output, type OutputOptions, openOutput } from "./files/output.ts";
 export { type PullResult, pullModel } from "./hub/pull.ts";

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { imagesOf } from "../src/corpus/example.ts";
+import { openData } from "../src/corpus/open.ts";
 import { encodePng } from "../src/image/codec.node.ts";
-import { imagesOf } from "../src/train/sources/example.ts";
-import { openData } from "../src/train/sources/open.ts";
 
 let root: string;
 let page: string;

@@ -1,6 +1,5 @@
 // What commands read: images by name, `-` for standard input; one that cannot be used does not keep the others from being done.
 
-import { stat } from "node:fs/promises";
 import { descriptorOf, InputError, type KelixError, publicUrl, readInput, withoutSecrets } from "../index.ts";
 import { complainOf, messageOf } from "./failures.ts";
 import { interrupted, showProgress } from "./terminal.ts";
@@ -10,12 +9,6 @@ const STDIN = "/dev/stdin";
 /** The path that an argument means. */
 export function inputPath(argument: string): string {
   return argument === "-" ? STDIN : argument;
-}
-
-/** Whether `path` is read as a stream, which can be done once: a descriptor or a pipe. */
-export async function isStream(path: string): Promise<boolean> {
-  if (descriptorOf(path) !== undefined) return true;
-  return (await stat(path).catch(() => undefined))?.isFIFO() ?? false;
 }
 
 /** Throws when standard input is to be read for more than one thing. */

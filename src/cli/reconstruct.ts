@@ -2,18 +2,19 @@
 
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { areCodes, holdsCodes, parseCodes, readCodes } from "../corpus/code-files.ts";
 import {
   type CodeFields,
   type ImageInput,
+  isStream,
   type Kelix,
   optionsOf,
   type ReconstructOptions,
   readInput,
 } from "../index.ts";
-import { areCodes, holdsCodes, parseCodes, readCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
-import { inputPath, isStream } from "./inputs.ts";
+import { inputPath } from "./inputs.ts";
 import { addFlags } from "./option-flags.ts";
 import { checkStandardOutput, ImageOutputs, numbered } from "./outputs.ts";
 import { interrupted } from "./terminal.ts";

@@ -2,8 +2,8 @@
 
 import { basename } from "node:path";
 import type { Command } from "commander";
+import { checkCodesOutput, checkCount, imageName, type NamedCodes, writeCodes } from "../corpus/code-files.ts";
 import { type Kelix, openOutput, publicUrl } from "../index.ts";
-import { checkCodesOutput, checkCount, type NamedCodes, writeCodes } from "./code-files.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, isFailure, withoutFailures } from "./inputs.ts";
 import { checkStandardOutput, outputPath } from "./outputs.ts";
@@ -31,7 +31,12 @@ export function define(command: Command): void {
           return { image: publicUrl(image), ...codes };
         });
         const done = withoutFailures(results);
-        if (done.length > 0) await writeCodes(output, done, basename(kelix.info().path));
+        if (done.length > 0)
+          await writeCodes(
+            output,
+            done.map((codes) => ({ ...codes, image: imageName(codes.image) })),
+            basename(kelix.info().path),
+          );
         if (globals.json) {
           const file = done.length > 0 ? options.output : null;
           printJson({ file, images: results.map((result) => (isFailure(result) ? result : facts(result))) });

@@ -37,6 +37,12 @@ export async function readInput(path: string, given: InputLimits): Promise<Uint8
   }
 }
 
+/** Whether `path` is read as a stream, which can be done once: a descriptor or a pipe. */
+export async function isStream(path: string): Promise<boolean> {
+  if (descriptorOf(path) !== undefined) return true;
+  return (await stat(path).catch(() => undefined))?.isFIFO() ?? false;
+}
+
 async function openStream(path: string, name: string, limits: Limits): Promise<Readable | undefined> {
   const fd = descriptorOf(path);
   if (fd === 0) return process.stdin;

@@ -37,7 +37,7 @@ export async function readSafetensors(path: string): Promise<Map<string, HostTen
  * See layOut for the order of tensors, and openOutput for what a path may lead to.
  */
 export async function writeSafetensors(
-  path: string | Output,
+  path: string | Pick<Output, "name" | "write">,
   tensors: Iterable<readonly [string, HostTensor]>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {

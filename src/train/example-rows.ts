@@ -1,12 +1,12 @@
 // Examples of anybody's data as rows for a language model of any size: images as the model's own tokenizer reads them, in views that vary.
 
+import type { Example, StoredImage } from "../corpus/example.ts";
 import { type CounterRandom, counterRandom } from "../random/counter.ts";
 import type { Message } from "../text/chat-template.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 import type { ImageTokenizer } from "../vision/image-tokenizer.ts";
 import type { ConversationRow, ConversationRows } from "./conversation-rows.ts";
 import { describeQuestions } from "./data/phrasing.ts";
-import type { Example, StoredImage } from "./sources/example.ts";
 import { readImage } from "./sources/example-stream.ts";
 import { vary } from "./vary.ts";
 

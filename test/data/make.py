@@ -1,4 +1,4 @@
-"""Makes the files of training data that src/train/sources is tested on, by the libraries that others use:
+"""Makes the files of training data that src/corpus is tested on, by the libraries that others use:
 
     pip install pyarrow pillow
     python make.py

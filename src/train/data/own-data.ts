@@ -2,18 +2,18 @@
 // ask for it, or an image alone. The language model reads whole conversations: see own-rows.ts.
 
 import * as z from "zod";
-import type { RgbImage } from "../../image/rgb.ts";
-import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { pathSchema } from "../settings.ts";
 import {
   type Turn as ChatTurn,
   type DataSource,
   type Example,
   imagesOf,
   type StoredImage,
-} from "../sources/example.ts";
+} from "../../corpus/example.ts";
+import { openData } from "../../corpus/open.ts";
+import type { RgbImage } from "../../image/rgb.ts";
+import { type CounterRandom, counterRandom } from "../../random/counter.ts";
+import { pathSchema } from "../settings.ts";
 import { ExampleStream, readImage } from "../sources/example-stream.ts";
-import { openData } from "../sources/open.ts";
 import type { Sample } from "./corpus.ts";
 import { fitSquare } from "./fit-square.ts";
 import { ask, describeQuestions, request } from "./phrasing.ts";

@@ -1,10 +1,10 @@
 // Examples of a run's own data as rows of the language model: conversations with images on either side, captions both ways, and
 // documents. What is learned is what the assistant says; of a document, everything.
 
+import { type Example, imagesOf, type Part } from "../../corpus/example.ts";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import type { CounterRandom } from "../../random/counter.ts";
-import { type Example, imagesOf, type Part } from "../sources/example.ts";
 import { squareImages, wordsOfCaption } from "./own-data.ts";
 import type { EncodedRow, RowPart, RowWriter } from "./rows.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import type { DataSource, Example } from "../../corpus/example.ts";
 import { InputError } from "../../errors.ts";
-import type { DataSource, Example } from "./example.ts";
 import { ExampleStream } from "./example-stream.ts";
 
 /** Texts "0", "1", ..; those in `bad` cannot be read. */
@@ -13,6 +13,7 @@ function texts(count: number, bad: readonly number[] = []): DataSource {
       if (bad.includes(index)) throw new InputError(`rows.jsonl, line ${index + 1}: is not JSON`);
       return { where: `line ${index + 1}`, kind: "document", parts: [{ type: "text", text: String(index) }] };
     },
+    key: async (index) => `${index}`,
     close: async () => {},
   };
 }

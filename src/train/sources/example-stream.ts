@@ -1,10 +1,10 @@
 // The examples of a training, by position: shuffled by the seed, checked before the work, and without those that cannot be used.
 // What stands at a position depends on seed and position alone, so a resumed run finds the same examples.
 
+import { type DataSource, type Example, imagesOf, type StoredImage } from "../../corpus/example.ts";
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { type DataSource, type Example, imagesOf, type StoredImage } from "./example.ts";
 import { SampleOrder } from "./order.ts";
 
 export interface StreamOptions {

@@ -2,6 +2,7 @@
 // replaying what came before, and nothing is kept in memory. Where examples are cheap only in groups (Parquet's row groups), groups
 // are shuffled, and then the rows of a few neighbouring ones.
 
+import { findLast } from "../../corpus/growing-numbers.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 
 const ROUNDS = 4;
@@ -91,15 +92,4 @@ function startsOf(sizes: readonly number[]): Float64Array {
   const starts = new Float64Array(sizes.length);
   for (let i = 1; i < sizes.length; i++) starts[i] = starts[i - 1]! + sizes[i - 1]!;
   return starts;
-}
-
-/** The last index whose start is at or before `value`; of equal starts the last, which is the one that is not empty. */
-export function findLast(starts: ArrayLike<number>, value: number): number {
-  let [low, high] = [0, starts.length - 1];
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (starts[middle]! <= value) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }

@@ -3,14 +3,13 @@
 
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import { InputError, quote } from "../../errors.ts";
-import type { OpenFile } from "../../files/open-file.ts";
-import { decodeImage } from "../../image/codec.node.ts";
-import { MAX_FILE_BYTES } from "../../image/image-format.ts";
+import { InputError, quote } from "../errors.ts";
+import type { OpenFile } from "../files/open-file.ts";
+import { decodeImage } from "../image/codec.node.ts";
+import { MAX_FILE_BYTES } from "../image/image-format.ts";
 import type { DataSource, Example, StoredImage } from "./example.ts";
-import { GrowingNumbers } from "./growing-numbers.ts";
+import { findLast, GrowingNumbers } from "./growing-numbers.ts";
 import { openPlainFile, parseRow, readExactly } from "./jsonl.ts";
-import { findLast } from "./order.ts";
 import { readRow } from "./row.ts";
 import { type TarMember, tarMembers } from "./tar-index.ts";
 
@@ -26,6 +25,8 @@ interface Shard {
   readonly file: OpenFile;
   /** Of each sample: the index of its first member. */
   readonly samples: GrowingNumbers;
+  /** Of each sample: where the headers of its first member begin, from which its key is read when it is asked for. */
+  readonly headers: GrowingNumbers;
   /** Of each member: where it lies, its size, and its kind. */
   readonly starts: GrowingNumbers;
   readonly sizes: GrowingNumbers;
@@ -54,6 +55,10 @@ export async function openWebDataset(paths: readonly string[], signal?: AbortSig
         const s = findLast(firsts, index);
         return readSample(shards[s]!, index - firsts[s]!);
       },
+      async key(index) {
+        const s = findLast(firsts, index);
+        return readKey(shards[s]!, index - firsts[s]!);
+      },
       close,
     };
   } catch (error) {
@@ -69,17 +74,21 @@ async function indexShard(path: string, hash: { update(text: string): unknown },
     name,
     file,
     samples: new GrowingNumbers(),
+    headers: new GrowingNumbers(),
     starts: new GrowingNumbers(),
     sizes: new GrowingNumbers(),
     kinds: new GrowingNumbers(),
   };
   try {
     let lastKey: string | undefined;
-    for await (const member of tarMembers(file, name, signal)) {
+    for await (const member of tarMembers(file, name, { signal })) {
       const { key, kind } = nameParts(member);
       const code = kinds.indexOf(kind as Kind);
       if (code < 0) continue;
-      if (key !== lastKey) shard.samples.push(shard.starts.length);
+      if (key !== lastKey) {
+        shard.samples.push(shard.starts.length);
+        shard.headers.push(member.header);
+      }
       lastKey = key;
       if (shard.starts.length === MAX_MEMBERS)
         throw new InputError(`${name}: has more than ${MAX_MEMBERS / 1e6} million members; split it`);
@@ -99,6 +108,12 @@ async function indexShard(path: string, hash: { update(text: string): unknown },
 function nameParts({ name }: TarMember): { key: string; kind: string } {
   const [, key = name, kind = ""] = /^((?:.*\/)?[^/.]+)\.([^/]*)$/.exec(name) ?? [];
   return { key, kind: kind.toLowerCase() };
+}
+
+async function readKey(shard: Shard, sample: number): Promise<string> {
+  const members = tarMembers(shard.file, shard.name, { from: shard.headers.at(sample) });
+  for await (const member of members) return nameParts(member).key;
+  throw new InputError(`${shard.name}: the file has become shorter since it was opened`);
 }
 
 async function readSample(shard: Shard, sample: number): Promise<Example> {

@@ -1,7 +1,7 @@
 // One example of somebody's training data, whatever file it lies in. Images are named here and read when they are needed.
 
-import type { RgbImage } from "../../image/rgb.ts";
-import type { Role } from "../../text/chat-template.ts";
+import type { RgbImage } from "../image/rgb.ts";
+import type { Role } from "../text/chat-template.ts";
 
 /** An image that has not been read yet. */
 export interface StoredImage {
@@ -42,6 +42,8 @@ export interface DataSource {
   readonly fingerprint: string;
   /** Throws an InputError, which says where, for an example that cannot be used. Its images are not decoded yet. */
   read(index: number): Promise<Example>;
+  /** What its file calls an example: a name, the key of a sample, or the number of a row from 1. A label only, which may be anything. */
+  key(index: number): Promise<string>;
   close(): Promise<void>;
 }
 

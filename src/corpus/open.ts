@@ -3,8 +3,8 @@
 
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { InputError, quote } from "../../errors.ts";
-import { systemReason } from "../../files/system-error.ts";
+import { InputError, quote } from "../errors.ts";
+import { systemReason } from "../files/system-error.ts";
 import type { DataSource } from "./example.ts";
 import { IMAGE_SUFFIX, openImageFolder } from "./image-folder.ts";
 import { openJsonLines } from "./jsonl.ts";

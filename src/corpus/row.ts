@@ -1,7 +1,7 @@
 // A row of JSON Lines, of Parquet or of a tar -> an example. All formats share the shapes of their rows: docs/data.md lists them.
 
-import { parseJson } from "../../checkpoint/strict-json.ts";
-import { InputError, quote } from "../../errors.ts";
+import { parseJson } from "../checkpoint/strict-json.ts";
+import { InputError, quote } from "../errors.ts";
 import type { Example, Part, StoredImage, Turn } from "./example.ts";
 
 /** No honest row has more. */

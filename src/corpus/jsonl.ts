@@ -3,14 +3,13 @@
 
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
-import { parseJson } from "../../checkpoint/strict-json.ts";
-import { InputError, quote } from "../../errors.ts";
-import { OpenFile } from "../../files/open-file.ts";
-import { systemReason } from "../../files/system-error.ts";
+import { parseJson } from "../checkpoint/strict-json.ts";
+import { InputError, quote } from "../errors.ts";
+import { OpenFile } from "../files/open-file.ts";
+import { systemReason } from "../files/system-error.ts";
 import { DataFolder } from "./data-folder.ts";
 import type { DataSource, Example } from "./example.ts";
-import { GrowingNumbers } from "./growing-numbers.ts";
-import { findLast } from "./order.ts";
+import { findLast, GrowingNumbers } from "./growing-numbers.ts";
 import { readRow } from "./row.ts";
 
 /** A row with some images as data URLs. */
@@ -50,6 +49,10 @@ export async function openJsonLines(paths: readonly string[], signal?: AbortSign
         const f = findLast(firsts, index);
         return readLine(files[f]!, index - firsts[f]!, folders[f]!);
       },
+      async key(index) {
+        const f = findLast(firsts, index);
+        return keyIn(paths.length > 1 ? files[f]!.name : undefined, files[f]!.numbers.at(index - firsts[f]!));
+      },
       close,
     };
   } catch (error) {
@@ -63,6 +66,11 @@ async function readLine(lines: Lines, row: number, folder: DataFolder): Promise<
   const where = `${lines.name}, line ${lines.numbers.at(row)}`;
   const bytes = await readExactly(lines.file, start, end - start, where);
   return readRow(parseRow(bytes, where), { where, image: (value) => folder.image(value) });
+}
+
+/** The number of a row in its file, whose name tells it from the like numbers of other files. */
+export function keyIn(file: string | undefined, number: number): string {
+  return file === undefined ? `${number}` : `${file}:${number}`;
 }
 
 /** JSON of a row. Throws an InputError that begins with `where`. */

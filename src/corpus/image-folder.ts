@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { basename } from "node:path";
-import { InputError, quote } from "../../errors.ts";
+import { InputError, quote } from "../errors.ts";
 import { DataFolder } from "./data-folder.ts";
 import type { DataSource } from "./example.ts";
 
@@ -20,6 +20,7 @@ export async function openImageFolder(path: string): Promise<DataSource> {
     count: names.length,
     fingerprint: createHash("sha256").update(names.join("\0")).digest("hex").slice(0, 16),
     read: async (index) => ({ where: names[index]!, kind: "image", image: folder.image(names[index]!) }),
+    key: async (index) => names[index]!,
     close: async () => {},
   };
 }

@@ -1,4 +1,4 @@
-// A list of numbers that grows, eight bytes each: an index over millions of rows.
+// A list of numbers that grows, eight bytes each: an index over millions of rows. And the search in such a list.
 
 export class GrowingNumbers {
   #values = new Float64Array(1024);
@@ -21,4 +21,15 @@ export class GrowingNumbers {
     if (!(index >= 0 && index < this.#length)) throw new RangeError(`no entry ${index} of ${this.#length}`);
     return this.#values[index]!;
   }
+}
+
+/** The last index whose start is at or before `value`; of equal starts the last, which is the one that is not empty. */
+export function findLast(starts: ArrayLike<number>, value: number): number {
+  let [low, high] = [0, starts.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (starts[middle]! <= value) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }

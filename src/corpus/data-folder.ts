@@ -2,11 +2,11 @@
 
 import { realpath, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, sep, win32 } from "node:path";
-import { InputError, quote } from "../../errors.ts";
-import { readInput } from "../../files/input.ts";
-import { systemReason } from "../../files/system-error.ts";
-import { decodeImage } from "../../image/codec.node.ts";
-import { MAX_FILE_BYTES } from "../../image/image-format.ts";
+import { InputError, quote } from "../errors.ts";
+import { readInput } from "../files/input.ts";
+import { systemReason } from "../files/system-error.ts";
+import { decodeImage } from "../image/codec.node.ts";
+import { MAX_FILE_BYTES } from "../image/image-format.ts";
 import type { StoredImage } from "./example.ts";
 
 export class DataFolder {

@@ -4,12 +4,12 @@
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
 import type { AsyncBuffer, FileMetaData } from "hyparquet";
-import { InputError, quote } from "../../errors.ts";
-import type { OpenFile } from "../../files/open-file.ts";
+import { InputError, quote } from "../errors.ts";
+import type { OpenFile } from "../files/open-file.ts";
 import { DataFolder } from "./data-folder.ts";
 import type { DataSource } from "./example.ts";
-import { openPlainFile, readExactly } from "./jsonl.ts";
-import { findLast } from "./order.ts";
+import { findLast } from "./growing-numbers.ts";
+import { keyIn, openPlainFile, readExactly } from "./jsonl.ts";
 import { readRow } from "./row.ts";
 
 /** The columns that are read, where a file has them: see row.ts. */
@@ -65,6 +65,11 @@ export async function openParquet(paths: readonly string[]): Promise<DataSource>
         const where = `${parquet.name}, row ${row + inGroup + 1}`;
         const rows = await cache.rows(g);
         return readRow(rows[inGroup], { where, image: (value) => parquet.folder.image(value) });
+      },
+      async key(index) {
+        const g = findLast(starts, index);
+        const { parquet, row } = groups[g]!;
+        return keyIn(paths.length > 1 ? parquet.name : undefined, row + index - starts[g]! + 1);
       },
       close,
     };

@@ -2,18 +2,20 @@
 // the metadata tells under the like names (`grid` or `grid.0`) each grid and the image's size and name, as JSON. JSON: what
 // JSON.stringify makes of the library's codes, in a list with names.
 
-import { createReadStream } from "node:fs";
 import { basename } from "node:path";
-import { buffer } from "node:stream/consumers";
 import * as z from "zod";
-import { type CodeFields, type ErrorCode, InputError, type Output, publicUrl, readInput } from "../index.ts";
+import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
+import { type ErrorCode, InputError, quote } from "../errors.ts";
+import { isStream, readInput } from "../files/input.ts";
+import { OpenFile } from "../files/open-file.ts";
+import type { Output } from "../files/output.ts";
+import { publicUrl } from "../files/safe-url.ts";
 import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../quantize/safetensors-file.ts";
-import { isStream } from "./inputs.ts";
-import { quote } from "./quote.ts";
-
-type SafetensorsFile = Awaited<ReturnType<typeof openSafetensorsAt>>;
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import type { CodeFields } from "../vision/image-codes.ts";
 
 export interface NamedCodes extends CodeFields {
+  /** What its file calls it. */
   readonly image: string;
 }
 
@@ -28,10 +30,14 @@ export function checkCodesOutput({ name, isFile }: Output): void {
 }
 
 /** Writes the codes of one or more images. */
-export async function writeCodes(output: Output, images: readonly NamedCodes[], model: string): Promise<void> {
+export async function writeCodes(
+  output: Pick<Output, "name" | "write">,
+  images: readonly NamedCodes[],
+  model: string,
+): Promise<void> {
   if (suffix(output.name) === "json") {
     const list = images.map(({ image, grid, codes, width, height }) => {
-      return { image: imageName(image), grid, width, height, codes: [...codes] };
+      return { image, grid, width, height, codes: [...codes] };
     });
     const text = JSON.stringify({ format: "kelix-codes", model, images: list });
     return output.write(new TextEncoder().encode(`${text}\n`));
@@ -39,27 +45,26 @@ export async function writeCodes(output: Output, images: readonly NamedCodes[], 
   const end = (i: number) => (images.length === 1 ? "" : `.${i}`);
   const tensors = images.map(({ grid, codes }, i) => {
     const positions = grid[0] * grid[1];
-    const shape = [positions, codes.length / positions];
-    return [`codes${end(i)}`, { dtype: "u16", shape, data: codes }] as const;
+    return [`codes${end(i)}`, hostTensor("u16", codes, [positions, codes.length / positions])] as const;
   });
   const facts = images.flatMap(({ image, grid, width, height }, i) => [
-    [`image${end(i)}`, JSON.stringify(imageName(image))],
+    [`image${end(i)}`, JSON.stringify(image)],
     [`grid${end(i)}`, JSON.stringify(grid)],
     [`size${end(i)}`, JSON.stringify([width, height])],
   ]);
   await writeSafetensors(output, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
 }
 
-/** The last part of a path or an address; a data URL has none. */
-function imageName(image: string): string {
+/** What a file of codes calls an image: the last part of its path or address; a data URL has none. */
+export function imageName(image: string): string {
   const name = publicUrl(image);
   return name.startsWith("data:") ? name : basename(name);
 }
 
 /** A million positions of eight codes as JSON; more than any model reads. */
 const MAX_TEXT_BYTES = 64_000_000;
-/** Each of them is an output file when it is drawn. */
-const MAX_IMAGES = 10_000;
+/** Of one file: with four names for each, the header stays within what readers of safetensors accept. */
+export const MAX_IMAGES = 50_000;
 /** No model has more: bounds what is read of a file from a stranger before the model says what it takes. */
 const MAX_POSITIONS = 65_536;
 const MAX_BOOKS = 64;
@@ -91,8 +96,12 @@ export async function holdsCodes(path: string): Promise<boolean> {
 const HEAD_BYTES = 64;
 
 /** The first bytes of a file; none where it cannot be read, of which its reader will say more. */
-function readHead(path: string): Promise<Uint8Array> {
-  return buffer(createReadStream(path, { end: HEAD_BYTES - 1 })).catch(() => new Uint8Array());
+async function readHead(path: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(HEAD_BYTES);
+  const file = await OpenFile.open(path).catch(() => undefined);
+  const read = await file?.read(bytes, 0, HEAD_BYTES, 0).catch(() => undefined);
+  await file?.close();
+  return bytes.subarray(0, read?.bytesRead ?? 0);
 }
 
 /** Whether bytes begin as a file of codes does, in either form: JSON, or a header's length and the header. */
@@ -123,7 +132,7 @@ async function readTensors(file: SafetensorsFile, path: string): Promise<CodeFie
     checkSize(P, N, `${path}: ${name}`);
     const grid = parseGrid(path, name, P, file.metadata[name.replace("codes", "grid")]);
     if (!/^[iu]\d+$/.test(dtype)) throw new InputError(`${path}: ${name} is ${dtype}, expected integers`, WRONG);
-    images.push({ grid, codes: toCodes(`${path}: ${name}`, (await file.read(name)).data) });
+    images.push({ grid, codes: toCodes(`${path}: ${name}`, await file.read(name)) });
   }
   return images;
 }
@@ -143,8 +152,8 @@ function checkSize(P: number, N: number, name: string): void {
 }
 
 /** Integers of any width as codes. */
-function toCodes(name: string, data: Iterable<number | bigint>): Uint16Array {
-  const codes = Array.from(data, Number);
+function toCodes(name: string, { data }: HostTensor): Uint16Array {
+  const codes = Array.from(data as Iterable<number | bigint>, Number);
   const bad = codes.find((code) => code < 0 || code > MAX_CODE);
   if (bad !== undefined) throw new InputError(`${name} holds ${bad}, expected codes from 0 to ${MAX_CODE}`, WRONG);
   return Uint16Array.from(codes);

@@ -1,15 +1,23 @@
 // Where the members of a tar lie, found by reading its headers alone (POSIX.1-2001: ustar and pax; GNU's long names and sizes).
 // Nothing is unpacked. Links, devices and folders are passed over: no member leads anywhere but into the tar itself.
 
-import { InputError } from "../../errors.ts";
-import type { OpenFile } from "../../files/open-file.ts";
+import { InputError } from "../errors.ts";
+import type { OpenFile } from "../files/open-file.ts";
 import { readExactly } from "./jsonl.ts";
 
 export interface TarMember {
   readonly name: string;
+  /** Where its headers begin: its own, and before it those that give it a long name or size. */
+  readonly header: number;
   /** Of its bytes in the tar. */
   readonly start: number;
   readonly size: number;
+}
+
+export interface TarOptions {
+  /** A place where headers of a member begin. */
+  readonly from?: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const BLOCK = 512;
@@ -17,10 +25,15 @@ const BLOCK = 512;
 const MAX_EXTENSION_BYTES = 1_000_000;
 
 /** The plain files of a tar, in order. Throws an InputError if it is not a tar, or one that was cut off. */
-export async function* tarMembers(file: OpenFile, tar: string, signal?: AbortSignal): AsyncGenerator<TarMember> {
+export async function* tarMembers(
+  file: OpenFile,
+  tar: string,
+  { from = 0, signal }: TarOptions = {},
+): AsyncGenerator<TarMember> {
   const { size: total } = await file.stat();
   let extension: { name?: string; size?: number } = {};
-  for (let at = 0; at + BLOCK <= total; ) {
+  let first = from;
+  for (let at = from; at + BLOCK <= total; ) {
     signal?.throwIfAborted();
     const header = await readExactly(file, at, BLOCK, tar);
     if (header.every((byte) => byte === 0)) return;
@@ -41,8 +54,11 @@ export async function* tarMembers(file: OpenFile, tar: string, signal?: AbortSig
       const bytes = await readExactly(file, start, size, tar);
       extension = kind === "x" ? readPax(bytes, tar) : { ...extension, name: textOf(bytes) };
     } else {
-      if (kind === "0" || kind === "\0") yield { name: extension.name ?? nameOf(header), start, size };
-      if (kind !== "g" && kind !== "K") extension = {};
+      if (kind === "0" || kind === "\0") yield { name: extension.name ?? nameOf(header), header: first, start, size };
+      if (kind !== "g" && kind !== "K") {
+        extension = {};
+        first = next;
+      }
     }
     at = next;
   }

@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { encodePng } from "../../image/codec.node.ts";
+import { encodePng } from "../image/codec.node.ts";
 import { type DataSource, type Example, imagesOf } from "./example.ts";
 import { openData } from "./open.ts";
 
-const fixture = (name: string) => fileURLToPath(new URL(`../../../test/data/${name}`, import.meta.url));
+const fixture = (name: string) => fileURLToPath(new URL(`../../test/data/${name}`, import.meta.url));
 /** The fixtures' images are of one colour each. */
 const [red, green, blue, yellow] = [
   [222, 38, 42],
@@ -124,6 +124,13 @@ test.each(["gnu.tar", "pax.tar"])("reads the WebDataset shard %s as Python's tar
   ]);
   expect(await colours(examples)).toEqual([red, green, blue, yellow]);
   expect(examples[3]!.where).toBe(`${name}, sample 4`);
+});
+
+test.each(["gnu.tar", "pax.tar"])("says what %s calls its samples, long names too", async (name) => {
+  const source = await open(fixture(name));
+  const long = `${"a-long-folder-name/".repeat(16)}0001`;
+  const keys = await Promise.all(Array.from({ length: source.count }, (_, i) => source.key(i)));
+  expect(keys).toEqual(["0000", long, "0002", "0003", "0010"]);
 });
 
 test("reads several shards as one, in the order of their names", async () => {
