@@ -20,6 +20,11 @@ test("every class has a code, and is a KelixError", () => {
   }
 });
 
+test("no message has characters that steer a terminal, begin a line or turn the direction of text", () => {
+  const { message } = new ModelError("the key a\x1b[2J\n\x85\u202eb\u2028 stands twice");
+  expect(message).toBe("the key a\\u001b[2J\\u000a\\u0085\\u202eb\\u2028 stands twice");
+});
+
 test("the docs tell when each class and each code occurs, and of no others", async () => {
   const docs = await readFile(new URL("../docs/errors.md", import.meta.url), "utf8");
   const rows = [...docs.matchAll(/^\| `(\w+)`/gm)].map((match) => match[1]);

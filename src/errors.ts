@@ -39,7 +39,7 @@ export class KelixError extends Error {
   readonly code: ErrorCode;
 
   constructor(message: string, { code = "internal", ...options }: KelixErrorOptions = {}) {
-    super(withoutSecrets(message), options);
+    super(printable(withoutSecrets(message)), options);
     this.code = code;
   }
 }
@@ -101,6 +101,14 @@ export class MemoryError extends KelixError {
 /** What every use of a model says after its `dispose`, also work that was going on then. */
 export function disposedError(options: ErrorOptions = {}): KelixError {
   return new KelixError("The model has been disposed of; load it again", { code: "disposed", ...options });
+}
+
+/** Text in which names from files may stand: characters that would steer a terminal, begin a line or turn its direction are spelled out. */
+export function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** A message repeats at most so many characters of its input. */

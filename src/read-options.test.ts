@@ -19,6 +19,8 @@ describe("reading options", () => {
     expect(readOptions("chat", { steps: undefined, other: undefined, topK: 3 })).toEqual({
       seed: 0,
       maxNewTokens: 256,
+      minNewTokens: 0,
+      mayDraw: true,
       stop: [],
       promptLookupNumTokens: 0,
       topK: 3,
@@ -91,7 +93,7 @@ describe("reading options", () => {
     ["load", "model", "Kelix.load(name)"],
     ["chat", "n", "it is one of `imagine`"],
     ["tokenize", "seed", "it is one of `reconstruct`"],
-    ["tokenize", "colour", "there are signal"],
+    ["tokenize", "colour", "there are cacheKey, signal"],
     ["load", "constructor", "there are detokenizer"],
     ["load", "__proto__x", "there are detokenizer"],
   ] as const)("of %s rejects `%s` and says what there is instead", (call, name, advice) => {

@@ -35,20 +35,7 @@ export async function withModel<T>(
   use: (kelix: Kelix) => Promise<T>,
   outputs: readonly Output[] = [],
 ): Promise<T> {
-  const { model, device, threads, ignoreMemory, adapter } = globals;
-  const onTransfer = showTransfer();
-  const kelix = await Kelix.load(model, {
-    ...partFolders(globals),
-    ...(device !== undefined && { device }),
-    ...(threads !== undefined && { threads }),
-    ...(ignoreMemory && { ignoreMemory }),
-    ...(adapter !== undefined && { adapter }),
-    signal: interrupted.signal,
-    onWarning: (message) => complain(`warning: ${message}`),
-    onProgress: ({ task, done, total }) => {
-      if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
-    },
-  });
+  const kelix = await Kelix.load(globals.model, loadOptions(globals));
   try {
     if (outputs.length > 0) {
       const files = await modelFiles([
@@ -62,6 +49,24 @@ export async function withModel<T>(
   } finally {
     await kelix.dispose();
   }
+}
+
+/** How a model is loaded: what the options say, with progress on the terminal. */
+export function loadOptions(globals: GlobalOptions): LoadOptions {
+  const { device, threads, ignoreMemory, adapter } = globals;
+  const onTransfer = showTransfer();
+  return {
+    ...partFolders(globals),
+    ...(device !== undefined && { device }),
+    ...(threads !== undefined && { threads }),
+    ...(ignoreMemory && { ignoreMemory }),
+    ...(adapter !== undefined && { adapter }),
+    signal: interrupted.signal,
+    onWarning: (message) => complain(`warning: ${message}`),
+    onProgress: ({ task, done, total }) => {
+      if (task === "fetch") onTransfer({ doneBytes: done, totalBytes: total });
+    },
+  };
 }
 
 /** Files in these folders and their sub-folders. */

@@ -2,12 +2,11 @@
 // kelix COMMAND: the command line. Results on stdout, everything else on stderr. A command's module is imported when it is called.
 // Exit status: 0 done, 1 failed (also when one of many images failed), 2 usage error, 130 interrupted.
 
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, Help, type Option } from "commander";
 import type { Device } from "../index.ts";
 import { preload } from "./few-descriptors.ts";
 import { excerpt } from "./quote.ts";
-import { hasFailed, interrupted, outlivesReader, printFault, setVoice } from "./terminal.ts";
+import { hasFailed, interrupted, outlivesReader, packageVersion, printFault, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
@@ -41,6 +40,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
     "estimate what a model needs on this machine: disk, memory, and the time for an answer and for an image",
     () => import("./plan.ts"),
   ],
+  serve: ["answer over HTTP in OpenAI's forms: chat, images, embeddings, codes", () => import("./serve.ts")],
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
@@ -140,11 +140,6 @@ function numberIfAny(text: string): number | string {
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value];
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** `help COMMAND` needs the command's module too; -V is an older name of -v. */

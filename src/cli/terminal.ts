@@ -1,6 +1,11 @@
 // Lines on the terminal, and what ends a command: results on stdout, everything else on one line of stderr. Imports nothing of the
 // library, so that `kelix --version` is quick.
 
+import { readFileSync } from "node:fs";
+import { printable } from "./quote.ts";
+
+export { printable };
+
 /** Aborts at Ctrl-C; main.ts then ends with status 130. */
 export const interrupted = new AbortController();
 
@@ -69,13 +74,13 @@ export function printFault(text: string): void {
   process.stderr.write(`kelix: ${line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1)}…` : line}\n`);
 }
 
-/** Text in which names from files may stand: characters that would steer a terminal, or begin a line, are spelled out. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
 /** The one value that --json prints. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Of Kelix. */
+export function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,24 +1,35 @@
 // kelix tokenize IMAGE.. -o FILE: images as codes.
 
+import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { checkCodesOutput, checkCount, imageName, type NamedCodes, writeCodes } from "../corpus/code-files.ts";
-import { type Kelix, openOutput, publicUrl } from "../index.ts";
+import { InputError, type Kelix, openOutput, publicUrl } from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, isFailure, withoutFailures } from "./inputs.ts";
 import { checkStandardOutput, outputPath } from "./outputs.ts";
+import { quote } from "./quote.ts";
+import { runHere, shardsOf } from "./shards.ts";
 import { interrupted, note, printJson } from "./terminal.ts";
 
 export function define(command: Command): void {
   command
-    .argument("<image...>", "paths or URLs; - reads standard input")
-    .requiredOption("-o, --output <file>", ".safetensors or .json; - writes to standard output")
+    .argument(
+      "<image...>",
+      "paths or URLs, - for standard input; or shards: folders, .tar, .parquet, s3://bucket/{000..999}.tar",
+    )
+    .requiredOption(
+      "-o, --output <file>",
+      ".safetensors or .json, - for standard output; for shards a folder, or s3://bucket/prefix",
+    )
     .addHelpText(
       "after",
-      "\nExample:\n  kelix tokenize cat.png -o cat.safetensors && kelix reconstruct cat.safetensors -o back.png",
+      "\nExamples:\n  kelix tokenize cat.png -o cat.safetensors && kelix reconstruct cat.safetensors -o back.png\n  kelix tokenize photos.tar drawings/ -o codes",
     )
     .action(async (images: string[], options: { output: string }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
+      if (await nameShards(images))
+        return runHere(await shardsOf({ task: "tokenize", options: {} }, images, options.output, globals), globals);
       checkInputs(images);
       checkCount(images.length, options.output);
       checkStandardOutput(options.output, globals);
@@ -51,4 +62,19 @@ export function define(command: Command): void {
 
 function facts({ image, grid, codes }: NamedCodes) {
   return { image, grid, codesPerPosition: codes.length / (grid[0] * grid[1]) };
+}
+
+/** Whether the arguments are shards of a corpus. Throws an InputError where only some are. */
+async function nameShards(names: readonly string[]): Promise<boolean> {
+  const isShard = async (name: string) =>
+    /\.(tar|parquet)$|^s3:/i.test(name) || ((await stat(name).catch(() => undefined))?.isDirectory() ?? false);
+  const found = await Promise.all(names.map(isShard));
+  const image = names[found.indexOf(false)];
+  if (!found.includes(true) || image === undefined) return found.includes(true);
+  throw new InputError(
+    `${quote(publicUrl(image))} is an image among shards; put it into a folder, or call tokenize twice`,
+    {
+      code: "invalid_option",
+    },
+  );
 }

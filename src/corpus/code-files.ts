@@ -14,6 +14,11 @@ import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../quanti
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { CodeFields } from "../vision/image-codes.ts";
 
+/** Codes as a file of them has them; one from elsewhere may not say what its image is called. */
+export interface StoredCodes extends CodeFields {
+  readonly image?: string;
+}
+
 export interface NamedCodes extends CodeFields {
   /** What its file calls it. */
   readonly image: string;
@@ -72,7 +77,7 @@ const MAX_CODE = 65_535;
 const WRONG = { code: "invalid_codes" } as const satisfies { code: ErrorCode };
 
 /** Reads what writeCodes wrote, from a file or a pipe; throws for anything else. The model checks the ranges of its books. */
-export async function readCodes(path: string, signal?: AbortSignal): Promise<CodeFields[]> {
+export async function readCodes(path: string, signal?: AbortSignal): Promise<StoredCodes[]> {
   if ((await isStream(path)) || isJson(await readHead(path)))
     return parseCodes(await readInput(path, { maxBytes: MAX_TEXT_BYTES, ...WRONG, ...(signal && { signal }) }), path);
   const file = await openSafetensorsAt(path);
@@ -84,7 +89,7 @@ export async function readCodes(path: string, signal?: AbortSignal): Promise<Cod
 }
 
 /** Codes of a file that has been read; its form is told by its first byte. */
-export async function parseCodes(bytes: Uint8Array<ArrayBuffer>, name: string): Promise<CodeFields[]> {
+export async function parseCodes(bytes: Uint8Array<ArrayBuffer>, name: string): Promise<StoredCodes[]> {
   return isJson(bytes) ? parseList(bytes, name) : readTensors(await parseSafetensors(bytes, name), name);
 }
 
@@ -117,13 +122,13 @@ function isJson(bytes: Uint8Array): boolean {
   return first !== undefined && OPENING.includes(first) && bytes[7] !== 0;
 }
 
-async function readTensors(file: SafetensorsFile, path: string): Promise<CodeFields[]> {
+async function readTensors(file: SafetensorsFile, path: string): Promise<StoredCodes[]> {
   const number = (name: string) => Number(name.slice("codes.".length));
   const names = [...file.tensors.keys()].filter((name) => /^codes(\.\d+)?$/.test(name));
   if (names.length === 0)
     throw new InputError(`${path}: has no tensor \`codes\`; expected a file written by kelix tokenize`, WRONG);
   checkCount(names.length, path);
-  const images: CodeFields[] = [];
+  const images: StoredCodes[] = [];
   for (const name of names.sort((a, b) => number(a) - number(b))) {
     const { shape, dtype } = file.tensors.get(name)!;
     const [P, N] = shape;
@@ -132,7 +137,9 @@ async function readTensors(file: SafetensorsFile, path: string): Promise<CodeFie
     checkSize(P, N, `${path}: ${name}`);
     const grid = parseGrid(path, name, P, file.metadata[name.replace("codes", "grid")]);
     if (!/^[iu]\d+$/.test(dtype)) throw new InputError(`${path}: ${name} is ${dtype}, expected integers`, WRONG);
-    images.push({ grid, codes: toCodes(`${path}: ${name}`, await file.read(name)) });
+    const image = parseJson(file.metadata[name.replace("codes", "image")] ?? "");
+    const codes = toCodes(`${path}: ${name}`, await file.read(name));
+    images.push({ ...(typeof image === "string" && { image }), grid, codes });
   }
   return images;
 }

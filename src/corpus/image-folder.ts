@@ -13,8 +13,7 @@ const MAX_FILES = 5_000_000;
 
 export async function openImageFolder(path: string): Promise<DataSource> {
   const folder = await DataFolder.open(path);
-  const names = (await readdir(path, { recursive: true })).filter((name) => IMAGE_SUFFIX.test(name)).sort();
-  if (names.length > MAX_FILES) throw new InputError(`${quote(path)}: has more than ${MAX_FILES / 1e6} million images`);
+  const names = await imageNames(path);
   return {
     format: `images of ${basename(path)}, without words`,
     count: names.length,
@@ -23,4 +22,11 @@ export async function openImageFolder(path: string): Promise<DataSource> {
     key: async (index) => names[index]!,
     close: async () => {},
   };
+}
+
+/** The images of a folder and those below it, in order. Throws an InputError where there are too many. */
+export async function imageNames(path: string): Promise<string[]> {
+  const names = (await readdir(path, { recursive: true })).filter((name) => IMAGE_SUFFIX.test(name)).sort();
+  if (names.length > MAX_FILES) throw new InputError(`${quote(path)}: has more than ${MAX_FILES / 1e6} million images`);
+  return names;
 }

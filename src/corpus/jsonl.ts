@@ -82,8 +82,13 @@ export function parseRow(bytes: Uint8Array, where: string): unknown {
   }
 }
 
+/** What is read of an open file. */
+export interface Readable extends Pick<OpenFile, "read"> {
+  stat(): Promise<{ readonly size: number }>;
+}
+
 /** Throws an InputError where the file ends before; it has changed since it was indexed. */
-export async function readExactly(file: OpenFile, start: number, length: number, where: string): Promise<Uint8Array> {
+export async function readExactly(file: Readable, start: number, length: number, where: string): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let done = 0; done < length; ) {
     const { bytesRead } = await file.read(bytes, done, length - done, start + done);

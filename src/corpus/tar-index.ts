@@ -2,8 +2,7 @@
 // Nothing is unpacked. Links, devices and folders are passed over: no member leads anywhere but into the tar itself.
 
 import { InputError } from "../errors.ts";
-import type { OpenFile } from "../files/open-file.ts";
-import { readExactly } from "./jsonl.ts";
+import { type Readable, readExactly } from "./jsonl.ts";
 
 export interface TarMember {
   readonly name: string;
@@ -26,7 +25,7 @@ const MAX_EXTENSION_BYTES = 1_000_000;
 
 /** The plain files of a tar, in order. Throws an InputError if it is not a tar, or one that was cut off. */
 export async function* tarMembers(
-  file: OpenFile,
+  file: Readable,
   tar: string,
   { from = 0, signal }: TarOptions = {},
 ): AsyncGenerator<TarMember> {

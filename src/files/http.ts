@@ -4,6 +4,7 @@
 import { parseJson } from "../checkpoint/strict-json.ts";
 import { excerpt, FetchError, ModelError } from "../errors.ts";
 import type { PullProgress, PullWait } from "../hub/fetch-files.ts";
+import { parseHubAnswer } from "./hub-answer.ts";
 import { formatHubName, type HubName } from "./hub-name.ts";
 import { LISTING_FILE, type ListedFile, type Listing, MAX_LISTING_BYTES, parseListing } from "./listing.ts";
 import { memoryFiles } from "./memory.ts";
@@ -62,30 +63,16 @@ export async function openHub(
   const { hub = HUB } = options;
   const revision = encodeURIComponent(name.revision);
   const url = new URL(`${hub}/api/models/${name.repo}/revision/${revision}?blobs=true`);
-  const info = (await readJson(await get(url, options), url)) as HubAnswer;
-  const files = (info.siblings ?? []).map(({ rfilename, size, lfs }) => ({
+  const text = formatHubName(name);
+  const info = parseHubAnswer(await readJson(await get(url, options), url), `${text}: what the Hub answers`);
+  const files = info.siblings.map(({ rfilename, size, lfs }) => ({
     path: rfilename,
     bytes: size,
     ...(lfs && { sha256: lfs.sha256 }),
   }));
-  const text = formatHubName(name);
-  const wanted = files.filter(({ path }) => typeof path !== "string" || fileFilter(options.include)(path));
+  const wanted = files.filter(({ path }) => fileFilter(options.include)(path));
   const listing = parseListing({ files: wanted }, `${text}: what the Hub lists`);
-  return fetchModel(
-    text,
-    new URL(`${hub}/${name.repo}/resolve/${encodeURIComponent(String(info.sha))}/`),
-    listing,
-    options,
-  );
-}
-
-interface HubAnswer {
-  readonly sha?: unknown;
-  readonly siblings?: readonly {
-    readonly rfilename: unknown;
-    readonly size?: unknown;
-    readonly lfs?: { readonly sha256?: unknown } | null;
-  }[];
+  return fetchModel(text, new URL(`${hub}/${name.repo}/resolve/${encodeURIComponent(info.sha)}/`), listing, options);
 }
 
 async function fetchModel(name: string, base: URL, { files }: Listing, options: HttpOptions): Promise<ModelFiles> {

@@ -22,7 +22,7 @@ export interface OutputOptions {
   readonly signal?: AbortSignal;
 }
 
-type Writer = (file: WritableFile) => Promise<void>;
+export type Writer = (file: WritableFile) => Promise<void>;
 
 export interface Output {
   /** As the user called it. */
@@ -84,7 +84,8 @@ export async function openOutput(name: string, { inputs = [], signal }: OutputOp
   return output(true, (write) => replaceFile(target.path, write, mode));
 }
 
-function toWriter(content: Uint8Array | Writer): Writer {
+/** Content as what puts it into a file. */
+export function toWriter(content: Uint8Array | Writer): Writer {
   return typeof content === "function" ? content : (file) => writeAll(file, content);
 }
 

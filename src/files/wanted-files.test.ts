@@ -37,6 +37,15 @@ test.each([
   ["model-0000[!1-3]*", "model-00003-of-00006.safetensors", false],
   ["a.json", "a_json", false],
   ["a+(b)|[c", "a+(b)|[c", true],
+  ["a[z-a]", "az", false],
+  ["a[z-a-]", "a-", true],
+  ["a[!z-a]", "ab", true],
+  ["a[*-]b", "a*b", true],
+  ["*-of-*.json", "x-of-y-of-z.json", true],
 ])("the pattern %s for %s: %s", (glob, path, isMatch) => {
   expect(globPattern(glob).test(path)).toBe(isMatch);
+});
+
+test("is quick for any path", () => {
+  expect(globPattern(`${"*a".repeat(40)}*b`).test("a".repeat(1024))).toBe(false);
 });

@@ -2,8 +2,11 @@
 
 import type { Checkpoint, CheckpointFile } from "../checkpoint/checkpoint.ts";
 import { precisionOf } from "../checkpoint/precision.ts";
+import { pixelsPerLatent } from "../detokenizer/config.ts";
 import { countElements } from "../runtime/host-tensor.ts";
 import { bookSize } from "../vision/config.ts";
+import { hasUpProjectors } from "./declare.ts";
+import { canDraw, findDetokenizer } from "./drawing.ts";
 import type { OpenedModel } from "./open.ts";
 
 export type PartName = "vision" | "languageModel" | "diffusionTransformer" | "codesTransformer" | "autoencoder";
@@ -32,12 +35,21 @@ export interface ModelInfo {
   readonly vocabulary: number;
   readonly width: number;
   readonly layers: number;
+  /** Positions that a conversation and its answer may take; 0 where there is no language model. */
+  readonly context: number;
+  /** Rows and columns of codes of the images that it draws. */
+  readonly imageGrid: readonly [rows: number, columns: number];
+  /** Of the images that it draws, in pixels; absent where it draws none. */
+  readonly imageSize?: readonly [width: number, height: number];
+  /** Which calls it has all parts for. */
+  readonly can: Readonly<Record<"chat" | "imagine" | "reconstruct" | "embed", boolean>>;
   /** Fields of its configs that are not known here and were skipped: "config.json: qwen_config.new_field". */
   readonly unknownFields: readonly string[];
 }
 
 /** Counts what the files hold. A transformer that draws from hidden states and from codes is one part. */
-export function describeModel({ path, ar, tokenizer, weights, detokenizer, unknownFields }: OpenedModel): ModelInfo {
+export function describeModel(model: OpenedModel): ModelInfo {
+  const { path, ar, tokenizer, weights, detokenizer, generation, unknownFields } = model;
   const { hidden, codes, autoencoder } = detokenizer;
   const isVision = (name: string) => name.startsWith("visual_tokenizer.");
   const parts = [
@@ -69,8 +81,25 @@ export function describeModel({ path, ar, tokenizer, weights, detokenizer, unkno
     vocabulary: ar?.qwen_config.vocab_size ?? 0,
     width: ar?.qwen_config.embed_dim ?? 0,
     layers: ar?.qwen_config.num_layers ?? 0,
+    context: ar?.qwen_config.max_seq_len ?? 0,
+    imageGrid: generation.imagine.grid,
+    ...drawnSize(model),
+    can: {
+      chat: ar !== undefined,
+      imagine: ar !== undefined && canDraw(model, "hidden"),
+      reconstruct: canDraw(model, "codes"),
+      embed: hasUpProjectors(weights),
+    },
     unknownFields,
   };
+}
+
+function drawnSize(model: OpenedModel): Pick<ModelInfo, "imageSize"> {
+  const found = findDetokenizer(model, "hidden");
+  if (found instanceof Error) return {};
+  const [rows, columns] = found.settingsFor(model.generation.imagine.grid).latentGrid;
+  const scale = pixelsPerLatent(found.autoencoder.config);
+  return { imageSize: [columns * scale, rows * scale] };
 }
 
 function describePart(

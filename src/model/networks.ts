@@ -14,6 +14,7 @@ import type { MemoryGuard } from "../platform.ts";
 import type { LoadSettings } from "../read-options.ts";
 import type { SessionOptions, WeightSource } from "../runtime/session.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
+import { Turns } from "../runtime/turns.ts";
 import { CodeCache } from "../vision/code-cache.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 import { ImageTokenizer } from "../vision/image-tokenizer.ts";
@@ -51,6 +52,11 @@ export class Networks {
   readonly #sources = new Map<Checkpoint, Promise<WeightSource>>();
   /** Sessions of what draws images. */
   readonly #drawing: SessionCache;
+  /**
+   * Images are decoded one at a time: together they would take as long, each would come last, and large networks would push each
+   * other out of memory.
+   */
+  readonly #turns = new Turns();
   #tokenizer: Promise<ImageTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
@@ -126,7 +132,15 @@ export class Networks {
       autoencoder: { config: autoencoder.config, weights: await this.#source(autoencoder.weights) },
     };
     const detokenizer = new Detokenizer(parts, settingsFor(request.codeGrid), this.#drawing);
-    return detokenizer.detokenize(request, { ...options, solver });
+    return this.#turns.take(async (pause) => {
+      this.refuseDisposed();
+      return detokenizer.detokenize(request, {
+        ...options,
+        solver,
+        onStep: options.onStep && ((step, steps) => pause(() => options.onStep?.(step, steps))),
+        onPreview: options.onPreview && ((image) => pause(() => options.onPreview?.(image))),
+      });
+    }, options.signal);
   }
 
   /** Releases all sessions. Safe to call twice. */

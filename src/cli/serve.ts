@@ -1,0 +1,163 @@
+// kelix serve: a model over HTTP, in OpenAI's forms.
+
+import { type Command, Option } from "commander";
+import { pino } from "pino";
+import { InputError } from "../index.ts";
+import { openEngine } from "../server/engine/engine.ts";
+import { isLoopback } from "../server/http/access.ts";
+import { listen } from "../server/http/listen.ts";
+import { publicImages } from "../server/http/remote-image.ts";
+import { defaultLimits, type HttpSettings } from "../server/http/settings.ts";
+import { type GlobalOptions, partFolders } from "./context.ts";
+import { excerpt } from "./quote.ts";
+import { interrupted, note, printJson } from "./terminal.ts";
+
+const DEFAULT_PORT = 8080;
+/** After the engine has ended, for answers that are still being sent. */
+const SENDING_MS = 2000;
+const MIB = 2 ** 20;
+const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
+
+interface Options extends GlobalOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly apiKey?: readonly string[];
+  readonly auth: boolean;
+  readonly cors?: readonly string[];
+  readonly allowRemoteImages?: boolean;
+  readonly replicas: number;
+  readonly batch: number;
+  readonly queue: number;
+  readonly timeout: number;
+  readonly grace: number;
+  readonly maxBody: number;
+  readonly maxImages: number;
+  readonly maxConnections: number;
+  readonly name?: string;
+  readonly logLevel: (typeof logLevels)[number];
+  readonly logPrompts?: boolean;
+}
+
+export function define(command: Command): void {
+  const number = (flags: string, about: string, from: number, to: number, absent: number) =>
+    new Option(flags, about).argParser((text) => parseInteger(flags.split(" ")[0]!, text, from, to)).default(absent);
+  command
+    .option("--host <address>", "address to listen at", "127.0.0.1")
+    .addOption(number("--port <n>", "port; 0 takes any free one", 0, 65_535, DEFAULT_PORT))
+    .option("--api-key <key>", "a key that clients must send; may be repeated (or KELIX_API_KEYS=a,b)", collect)
+    .option("--no-auth", "let everybody ask who reaches the address")
+    .option("--cors <origin>", "a page that may ask from a browser, or *; may be repeated", collect)
+    .option("--allow-remote-images", "fetch images by http(s) URL, from public addresses only")
+    .option("--name <id>", "what clients call the model (default: the end of its name)")
+    .addOption(number("--replicas <n>", "workers, each with a model of its own", 1, 64, 1))
+    .addOption(number("--batch <n>", "requests that a worker has at a time", 1, 256, 8))
+    .addOption(number("--queue <n>", "requests that may wait; more get 429", 0, 100_000, 64))
+    .addOption(number("--timeout <seconds>", "for a request, its wait included", 1, 86_400, 600))
+    .addOption(number("--grace <seconds>", "for what runs when the server is stopped", 0, 3600, 30))
+    .addOption(number("--max-body <MiB>", "of one request", 1, 1024, defaultLimits.bodyBytes / MIB))
+    .addOption(number("--max-images <n>", "in one request", 1, 256, defaultLimits.images))
+    .addOption(number("--max-connections <n>", "at once", 1, 1_000_000, 4096))
+    .addOption(new Option("--log-level <level>", "of the JSON log on stderr").choices(logLevels).default("info"))
+    .option("--log-prompts", "write what clients ask into the log")
+    .addHelpText(
+      "after",
+      "\nSIGTERM or Ctrl-C finishes what runs and refuses the rest; a second one ends at once." +
+        "\nExamples:\n  kelix serve" +
+        "\n  kelix serve --model OpenOneRec/Kelix-SFT --port 0 --replicas 2" +
+        "\n  KELIX_API_KEYS=secret kelix serve --host 0.0.0.0" +
+        `\n  curl http://127.0.0.1:${DEFAULT_PORT}/v1/models`,
+    )
+    .action(async (_: unknown, command: Command) => serve(command.optsWithGlobals<Options>()));
+}
+
+async function serve(options: Options): Promise<void> {
+  const settings = readSettings(options);
+  const { model = "kelix-nano", device, threads, ignoreMemory, adapter, json } = options;
+  const { log } = settings;
+  const engine = openEngine({
+    model,
+    ...(options.name !== undefined && { id: options.name }),
+    load: {
+      ...partFolders(options),
+      ...(device !== undefined && { device }),
+      ...(threads !== undefined && { threads }),
+      ...(ignoreMemory && { ignoreMemory }),
+      ...(adapter !== undefined && { adapter }),
+    },
+    replicas: options.replicas,
+    maxRunning: options.batch,
+    maxWaiting: options.queue,
+    deadlineMs: options.timeout * 1000,
+    log: ({ level, message, detail }) => log[level]({ ...(detail !== undefined && { detail }) }, message),
+  });
+  try {
+    const { port, maxConnections } = options;
+    const server = await listen({ engine, settings }, { port, maxConnections });
+    try {
+      if (json) printJson({ url: server.url });
+      else process.stdout.write(`${server.url}\n`);
+      note(`Base URL for clients: ${server.url}/v1 (model ${engine.models[0]!.id}; Ctrl-C stops)`);
+      await untilStopped(engine.ready);
+      log.info("stopping: what runs is finished");
+      await engine.close({ graceMs: options.grace * 1000 });
+    } finally {
+      await server.close({ graceMs: SENDING_MS });
+    }
+  } finally {
+    await engine.close({ graceMs: 0 });
+  }
+}
+
+/** Rejects where the model cannot be loaded. */
+function untilStopped(ready: Promise<void>): Promise<void> {
+  const { signal } = interrupted;
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    ready.catch(reject);
+  });
+}
+
+function readSettings(options: Options): HttpSettings {
+  const { host, auth, cors = [], logLevel, logPrompts = false, allowRemoteImages } = options;
+  const fromEnvironment = (process.env.KELIX_API_KEYS ?? "").split(",");
+  const apiKeys = [...(options.apiKey ?? []), ...fromEnvironment].map((key) => key.trim()).filter((key) => key !== "");
+  if (!auth && apiKeys.length > 0) {
+    throw new InputError("--no-auth and API keys contradict each other; give one of them", { code: "invalid_option" });
+  }
+  if (auth && apiKeys.length === 0 && !isLoopback(host)) {
+    throw new InputError(
+      `Others may reach ${excerpt(host)}: give --api-key KEY or KELIX_API_KEYS, or --no-auth to let everybody ask`,
+      { code: "invalid_option" },
+    );
+  }
+  for (const origin of cors) checkOrigin(origin);
+  return {
+    host,
+    apiKeys,
+    corsOrigins: cors,
+    ...(allowRemoteImages && { remoteImages: publicImages }),
+    limits: { ...defaultLimits, bodyBytes: options.maxBody * MIB, images: options.maxImages },
+    log: pino({ level: logLevel, base: null }, pino.destination({ dest: 2, sync: true })),
+    logPrompts,
+  };
+}
+
+function checkOrigin(origin: string): void {
+  if (origin === "*" || (URL.canParse(origin) && new URL(origin).origin === origin)) return;
+  throw new InputError(`--cors: Expected an origin such as https://example.org, or *, got ${excerpt(origin)}`, {
+    code: "invalid_option",
+  });
+}
+
+function parseInteger(flag: string, text: string, from: number, to: number): number {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (Number.isInteger(value) && value >= from && value <= to) return value;
+  throw new InputError(`${flag}: Expected an integer from ${from} to ${to}, got ${excerpt(text) || "an empty text"}`, {
+    code: "invalid_option",
+  });
+}
+
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
+}

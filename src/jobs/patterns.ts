@@ -1,0 +1,36 @@
+// Names with braces, as shells and WebDataset write them: data/{000..999}.tar, {train,test}/{0..9}.parquet.
+
+import { InputError, quote } from "../errors.ts";
+
+/** Of one pattern. A shard of ten thousand images each makes ten billion. */
+const MAX_NAMES = 1_000_000;
+const RANGE = /^(\d{1,15})\.\.(\d{1,15})$/;
+
+/** All names of a pattern in order; a name without braces is itself. Throws an InputError where braces do not close or count. */
+export function expandBraces(pattern: string): string[] {
+  const parts = pattern.split(/(\{[^{}]*\})/);
+  if (parts.some((part, i) => i % 2 === 0 && /[{}]/.test(part)))
+    throw refuse(pattern, "its braces are nested, or one is not closed");
+  const choices = parts.map((part, i) => (i % 2 === 0 ? [part] : choicesOf(part.slice(1, -1), pattern)));
+  if (choices.reduce((product, { length }) => product * length, 1) > MAX_NAMES)
+    throw refuse(pattern, `it stands for more than ${MAX_NAMES / 1e6} million names`);
+  return choices.reduce((names, more) => names.flatMap((name) => more.map((part) => name + part)), [""]);
+}
+
+function choicesOf(inner: string, pattern: string): string[] {
+  const [, first, last] = RANGE.exec(inner) ?? [];
+  if (first === undefined || last === undefined) {
+    if (inner.includes(",")) return inner.split(",");
+    throw refuse(pattern, `expected a range such as {000..999} or a list such as {a,b}, got {${inner}}`);
+  }
+  const [from, to] = [Number(first), Number(last)];
+  if (to < from) throw refuse(pattern, `the range {${inner}} counts backwards`);
+  if (to - from >= MAX_NAMES) throw refuse(pattern, `it stands for more than ${MAX_NAMES / 1e6} million names`);
+  // As in shells: a leading zero asks for equal widths.
+  const width = /^0\d|^0$/.test(first) && first.length === last.length ? first.length : 0;
+  return Array.from({ length: to - from + 1 }, (_, i) => `${from + i}`.padStart(width, "0"));
+}
+
+function refuse(pattern: string, why: string): InputError {
+  return new InputError(`${quote(pattern)}: ${why}`, { code: "invalid_option" });
+}

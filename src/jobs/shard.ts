@@ -1,0 +1,58 @@
+// What a job is: one task on one shard. Plain data that passes through a queue, so it is checked where it is read.
+
+import * as z from "zod";
+import { InputError, quote } from "../errors.ts";
+import { optionsOf } from "../options.ts";
+
+const { describe, reconstruct } = optionsOf;
+
+/** The options of each task; an option is one of the library's call of that name, with its range and default. */
+export const tasks = {
+  tokenize: z.strictObject({}),
+  describe: describe.pick({ prompt: true, maxNewTokens: true, temperature: true, topK: true, topP: true, seed: true }),
+  reconstruct: reconstruct.pick({ seed: true, steps: true, guidance: true, fusion: true, keepSize: true }),
+  eval: reconstruct.pick({ seed: true, steps: true, guidance: true, fusion: true }),
+} as const;
+export type TaskName = keyof typeof tasks;
+export type TaskOptions<T extends TaskName> = z.output<(typeof tasks)[T]>;
+
+export const taskNames = Object.keys(tasks) as readonly TaskName[];
+
+const location = z.string().min(1).max(4096);
+const fields = {
+  /** A tar, a Parquet file, a file of codes, or a folder of images: an absolute path, or s3://bucket/key. */
+  input: location,
+  /** Of the output's files; the last part of the input's name if nothing else is said. */
+  name: z.string().regex(/^[^/\\\0.][^/\\\0]{0,199}$/),
+  /** The folder of the output: an absolute path, or s3://bucket/prefix. */
+  output: location,
+  /** As `--model` names it, on the machine that works. */
+  model: location,
+};
+const schema = z.discriminatedUnion("task", [
+  z.strictObject({ task: z.literal("tokenize"), options: tasks.tokenize, ...fields }),
+  z.strictObject({ task: z.literal("describe"), options: tasks.describe, ...fields }),
+  z.strictObject({ task: z.literal("reconstruct"), options: tasks.reconstruct, ...fields }),
+  z.strictObject({ task: z.literal("eval"), options: tasks.eval, ...fields }),
+]);
+
+export type Shard = z.output<typeof schema>;
+
+/** Throws an InputError for what is no shard, as one from another version of Kelix may be. */
+export function parseShard(value: unknown): Shard {
+  const { data, error } = schema.safeParse(value);
+  if (data) return data;
+  const [issue] = error.issues;
+  throw new InputError(
+    `Expected a shard as \`kelix jobs submit\` makes it; ${issue?.path.join(".") || "it"} is not: ${quote(value)}`,
+  );
+}
+
+/** What became of a shard. */
+export interface ShardReport {
+  /** Whether its output was there already, with a manifest that fits. */
+  readonly isSkipped: boolean;
+  readonly items: number;
+  readonly done: number;
+  readonly bad: number;
+}

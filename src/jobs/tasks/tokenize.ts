@@ -1,0 +1,25 @@
+// tokenize: the codes of a shard's images as one file of safetensors, which `kelix reconstruct` and later jobs read.
+
+import { MAX_IMAGES, type NamedCodes, writeCodes } from "../../corpus/code-files.ts";
+import { toWriter } from "../../files/output.ts";
+import type { RgbImage } from "../../image/rgb.ts";
+import type { ImageCodes } from "../../vision/image-codes.ts";
+import { pixelsOf, type Task } from "./task.ts";
+
+export const task: Task<"tokenize", RgbImage, ImageCodes> = {
+  suffix: ".safetensors",
+  together: 1,
+  maxItems: MAX_IMAGES,
+  prepare: async (image) => pixelsOf(image, "tokenize"),
+  work: (image, _seed, { kelix, signal }) => kelix.tokenize(image, { signal }),
+  async write(results, file, { modelHash }) {
+    // A header with all places comes first, so all codes are kept until the end: some hundred bytes for each image.
+    const images: NamedCodes[] = [];
+    for await (const { key, value } of results) images.push({ ...value, image: key });
+    await writeCodes(
+      { name: "codes.safetensors", write: (content) => toWriter(content)(file) },
+      images,
+      `sha256:${modelHash}`,
+    );
+  },
+};

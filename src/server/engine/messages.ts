@@ -1,0 +1,47 @@
+// What the main thread and a worker say to each other.
+
+import type { LoadOptions } from "../../options.ts";
+import type { EngineEvent, EngineRequest, ModelFacts } from "../protocol.ts";
+import type { WireError } from "./wire-errors.ts";
+
+/** What a worker is started with. */
+export interface WorkerSetup {
+  readonly model: string;
+  readonly load: WorkerLoadOptions;
+}
+
+/** Options of Kelix.load that can be cloned. */
+export type WorkerLoadOptions = Pick<
+  LoadOptions,
+  | "detokenizer"
+  | "autoencoder"
+  | "adapter"
+  | "device"
+  | "threads"
+  | "ignoreMemory"
+  | "promptCacheBytes"
+  | "drawingBytes"
+>;
+
+export type ToWorker =
+  | { readonly type: "run"; readonly id: number; readonly request: EngineRequest; readonly key: string }
+  | { readonly type: "abort"; readonly id: number }
+  /** So many more events of a request may be sent. */
+  | { readonly type: "credit"; readonly id: number; readonly count: number }
+  /** Releases the model; the thread then ends. */
+  | { readonly type: "close" };
+
+export type FromWorker =
+  | { readonly type: "warning"; readonly message: string }
+  | { readonly type: "ready"; readonly facts: ModelFacts }
+  /** The model cannot be loaded; the thread then ends. */
+  | { readonly type: "failed"; readonly error: WireError }
+  | { readonly type: "messages"; readonly messages: readonly RequestMessage[] };
+
+/** An event of a request, or that it is over. Several go in one message of the thread. */
+export type RequestMessage =
+  | { readonly id: number; readonly event: EngineEvent }
+  | { readonly id: number; readonly done: true; readonly error?: WireError };
+
+/** Events of a request that may be on the way, or wait for the reader. */
+export const WINDOW = 32;

@@ -1,0 +1,138 @@
+// The bodies of /v1/images/generations and /v1/images/edits: JSON, and forms whose numbers are texts.
+
+import * as z from "zod";
+import type { EngineRequest, ModelCard } from "../protocol.ts";
+import { badField } from "./api-error.ts";
+import { anySeed, checkCount, drawn, nthSeed } from "./chat-request.ts";
+import {
+  type Body,
+  check,
+  drawingFields,
+  flag,
+  integer,
+  is,
+  isNothing,
+  modelField,
+  oneOf,
+  samplingFields,
+  text,
+  type Unsupported,
+  words,
+} from "./fields.ts";
+import { readImageFile } from "./given-image.ts";
+import { maskOf } from "./mask.ts";
+import { factsOf, type Service } from "./service.ts";
+
+export const imageSchema = z.looseObject({
+  ...modelField,
+  ...samplingFields,
+  ...drawingFields,
+  prompt: words,
+  n: integer(1, 128).default(1),
+  size: text.describe('"auto", or the size of the model\'s images, such as "96x96"').default("auto"),
+  response_format: oneOf("b64_json").default("b64_json"),
+  stream: flag.default(false),
+  partial_images: integer(0, 3).describe("images on the way, when streamed").default(0),
+});
+
+/** The files of a form, as its description has them. */
+export const editSchema = imageSchema.extend({
+  image: z.file().describe("one PNG, JPEG or WebP; may be named image[]"),
+  mask: z.file().describe("transparent, or without transparency white, where to rewrite").optional(),
+});
+
+export type ImageBody = z.output<typeof imageSchema>;
+
+const unsupported: Unsupported = {
+  negative_prompt: [isNothing, "describe what is wanted instead"],
+  response_format: [is("b64_json"), 'images come as "b64_json"; the server keeps none to link to'],
+  output_format: [is("png"), "images are PNG files"],
+  output_compression: [is(100), "images are PNG files"],
+  background: [is("auto", "opaque"), "images are opaque"],
+};
+
+/** Numbers and switches that a form has as texts. */
+const numbers = [
+  "n",
+  "partial_images",
+  "seed",
+  "guidance_scale",
+  "num_inference_steps",
+  "temperature",
+  "top_p",
+  "top_k",
+];
+
+/** A form's texts as JSON would have them, without its files. */
+export function formBody(fields: ReadonlyMap<string, readonly (string | File)[]>): Body {
+  const body: Record<string, unknown> = {};
+  for (const [name, [value]] of fields) {
+    if (typeof value !== "string") continue;
+    const isNumber = numbers.includes(name) && value.trim() !== "" && Number.isFinite(Number(value));
+    if (isNumber) body[name] = Number(value);
+    else if (name === "stream" && /^(true|false)$/i.test(value)) body[name] = value.toLowerCase() === "true";
+    else if (value !== "") body[name] = value;
+  }
+  return body;
+}
+
+export async function readImageBody(service: Service, body: Body): Promise<ImageBody> {
+  const read = check(imageSchema, body, unsupported);
+  checkCount(read.n, service);
+  if (read.partial_images > 0 && !read.stream)
+    throw badField("partial_images", "`partial_images` needs `stream` to be true");
+  return read;
+}
+
+/** Throws a 400 unless the model draws, and draws at the size that is wanted. */
+export async function checkDrawing(service: Service, model: ModelCard, size: string): Promise<string> {
+  const { imageSize, canImagine } = await factsOf(service, model);
+  if (!canImagine || !imageSize) throw badField("model", `${model.id} draws no images`, "unsupported_value");
+  const own = imageSize.join("x");
+  if (size === "auto" || size === own) return own;
+  throw badField(
+    "size",
+    `Expected \`size\` to be "auto" or "${own}", the size of this model's images, got ${JSON.stringify(size.slice(0, 50))}`,
+    "unsupported_value",
+  );
+}
+
+/** The options of one image, and how many previews of it are wanted. */
+export function imageOptions(body: ImageBody, i: number, firstSeed: number) {
+  const { temperature, top_p, top_k, num_inference_steps, guidance_scale, partial_images } = body;
+  return {
+    options: {
+      ...drawn(temperature, top_p, top_k),
+      seed: nthSeed(firstSeed, i),
+      ...(num_inference_steps !== undefined && { steps: num_inference_steps }),
+      ...(guidance_scale !== undefined && { guidance: guidance_scale }),
+    },
+    ...(partial_images > 0 && { previews: partial_images }),
+  };
+}
+
+export function generationRequests(body: ImageBody): EngineRequest[] {
+  const { prompt, seed = anySeed() } = body;
+  return Array.from({ length: body.n }, (_, i) => ({ kind: "imagine", prompt, ...imageOptions(body, i, seed) }));
+}
+
+/** Throws a 400 for a form without one image. */
+export async function editRequests(
+  { settings }: Service,
+  body: ImageBody,
+  fields: ReadonlyMap<string, readonly (string | File)[]>,
+): Promise<EngineRequest[]> {
+  const images = [...(fields.get("image") ?? []), ...(fields.get("image[]") ?? [])];
+  if (images.length !== 1) throw badField("image", `Expected one \`image\` to edit, got ${images.length}`);
+  const [image] = images;
+  const mask = fields.get("mask")?.[0];
+  if (!(image instanceof Blob)) throw badField("image", "Expected `image` to be a file of the form, got a text");
+  if (mask !== undefined && !(mask instanceof Blob))
+    throw badField("mask", "Expected `mask` to be a file of the form, got a text");
+  const bytes = await readImageFile(image, "image", settings);
+  const masked = mask && { mask: await maskOf(await readImageFile(mask, "mask", settings)) };
+  const { prompt, seed = anySeed() } = body;
+  return Array.from({ length: body.n }, (_, i) => {
+    return { kind: "edit", image: bytes, ...masked, prompt, ...imageOptions(body, i, seed) };
+  });
+}
