@@ -1,8 +1,10 @@
-// npm run build: compiles src/ to dist/, makes the command executable, and lists the files of each built-in model for browsers.
+// npm run build: compiles src/ to dist/, makes the command executable, lists the files of each built-in model for browsers, and builds
+// the page.
 
 import { spawnSync } from "node:child_process";
 import { chmodSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { buildPage } from "./build-page.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 rmSync(`${root}dist`, { recursive: true, force: true });
@@ -19,3 +21,4 @@ for (const name of readdirSync(`${root}models`)) {
   const folder = `${root}models/${name}`;
   writeFileSync(`${folder}/files.json`, `${JSON.stringify(await listModelFiles(folder), null, 2)}\n`);
 }
+await buildPage(`${root}dist/web`);

@@ -10,6 +10,7 @@ export const errorCodes = [
   "invalid_image",
   "invalid_codes",
   "invalid_messages",
+  "invalid_receipt",
   "too_long",
   "output_refused",
   "output_failed",

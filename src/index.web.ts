@@ -52,6 +52,8 @@ export {
   type WorkOptions,
 } from "./options.ts";
 export type { ModelSource } from "./platform.ts";
+export { type Receipt, type ReceiptRequest, readReceipt } from "./receipt/receipt.ts";
+export { type Replay, type Replayer, replay } from "./receipt/replay.ts";
 export type { Device } from "./runtime/backend.ts";
 export type { ContentPart, Role } from "./text/chat-template.ts";
 export { type CodeFields, type CodesInput, ImageCodes } from "./vision/image-codes.ts";

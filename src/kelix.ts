@@ -4,10 +4,10 @@
 import { platform } from "#platform";
 import { checkLastSeed, checkPrompt } from "./arguments.ts";
 import { type Answer, Chat, type Tally } from "./chat/chat.ts";
-import { type ChatMessage, conversation, lastTurn, type WidenedMessage } from "./chat/conversation.ts";
+import { type ChatMessage, lastTurn, type WidenedMessage } from "./chat/conversation.ts";
 import { checkMessages } from "./chat/message-check.ts";
 import { type TokenScore, tokenScores } from "./chat/score.ts";
-import { decoding, Writer } from "./chat/writer.ts";
+import { decoding, type ImageOpening, Writer } from "./chat/writer.ts";
 import { disposedError, InputError } from "./errors.ts";
 import { type DrawnImage, Image } from "./image/image.ts";
 import type { ImageInput } from "./image/image-input.ts";
@@ -17,10 +17,11 @@ import { ImageReader, type ReadInput } from "./model/image-reader.ts";
 import { describeModel, type ModelInfo } from "./model/info.ts";
 import { type LoadedModel, loadModel } from "./model/load.ts";
 import { Networks } from "./model/networks.ts";
-import type { OpenedModel } from "./model/open.ts";
+import { languageConfig, type OpenedModel } from "./model/open.ts";
 import type * as Options from "./options.ts";
 import type { ModelSource } from "./platform.ts";
 import { type LoadSettings, readOptions } from "./read-options.ts";
+import { ReceiptWriter, receiptCodes } from "./receipt/write.ts";
 import { idsFromCodes } from "./sequence/ids.ts";
 import type { ImageCodes } from "./vision/image-codes.ts";
 
@@ -31,12 +32,14 @@ export class Kelix implements AsyncDisposable {
   readonly #networks: Networks;
   readonly #images: ImageReader;
   readonly #writer: Writer;
+  readonly #receipts: ReceiptWriter;
 
   private constructor({ model, memory }: LoadedModel, settings: LoadSettings) {
     this.#model = model;
     this.#networks = new Networks(model, memory, settings);
     this.#images = new ImageReader(model, this.#networks);
-    this.#writer = new Writer(model, this.#networks);
+    this.#receipts = new ReceiptWriter(model, settings);
+    this.#writer = new Writer(model, this.#networks, this.#receipts);
   }
 
   /**
@@ -73,7 +76,12 @@ export class Kelix implements AsyncDisposable {
       const codes = await this.#images.codesOf(input, { signal, cacheKey, fit });
       const condition = await (await this.#networks.tokenizer()).embed(codes, fusion);
       const request = { condition, isConnected: true, codeGrid: codes.grid };
-      return new Image(await this.#networks.decode(choice, request, decoding(settings, reconstruct)));
+      const decode = decoding(settings, reconstruct);
+      const pixels = await this.#networks.decode(choice, request, decode);
+      if (!settings.receipt) return new Image(pixels);
+      const { seed, steps, guidance } = { ...reconstruct, ...decode, seed: settings.seed };
+      const asked = { call: "reconstruct", steps, guidance, fusion, image: await receiptCodes(codes) } as const;
+      return new Image(pixels, await this.#receipts.receiptOf({ request: asked, seed, pixels, codes, isAlone: true }));
     });
   }
 
@@ -102,7 +110,13 @@ export class Kelix implements AsyncDisposable {
     const { n, seed } = settings;
     checkLastSeed(seed, n);
     return this.#call(settings, async () => {
-      const draw = await this.#writer.openImage([{ role: "user", content: prompt }], [], settings);
+      const messages = [{ role: "user", content: prompt } as const];
+      const opening = {
+        messages,
+        images: [],
+        request: (options) => ({ call: "imagine", prompt, ...options }),
+      } satisfies ImageOpening;
+      const draw = await this.#writer.openImage(opening, settings);
       return draw(Array.from({ length: n }, (_, i) => seed + i));
     });
   }
@@ -125,7 +139,19 @@ export class Kelix implements AsyncDisposable {
       const ids = idsFromCodes(codes.codes, vocabulary);
       const kept = (at: number) => (isFree?.[at] ? undefined : ids.subarray(at * N, (at + 1) * N));
       const content = [{ type: "image", image: codes } as const, { type: "text", text: prompt } as const];
-      const draw = await this.#writer.openImage([{ role: "user", content }], [codes], settings, isFree && kept);
+      const opening: ImageOpening = {
+        messages: [{ role: "user", content }],
+        images: [codes],
+        forced: isFree && kept,
+        request: async (options) => ({
+          call: "edit",
+          prompt,
+          ...options,
+          image: await receiptCodes(codes),
+          ...(isFree?.includes(false) && { mask: isFree.map(Number).join("") }),
+        }),
+      };
+      const draw = await this.#writer.openImage(opening, settings);
       return (await draw([seed]))[0]!;
     });
   }
@@ -167,6 +193,11 @@ export class Kelix implements AsyncDisposable {
     return describeModel(this.#model);
   }
 
+  /** Names the model by its contents, in receipts: see docs/receipts.md. Undefined on a page that is not secure. */
+  modelHash(): Promise<string | undefined> {
+    return this.#call({}, () => this.#receipts.modelHash());
+  }
+
   /** Releases all sessions and files. Safe to call twice. */
   async dispose(): Promise<void> {
     if (this.#networks.isDisposed) return;
@@ -187,9 +218,9 @@ export class Kelix implements AsyncDisposable {
       this.#networks.refuseDisposed();
       signal?.throwIfAborted();
       checkMessages(messages);
-      const { setting } = this.#writer; // throws where there is no language model
-      const prompt = conversation(messages, await this.#images.codesIn(messages, settings, usage), setting);
-      return yield* this.#writer.answer(prompt, settings, usage, settings.mayDraw && this.canImagine);
+      languageConfig(this.#model); // throws where there is no language model
+      const images = await this.#images.codesIn(messages, settings, usage);
+      return yield* this.#writer.answer(messages, images, settings, usage, settings.mayDraw && this.canImagine);
     } catch (error) {
       throw this.#explain(error, signal);
     }

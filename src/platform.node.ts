@@ -1,5 +1,7 @@
 // The platform port in Node: the disk and the Hub's cache (what comes from a URL stays in memory), sharp, the machine's memory, and a thread for templates.
 
+import { availableParallelism, cpus } from "node:os";
+import { loadBackend } from "#backend";
 import { checkModelName } from "./arguments.ts";
 import { folderFiles } from "./files/folder.node.ts";
 import { openUrl } from "./files/http.ts";
@@ -23,4 +25,14 @@ export const platform: Platform = {
   encodeImage,
   guardMemory,
   templates: threadSandbox,
+  async describeMachine({ device = "cpu", threads = availableParallelism() }) {
+    const { readsFiles: isNative } = await loadBackend(device);
+    const processor = cpus()[0]?.model.trim();
+    return {
+      device: isNative ? device : "wasm",
+      threads,
+      system: `${process.platform} ${process.arch}`,
+      ...(processor && { processor }),
+    };
+  },
 };

@@ -9,6 +9,8 @@ import type { ImageInput } from "./image/image-input.ts";
 import type { RawImage, RgbImage } from "./image/rgb.ts";
 import type { OpenedModel } from "./model/open.ts";
 import type { Source } from "./model/parts.ts";
+import type { LoadSettings } from "./read-options.ts";
+import type { Receipt } from "./receipt/receipt.ts";
 import type { SessionOptions } from "./runtime/session.ts";
 import type { SessionCache } from "./runtime/session-cache.ts";
 import type { TemplateSandbox } from "./text/chat-template.ts";
@@ -36,6 +38,8 @@ export interface Platform {
   /** Throws a MemoryError for a model that cannot fit, unless `ignoreMemory` is set. */
   guardMemory(model: OpenedModel, ignoreMemory: boolean): Promise<MemoryGuard>;
   readonly templates: TemplateSandbox;
+  /** What computes, as receipts tell it. */
+  describeMachine(settings: LoadSettings): Promise<Receipt["machine"]>;
 }
 
 /** Rejects what cannot fit into memory before it is loaded. Remembers what was found to fit. */

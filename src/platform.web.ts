@@ -10,6 +10,7 @@ import { decodeImage, encodeImage } from "./image/codec.web.ts";
 import { loadImageWith } from "./image/load-image.ts";
 import type { OpenedModel } from "./model/open.ts";
 import type { MemoryGuard, Platform } from "./platform.ts";
+import { threadCount } from "./runtime/backend.web.ts";
 import { countElements } from "./runtime/host-tensor.ts";
 import { sessionMemory } from "./runtime/session-memory.ts";
 import { steppedSandbox } from "./text/sandbox.web.ts";
@@ -47,6 +48,9 @@ export const platform: Platform = {
   encodeImage,
   guardMemory,
   templates: steppedSandbox,
+  async describeMachine({ device = "wasm", ...settings }) {
+    return { device: device === "cpu" ? "wasm" : device, threads: threadCount(settings), system: "browser" };
+  },
 };
 
 async function readPath(path: string | URL): Promise<URL> {

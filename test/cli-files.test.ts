@@ -78,7 +78,7 @@ describe("output", () => {
     expect([drawn.status, drawn.err, findFormat(drawn.bytes)]).toEqual([0, "", "png"]);
     await Promise.all([
       expectRefusal(["imagine", "x", "-o", "-", "--n", "3"], 2, /"-" takes one image, there are 3/),
-      expectRefusal(["imagine", "x", "-o", "-", "--json"], 2, /--json prints to standard output/),
+      expectRefusal(["imagine", "x", "-o", "-", "--json"], 2, /--json and "-" both write to standard output/),
       expectRefusal(["imagine", "x", "-o", "/dev/null", "--n", "2"], 2, /takes one image/),
     ]);
     expect((await readdir(folder)).filter((name) => /^-|-1/.test(name))).toEqual([]);
@@ -109,7 +109,7 @@ describe("input", () => {
     }
     const prompted = await kelix(["describe", image, "--prompt", "-"], { input: "What is this?\n" });
     expect(prompted.out).toBe(plain.out);
-    await expectRefusal(["describe", "-", "--prompt", "-"], 2, /for one thing only/, { input: bytes });
+    await expectRefusal(["describe", "-", "--prompt", "-"], 2, /can be used only once/, { input: bytes });
   });
 
   test("may be codes as JSON, as the library's JSON too", async () => {

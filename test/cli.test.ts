@@ -72,7 +72,7 @@ describe("kelix", () => {
     [["chat", "--json"], /chat has no --json/],
     [["pull", "a/b", "--device", "cpu"], /pull has no --device \(try kelix pull --help\)/],
     [["info", "--threads", "2"], /info has no --threads/],
-    [["pull", "a/b@c", "--revision", "d"], /Two revisions are asked for: a\/b@c, and --revision d/],
+    [["pull", "a/b@c", "--revision", "d"], /Two revisions are given: a\/b@c, and --revision d/],
   ])("ends with status 2 when used wrongly: %j", async (args, message) => {
     const { status, err } = await kelix(...args);
     expect(err).toMatch(message);

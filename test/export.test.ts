@@ -88,7 +88,7 @@ test("a diffusion run gives a whole model, with the runs that its config names",
 
 test("says what is no run, and which run makes no model", async () => {
   await expect(exportRun(model, join(root, "no"))).rejects.toThrow(/config\.json/);
-  await expect(exportRun(root, join(root, "no"))).rejects.toThrow(/is no run's folder/);
+  await expect(exportRun(root, join(root, "no"))).rejects.toThrow(/is not a run's folder/);
   const run = await writeRun("autoencoder", {}, [["a", f32([1], [1])]]);
   await expect(exportRun(run, join(root, "no"))).rejects.toThrow(/export the diffusion run/);
 });

@@ -79,7 +79,7 @@ test("prints the folder, what was fetched and what was left out, and nothing on 
   expect(status).toBe(0);
   const [path, sizes, leftOut] = out.split("\n");
   expect(path).toBe(join(repoFolder(hub.cacheFolder), "snapshots", hub.server.commit));
-  expect(sizes).toBe("9 files, 509.1 kB, of which 509.1 kB were fetched now");
+  expect(sizes).toBe("9 files, 509.1 kB, 509.1 kB of them downloaded now");
   expect(leftOut).toMatch(/README\.md, modeling_kelix\.py, pytorch_model\.bin, vae\/training\.pt/);
 });
 

@@ -77,12 +77,12 @@ test("the second of two in one folder ends at once, in a sentence", async () => 
   while (!first.result.out.includes("step 1/")) await once(first.child.stdout, "data");
   const second = await start(config).ended;
   expect(second.err).toBe(
-    `kelix: ${join(root, "both")}: another process is already training here. Wait for its end, or name another folder\n`,
+    `kelix: ${join(root, "both")}: another process is already training here. Wait until it ends, or name another folder\n`,
   );
   expect(second.status).toBe(1);
   first.child.kill("SIGTERM");
   expect(await first.ended).toMatchObject({ status: 130, err: "kelix: interrupted\n" });
-  expect(first.result.out).toMatch(/stopped at step \d+; go on with --resume\n$/);
+  expect(first.result.out).toMatch(/stopped at step \d+; continue with --resume\n$/);
 });
 
 test("a killed run goes on at once, and has each step once", async () => {

@@ -13,6 +13,8 @@ import type { Networks } from "../model/networks.ts";
 import { languageConfig, type OpenedModel } from "../model/open.ts";
 import type { SampleOptions } from "../options.ts";
 import type { Settings } from "../read-options.ts";
+import type { ReceiptRequest } from "../receipt/receipt.ts";
+import { type ReceiptWriter, receiptMessages } from "../receipt/write.ts";
 import { codesFromIds } from "../sequence/ids.ts";
 import { type BlockIds, blockCount } from "../sequence/layout.ts";
 import { ImageCodes } from "../vision/image-codes.ts";
@@ -25,15 +27,32 @@ const greedy = { temperature: 0, topK: 0, topP: 1 };
 
 type AnswerSettings = Settings<"chat">;
 type ImageSettings = Omit<Settings<"edit">, "mask">;
-type DrawSettings = Pick<AnswerSettings, "seed" | "steps" | "guidance" | "signal" | "onPreview" | "onProgress">;
+type DrawSettings = Pick<
+  AnswerSettings,
+  "seed" | "steps" | "guidance" | "receipt" | "signal" | "onPreview" | "onProgress"
+>;
+
+/** What opens an image: a conversation with the codes of its images. */
+export interface ImageOpening {
+  readonly messages: readonly ChatMessage[];
+  readonly images: readonly ImageCodes[];
+  /** The ids that positions have already: see GenerateOptions. */
+  readonly forced?: GenerateOptions["forced"];
+  /** What was asked for, for the receipt, from the options in effect. */
+  readonly request: (options: WrittenWith) => ReceiptRequest | Promise<ReceiptRequest>;
+}
+
+type WrittenWith = Omit<Extract<ReceiptRequest, { call: "imagine" }>, "call" | "prompt">;
 
 export class Writer {
   readonly #model: OpenedModel;
   readonly #networks: Networks;
+  readonly #receipts: ReceiptWriter;
 
-  constructor(model: OpenedModel, networks: Networks) {
+  constructor(model: OpenedModel, networks: Networks, receipts: ReceiptWriter) {
     this.#model = model;
     this.#networks = networks;
+    this.#receipts = receipts;
   }
 
   /** What conversations are written with. Throws where the model is an image tokenizer alone. */
@@ -42,9 +61,16 @@ export class Writer {
     return { text: this.#model.text!, vocabulary: blockVocabulary(qwen), room: qwen.max_seq_len }; // every language model has text
   }
 
-  /** The answer to a prompt, as it is written; with images where `mayDraw`. */
-  answer(prompt: BlockIds, settings: AnswerSettings, usage: Tally, mayDraw: boolean): Answer {
+  /** The answer to a conversation, as it is written; with images where `mayDraw`. */
+  answer(
+    messages: readonly ChatMessage[],
+    images: readonly ImageCodes[],
+    settings: AnswerSettings,
+    usage: Tally,
+    mayDraw: boolean,
+  ): Answer {
     const { seed, signal, stop, maxNewTokens, minNewTokens, topLogprobs, promptLookupNumTokens } = settings;
+    const prompt = conversation(messages, images, this.setting);
     const lookupBlocks = topLogprobs === undefined ? promptLookupNumTokens : 0; // guesses are confirmed, not scored
     const sampling = { ...chosen(settings, greedy), images: this.#imageSampling(settings) };
     const bounds = { maxNewTokens, minNewTokens, lookupBlocks, isScored: topLogprobs !== undefined };
@@ -55,16 +81,24 @@ export class Writer {
       eos: vocabulary.eos,
       stop,
       topLogprobs,
-      draw: (image) => this.#draw(chooseDetokenizer(this.#model, "hidden"), image, settings),
+      draw: (image) => {
+        const index = usage.imagesOut;
+        const request = async (): Promise<ReceiptRequest> => {
+          const { temperature, topK, topP } = settings;
+          const bounds = { maxNewTokens, minNewTokens, promptLookupNumTokens: lookupBlocks, stop };
+          const asked = await receiptMessages(messages, images);
+          const given = { ...this.#drawnWith(settings), temperature, topK, topP, ...bounds };
+          return { call: "chat", ...given, index, messages: asked };
+        };
+        return this.#draw(chooseDetokenizer(this.#model, "hidden"), image, settings, request);
+      },
     });
   }
 
   /** What draws images after a conversation, one for each seed. Throws before any work where the model cannot. */
   async openImage(
-    messages: readonly ChatMessage[],
-    images: readonly ImageCodes[],
+    { messages, images, forced, request }: ImageOpening,
     settings: ImageSettings,
-    forced?: GenerateOptions["forced"],
   ): Promise<(seeds: readonly number[]) => Promise<DrawnImage[]>> {
     const { setting } = this;
     const { grid } = this.#model.generation.imagine;
@@ -73,7 +107,9 @@ export class Writer {
     const prompt = conversation(messages, images, { ...setting, answer: [setting.vocabulary.visionStart] });
     const total = grid[0] * grid[1] + 1; // with the mark that ends it
     const { signal, onProgress, cacheKey } = settings;
-    const writing = { ...this.#imageSampling(settings), maxNewBlocks: total, forced, ...(signal && { signal }) };
+    const sampling = this.#imageSampling(settings);
+    const asked = () => request({ ...this.#drawnWith(settings), ...sampling, positions: settings.positions });
+    const writing = { ...sampling, maxNewBlocks: total, forced, ...(signal && { signal }) };
     const write = async (seed: number) => {
       let [done, written] = [0, undefined as WrittenImage | undefined];
       for await (const { image } of this.#write(prompt, { ...writing, seed }, cacheKey)) {
@@ -88,7 +124,7 @@ export class Writer {
       for (let at = 0; at < seeds.length; at += MOST_TOGETHER) {
         const together = seeds.slice(at, at + MOST_TOGETHER);
         for (const [i, written] of (await Promise.all(together.map(write))).entries())
-          drawn.push(await this.#draw(choice, written, { ...settings, seed: together[i]! }));
+          drawn.push(await this.#draw(choice, written, { ...settings, seed: together[i]! }, asked));
       }
       return drawn;
     };
@@ -102,7 +138,10 @@ export class Writer {
   ): AsyncGenerator<WrittenBlock, void, void> {
     const { model, prefixes } = await this.#networks.language();
     const { grid } = this.#model.generation.imagine;
-    const sequence = prefixes.take(prompt, cacheKey);
+    // An image alone is read from the beginning, so that it does not depend on what was read before: rows that are read in other
+    // pieces are rounded differently. That takes little beside writing its positions.
+    const isImageAlone = options.maxNewBlocks !== undefined;
+    const sequence = isImageAlone ? model.start() : prefixes.take(prompt, cacheKey);
     const length = blockCount(prompt, model.vocabulary);
     if (usage) [usage.promptTokens, usage.cachedPromptTokens] = [length, sequence.length];
     const bounds = { room: this.setting.room, blocksPerImage: grid[0] * grid[1] };
@@ -112,20 +151,38 @@ export class Writer {
         yield block;
       }
     } finally {
-      if (options.maxNewBlocks !== undefined) sequence.truncate(length); // nobody asks about an image alone
+      if (isImageAlone) sequence.truncate(length); // nobody asks about an image alone
       prefixes.keep(sequence, cacheKey);
     }
   }
 
-  /** Decodes an image that was written. */
-  async #draw(choice: DetokenizerChoice, { ids, hidden }: WrittenImage, settings: DrawSettings): Promise<DrawnImage> {
+  /** Decodes an image that was written. `request` is asked for the receipt. */
+  async #draw(
+    choice: DetokenizerChoice,
+    { ids, hidden, isOwn }: WrittenImage,
+    settings: DrawSettings,
+    request: () => ReceiptRequest | Promise<ReceiptRequest>,
+  ): Promise<DrawnImage> {
     const { imagine } = this.#model.generation;
     const { grid } = imagine;
-    const request = { condition: hidden, codeGrid: grid };
-    const pixels = await this.#networks.decode(choice, request, decoding(settings, imagine));
-    const codes = Uint16Array.from(codesFromIds(ids, this.setting.vocabulary));
+    const { seed } = settings;
+    const condition = { condition: hidden, codeGrid: grid };
+    const pixels = await this.#networks.decode(choice, condition, decoding(settings, imagine));
     const { width, height } = pixels;
-    return new DrawnImage(pixels, new ImageCodes({ grid, codes, width, height }), settings.seed);
+    const codes = new ImageCodes({
+      grid,
+      codes: Uint16Array.from(codesFromIds(ids, this.setting.vocabulary)),
+      width,
+      height,
+    });
+    if (!settings.receipt) return new DrawnImage(pixels, codes, seed);
+    const drawing = { request: await request(), seed, pixels, codes, isAlone: isOwn };
+    return new DrawnImage(pixels, codes, seed, await this.#receipts.receiptOf(drawing));
+  }
+
+  #drawnWith({ steps, guidance }: DrawSettings) {
+    const { imagine } = this.#model.generation;
+    return { steps: steps ?? imagine.steps, guidance: guidance ?? imagine.guidance };
   }
 
   /** How codes of images are drawn: as the model says where the options do not. */

@@ -1,5 +1,5 @@
-// kelix check: runs each part of a model once on bundled images and says what came of it, in a form that can be compared with
-// what others got. A part that is missing or fails does not keep the others from being tried.
+// kelix check: runs each part of a model once on bundled images and reports the results in a comparable form.
+// If a part is missing or fails, the others still run.
 
 import { fileURLToPath } from "node:url";
 import { loadImage } from "../image/image-source.node.ts";
@@ -13,13 +13,13 @@ export const checkParts = ["tokenize", "reconstruct", "answer", "imagine"] as co
 export type CheckPart = (typeof checkParts)[number];
 
 export interface CheckOptions extends LoadOptions {
-  /** Parts that are not tried. */
+  /** Parts to skip. */
   readonly skip?: readonly CheckPart[];
-  /** Called before each piece of work. */
+  /** Called before each task. */
   readonly onTask?: (what: string) => void;
 }
 
-/** One piece of work: its results by name, or why there are none. */
+/** One task: its results by name, or why there are none. */
 export interface CheckedTask {
   readonly task: string;
   readonly status: "ok" | "failed" | "missing" | "skipped";
@@ -30,18 +30,18 @@ export interface CheckedTask {
 
 export interface CheckReport {
   readonly environment: Environment;
-  /** As it was asked for. */
+  /** As requested. */
   readonly model: string;
-  /** Absent where the model could not be loaded. */
+  /** Absent if the model could not be loaded. */
   readonly info?: Omit<ModelInfo, "path" | "files"> & { readonly canImagine: boolean };
-  /** What is odd about the model, fields of its configs that are not known among them. */
+  /** Warnings about the model, including unknown fields of its configs. */
   readonly warnings: readonly string[];
   readonly tasks: readonly CheckedTask[];
   readonly peakMemoryBytes: number;
   readonly hasFailed: boolean;
 }
 
-/** Few steps of the sampler: what they give is compared, not looked at. */
+/** Few sampler steps: the result is compared, not viewed. */
 export const CHECK_STEPS = 2;
 const ANSWER_TOKENS = 8;
 const SEED = 1;
@@ -51,7 +51,7 @@ const PROMPT = "two red circles";
 const images = ["rocket.png", "dog-face.png", "a-green-square-above-a-red-heart.png"] as const;
 const imagesFolder = new URL("../../data/heldout/demo/", import.meta.url);
 
-/** Checks a model by its name. Throws only at the abort of its signal. */
+/** Checks a model by its name. Throws only when its signal aborts. */
 export async function checkModel(name: string, options: CheckOptions = {}): Promise<CheckReport> {
   const { skip = [], onTask, ...loadOptions } = options;
   const { signal } = loadOptions;
@@ -116,7 +116,7 @@ function describe(kelix: Kelix): NonNullable<CheckReport["info"]> {
   return { ...info, canImagine: kelix.canImagine };
 }
 
-/** Does one piece of work after the other and notes what came of it. */
+/** Runs tasks one after another and records their results. */
 class Tasks {
   readonly done: CheckedTask[] = [];
   readonly #skip: readonly string[];

@@ -1,4 +1,4 @@
-// What a report says of the place it comes from: versions and hardware, nothing that tells who its owner is.
+// What a report says about its machine: versions and hardware, nothing that identifies its owner.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -41,7 +41,7 @@ async function describeEngine(device: Device): Promise<string> {
   return `${name} ${versionOf(name)} on ${backend.readsFiles ? device : "wasm"}`;
 }
 
-/** The version of an installed package; those of ONNX Runtime keep package.json to themselves, so its folder is looked for. */
+/** The version of an installed package. ONNX Runtime's packages do not export package.json, so their folder is searched for. */
 function versionOf(name: string): string {
   const folder = `node_modules/${name}/`;
   try {
@@ -50,7 +50,7 @@ function versionOf(name: string): string {
       .replaceAll("\\", "/");
     return versionAt(`${entry.slice(0, entry.lastIndexOf(folder))}${folder}package.json`);
   } catch {
-    return "of unknown version";
+    return "unknown version";
   }
 }
 

@@ -1,4 +1,4 @@
-// How long a check will take and how much memory, said before it starts: with a large model it is minutes.
+// How long a check will take and how much memory it needs, announced before it starts: a large model takes minutes.
 
 import { describeModel } from "../model/info.ts";
 import type { InspectOptions } from "../options.ts";
@@ -10,15 +10,15 @@ import { CHECK_STEPS, type CheckPart, checkParts } from "./check.ts";
 export interface CheckEstimate {
   readonly seconds: number;
   readonly memoryBytes: number;
-  /** Of them, each part that can be left out. */
+  /** The share of each part that can be skipped. */
   readonly parts: Readonly<Record<CheckPart, number>>;
 }
 
-/** A model below this takes seconds; measuring the machine would take longer, and be most of the memory. */
+/** A smaller model takes seconds; measuring the machine would take longer, and most of the memory. */
 const MIN_BYTES = 1e9;
 
 /**
- * Rather too short than too long, as all plans are; undefined for a small model. Throws where not even the configs can be had.
+ * A lower bound, as all plans are; undefined for a small model. Throws if not even the configs are available.
  */
 export async function estimateCheck(
   name: string,

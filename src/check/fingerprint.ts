@@ -1,4 +1,4 @@
-// Results in a few characters, to compare between machines: codes and texts have to be the same, pixels may differ by a level.
+// Results in a few characters, to compare between machines: codes and text must be equal, pixels may differ by one level.
 
 import { createHash } from "node:crypto";
 import type { RgbImage } from "../image/rgb.ts";
@@ -9,7 +9,7 @@ const SHOWN_CODES = 8;
 
 export interface CodesPrint {
   readonly grid: readonly [number, number];
-  /** Of the codes as 16-bit numbers, the low byte first. */
+  /** Of the codes as 16-bit numbers, low byte first. */
   readonly sha256: string;
   readonly first: readonly number[];
 }

@@ -1,8 +1,8 @@
-// Takes out of a report what says who made it: reports are pasted where everybody can read them.
+// Removes personal data from a report: reports are pasted where anyone can read them.
 
 import { homedir, userInfo } from "node:os";
 
-/** A copy in which the home folder is "~", the user's name in other paths "USER", and tokens are gone. */
+/** A copy with the home folder as "~", the user's name in other paths as "USER", and tokens removed. */
 export function withoutPrivate<T>(value: T, environment: NodeJS.ProcessEnv = process.env): T {
   const clean = cleaner(environment);
   const copy = (value: unknown): unknown => {
@@ -11,7 +11,7 @@ export function withoutPrivate<T>(value: T, environment: NodeJS.ProcessEnv = pro
     if (typeof value !== "object" || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [clean(key), copy(inner)]));
   };
-  return copy(value) as T; // of the same form
+  return copy(value) as T; // of the same shape
 }
 
 function cleaner(environment: NodeJS.ProcessEnv): (text: string) => string {
@@ -25,7 +25,7 @@ function cleaner(environment: NodeJS.ProcessEnv): (text: string) => string {
   return (text) => {
     let cleaned = text;
     for (const secret of secrets) cleaned = cleaned.replaceAll(secret, "TOKEN");
-    // Tokens of the Hub, wherever they come from.
+    // Hub tokens, wherever they come from.
     cleaned = cleaned.replaceAll(/\bhf_[A-Za-z0-9]{6,}/g, "TOKEN");
     for (const home of homes) cleaned = cleaned.replaceAll(home!, "~");
     for (const name of names)

@@ -1,11 +1,11 @@
-// A report as text to paste into an issue: one fact to a line, between the marks that keep an issue's page from setting it as prose.
+// A report as text to paste into an issue: one fact per line, inside a code fence.
 
 import type { CheckedTask, CheckReport } from "./check.ts";
 import type { CodesPrint, PixelsPrint } from "./fingerprint.ts";
 
 const FIRST_COLUMN = 14;
 
-/** Characters of a hash that are shown; --json has all. */
+/** Characters of a hash that are shown; --json has them all. */
 const SHOWN_HASH = 16;
 
 export function reportText({
@@ -21,14 +21,16 @@ export function reportText({
     ["kelix", `${environment.kelix}, Node ${environment.node}, ${environment.engine}`],
     ["system", environment.system],
     ["processor", `${environment.processor}, ${environment.cores} cores`],
-    ["memory", `${gigabytes(environment.memoryBytes)}, ${gigabytes(environment.availableBytes)} of it free`],
+    ["memory", `${gigabytes(environment.memoryBytes)}, ${gigabytes(environment.availableBytes)} free`],
     ["model", model],
     ...(info?.parts ?? []).map(({ part, parameters, precisions }): [string, string] => [
       `  ${part}`,
       `${(parameters / 1e6).toFixed(2)} M, ${precisions.map(({ precision }) => precision).join(", ") || "no weights"}`,
     ]),
     ...(info
-      ? ([["codes", `${info.codebooks} books of ${info.codesPerBook}, text vocabulary ${info.vocabulary}`]] as const)
+      ? ([
+          ["codes", `${info.codebooks} codebooks of ${info.codesPerBook}, text vocabulary ${info.vocabulary}`],
+        ] as const)
       : []
     ).map(([name, value]): [string, string] => [name, value]),
     ...warnings.map((warning): [string, string] => ["warning", warning]),

@@ -8,6 +8,7 @@ import { hasShape, isQuantized, locateWeight, type QuantizedMatrix, scalesName }
 import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { dequantize } from "./block-quantization.ts";
 import { openSafetensors, type RowRange, type SafetensorsFile, type TensorEntry } from "./safetensors.ts";
+import { sampleTensor, type TensorSample } from "./sample.ts";
 import { findIndex, findIndexFaults, readShardIndex, type ShardIndex } from "./shard-index.ts";
 import { shorten } from "./shorten.ts";
 
@@ -33,6 +34,8 @@ export interface Checkpoint {
   find(name: string): FileLocation | QuantizedMatrix<FileLocation> | undefined;
   /** Reads a floating-point tensor or a quantised matrix, or a range of its rows, as float32. */
   read(name: string, rows?: RowRange): Promise<HostTensor>;
+  /** Some of each tensor's stored bytes, in order of names: see sampleTensor. Absent where nothing is stored. */
+  sample?(most: number): AsyncIterable<TensorSample>;
   close(): Promise<void>;
 }
 
@@ -109,6 +112,7 @@ export function withPrefix(checkpoint: Checkpoint, prefix: string): Checkpoint {
       return stored === undefined ? undefined : checkpoint.find(stored);
     },
     read: (name, rows) => checkpoint.read(own(name) ?? name, rows),
+    ...(checkpoint.sample && { sample: (most) => checkpoint.sample!(most) }),
     close: () => checkpoint.close(),
   };
 }
@@ -151,6 +155,11 @@ class OpenedCheckpoint implements Checkpoint {
     // locateWeight has made sure of both dtypes.
     const blocks = { values: tensor.data as Uint8Array, scales: scales.data as Float32Array };
     return f32(dequantize(blocks, weight), [tensor.shape[0]!, weight.shape[1]]);
+  }
+
+  async *sample(most: number): AsyncIterable<TensorSample> {
+    for (const [name, { file, tensors }] of [...this.#holders].sort(([a], [b]) => (a < b ? -1 : 1)))
+      yield await sampleTensor(file, name, tensors.get(name)!, most);
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import {
   type ChatMessage,
+  type ChatOptions,
   type ContentPart,
   type DrawnImage,
   descriptorOf,
@@ -27,24 +28,26 @@ const HELP = "/image FILE adds an image to your next message, /new starts over, 
 
 export function define(command: Command): void {
   addFlags(command, optionsOf.chat, { seed: "<n>" })
+    .option("--no-receipt", "do not keep in its PNG what an image was drawn with, the conversation included")
     .argument("[image...]", "images of the first message")
     .addHelpText(
       "after",
       `\nIn the conversation: ${HELP}\nImages that the model draws are written into the working folder.\n\nExamples:\n  kelix chat cat.png\n  kelix chat cat.png < questions.txt`,
     )
-    .action(async (images: string[], { seed }: { seed: number }, command: Command) => {
+    .action(async (images: string[], options: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
       if (images.some((image) => descriptorOf(inputPath(image)) === 0))
-        throw new InputError("Standard input holds the conversation: name the image's file", {
+        throw new InputError("Standard input is the conversation: give the image as a file", {
           code: "invalid_option",
         });
-      await withModel(globals, (kelix) => converse(kelix, images, seed));
+      await withModel(globals, (kelix) => converse(kelix, images, options));
     });
 }
 
+type Options = Pick<ChatOptions, "seed" | "receipt">;
 type Parts<T> = ContentPart<T>[];
 
-async function converse(kelix: Kelix, images: readonly string[], seed: number): Promise<void> {
+async function converse(kelix: Kelix, images: readonly string[], options: Options): Promise<void> {
   const { signal } = interrupted;
   const given: Parts<ImageInput> = images.map((image) => ({ type: "image", image }));
   let messages: ChatMessage[] = [];
@@ -63,7 +66,7 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
       const asked: ChatMessage[] = [...messages, { role: "user", content: [...pending, { type: "text", text }] }];
       pending = [];
       try {
-        messages = [...asked, { role: "assistant", content: await answer(kelix, asked, seed) }];
+        messages = [...asked, { role: "assistant", content: await answer(kelix, asked, options) }];
       } catch (error) {
         signal.throwIfAborted();
         complainOf(error);
@@ -73,15 +76,15 @@ async function converse(kelix: Kelix, images: readonly string[], seed: number): 
   signal.throwIfAborted();
 }
 
-/** Prints the answer as it comes. */
+/** Prints the answer as it is generated. */
 async function answer(
   kelix: Kelix,
   asked: readonly ChatMessage[],
-  seed: number,
+  options: Options,
 ): Promise<Parts<ImageInput | ImageCodes>> {
   const parts: Parts<ImageInput | ImageCodes> = [];
   try {
-    for await (const event of kelix.chat(asked, { seed, signal: interrupted.signal })) {
+    for await (const event of kelix.chat(asked, { ...options, signal: interrupted.signal })) {
       if (event.type === "text") {
         process.stdout.write(event.text);
         parts.push({ type: "text", text: event.text });
@@ -98,12 +101,12 @@ async function answer(
   return parts;
 }
 
-/** The name of the file that a drawn image was written to. The conversation goes on where it cannot be written. */
+/** Writes a drawn image and returns the file's name. If it cannot be written, the conversation continues. */
 async function save(image: DrawnImage): Promise<string> {
   let file: string;
   let i = 1;
   do file = `kelix-${i++}.png`;
-  while (await lstat(file).catch(() => undefined)); // of an earlier conversation
+  while (await lstat(file).catch(() => undefined)); // from an earlier conversation
   try {
     await writeImage(file, image);
     return file;
@@ -113,24 +116,24 @@ async function save(image: DrawnImage): Promise<string> {
   }
 }
 
-/** As a shell reads it, and as a terminal writes the name of a file that is dropped on it. */
+/** Unquotes a path as a shell does, since terminals quote the names of dropped files. */
 function unquote(name: string): string {
   const [, , quoted] = /^(["'])(.*)\1$/.exec(name) ?? [];
   return quoted ?? name.replace(/\\(?=[\s"'()[\]&;$!\\])/g, "");
 }
 
-/** Lines of standard input, each asked for when the one before has been dealt with; the last may come after the end of input. */
+/** Lines of standard input, each read after the previous one is handled; the last may come after the end of input. */
 async function* readLines(): AsyncGenerator<string, void, void> {
   const { signal } = interrupted;
   const terminal = createInterface({ input: process.stdin, ...(process.stdin.isTTY && { output: process.stderr }) });
-  // In a terminal the line editor takes Ctrl-C for itself.
+  // In a terminal the line editor handles Ctrl-C.
   terminal.on("SIGINT", () => interrupted.abort());
   terminal.setPrompt("> ");
   let isOpen = true;
   terminal.on("close", () => {
     isOpen = false;
   });
-  const prompt = () => isOpen && terminal.prompt(); // which throws after the end, from Node 24 on
+  const prompt = () => isOpen && terminal.prompt(); // throws after the end since Node 24
   try {
     const lines = on(terminal, "line", { close: ["close"], signal });
     prompt();

@@ -9,17 +9,17 @@ import { type GlobalOptions, partFolders, showTransfer } from "./context.ts";
 import { interrupted, note, printable, printJson, report, showProgress } from "./terminal.ts";
 import { formatBytes, formatSeconds } from "./transfer.ts";
 
-/** A longer wait is announced. */
+/** Longer waits are announced. */
 const LONG_S = 20;
 
 export function define(command: Command): void {
   command
     .argument("[model]", "a folder, a repository of the Hub, or a built-in name (default: --model)")
-    .addOption(new Option("--skip <part...>", "parts to leave out").choices(checkParts).default([]))
+    .addOption(new Option("--skip <part...>", "parts to skip").choices(checkParts).default([]))
     .addHelpText(
       "after",
       "\nThe report has versions, sizes, times and hashes of results, and nothing that identifies you." +
-        "\nThe exit status is 1 if a part fails. A part that the model does not have is not a failure." +
+        "\nThe exit status is 1 if a part fails. A part that the model lacks is not a failure." +
         "\nExample:\n  kelix check OpenOneRec/Kelix-SFT --skip imagine",
     )
     .action(async (model: string | undefined, { skip }: { skip: readonly CheckPart[] }, command: Command) => {
@@ -55,7 +55,7 @@ async function sayHowLong(name: string, skip: readonly CheckPart[], globals: Glo
     skip,
     signal: interrupted.signal,
   };
-  // A model that cannot even be planned for is what the report is about.
+  // If the model cannot be planned, the report says why.
   const estimate = await estimateCheck(name, options).catch(() => undefined);
   interrupted.signal.throwIfAborted();
   showProgress("");

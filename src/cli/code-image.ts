@@ -1,4 +1,4 @@
-// Codes as something to look at: one coloured grid for each codebook, side by side in two rows.
+// Codes as an image: one coloured grid per codebook, side by side in two rows.
 
 import type { CodeFields, RgbImage } from "../index.ts";
 
@@ -6,7 +6,7 @@ const CELL = 8;
 const GAP = 4;
 const WHITE = 255;
 
-/** Each code gets a hue from its number, spread so that neighbouring numbers look different. */
+/** Each code's hue follows from its number, so that neighbouring numbers look different. */
 export function drawCodes({ grid: [rows, columns], codes }: CodeFields, codesPerBook: number): RgbImage {
   const books = codes.length / (rows * columns);
   const across = Math.ceil(books / 2);

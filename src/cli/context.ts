@@ -1,4 +1,4 @@
-// What the commands share that work with a model: how it is loaded, and progress.
+// Shared by commands that use a model: loading and progress.
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -27,8 +27,8 @@ export interface GlobalOptions {
 }
 
 /**
- * Loads the model that the options name, hands it to `use`, and frees it whatever happens. Throws before any work when one of the
- * `outputs` is a file of the model.
+ * Loads the model named by the options, passes it to `use`, and always disposes of it. Throws before any work when one of the
+ * `outputs` is one of the model's files.
  */
 export async function withModel<T>(
   globals: GlobalOptions,
@@ -69,7 +69,7 @@ export function loadOptions(globals: GlobalOptions): LoadOptions {
   };
 }
 
-/** Files in these folders and their sub-folders. */
+/** The files in these folders and their subfolders. */
 async function modelFiles(folders: readonly string[]): Promise<string[]> {
   const files: string[] = [];
   const list = async (folder: string, depth: number): Promise<void> => {
@@ -83,7 +83,7 @@ async function modelFiles(folders: readonly string[]): Promise<string[]> {
   return files;
 }
 
-/** Where --dit and --vae say that parts of the model lie. */
+/** The model parts given by --dit and --vae. */
 export function partFolders({ dit, vae }: GlobalOptions): Pick<LoadOptions, "detokenizer" | "autoencoder"> {
   return { ...(dit && { detokenizer: dit }), ...(vae !== undefined && { autoencoder: vae }) };
 }
@@ -101,14 +101,14 @@ const taskNames: Readonly<Record<Progress["task"], string>> = {
   decode: "decoding",
 };
 
-/** Why a fetch stands still; also without a terminal, where it would look like a hang. */
+/** Says why a download is waiting, even without a terminal, where it would look like a hang. */
 export function showWait({ message }: PullWait): void {
   report(`kelix: waiting: ${message}`);
 }
 
 const REDRAW_MS = 100;
 
-/** Shows a transfer on a terminal's stderr, ten times a second at most; the line goes when all is there. */
+/** Shows a transfer on a terminal's stderr, at most ten times a second; the line is cleared at the end. */
 export function showTransfer(): (progress: PullProgress) => void {
   const transfer = new Transfer();
   let shownMs = Number.NEGATIVE_INFINITY;

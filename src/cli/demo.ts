@@ -1,5 +1,5 @@
-// kelix demo: the main job on bundled images that the model was not trained on. Tokenizes, reconstructs, describes,
-// answers, imagines, and writes the images with one page to look at.
+// kelix demo: a tour on bundled images that the model was not trained on. Tokenizes, reconstructs, describes,
+// answers, imagines, and writes the images with one page that shows them.
 
 import type { Command } from "commander";
 import { type DemoImage, listDemoImages } from "../eval/heldout.ts";

@@ -1,4 +1,4 @@
-// kelix describe IMAGE..: text for each image, streamed as it is made.
+// kelix describe IMAGE..: text for each image, streamed as it is generated.
 
 import type { Command } from "commander";
 import { type Kelix, optionsOf, publicUrl } from "../index.ts";
@@ -35,7 +35,7 @@ export function define(command: Command): void {
     });
 }
 
-/** Prints the answer behind `name` as it comes; without one it prints nothing. */
+/** Prints the answer after `name` as it is generated; prints nothing without a name. */
 async function describe(
   kelix: Kelix,
   image: string,

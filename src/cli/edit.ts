@@ -1,4 +1,4 @@
-// kelix edit IMAGE PROMPT -o FILE: an image changed as a prompt says.
+// kelix edit IMAGE PROMPT -o FILE: edits an image according to a prompt.
 
 import type { Command } from "commander";
 import { type EditOptions, type Kelix, optionsOf } from "../index.ts";
@@ -17,7 +17,7 @@ export function define(command: Command): void {
     .argument("<prompt>", "what to change; - reads it from standard input");
   addDrawingOptions(command);
   addFlags(command, optionsOf.edit, { temperature: "<x>", topK: "<n>", topP: "<x>", positions: "<whose>" })
-    .option("--mask <image>", "rewrite only where this image is white; all of it otherwise")
+    .option("--mask <image>", "rewrite only where this image is white; default: everywhere")
     .addHelpText(
       "after",
       '\nExample:\n  kelix edit circles.png "make them blue" -o blue.png --mask left-half.png --seed 3',

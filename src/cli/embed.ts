@@ -1,4 +1,4 @@
-// kelix embed IMAGE..: a vector for each image, as a line of JSON.
+// kelix embed IMAGE..: a vector per image, one line of JSON each.
 
 import type { Command } from "commander";
 import { optionsOf, publicUrl } from "../index.ts";
@@ -12,7 +12,7 @@ export function define(command: Command): void {
     .argument("<image...>", "paths or URLs; - reads standard input")
     .addHelpText(
       "after",
-      "\nPrints one line of JSON for each image; with --json one list of all.\n\nExample:\n  kelix embed cat.png dog.png > vectors.jsonl",
+      "\nPrints one line of JSON per image; with --json, one list.\n\nExample:\n  kelix embed cat.png dog.png > vectors.jsonl",
     )
     .action(async (images: string[], options: { fusion?: "mean" | "sum" }, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();

@@ -1,4 +1,4 @@
-// kelix eval SUITE...: what a model can do, measured on what it was not trained on.
+// kelix eval SUITE...: measures a model on held-out data.
 
 import type { Command } from "commander";
 import { checkSuites, evaluateSuites, measuresOf } from "../eval/evaluate.ts";
@@ -18,14 +18,14 @@ interface Options extends Pick<SuiteOptions, "limit" | "seed" | "data"> {
   readonly report?: string;
 }
 
-/** All but `vqa`, which needs a file. */
+/** All except `vqa`, which needs a file. */
 const usual = Object.keys(suites).filter((name) => name !== "vqa");
 
 export function define(command: Command): void {
   const about = Object.entries(suites).map(([name, suite]) => `  ${name.padEnd(15)} ${suite.about}`);
   addFlags(command, suiteOptions, { limit: "<n>", seed: "<n>", seeds: "<n>", data: "<file>" });
   addFlags(command, evalOptions, { every: "<n>" })
-    .argument("<suites...>", "names of suites, or all, or nano alone")
+    .argument("<suites...>", "names of suites, or all; or nano by itself")
     .option("--report <file>", "write a page with the numbers and images")
     .addHelpText(
       "after",
@@ -49,7 +49,9 @@ export function define(command: Command): void {
 
 function allSuites(names: readonly string[]): readonly string[] {
   if (names.some((name) => name !== "all" && name !== "vqa"))
-    throw new InputError("`all` is every suite: name no other beside it but vqa", { code: "invalid_option" });
+    throw new InputError("`all` already includes every suite but vqa: name only vqa beside it", {
+      code: "invalid_option",
+    });
   return names.includes("vqa") ? Object.keys(suites) : usual;
 }
 
@@ -89,7 +91,7 @@ async function runSuites(
   await withModel(globals, run, output ? [output] : []).finally(() => output?.close());
 }
 
-/** The options that change what is measured, as they were given. */
+/** The given options that change what is measured. */
 function given(command: Command): string {
   const names = ["limit", "seed", "seeds", "data"].filter((name) => command.getOptionValueSource(name) === "cli");
   return names.map((name) => ` --${name} ${String(command.getOptionValue(name))}`).join("");

@@ -1,4 +1,4 @@
-// kelix export RUN OUT: a finished run as a model folder.
+// kelix export RUN OUT: assembles a finished run into a model folder.
 
 import type { Command } from "commander";
 import { exportRun } from "../train/export.ts";
@@ -14,7 +14,7 @@ export function define(command: Command): void {
     )
     .addHelpText(
       "after",
-      "\nExample:\n  kelix export runs/nano/diffusion my-nano && kelix describe cat.png --model my-nano\nA diffusion run gives a whole model; of the others one that describes images and does not draw.",
+      "\nExample:\n  kelix export runs/nano/diffusion my-nano && kelix describe cat.png --model my-nano\nA diffusion run gives a whole model; the others give one that describes images but cannot draw.",
     )
     .action(async (run: string, out: string, { files }: { readonly files?: string }) => {
       await exportRun(run, out, { files, log: (line) => report(printable(line)) });

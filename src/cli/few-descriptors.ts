@@ -1,13 +1,13 @@
-// An import opens all files of a module's graph at once, some 150 for a command. Where a process may not have so many open
-// (ulimit -n), `require` loads the same modules one after the other.
+// An import opens all files of a module's graph at once, some 150 for a command. If a process may not open that many
+// (ulimit -n), `require` loads the same modules one by one.
 
 import { closeSync, openSync } from "node:fs";
 import { createRequire } from "node:module";
 
-/** With so many to spare an import does not fail. */
+/** With this many to spare, an import does not fail. */
 const PLENTY = 200;
 
-/** Loads a module of this folder beforehand, so that importing it opens no file, unless there are descriptors enough. */
+/** Unless enough descriptors are free, preloads a module of this folder so that importing it opens no file. */
 export function preload(module: string): void {
   if (hasPlenty()) return;
   createRequire(import.meta.url)(`./${module}.js`);

@@ -1,4 +1,4 @@
-// kelix finetune MODEL --data PATH -o ADAPTER: a low-rank adapter beside a frozen model.
+// kelix finetune MODEL --data PATH -o ADAPTER: trains a low-rank adapter on a frozen model.
 
 import type { Command } from "commander";
 import { finetuneModel } from "../train/finetune.ts";
@@ -30,7 +30,7 @@ export function define(command: Command): void {
     .requiredOption("-o, --output <folder>", "the new folder of the adapter")
     .addHelpText(
       "after",
-      "\nExamples:\n  kelix finetune kelix-nano --data pinwheels -o pinwheel\n  kelix describe photo.png --adapter pinwheel\n  kelix merge kelix-nano pinwheel -o nano-pinwheel\nCtrl-C saves a checkpoint, and --resume goes on from the last one. docs/finetune.md has a whole example.",
+      "\nExamples:\n  kelix finetune kelix-nano --data pinwheels -o pinwheel\n  kelix describe photo.png --adapter pinwheel\n  kelix merge kelix-nano pinwheel -o nano-pinwheel\nCtrl-C saves a checkpoint, and --resume continues from the last one. docs/finetune.md has a complete example.",
     )
     .action(async (model: string, options: FinetuneOptions & { readonly output: string }, command: Command) => {
       const { json, threads } = command.optsWithGlobals<GlobalOptions>();

@@ -1,4 +1,4 @@
-// kelix imagine PROMPT -o FILE: images for a prompt. With --prompts FILE -o FOLDER: for many of them.
+// kelix imagine PROMPT -o FILE: draws images for a prompt; with --prompts FILE -o FOLDER, for many prompts.
 
 import type { Command } from "commander";
 import { type ImagineOptions, InputError, type Kelix, optionsOf } from "../index.ts";
@@ -47,7 +47,7 @@ export function define(command: Command): void {
           }
         } catch (error) {
           if (i === 0) throw error;
-          files.fail(i, error); // what is finished stays; the next would fail likewise
+          files.fail(i, error); // finished files stay; the next would fail too
         }
         files.end();
       };

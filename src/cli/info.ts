@@ -1,4 +1,4 @@
-// kelix info [MODEL]: parts and sizes of a model, and the memory that it will need. Nothing of it is loaded.
+// kelix info [MODEL]: a model's parts, sizes and memory needs, without loading it.
 
 import type { Command } from "commander";
 import { type InspectedModel, inspectModel, listModelFiles, type PartInfo } from "../index.ts";
@@ -47,14 +47,14 @@ function describe(info: InspectedModel): [string, string][] {
   return [
     ["folder", info.path],
     ...info.parts.map((part): [string, string] => [partNames[part.part], describePart(part, info)]),
-    ["codes", `${info.codebooks} books of ${info.codesPerBook}`],
+    ["codes", `${info.codebooks} codebooks of ${info.codesPerBook}`],
     ...(info.vocabulary > 0 ? [["text vocabulary", String(info.vocabulary)] as [string, string]] : []),
     ["memory", `about ${answering}${drawing}`],
     ...info.files.map(({ path, sizeBytes }, i): [string, string] => [
       i === 0 ? "files" : "",
       `${path.startsWith(`${info.path}/`) ? path.slice(info.path.length + 1) : path}, ${formatBytes(sizeBytes)}`,
     ]),
-    ...(info.missingBytes > 0 ? [["weights absent", `${formatBytes(info.missingBytes)}`] as [string, string]] : []),
+    ...(info.missingBytes > 0 ? [["weights missing", `${formatBytes(info.missingBytes)}`] as [string, string]] : []),
     ...skippedFields(info.unknownFields),
     ...info.faults.map((fault, i): [string, string] => [i === 0 ? "does not load" : "", fault]),
   ];
@@ -65,7 +65,7 @@ function describePart(
   { width, layers }: InspectedModel,
 ): string {
   const shape = part === "languageModel" ? `, width ${width}, ${layers} layers` : "";
-  // What is a hundredth of the bytes, such as the scales of norms, says nothing of the part.
+  // A hundredth of the bytes, such as the scales of norms, says nothing about the part.
   const forms = precisions.filter((form) => form.sizeBytes > sizeBytes / 100).map(({ precision }) => precision);
   return `${formatCount(parameters)}${shape}, ${formatBytes(sizeBytes)} ${forms.join(", ")}`;
 }

@@ -1,4 +1,4 @@
-// What commands read: images by name, `-` for standard input; one that cannot be used does not keep the others from being done.
+// What commands read: images by name, `-` for standard input. If one cannot be used, the others are still processed.
 
 import { descriptorOf, InputError, type KelixError, publicUrl, readInput, withoutSecrets } from "../index.ts";
 import { complainOf, messageOf } from "./failures.ts";
@@ -6,15 +6,15 @@ import { interrupted, showProgress } from "./terminal.ts";
 
 const STDIN = "/dev/stdin";
 
-/** The path that an argument means. */
+/** The path that an argument stands for. */
 export function inputPath(argument: string): string {
   return argument === "-" ? STDIN : argument;
 }
 
-/** Throws when standard input is to be read for more than one thing. */
+/** Throws if standard input is requested more than once. */
 export function checkInputs(inputs: readonly string[]): void {
   if (inputs.filter((input) => descriptorOf(inputPath(input)) === 0).length < 2) return;
-  throw new InputError("Standard input can be read for one thing only; give the other by its name", {
+  throw new InputError("Standard input can be used only once; give the other input by name", {
     code: "invalid_option",
   });
 }
@@ -22,22 +22,22 @@ export function checkInputs(inputs: readonly string[]): void {
 /** A prompt is a few words; a book on standard input is a mistake. */
 const MAX_PROMPT_BYTES = 1_000_000;
 
-/** The text that an argument means: itself, or what standard input holds. */
+/** The argument's text, or standard input for `-`. */
 export async function readPrompt(argument: string): Promise<string> {
   if (argument !== "-") return argument;
   const limits = { maxBytes: MAX_PROMPT_BYTES, signal: interrupted.signal };
   return new TextDecoder().decode(await readInput(STDIN, limits)).trim();
 }
 
-/** What --json prints for an input that could not be used. */
+/** The --json value for an input that could not be used. */
 export interface Failure {
   readonly image: string;
   readonly error: { readonly code: KelixError["code"] | "internal"; readonly message: string };
 }
 
 /**
- * Does `work` for each image. What goes wrong with one is told, with the exit status 1 at the end, and the others are done: the
- * results are in their order, with failures among them. Only an interrupt ends it.
+ * Does `work` for each image. A failure is reported and sets exit status 1, but the other images are still processed. Results
+ * keep the images' order, failures included. Only an interrupt stops early.
  */
 export async function forEachImage<T extends object>(
   images: readonly string[],

@@ -17,20 +17,21 @@ interface CommandModule {
   define(command: Command): void;
 }
 
-/** Every command: what it is for, and where it is. */
+/** Every command, with its summary and its module. */
 const commands: Readonly<Record<string, readonly [about: string, load: () => Promise<CommandModule>]>> = {
   demo: ["tokenize, reconstruct, describe and imagine; writes kelix-demo/index.html", () => import("./demo.ts")],
   describe: ["say what images show, or answer a question about them", () => import("./describe.ts")],
   chat: ["chat about images; the model may draw in its answers", () => import("./chat.ts")],
   imagine: ["draw an image from a prompt", () => import("./imagine.ts")],
-  edit: ["change an image as a prompt says, all of it or where a mask is white", () => import("./edit.ts")],
+  edit: ["edit an image with a prompt, everywhere or where a mask is white", () => import("./edit.ts")],
+  replay: ["redraw an image from the receipt in its file, and compare", () => import("./replay.ts")],
   tokenize: ["turn images into codes", () => import("./tokenize.ts")],
   reconstruct: ["decode an image from its codes alone", () => import("./reconstruct.ts")],
-  embed: ["print a vector for each image, to compare images by", () => import("./embed.ts")],
+  embed: ["print a vector for each image, for comparing images", () => import("./embed.ts")],
   data: ["download and draw the images that kelix-nano is trained on", () => import("./data.ts")],
   train: ["train one stage: tokenizer, language-model, autoencoder or diffusion", () => import("./train.ts")],
-  finetune: ["train a low-rank adapter beside a frozen model", () => import("./finetune.ts")],
-  export: ["put a finished run together as a model folder", () => import("./export.ts")],
+  finetune: ["train a low-rank adapter on a frozen model", () => import("./finetune.ts")],
+  export: ["assemble a finished run into a model folder", () => import("./export.ts")],
   merge: ["store a model with its adapter merged in, as a new folder", () => import("./merge.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
@@ -47,7 +48,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
 /** All of them, which the compiler holds this to: the library's own list would have to be loaded. */
 const devices = Object.keys({ cpu: 0, webgpu: 0, cuda: 0, wasm: 0 } satisfies Record<Device, number>);
 
-/** Of the options that stand for all commands, those that some do not have: they load no model, or only look at one. */
+/** Global options that some commands lack, because they load no model or only inspect one. */
 const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
   data: loading,
@@ -84,9 +85,9 @@ function createProgram(): Command {
       "a folder, a repository of the Hub, or a built-in name",
       process.env.KELIX_MODEL || "kelix-nano",
     )
-    .option("--dit <name>", "folder of a diffusion transformer, if it is elsewhere; may be repeated", collect)
-    .option("--vae <name>", "folder of the autoencoder, if it is elsewhere")
-    .option("--adapter <folder>", "a low-rank adapter beside the language model, as `kelix finetune` writes it")
+    .option("--dit <name>", "folder of a diffusion transformer stored elsewhere; may be repeated", collect)
+    .option("--vae <name>", "folder of an autoencoder stored elsewhere")
+    .option("--adapter <folder>", "a low-rank adapter for the language model, as written by `kelix finetune`")
     .option("--ignore-memory", "load a model even if it does not fit into memory")
     .option("--device <name>", `one of ${devices.join(", ")}`)
     .option("--threads <n>", "threads for each operation", numberIfAny)
@@ -119,7 +120,7 @@ function createProgram(): Command {
 
 let usageFault = "";
 
-/** A usage error is one line, which ends with where to read more. */
+/** A usage error is one line that ends with a pointer to the help. */
 function sayUsage(command: Command): void {
   const help = command.parent ? `kelix ${command.name()} --help` : "kelix --help";
   command.configureOutput({
@@ -133,7 +134,7 @@ function sayUsage(command: Command): void {
   });
 }
 
-/** What it has to be is checked with the other options of loading a model. */
+/** Its range is checked with the other load options. */
 function numberIfAny(text: string): number | string {
   return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
 }
@@ -151,7 +152,7 @@ function translate(args: readonly string[]): string[] {
 
 async function run(args: readonly string[]): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => interrupted.abort());
-  // What cannot be said cannot be helped; what was asked for may still be done.
+  // If stderr fails, messages are lost, but the command can still do its work.
   process.stderr.on("error", () => undefined);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // The reader may close the pipe early, as `head` does.

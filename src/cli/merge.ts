@@ -1,4 +1,4 @@
-// kelix merge MODEL ADAPTER -o OUT: a model with an adapter as a model by itself.
+// kelix merge MODEL ADAPTER -o OUT: stores a model with its adapter merged in.
 
 import type { Command } from "commander";
 import { type MergedMatrix, mergeAdapter } from "../quantize/merge.ts";

@@ -1,12 +1,11 @@
-// The command line's flags for options of the library: what a flag is called, what its help says, its default and its check are those
-// of the option's schema.
+// Command-line flags for the library's options. A flag's name, help, default and check come from the option's schema.
 
 import { type Command, Option } from "commander";
 import type * as z from "zod";
 import { InputError } from "../index.ts";
 import { excerpt } from "./quote.ts";
 
-/** Declares a flag for each of these options of a schema, with what stands for its value in the help, nothing for a switch. */
+/** Declares a flag for each of these options of a schema, with the placeholder of its value in the help; none for a switch. */
 export function addFlags<S extends z.ZodObject>(
   command: Command,
   options: S,
@@ -27,7 +26,7 @@ function flag(name: string, value: string, option: z.ZodType): Option {
   const help = /^a (text|list)/.test(wanted) ? about : `${about} (${wanted})`;
   const declared = new Option(`--${kebab} ${value}`, help).makeOptionMandatory(!absent.success);
   if (absent.data !== undefined) declared.default(absent.data);
-  // Each value of a list by itself is as good as the list's other values, which commander gathers.
+  // Each value of a list is checked by itself; commander collects them.
   return value.endsWith("...>") ? declared : declared.argParser((text) => parse(`--${kebab}`, option, text));
 }
 
@@ -37,7 +36,7 @@ export function expectation(option: z.ZodType): string {
   return option.safeParse(Symbol()).error!.issues[0]!.message;
 }
 
-/** The value that a text stands for: itself, or the number that it spells. */
+/** The value of a text: a number if it spells one, else the text. */
 function parse(flag: string, option: z.ZodType, text: string): unknown {
   const values = text.trim() === "" ? [text] : [text, Number(text)];
   const found = values.map((value) => option.safeParse(value)).find(({ success }) => success);

@@ -1,4 +1,4 @@
-// What commands write: `-` for standard input's counterpart, and images whose format the suffix names.
+// What commands write: `-` for standard output, and images in the format of their suffix.
 
 import {
   descriptorOf,
@@ -13,17 +13,17 @@ import {
 import { quote } from "./quote.ts";
 import { interrupted } from "./terminal.ts";
 
-/** The path that an argument of -o means. */
+/** The path that an argument of -o stands for. */
 export function outputPath(argument: string): string {
   return argument === "-" ? "/dev/stdout" : argument;
 }
 
-/** Throws when standard output cannot take a file: a terminal shows no images, and --json wants it for itself. */
+/** Throws if standard output cannot take a file: it is a terminal, or --json uses it. */
 export function checkStandardOutput(argument: string, { json }: { readonly json?: boolean }): void {
   if (descriptorOf(outputPath(argument)) !== 1) return;
   const refuse = (message: string) => new InputError(message, { code: "output_refused" });
-  if (json) throw refuse(`--json prints to standard output, where ${quote(argument)} writes too: name a file with -o`);
-  if (process.stdout.isTTY) throw refuse("A terminal does not take binary data: name a file with -o, or a pipe");
+  if (json) throw refuse(`--json and ${quote(argument)} both write to standard output: name a file with -o`);
+  if (process.stdout.isTTY) throw refuse("A terminal cannot show binary data: name a file with -o, or use a pipe");
 }
 
 /** "a.png", 2 -> "a-2.png" */
@@ -31,7 +31,7 @@ export function numbered(file: string, i: number): string {
   return file.replace(/(\.\w+)?$/, `-${i}$1`);
 }
 
-/** Where images go, one file for each. */
+/** Where images go, one file each. */
 export class ImageOutputs {
   readonly outputs: readonly Output[];
   readonly #formats: readonly ImageFormat[];
@@ -41,7 +41,7 @@ export class ImageOutputs {
     this.#formats = outputs.map(formatOf);
   }
 
-  /** Throws an InputError, before any work, unless an image can be written under each of the names that come of the argument. */
+  /** Throws an InputError before any work unless an image can be written under each name derived from the argument. */
   static async open(argument: string, names: readonly string[], inputs: readonly string[] = []): Promise<ImageOutputs> {
     const outputs: Output[] = [];
     const open = async (name: string) => {
@@ -50,7 +50,7 @@ export class ImageOutputs {
       return output;
     };
     try {
-      // A number makes another name of a pipe's, and a plain file where none was meant.
+      // A number appended to a pipe's name would create an unwanted plain file.
       if (names.length > 1 && !(await open(argument)).isFile)
         throw new InputError(`${quote(argument)} takes one image, there are ${names.length}: name a file with -o`, {
           code: "output_refused",

@@ -1,4 +1,4 @@
-// kelix plan [MODEL]: what a model will need of this machine and how long it will take, before anything is loaded or fetched.
+// kelix plan [MODEL]: what a model needs on this machine and how long it takes, before anything is loaded or downloaded.
 
 import type { Command } from "commander";
 import { examineMachine, type ModelPlan, planModel, type TaskPlan } from "../index.ts";
@@ -57,12 +57,12 @@ function describe({
     ],
     [
       "disk",
-      `${formatBytes(disk.modelBytes)} of weights, ${formatBytes(disk.missingBytes)} of them not here; ` +
+      `${formatBytes(disk.modelBytes)} of weights, ${formatBytes(disk.missingBytes)} of them missing; ` +
         `${formatBytes(disk.freeBytes)} free`,
     ],
     ["memory available", `${formatBytes(memory.availableBytes)} of ${formatBytes(memory.totalBytes)}`],
     ...describeTask("an answer about an image", answer),
-    [`${answers.count} such at once`, describeNeed(answers)],
+    [`${answers.count} at once`, describeNeed(answers)],
     ...(image ? describeTask("an image", image) : ([["an image", "the model cannot draw"]] as [string, string][])),
     ...smaller.map(({ weights, answerBytes, imageBytes }): [string, string] => [
       `with ${weights} weights`,

@@ -22,7 +22,7 @@ test("prompts are read from GenEval's metadata and from plain lines", () => {
     "p.jsonl, line 2: expected an object with a text",
   );
   expect(() => parsePrompts("{", "p.jsonl")).toThrow("line 1");
-  expect(() => parsePrompts("\n", "p.jsonl")).toThrow("holds no prompts");
+  expect(() => parsePrompts("\n", "p.jsonl")).toThrow("contains no prompts");
 });
 
 test("each prompt has a folder with its line, its images and all of them side by side", async () => {

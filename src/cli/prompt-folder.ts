@@ -1,7 +1,7 @@
-// kelix imagine --prompts FILE: images for many prompts, in the folders that GenEval's evaluation reads (arXiv:2310.11513).
+// kelix imagine --prompts FILE: draws many prompts into the folder layout of GenEval's evaluation (arXiv:2310.11513).
 //
 //   OUT/00000/metadata.jsonl      the prompt's own line
-//   OUT/00000/samples/00000.png   .. one for each seed
+//   OUT/00000/samples/00000.png   .. one per seed
 //   OUT/00000/grid.png            all of them side by side
 
 import { join } from "node:path";
@@ -19,7 +19,7 @@ export interface PromptRow {
 
 const MAX_FILE_BYTES = 100_000_000;
 
-/** Prompts of a file: a JSON object with `prompt` a line, as GenEval's metadata has them, or plain lines. Throws an InputError. */
+/** Reads prompts: one per line, as a JSON object with `prompt` (GenEval's metadata) or plain text. Throws an InputError. */
 export async function readPrompts(file: string): Promise<PromptRow[]> {
   const limits = { maxBytes: MAX_FILE_BYTES, signal: interrupted.signal };
   return parsePrompts(new TextDecoder().decode(await readInput(inputPath(file), limits)), file);
@@ -39,7 +39,7 @@ export function parsePrompts(content: string, name: string): PromptRow[] {
       throw new InputError(`${name}, line ${i + 1}: expected an object with a text \`prompt\`, got ${quote(line)}`);
     rows.push({ prompt, line });
   }
-  if (rows.length === 0) throw new InputError(`${name}: holds no prompts`);
+  if (rows.length === 0) throw new InputError(`${name}: contains no prompts`);
   return rows;
 }
 
@@ -53,8 +53,8 @@ function promptOf(line: string): string | undefined {
 }
 
 /**
- * Draws each prompt and writes its folder under `out`; returns the folders. Other files in `out` stay, those of the same name are
- * replaced.
+ * Draws each prompt and writes its folder under `out`; returns the folders. Files of the same name are replaced, other files in
+ * `out` stay.
  */
 export async function drawPrompts(
   rows: readonly PromptRow[],
@@ -84,7 +84,7 @@ async function write(path: string, bytes: Uint8Array): Promise<void> {
   await (await openOutput(path)).write(bytes);
 }
 
-/** Images of one height in a row. */
+/** Images of equal height, side by side. */
 function sideBySide(images: readonly RgbImage[]): RgbImage {
   const height = Math.max(...images.map((image) => image.height));
   const width = images.reduce((sum, image) => sum + image.width, 0);

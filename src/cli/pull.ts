@@ -1,4 +1,4 @@
-// kelix pull REPO: a model from the Hugging Face Hub into its cache.
+// kelix pull REPO: downloads a model from the Hugging Face Hub into its cache.
 
 import { type Command, InvalidArgumentError } from "commander";
 import { isHubName } from "../hub/pull.ts";
@@ -18,7 +18,7 @@ export function define(command: Command): void {
     )
     .action(async (repo: string, options: { revision?: string; include?: string[] }, command: Command) => {
       if (options.revision !== undefined && repo.includes("@"))
-        throw new InputError(`Two revisions are asked for: ${repo}, and --revision ${options.revision}`, {
+        throw new InputError(`Two revisions are given: ${repo}, and --revision ${options.revision}`, {
           code: "invalid_option",
         });
       const result = await pullModel(repo, {
@@ -39,8 +39,8 @@ function repoName(text: string): string {
 
 function* report({ path, files, leftOut, totalBytes, fetchedBytes }: PullResult): Generator<string> {
   yield path;
-  yield `${files.length} files, ${formatBytes(totalBytes)}, of which ${formatBytes(fetchedBytes)} were fetched now`;
+  yield `${files.length} files, ${formatBytes(totalBytes)}, ${formatBytes(fetchedBytes)} of them downloaded now`;
   if (leftOut.length === 0) return;
   const size = formatBytes(leftOut.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
-  yield `left out (--include fetches them): ${leftOut.map((file) => file.path).join(", ")}; ${size}`;
+  yield `left out (use --include to download them): ${leftOut.map((file) => file.path).join(", ")}; ${size}`;
 }

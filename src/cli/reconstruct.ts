@@ -1,4 +1,4 @@
-// kelix reconstruct IMAGE|CODES -o FILE: pixels from codes alone.
+// kelix reconstruct IMAGE|CODES -o FILE: decodes pixels from codes alone.
 
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
@@ -23,7 +23,7 @@ interface Options extends DrawingOptions, Pick<ReconstructOptions, "keepSize" | 
 
 export function define(command: Command): void {
   command.argument("<input>", "an image, or codes from kelix tokenize; - reads standard input");
-  addDrawingOptions(command, "for a file with several images a number is added to the name");
+  addDrawingOptions(command, "if the input has several images, a number is added to the name");
   addFlags(command, optionsOf.reconstruct, { keepSize: "", fusion: "<how>" })
     .addHelpText(
       "after",
@@ -50,12 +50,9 @@ export function define(command: Command): void {
     });
 }
 
-/** As much as an image's file may have; codes have less. */
-const MAX_INPUT_BYTES = 100_000_000;
-
 type Source = CodeFields | ImageInput;
 
-/** The path that an argument means; undefined for an address that is none of a file here. */
+/** The path that an argument stands for; undefined for a URL of another kind. */
 function localPath(input: string): string | undefined {
   if (/^(https?|data):/i.test(input)) return undefined;
   if (!/^file:/i.test(input)) return inputPath(input);
@@ -66,12 +63,12 @@ function localPath(input: string): string | undefined {
   }
 }
 
-/** Everything that the input holds: the codes of a file, or one image. */
+/** Everything in the input: the codes of a file, or one image. */
 async function readSources(input: string): Promise<Source[]> {
   const path = localPath(input);
   if (path === undefined) return [input];
   if (!(await isStream(path))) return (await holdsCodes(path)) ? readCodes(path) : [path];
   const { signal } = interrupted;
-  const bytes = await readInput(path, { maxBytes: MAX_INPUT_BYTES, signal });
+  const bytes = await readInput(path, { signal });
   return areCodes(bytes) ? parseCodes(bytes, input === "-" ? "standard input" : path) : [bytes];
 }

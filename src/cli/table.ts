@@ -1,4 +1,4 @@
-// Facts in two columns on stdout.
+// Prints facts in two columns on stdout.
 
 import { excerpt } from "./quote.ts";
 import { printable } from "./terminal.ts";
@@ -7,12 +7,12 @@ const FIRST_COLUMN = 34;
 /** More names than these help nobody. */
 const MAX_FIELDS = 20;
 
-/** Prints a line for each fact: what it is, then what is known of it. */
+/** Prints one line per fact: name, then value. */
 export function printTable(rows: readonly (readonly [name: string, value: string])[]): void {
   for (const [name, value] of rows) process.stdout.write(`${name.padEnd(FIRST_COLUMN)}${printable(value)}\n`);
 }
 
-/** The row that names the fields of a model's configs that were skipped; none where there were none. */
+/** The row of skipped config fields; none if there were none. */
 export function skippedFields(fields: readonly string[]): [name: string, value: string][] {
   if (fields.length === 0) return [];
   const more = fields.length > MAX_FIELDS ? ` and ${fields.length - MAX_FIELDS} more` : "";

@@ -1,12 +1,12 @@
-// Lines on the terminal, and what ends a command: results on stdout, everything else on one line of stderr. Imports nothing of the
-// library, so that `kelix --version` is quick.
+// Terminal output and how commands end: results on stdout, everything else as lines on stderr. Imports nothing of the library,
+// so that `kelix --version` is fast.
 
 import { readFileSync } from "node:fs";
 import { printable } from "./quote.ts";
 
 export { printable };
 
-/** Aborts at Ctrl-C; main.ts then ends with status 130. */
+/** Aborts on Ctrl-C; main.ts then exits with status 130. */
 export const interrupted = new AbortController();
 
 const state = { isQuiet: false, isVerbose: false, hasFailed: false, outlivesReader: false };
@@ -22,7 +22,7 @@ export function isVerbose(): boolean {
   return state.isVerbose;
 }
 
-/** Whether something went wrong that did not end the command, such as one image of many. */
+/** Whether something failed without ending the command, such as one image of many. */
 export function hasFailed(): boolean {
   return state.hasFailed;
 }
@@ -37,37 +37,37 @@ export function showProgress(text: string): void {
   if (process.stderr.isTTY && !state.isQuiet) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-/** A line of news on a terminal's stderr. */
+/** Prints a status line on stderr if it is a terminal. */
 export function note(text: string): void {
   if (process.stderr.isTTY) report(text);
 }
 
-/** A line of news on stderr, whatever that is: for work of hours, whose log is all there is to see of it. */
+/** Prints a status line on stderr, terminal or not: for hours of work that only its log shows. */
 export function report(text: string): void {
   if (state.isQuiet) return;
   showProgress("");
   process.stderr.write(`${printable(text)}\n`);
 }
 
-/** A line of a command's own log on stdout, which may be for somebody who watches, or a file. */
+/** Prints a line of a command's log on stdout, for a person or a file. */
 export function say(text: string): void {
   if (!state.isQuiet) process.stdout.write(`${text}\n`);
 }
 
-/** Makes the command go on when nobody reads its output any more. */
+/** Lets the command continue when its reader is gone. */
 export function outliveReader(): void {
   state.outlivesReader = true;
 }
 
-/** Whether the command goes on without a reader. */
+/** Whether the command continues without a reader. */
 export function outlivesReader(): boolean {
   return state.outlivesReader;
 }
 
-/** No message is longer. */
+/** The longest message. */
 const MAX_LINE = 1000;
 
-/** What went wrong, on one line of stderr whatever that is. */
+/** Prints an error on one line of stderr, terminal or not. */
 export function printFault(text: string): void {
   showProgress("");
   const line = printable(text.trim().replace(/:?\s*\n\s*/g, "; "));
@@ -79,7 +79,7 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Of Kelix. */
+/** Kelix's own version. */
 export function packageVersion(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(text) as { version: string }).version;

@@ -1,4 +1,4 @@
-// kelix tokenize IMAGE.. -o FILE: images as codes.
+// kelix tokenize IMAGE.. -o FILE: encodes images as codes.
 
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";

@@ -1,4 +1,4 @@
-// kelix train STAGE --config FILE: one training stage.
+// kelix train STAGE --config FILE: runs one training stage.
 
 import type { Command } from "commander";
 import { InputError } from "../index.ts";
@@ -24,17 +24,17 @@ export function define(command: Command): void {
   command
     .argument(
       "<stage>",
-      "tokenizer, language-model, autoencoder or diffusion; or toy: all of them, on scenes of shapes, in some minutes",
+      "tokenizer, language-model, autoencoder or diffusion; or toy: all of them, on scenes of shapes, in a few minutes",
     )
     .option("--out <folder>", "toy: the folder for everything", "kelix-toy")
     .option("--config <file>", "the run's settings, such as configs/nano/tokenizer.json")
     .option("--init <model>", "start from these weights: a model folder, a run, a checkpoint or a file")
     .option("--data <path>", "examples to train on: a folder, or a .jsonl, .tar or .parquet file")
     .option("--held-out <path>", "with --data: examples to sample from, not trained on")
-    .option("--skip-bad", "with --data: skip bad examples, also those found before training begins")
+    .option("--skip-bad", "with --data: skip bad examples, including those found before training starts")
     .option("--resume", "continue from the run's last checkpoint")
-    .option("--accept-changes", "with --resume: continue even if the settings now train something else")
-    .option("--report-only", "write report.html for the run as it is, without training")
+    .option("--accept-changes", "with --resume: continue even if the settings would train something else")
+    .option("--report-only", "write report.html for the run's current state, without training")
     .addHelpText(
       "after",
       "\nExamples:\n  kelix train toy\n  kelix data\n  kelix train autoencoder --config configs/nano/autoencoder.json\n  kelix train autoencoder --config configs/nano/autoencoder.json --data my-images\nA line every `logEvery` steps goes to stdout (with --json, whose value is the last of them, to stderr), unless --quiet is given. Ctrl-C saves a checkpoint.",
@@ -55,7 +55,7 @@ export function define(command: Command): void {
         else say(printable(path));
         return;
       }
-      outliveReader(); // hours of work are not given up because nobody reads its lines any more
+      outliveReader(); // hours of work should not end because the reader of its output left
       const entries = await startTraining(stage, config, {
         resume: options.resume ?? false,
         acceptChanges: options.acceptChanges ?? false,
@@ -71,7 +71,7 @@ export function define(command: Command): void {
     });
 }
 
-/** The toy has settings of its own, and nothing but the toy has a folder for everything. */
+/** The toy has its own settings, and only the toy takes --out. */
 function refuseIgnored(command: Command, stage: string): void {
   const isToy = stage === "toy";
   for (const option of command.options) {

@@ -13,17 +13,20 @@ import { NO_WAITING, OpenFile } from "./open-file.ts";
 import { systemCode, systemReason } from "./system-error.ts";
 
 export interface InputLimits {
-  readonly maxBytes: number;
+  /** 100 MB if absent, as much as the file of an image may have. */
+  readonly maxBytes?: number;
   /** Of the InputError that says why it cannot be read; `invalid_input` if absent. */
   readonly code?: ErrorCode;
   readonly signal?: AbortSignal;
 }
 
-type Limits = InputLimits & { readonly code: ErrorCode };
+type Limits = InputLimits & { readonly maxBytes: number; readonly code: ErrorCode };
+
+const MAX_BYTES = 100_000_000;
 
 /** Everything that `path` holds. Throws an InputError for what cannot be read, is no file or pipe, or is too large. */
-export async function readInput(path: string, given: InputLimits): Promise<Uint8Array<ArrayBuffer>> {
-  const limits: Limits = { code: "invalid_input", ...given };
+export async function readInput(path: string, given: InputLimits = {}): Promise<Uint8Array<ArrayBuffer>> {
+  const limits: Limits = { maxBytes: MAX_BYTES, code: "invalid_input", ...given };
   limits.signal?.throwIfAborted();
   const name = path === "/dev/stdin" ? "standard input" : excerpt(path);
   try {

@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
 import { openOutput } from "../files/output.ts";
+import { withReceipt } from "../receipt/receipt.ts";
 import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
 import { checkSize, imageFromPixels, MAX_PIXELS, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
@@ -53,7 +54,7 @@ export function formatOfName(name: string): ImageFormat {
   });
 }
 
-/** Encodes an image. */
+/** Encodes an image; a PNG with its receipt, if it has one. */
 export async function encodeImage(image: RawImage, format: ImageFormat): Promise<FileBytes> {
   const { width, height, data } = readPixels(image);
   const sharp = await loadSharp();
@@ -63,7 +64,7 @@ export async function encodeImage(image: RawImage, format: ImageFormat): Promise
     jpeg: () => encoder.jpeg({ quality: QUALITY }),
     webp: () => encoder.webp({ quality: QUALITY }),
   };
-  return new Uint8Array(await encoded[format]().toBuffer());
+  return withReceipt(new Uint8Array(await encoded[format]().toBuffer()), format, image.receipt);
 }
 
 /** Encodes an image without loss. */

@@ -2,6 +2,7 @@
 // the browser decodes otherwise (CMYK, 16 bits of grey) are rejected.
 
 import { InputError } from "../errors.ts";
+import { withReceipt } from "../receipt/receipt.ts";
 import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { readImageHeader } from "./image-header.ts";
 import { checkSize, imageFromPixels, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
@@ -52,7 +53,7 @@ const turns: readonly ((w: number, h: number) => Matrix)[] = [
   (w) => [0, -1, 1, 0, 0, w],
 ];
 
-/** Encodes an image. */
+/** Encodes an image; a PNG with its receipt, if it has one. */
 export async function encodeImage(image: RawImage, format: ImageFormat): Promise<FileBytes> {
   const { width, height, data } = readPixels(image);
   const rgba = new Uint8ClampedArray(4 * width * height).fill(255);
@@ -60,7 +61,7 @@ export async function encodeImage(image: RawImage, format: ImageFormat): Promise
   const context = contextOf(width, height);
   context.putImageData(new ImageData(rgba, width, height), 0, 0);
   const blob = await context.canvas.convertToBlob({ type: `image/${format}`, quality: QUALITY / 100 });
-  return new Uint8Array(await blob.arrayBuffer());
+  return withReceipt(new Uint8Array(await blob.arrayBuffer()), format, image.receipt);
 }
 
 function contextOf(width: number, height: number): OffscreenCanvasRenderingContext2D {

@@ -1,6 +1,7 @@
 // An image as callers get it: pixels as sharp, a canvas and every call of this library take them, and an encoded file.
 
 import { platform } from "#platform";
+import type { Receipt } from "../receipt/receipt.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 import type { ImageFormat } from "./image-format.ts";
 import type { RgbImage } from "./rgb.ts";
@@ -18,11 +19,14 @@ export class Image {
   readonly channels = 4;
   /** [height, width, 4] */
   readonly data: RgbaBytes;
+  /** What it was drawn with; absent for a preview, and where `receipt` was false. A PNG of it keeps it. */
+  readonly receipt?: Receipt;
 
   /** From pixels [height, width, 3]. */
-  constructor({ width, height, data }: RgbImage) {
+  constructor({ width, height, data }: RgbImage, receipt?: Receipt) {
     this.width = width;
     this.height = height;
+    if (receipt) this.receipt = receipt;
     this.data = new Uint8ClampedArray(width * height * 4).fill(255);
     for (let from = 0, to = 0; from < data.length; from += 3, to += 4) {
       this.data[to] = data[from]!;
@@ -49,8 +53,8 @@ export class DrawnImage extends Image {
   /** The same seed draws it again. */
   readonly seed: number;
 
-  constructor(pixels: RgbImage, codes: ImageCodes, seed: number) {
-    super(pixels);
+  constructor(pixels: RgbImage, codes: ImageCodes, seed: number, receipt?: Receipt) {
+    super(pixels, receipt);
     this.codes = codes;
     this.seed = seed;
   }

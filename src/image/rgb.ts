@@ -1,6 +1,7 @@
 // An image in memory: RGB, 8 bits a channel, rows from the top. The one form that the stages before and after the models use.
 
 import { InputError, quote } from "../errors.ts";
+import type { Receipt } from "../receipt/receipt.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
 import { divide255 } from "./pixel-formats.ts";
 
@@ -16,6 +17,8 @@ export interface RawImage {
   readonly width: number;
   readonly height: number;
   readonly data: ArrayLike<number> | ArrayBufferLike;
+  /** What it was drawn with: a PNG of it keeps that. */
+  readonly receipt?: Receipt | undefined;
 }
 
 /** Enough for a 48-megapixel phone's 12-megapixel output and any screen; 120 MB of RGB. */

@@ -31,6 +31,7 @@ export async function readTogether(
   const counts = readings.map(({ blocks }) => blockCount(blocks, vocabulary));
   const S = Math.max(...counts);
   const { feeds, n: B, capacity: C, slots: places } = arena.load(readings.map(({ sequence }) => sequence));
+  if (B > 1) joinCompany(readings);
   // What lies between, and what is shorter than the longest, is filled up with blocks that nobody sees.
   const blocks = new Int32Array(B * S * slots).fill(vocabulary.qEos);
   const positions = new Int32Array(B * S);
@@ -69,6 +70,10 @@ export async function readTogether(
   });
 }
 
+function joinCompany(group: readonly { readonly sequence: Sequence }[]): void {
+  for (const { sequence } of group) sequence.joinCompany();
+}
+
 function areFinite(values: Float32Array, from: number): boolean {
   let sum = 0;
   for (let i = from; i < values.length; i++) sum += values[i]! * 0;
@@ -96,6 +101,7 @@ export async function scoreTogether(
   wanted: readonly { readonly sequence: Sequence; readonly count: number }[],
 ): Promise<Float32Array[][]> {
   const V = model.vocabulary.vocabSize;
+  if (wanted.length > 1) joinCompany(wanted);
   const session = await model.session("text");
   const { logits } = await session.run({ hidden: lastHidden(model, wanted) });
   let at = 0;
@@ -109,6 +115,7 @@ export async function drawTogether(
 ): Promise<(Int32Array | undefined)[]> {
   const { vocabulary } = model;
   const [N, B] = [vocabulary.codesPerPatch, wanted.length];
+  if (B > 1) joinCompany(wanted);
   const session = await model.session("image");
   const draws = wanted.map(({ draw }) => draw);
   const hidden = lastHidden(model, wanted);

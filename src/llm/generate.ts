@@ -56,6 +56,8 @@ export interface WrittenImage {
   readonly ids: Int32Array;
   /** Hidden states from vision_start to vision_end, [M+2, D]: what the diffusion transformer is conditioned on. */
   readonly hidden: Float32Array;
+  /** Whether no other sequence took part in any of its runs, and the conversation was read by them too: see Sequence. */
+  readonly isOwn: boolean;
 }
 
 export interface WrittenBlock {
@@ -164,7 +166,7 @@ export async function* generate(
         await sequence.read(ids, { signal });
         unread = NOTHING;
         const hidden = sequence.hidden(start, sequence.length);
-        const image = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden };
+        const image = { ids: Int32Array.from(drawn.flatMap((block) => [...block])), hidden, isOwn: sequence.isOwn };
         yield drawn.length > 0 ? { ids, kind: "text", image } : { ids, kind: "text" };
       } else yield scores ? { ids, kind: "text", scores } : { ids, kind: "text" };
       if (stopIds.includes(first)) return;

@@ -162,6 +162,7 @@ export class Scheduler {
     }
     const pieces = this.#reads.map((request) => pieceOf(request, slotsPerBlock(this.#model.vocabulary)));
     if (pieces.length <= 1) return pieces.map((piece) => [shortened(piece, piece.request.blocksPerRun)]);
+    for (const { request } of pieces) request.sequence.joinCompany();
     const [single, long] = [pieces.filter(({ blocks }) => blocks === 1), pieces.filter(({ blocks }) => blocks > 1)];
     const runs = groups(
       single,

@@ -23,6 +23,7 @@ export class Sequence {
   /** [length, N+1] */
   #blocks: Int32Array = new Int32Array(0);
   readonly #hidden: Float32Array[] = [];
+  #hasCompany = false;
 
   constructor(model: LanguageModel) {
     this.#model = model;
@@ -56,6 +57,16 @@ export class Sequence {
   /** Whether it has the model to itself at the moment. */
   get isAlone(): boolean {
     return this.#model.scheduler.isAlone(this);
+  }
+
+  /** Says that a run has rows of others too, or that a piece is cut for their sake: results may be rounded differently. */
+  joinCompany(): void {
+    this.#hasCompany = true;
+  }
+
+  /** Whether all that it has read and written came of runs of its own: the same row of blocks then gives the same bits. */
+  get isOwn(): boolean {
+    return !this.#hasCompany;
   }
 
   /** Reads blocks [S, N+1] at the positions after those already read. */
@@ -93,6 +104,7 @@ export class Sequence {
     copy.#length = countPositions(copy.#rows);
     copy.#blocks = this.#blocks.slice(0, copy.#length * slotsPerBlock(this.#model.vocabulary));
     copy.#hidden.push(...this.#hidden.slice(0, copy.#length));
+    copy.#hasCompany = copy.#length > 0; // a row that is read in other pieces is rounded differently
     return copy;
   }
 

@@ -29,6 +29,8 @@ import { assignTransformers, classOf, type FoundPart, findParts, kindOf, type Pa
 export interface ModelPart<Config> {
   /** As `path` of the model. */
   readonly folder: string;
+  /** Absent of a part that is not stored. */
+  readonly files?: ModelFiles;
   readonly config: Config;
   readonly weights: Checkpoint;
 }
@@ -46,6 +48,7 @@ export interface DetokenizerParts {
 export interface OpenedModel {
   /** Its folder or address, for messages. */
   readonly path: string;
+  readonly files?: ModelFiles;
   /** Absent where there is an image tokenizer alone. */
   readonly ar?: KeyeArConfig;
   readonly tokenizer: TokenizerConfig;
@@ -140,7 +143,7 @@ export async function openModel(
     parse: (json: unknown, file: string, onUnknown: OnUnknown) => T,
   ): Promise<ModelPart<T>> => {
     const file = own.nameOf("config.json");
-    return { folder: own.name, config: parse(json, file, skip(file)), weights: await open(own) };
+    return { folder: own.name, files: own, config: parse(json, file, skip(file)), weights: await open(own) };
   };
   try {
     const stored = await open(files);
@@ -154,7 +157,7 @@ export async function openModel(
       ...(autoencoder && { autoencoder }),
     };
     const configs = { ...(ar && { ar }), tokenizer, preprocessor, generation };
-    return { path, ...configs, weights, detokenizer, unknownFields, close };
+    return { path, files, ...configs, weights, detokenizer, unknownFields, close };
   } catch (error) {
     await close();
     throw error;

@@ -59,8 +59,8 @@ export async function loadBackend(device: Device): Promise<Backend> {
   };
 }
 
-/** Threads need a page that is cross-origin isolated, and glue that is a file of its own: bundled, they never start. */
-function threadCount({ threads, wasmPaths }: WasmSettings): number {
+/** How many threads compute. They need a page that is cross-origin isolated, and glue that is a file of its own: bundled, they never start. */
+export function threadCount({ threads, wasmPaths }: WasmSettings): number {
   if (!globalThis.crossOriginIsolated) return 1;
   return threads ?? (wasmPaths === undefined ? 1 : Math.min(MAX_THREADS, navigator.hardwareConcurrency));
 }

@@ -11,9 +11,9 @@ export interface AdamWOptions {
   readonly clipValue?: number | undefined;
   /** All gradients are scaled down together so that their L2 norm is at most this. */
   readonly clipNorm?: number | undefined;
-  /** Factor on the learning rate of a parameter, 1 for all if absent. */
+  /** Factor on a parameter's learning rate; 1 for all by default. */
   readonly rateFactor?: ((path: string) => number) | undefined;
-  /** Whether a parameter decays; all do if absent. */
+  /** Whether a parameter decays; all do by default. */
   readonly decays?: ((path: string) => boolean) | undefined;
 }
 
@@ -47,7 +47,7 @@ export class AdamW {
 
   /**
    * One update from the gradients in `region`, which are clipped in place.
-   * step counts from 1. Returns the L2 norm of the gradients: before clipping by norm, after clipping by value.
+   * `step` counts from 1. Returns the L2 norm of the gradients: before clipping by norm, after clipping by value.
    */
   update(step: number, rate: number, region: Region = "gradients"): number {
     const { betas, eps, clipValue, clipNorm } = this.#options;

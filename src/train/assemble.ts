@@ -1,5 +1,5 @@
-// Puts trained parts together as a model folder: bf16 weights under the reference's names, with their configs. What `kelix export` and
-// `kelix train toy` end with.
+// Assembles trained parts into a model folder: bf16 weights under the reference's names, with their configs. The last step of
+// `kelix export` and `kelix train toy`.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,30 +12,30 @@ import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { openLayers } from "./layers.ts";
 
-/** A file or folder of weights, or several of which the later ones win. */
+/** A file or folder of weights, or several; later ones override earlier ones. */
 type Weights = string | readonly string[];
 
-/** A part's config as its file holds it, and its weights. */
+/** A part's config as in its file, and its weights. */
 export interface TrainedPart {
   readonly config: Readonly<Record<string, unknown>>;
   readonly weights: Weights;
 }
 
 export interface TrainedParts {
-  /** KeyeARConfig of image tokenizer and language model, whose weights may lie apart. */
+  /** KeyeARConfig of image tokenizer and language model, whose weights may be in separate files. */
   readonly ar: Readonly<Record<string, unknown>>;
   readonly visualTokenizer: Weights;
   readonly languageModel: Weights;
-  /** Without them the model describes and does not draw. */
+  /** Without them the model can describe but not draw. */
   readonly dit?: TrainedPart;
   readonly vae?: TrainedPart;
-  /** Files of text and settings: tokenizer.json, chat_template.jinja, preprocessor_config.json, generation_config.json, .. */
+  /** Text and settings files: tokenizer.json, chat_template.jinja, preprocessor_config.json, generation_config.json, .. */
   readonly files: Readonly<Record<string, string | Uint8Array>>;
 }
 
 type Tensors = Map<string, HostTensor>;
 
-/** Writes the new folder `out`, which appears whole or not at all. Throws an InputError where it exists, a ModelError for parts that do not fit. */
+/** Writes the new folder `out` atomically. Throws an InputError if it exists, a ModelError for parts that do not fit. */
 export async function assembleModel(
   out: string,
   parts: TrainedParts,
@@ -45,11 +45,11 @@ export async function assembleModel(
   await createFolder(out, async (folder) => {
     const tokenizer = await collect(parts.visualTokenizer, (name) => name.startsWith("visual_tokenizer."));
     const language = await collect(parts.languageModel, (name) => name.startsWith("model.") || name === LM_HEAD);
-    // One output matrix, saved under the names that the reference's generation and training read.
+    // One output matrix, saved under both names: the reference's generation reads one, its training the other.
     const output = language.get(LM_HEAD) ?? language.get(OUTPUT);
     if (!output) throw new ModelError(`${parts.languageModel}: has neither ${LM_HEAD} nor ${OUTPUT}`);
     language.set(LM_HEAD, output).set(OUTPUT, output);
-    // Never read by anyone, but part of the reference's class.
+    // Never read, but part of the reference's class.
     language.set(
       "model.model.token_head.final_norm.weight",
       round(f32(new Float32Array(head.d_model).fill(1), [head.d_model])),

@@ -1,4 +1,4 @@
-// The frozen image tokenizer over batches of square images of one size: what later stages train on.
+// The frozen image tokenizer over batches of square images of one size, for the stages that train on codes.
 
 import type { RgbImage } from "../image/rgb.ts";
 import { openSession, type Session, type WeightSource } from "../runtime/session.ts";
@@ -22,7 +22,7 @@ export class BatchTokenizer {
     this.#size = size;
   }
 
-  /** For `images` images of the config's image_size at a time. */
+  /** For batches of `images` images of the config's image_size. */
   static async open(
     config: TokenizerConfig,
     weights: WeightSource,
@@ -42,7 +42,7 @@ export class BatchTokenizer {
     return new BatchTokenizer(session, (side / 2) ** 2, patch_size, images);
   }
 
-  /** Codes [n * positions, N] of any number of images, read in batches of the session's size. */
+  /** Codes [n * positions, N] of any number of images, computed in batches of the session's size. */
   async codes(images: readonly RgbImage[]): Promise<Int32Array> {
     const parts: number[] = [];
     for (let start = 0; start < images.length; start += this.#size) {
@@ -55,7 +55,7 @@ export class BatchTokenizer {
     return Int32Array.from(parts);
   }
 
-  /** Codes, and the fused embeddings of them [images * positions, output_dim]. */
+  /** Codes, and their fused embeddings [images * positions, output_dim]. */
   async embed(images: readonly RgbImage[]): Promise<{ codes: Int32Array; embeddings: Float32Array }> {
     const { codes, embeddings } = await this.#session.run({ pixels: patchesOf(images, this.#patchSize) });
     return { codes: codes!.data as Int32Array, embeddings: embeddings!.data as Float32Array };

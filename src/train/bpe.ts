@@ -3,11 +3,11 @@
 import { InputError } from "../errors.ts";
 import { byteCharacters } from "../text/byte-characters.ts";
 
-/** The text is cut into words first; merges never cross their borders. GPT-2's pattern without its English contractions. */
+/** Text is split into words first; merges never cross word boundaries. GPT-2's pattern without its English contractions. */
 const WORDS = / ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 export interface BpeOptions {
-  /** Entries in all: bytes, merges and special tokens. */
+  /** Total entries: bytes, merges and special tokens. */
   readonly size: number;
   /** Special tokens, which take the last ids in this order. */
   readonly special: readonly string[];
@@ -20,7 +20,7 @@ export interface Vocabulary {
   readonly special: readonly string[];
 }
 
-/** Merges the most frequent neighbours (ties: the smaller pair) until the vocabulary is full or nothing repeats. */
+/** Merges the most frequent adjacent pair (ties: the smaller pair) until the vocabulary is full or no pair repeats. */
 export function trainBpe(texts: Iterable<string>, { size, special }: BpeOptions): Vocabulary {
   const counts = new Map<string, number>();
   for (const text of texts) {

@@ -70,6 +70,6 @@ test("names file and field of a stage's own settings", async () => {
 
 test("rejects a stage that there is not, and a config of another", async () => {
   await writeFile(path, JSON.stringify(good));
-  await expect(startTraining("__proto__", path)).rejects.toThrow(/"__proto__" is no stage/);
+  await expect(startTraining("__proto__", path)).rejects.toThrow(/"__proto__" is not a training stage/);
   await expect(startTraining("tokenizer", path)).rejects.toThrow(/is for the stage autoencoder, not tokenizer/);
 });

@@ -1,5 +1,5 @@
-// What every training stage's config file says: the optimizer, the schedule, how often to log, save and show samples.
-// The stage's own settings stand beside it under `data` and `model`.
+// Settings common to every training stage's config file: the optimizer, the schedule, how often to log, save and sample.
+// The stage's own settings are under `data` and `model`.
 
 import { existsSync } from "node:fs";
 import { resolve, sep } from "node:path";
@@ -36,7 +36,7 @@ export const optimizerSchema = z.strictObject({
   rateFactors: z.record(z.string(), z.number().min(0).max(1e6)).default({}),
 });
 
-/** Of one operation; the command line has the same limit. */
+/** Threads of one operation; the command line has the same limit. */
 const MAX_THREADS = 256;
 
 export const stageNames = ["tokenizer", "language-model", "autoencoder", "diffusion", "adapter"] as const;
@@ -48,18 +48,18 @@ export const runSchema = z.strictObject({
   folder: pathSchema,
   seed: z.int().min(0).default(1),
   steps: count,
-  /** Gradients of so many batches are averaged before an update. */
+  /** Batches whose gradients are averaged for one update. */
   accumulate: count.default(1),
   learningRate: learningRateSchema,
   optimizer: optimizerSchema.prefault({}),
-  /** Decay of the running average of the weights; none if absent. */
+  /** Decay of the running average of the weights; no average if absent. */
   ema: z.number().min(0).max(0.999999).optional(),
   /**
-   * Which parameters train: those whose path contains one of these, or begins with what follows "^"; not those that a pattern after
-   * "!" names. All if there are none. The others are frozen: weights of `initFrom`, as they are stored there.
+   * Which parameters train: those whose path contains one of these patterns ("^" anchors it to the start), except matches of a
+   * pattern after "!". All by default. The others are frozen: they stay in `initFrom`, as stored there.
    */
   train: patterns.default([]),
-  /** Folders or files of weights to start from; later ones win; what none of them has is drawn. */
+  /** Folders or files of weights to start from; later ones override earlier ones; the rest is initialized randomly. */
   initFrom: z.array(pathSchema).max(1000).default([]),
   threads: z.int().min(1).max(MAX_THREADS).optional(),
   logEvery: count.default(10),
@@ -72,15 +72,15 @@ export const runSchema = z.strictObject({
 export type RunConfig = z.infer<typeof runSchema>;
 
 /**
- * Reads a config file; what is not found from the working directory is looked for in the package, which has `configs/`. Throws
- * one message that names every field that is wrong.
+ * Reads a config file, from the working directory or else from the package, which has `configs/`. Throws
+ * one message that names every invalid field.
  */
 export async function readRunConfig(path: string): Promise<RunConfig> {
   const file = locateConfig(path);
   return parseSettings(runSchema, await readJson(...fileAt(file)), file);
 }
 
-/** Checks a stage's own settings, `data` or `model` of a config. */
+/** Checks a stage's own settings: `data` or `model` of a config. */
 export function parseSection<T extends z.ZodType>(
   schema: T,
   config: RunConfig,
@@ -97,7 +97,7 @@ function locateConfig(path: string): string {
   return own.startsWith(resolve(packageFolder, "configs") + sep) && existsSync(own) ? own : path;
 }
 
-/** Whether the patterns of `train` let a parameter train. */
+/** Whether the patterns of `train` select a parameter. */
 export function isTrained(path: string, patterns: readonly string[]): boolean {
   const matches = (pattern: string) =>
     pattern.startsWith("^") ? path.startsWith(pattern.slice(1)) : path.includes(pattern);

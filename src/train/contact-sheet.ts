@@ -1,4 +1,4 @@
-// Several images in one PNG, in rows, to look at while a model trains.
+// Several images in one PNG, in rows, for viewing while a model trains.
 
 import { writePng } from "../image/codec.node.ts";
 import type { RgbImage } from "../image/rgb.ts";

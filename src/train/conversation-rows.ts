@@ -1,5 +1,5 @@
-// Conversations of anybody's data as rows that a language model is trained on: ids by the model's own chat template, codes for images, a
-// loss on what the assistant says.
+// Conversations from a user's data as training rows for a language model: ids by the model's own chat template, codes for images, a
+// loss on the assistant's turns.
 
 import { InputError } from "../errors.ts";
 import type { LanguageModelConfig } from "../llm/config.ts";
@@ -14,17 +14,17 @@ import type { Message } from "../text/chat-template.ts";
 import type { TextFiles } from "../text/load-text.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 
-/** A row without its padding; plain data, so that it can be kept in a file. */
+/** A row without padding; plain data, so it can be stored in a file. */
 export interface ConversationRow {
   /** [T] with a placeholder at each position of an image. */
   readonly ids: readonly number[];
-  /** [T] 1 where the loss is. */
+  /** [T] 1 at scored blocks. */
   readonly mask: readonly number[];
-  /** [M, N] of all its images. */
+  /** Codes [M, N] of all its images. */
   readonly codes: readonly number[];
 }
 
-/** Blocks of a row, blocks of it that are scored, and labels of those. */
+/** Blocks of a row, how many are scored, and their labels. */
 export interface RowSize {
   readonly blocks: number;
   readonly scored: number;
@@ -39,11 +39,11 @@ export class ConversationRows {
   constructor(text: TextFiles, config: LanguageModelConfig) {
     this.#text = text;
     this.#config = config;
-    // Behind a row's end anything may stand: nothing is scored there and nothing before sees it.
+    // Padding may be anything: it is not scored, and nothing before it sees it.
     this.#padId = config.qwen.pad_token_id ?? config.qwen.eos_token_id;
   }
 
-  /** A whole conversation; what the assistant says is scored. Throws an InputError when it says nothing or the row is too long. */
+  /** A whole conversation, scored on the assistant's turns. Throws an InputError if there are none or the row is too long. */
   conversation(messages: readonly Message<ImageCodes>[]): ConversationRow {
     const { tokenizer, chatTemplate } = this.#text;
     const row = this.#expand(
@@ -58,12 +58,12 @@ export class ConversationRows {
     return { ...row, mask: [...scoredAs(row.ids, patterns)] };
   }
 
-  /** A conversation with the answer's turn opened. */
+  /** A conversation with an open assistant turn. */
   opened(messages: readonly Message<ImageCodes>[]): Omit<ConversationRow, "mask"> {
     return this.#expand(this.#text.chatTemplate.encode(messages, this.#text.tokenizer), imagesOf(messages));
   }
 
-  /** Text and images in turn, all of it scored. */
+  /** Text and images in sequence, all scored. */
   document(parts: readonly (string | ImageCodes)[]): ConversationRow {
     const { tokenizer } = this.#text;
     const { visionStart, visionEnd, imagePad } = blockVocabulary(this.#config.qwen);
@@ -75,7 +75,7 @@ export class ConversationRows {
     return { ...row, mask: row.ids.map(() => 1) };
   }
 
-  /** How much room a row takes. */
+  /** The size of a row. */
   sizeOf(row: ConversationRow): RowSize {
     const vocabulary = blockVocabulary(this.#config.qwen);
     const { labels, count } = blockLabels(this.#blocks(row, row.ids.length), row.mask, vocabulary);
@@ -84,7 +84,7 @@ export class ConversationRows {
     return { blocks: row.ids.length, scored: scored.length, labels: count };
   }
 
-  /** Inputs of the training loss, with what was scored. Throws an InputError for a row that does not fit. */
+  /** Inputs of the training loss, with the scored counts. Throws an InputError for a row that does not fit. */
   feeds(
     rows: readonly ConversationRow[],
     sizes: TrainingSizes,

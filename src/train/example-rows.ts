@@ -1,4 +1,4 @@
-// Examples of anybody's data as rows for a language model of any size: images as the model's own tokenizer reads them, in views that vary.
+// Examples from a user's data as rows for a language model of any size: images through the model's own tokenizer, in augmented views.
 
 import type { Example, StoredImage } from "../corpus/example.ts";
 import { type CounterRandom, counterRandom } from "../random/counter.ts";
@@ -10,10 +10,10 @@ import { describeQuestions } from "./data/phrasing.ts";
 import { readImage } from "./sources/example-stream.ts";
 import { vary } from "./vary.ts";
 
-/** Codes of images that are kept, some kilobytes each. */
+/** How many images' codes are cached, a few kilobytes each. */
 const MAX_KEPT = 10_000;
 
-/** Examples as rows. Images that come again are not tokenized again. */
+/** Converts examples to rows. Repeated images are tokenized once. */
 export class ExampleRows {
   readonly #rows: ConversationRows;
   readonly #tokenizer: ImageTokenizer;
@@ -26,7 +26,7 @@ export class ExampleRows {
     this.#variants = variants;
   }
 
-  /** undefined for an image without words. Throws an InputError for what does not make a row. */
+  /** undefined for an image without text. Throws an InputError for an example that does not make a row. */
   async row(example: Example, random: CounterRandom): Promise<ConversationRow | undefined> {
     const codesOf = (image: StoredImage, i: number) =>
       this.#codesOf(example, image, i, random.integer(i, this.#variants));
@@ -62,7 +62,7 @@ export class ExampleRows {
     return this.#rows.conversation(messages);
   }
 
-  /** The codes of an example's first image; undefined where it has none. */
+  /** The codes of an example's first image; undefined if it has none. */
   async image(example: Example): Promise<ImageCodes | undefined> {
     if (example.kind !== "image" && example.kind !== "caption") return undefined;
     return this.#codesOf(example, example.image, 0, 0);
@@ -73,7 +73,7 @@ export class ExampleRows {
     const known = this.#codes.get(key);
     if (known) return known;
     const image = await readImage(example, stored);
-    // A view depends on the image's place and its number alone, whenever it is asked for.
+    // A view depends only on the image's place and the view's number.
     const codes = await this.#tokenizer.tokenize(variant === 0 ? image : vary(image, counterRandom(variant, key)));
     if (this.#codes.size >= MAX_KEPT) this.#codes.delete(this.#codes.keys().next().value!);
     this.#codes.set(key, codes);

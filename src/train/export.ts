@@ -1,4 +1,4 @@
-// A finished run as a model folder: the parts that its config names, with the run's own last weights in their place.
+// Exports a finished run as a model folder: the parts named by its config, with the run's own last weights.
 
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,14 +17,14 @@ import { parseSettings } from "./settings.ts";
 const config = z.record(z.string(), z.unknown());
 const part = z.looseObject({ config, weights: layersSchema });
 
-/** What `model` of a config says of the parts, by stage; each stage checks the rest. */
+/** The parts named by `model` of a config, by stage; each stage checks the rest. */
 const partsOf = {
   tokenizer: z.looseObject({ config }),
   "language-model": z.looseObject({ config, visualTokenizer: layersSchema }),
   diffusion: z.looseObject({ config, autoencoder: part, languageModel: part, visualTokenizer: layersSchema }),
 } as const;
 
-/** Files of a model beside its weights and configs; the first are needed. */
+/** A model's files besides weights and configs; the first ones are required. */
 const needed = ["tokenizer.json", "preprocessor_config.json"];
 const optional = ["tokenizer_config.json", "chat_template.jinja", "chat_template.json", "generation_config.json"];
 
@@ -35,9 +35,9 @@ export interface ExportOptions {
 }
 
 /**
- * Writes the new model folder `out` from the run in the folder `run`, in bf16: of a diffusion run a whole model; of a language-model or tokenizer
- * run one that describes and does not draw. Files of text and settings come from `files`, else from the folder that the config names
- * for the vocabulary, else from kelix-nano. Throws an InputError where something is missing, or `out` exists.
+ * Writes the new model folder `out` from the run in the folder `run`, in bf16. A diffusion run gives a whole model, a language-model or
+ * tokenizer run one that describes but does not draw. Text and settings files come from `files`, else from the config's vocabulary
+ * folder, else from kelix-nano. Throws an InputError if something is missing or `out` exists.
  */
 export async function exportRun(
   run: string,
@@ -49,16 +49,16 @@ export async function exportRun(
   const info = await stat(path).catch(() => undefined);
   if (!info?.isFile())
     throw new InputError(
-      `${quote(run)} is no run's folder: it has no config.json. Name the folder that kelix train wrote`,
+      `${quote(run)} is not a run's folder: it has no config.json. Name a folder written by kelix train`,
     );
   const written = parseSettings(runSchema, await readJson(...fileAt(path)), path);
-  // The furthest checkpoint of the run where it lies now, and of the runs that its config names.
+  // The latest checkpoint of the run at its current path, and of the runs named by its config.
   const { stage, model, data, initFrom } = await resolveLatest({ ...written, initFrom: [`${run}@latest`] });
   const own = initFrom[0]!;
   if (stage === "adapter")
-    throw new InputError(`${run} trains an adapter: kelix finetune writes it, and kelix merge puts it into a model`);
+    throw new InputError(`${run} trains an adapter: kelix finetune writes it, and kelix merge merges it into a model`);
   if (stage === "autoencoder")
-    throw new InputError(`${run} trains the autoencoder alone: export the diffusion run that was trained over it`);
+    throw new InputError(`${run} trains only the autoencoder: export the diffusion run that uses it`);
   const found = await readFiles([files, data.tokenizer, await findLocalModel("kelix-nano")]);
   await assembleModel(out, { ...collect(stage, model, own, path), files: found }, log);
 }

@@ -1,5 +1,5 @@
-// Trains a low-rank adapter beside a frozen model: what `kelix finetune` runs. The state of the training lies in a run's folder, as of any
-// stage; the adapter's folder appears when it is whole.
+// Trains a low-rank adapter on a frozen model, for `kelix finetune`. The training state is in a run's folder, as with any
+// stage; the adapter's folder appears when it is complete.
 
 import { resolveModel } from "../model/find.node.ts";
 import { refuseExisting } from "../quantize/atomic-folder.ts";
@@ -13,8 +13,8 @@ import { startRun } from "./start.ts";
 const CHECKPOINT_EVERY = 20;
 
 /**
- * Trains on `options.data` and writes the adapter to the new folder `out`. A training that was stopped goes on with `resume`, with the same
- * losses. Throws an InputError when `out` exists, when the data cannot be used, or when another process trains there.
+ * Trains on `options.data` and writes the adapter to the new folder `out`. `resume` continues an interrupted training with the same
+ * losses. Throws an InputError if `out` exists, the data cannot be used, or another process trains there.
  */
 export async function finetuneModel(model: string, out: string, given: FinetuneOptions): Promise<LogEntry[]> {
   const options = checkOptions("finetuneModel", finetuneOptions, given);

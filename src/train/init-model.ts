@@ -1,5 +1,5 @@
-// `--init MODEL` with a model folder: the run goes on with that model, so its configs, its vocabulary and its frozen parts take the place of
-// those that the run's config names.
+// `--init MODEL` with a model folder: the run continues from that model, so its configs, vocabulary and frozen parts replace
+// those in the run's config.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { readJson } from "../checkpoint/json-file.ts";
 import { fileAt } from "../files/folder.node.ts";
 import type { RunConfig } from "./config.ts";
 
-/** The config for a run that starts from the model in `folder`; as it is where that is no model folder. */
+/** The config for a run that starts from the model in `folder`; unchanged if that is not a model folder. */
 export async function withModelFolder(config: RunConfig, folder: string): Promise<RunConfig> {
   if (!existsSync(join(folder, "config.json")) || !existsSync(join(folder, "tokenizer.json"))) return config;
   const read = async (part: string) => {
@@ -23,7 +23,7 @@ export async function withModelFolder(config: RunConfig, folder: string): Promis
       break;
     case "tokenizer":
       model.config = main!.config;
-      delete model.start; // its books are trained already
+      delete model.start; // its codebooks are already trained
       if (vae && "autoencoder" in ((model.targets ?? {}) as object))
         model.targets = { ...(model.targets as object), autoencoder: vae };
       break;

@@ -1,16 +1,16 @@
 // K-means with k-means++ seeding (Arthur and Vassilvitskii, 2007): codebooks start at its centres.
-// Plain loops on the host: a book is a few hundred centres of some tens of numbers, found once before training.
+// Plain loops on the host: a codebook is a few hundred centres of some tens of numbers, computed once before training.
 
 import type { CounterRandom } from "../random/counter.ts";
 
 export interface KMeansOptions {
   readonly clusters: number;
   readonly random: CounterRandom;
-  /** Rounds after the seeding; fewer when nothing moves any more. */
+  /** Maximum iterations after seeding; stops early on convergence. */
   readonly iterations?: number;
 }
 
-/** samples [n, width] flat -> centres [clusters, width] flat. A centre that loses all samples restarts at the farthest one. */
+/** samples [n, width] flat -> centres [clusters, width] flat. An empty cluster restarts at the farthest sample. */
 export function kMeans(samples: Float32Array, width: number, options: KMeansOptions): Float32Array {
   const { clusters, random, iterations = 15 } = options;
   const n = samples.length / width;
@@ -25,7 +25,7 @@ export function kMeans(samples: Float32Array, width: number, options: KMeansOpti
   return centres;
 }
 
-/** Each further centre is a sample drawn in proportion to its squared distance from the centres so far. */
+/** Each further centre is a sample drawn with probability proportional to its squared distance from the centres so far. */
 function seedCentres(
   samples: Float32Array,
   width: number,
@@ -51,7 +51,7 @@ function seedCentres(
   return centres;
 }
 
-/** Finds the nearest centre of each sample; true when one changed. */
+/** Finds each sample's nearest centre; true if any changed. */
 function assign(
   samples: Float32Array,
   centres: Float32Array,
@@ -104,7 +104,7 @@ function moveCentres(
   }
 }
 
-/** Squared distance of two rows, or some number not below `limit` once the sum has reached it. */
+/** Squared distance of two rows, or some number >= `limit` once the sum reaches it. */
 function squaredDistance(a: Float32Array, i: number, b: Float32Array, j: number, width: number, limit: number): number {
   let sum = 0;
   for (let at = 0; at < width; at++) {

@@ -1,4 +1,4 @@
-// "runs/nano/tokenizer@latest" in a config: the weights that another run has reached, so that its number of steps need not be known.
+// "runs/nano/tokenizer@latest" in a config: another run's latest weights, without naming their step.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -8,15 +8,15 @@ import { latestCheckpoint } from "./training-state.ts";
 
 const SUFFIX = "@latest";
 
-/** The config with such names replaced by files, in `initFrom` and anywhere in `model`. Throws where a run has no checkpoint. */
+/** The config with such names replaced by files, in `initFrom` and anywhere in `model`. Throws if a run has no checkpoint. */
 export async function resolveLatest(config: RunConfig): Promise<RunConfig> {
   const [initFrom, model] = await Promise.all([resolve(config.initFrom), resolve(config.model)]);
-  return { ...config, initFrom: initFrom as string[], model: model as RunConfig["model"] }; // of the same form
+  return { ...config, initFrom: initFrom as string[], model: model as RunConfig["model"] }; // of the same shape
 }
 
 /**
- * The weights of a stage that `--init` names: a file, a checkpoint, a run (its furthest checkpoint), or a model folder (the
- * part of it that the stage trains).
+ * The weights of a stage named by `--init`: a file, a checkpoint, a run (its latest checkpoint), or a model folder (the
+ * part that the stage trains).
  */
 export async function findInit(name: string, stage: RunConfig["stage"]): Promise<string> {
   if (name.endsWith(SUFFIX)) return findWeights(name);
@@ -34,7 +34,7 @@ async function resolve(value: unknown): Promise<unknown> {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** The running average where the run keeps one: what its samples were made with. */
+/** The running average if the run keeps one, as used for its samples. */
 async function findWeights(name: string): Promise<string> {
   const checkpoint = await latestCheckpoint(name.slice(0, -SUFFIX.length));
   if (!checkpoint) throw new InputError(`${quote(name)}: this run has no checkpoint yet; train it first`);

@@ -1,5 +1,5 @@
-// Weights of several checkpoints as one: a run that trains a part of a model keeps that part alone, so the whole is the run that it
-// started from with the part laid over it.
+// Several checkpoints as one: a run that trains part of a model saves only that part, so the whole is the checkpoint that it
+// started from, overlaid with the part.
 
 import * as z from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -7,7 +7,7 @@ import { ModelError } from "../errors.ts";
 import { openCheckpointAt } from "./open-checkpoint.ts";
 import { pathSchema } from "./settings.ts";
 
-/** A file or folder of weights, or several of which the later ones win. */
+/** A file or folder of weights, or several; later ones override earlier ones. */
 export const layersSchema = z.union([pathSchema, z.array(pathSchema).min(1).max(16)]);
 
 export async function openLayers(paths: string | readonly string[]): Promise<Checkpoint> {

@@ -1,4 +1,4 @@
-// What learns: the parameters of a stage's losses, the sessions that compute gradients, and the optimizer. It knows nothing of files.
+// The learner: the parameters of a stage's losses, the sessions that compute gradients, and the optimizer. It does not touch files.
 
 import { InputError, KelixError, quote } from "../errors.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -12,20 +12,22 @@ import { ParameterStore } from "./parameter-store.ts";
 import type { Batch, Stage } from "./stage.ts";
 import { TrainGraph, traceLoss } from "./train-graph.ts";
 
-/** What an update reports of one of its batches. */
+/** What an update reports about one of its batches. */
 export type OnBatch = (batch: Batch, reports: Readonly<Record<string, HostTensor>>) => void;
 
-/** Everything that the losses declare, sorted by path. */
+/** All parameters that the losses declare, sorted by path. */
 export function declaredParameters(stage: Stage): Parameter[] {
   const declared = new Map(Object.values(stage.losses).flatMap((trace) => [...traceLoss(trace).graph.parameters]));
   return [...declared.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Memory for what trains of these parameters, without values yet. Throws an InputError when nothing does. */
+/** Memory for the parameters that train, without values yet. Throws an InputError if none do. */
 export function createStore(config: RunConfig, declared: readonly Parameter[]): ParameterStore {
   const trained = declared.filter(({ path }) => isTrained(path, config.train));
   if (trained.length === 0)
-    throw new InputError(`train: no parameter's path fits ${config.train.map((pattern) => quote(pattern)).join(", ")}`);
+    throw new InputError(
+      `train: no parameter's path matches ${config.train.map((pattern) => quote(pattern)).join(", ")}`,
+    );
   return new ParameterStore(trained, { accumulates: config.accumulate > 1, averages: config.ema !== undefined });
 }
 
@@ -50,7 +52,7 @@ export class Learner {
     this.#optimizer = optimizer;
   }
 
-  /** Traces every loss and opens its session, which may take a minute each. `frozen` has the weights of what does not train. */
+  /** Traces every loss and opens its session, which may take a minute each. `frozen` has the frozen weights. */
   static async open(
     config: RunConfig,
     stage: Stage,
@@ -74,7 +76,7 @@ export class Learner {
     return new Learner(config, stage, store, graphs, createOptimizer(config, store, graphs));
   }
 
-  /** Update `step`, counted from 0; returns the learning rate and the gradient's norm. */
+  /** Performs update `step`, counted from 0; returns the learning rate and the gradient's norm. */
   async learn(step: number, onBatch: OnBatch): Promise<{ readonly rate: number; readonly norm: number }> {
     const { accumulate } = this.#config;
     if (accumulate > 1) this.#store.clear("accumulated");
@@ -90,13 +92,13 @@ export class Learner {
     const norm = this.#optimizer.update(step + 1, rate, accumulate > 1 ? "accumulated" : "gradients");
     if (!Number.isFinite(norm))
       throw new InputError(
-        `step ${step}: the gradient is not finite. The last checkpoint is kept; go on from it with a lower learning rate or clipping`,
+        `step ${step}: the gradient is not finite. The last checkpoint is kept; resume it with a lower learning rate or clipping`,
       );
     this.#follow(step + 1);
     return { rate, norm };
   }
 
-  /** Moves the running average. Early on it follows more quickly, or the random start would linger in it. */
+  /** Updates the running average. It follows faster at first, or the random start would linger in it. */
   #follow(step: number): void {
     if (this.#config.ema === undefined) return;
     const decay = Math.min(this.#config.ema, (1 + step) / (10 + step));
@@ -112,20 +114,20 @@ export class Learner {
   }
 }
 
-/** The engine's own words mean nothing to a user. */
+/** The engine's own message would not help a user. */
 async function compute(graph: TrainGraph, { loss, feeds }: Batch): Promise<Readonly<Record<string, HostTensor>>> {
   try {
     return await graph.run(feeds);
   } catch (cause) {
     if (cause instanceof KelixError) throw cause;
     throw new KelixError(
-      `the loss ${loss} cannot be computed. If memory is short, make the batch smaller: accumulate makes up for it`,
+      `the loss ${loss} cannot be computed. If memory is short, use a smaller batch and raise accumulate`,
       { cause },
     );
   }
 }
 
-/** The running average begins as the values. */
+/** The running average starts as the values. */
 export function startAverage(store: ParameterStore): void {
   if (store.averages) blend(store, "average", "values", 0, 1);
 }
@@ -150,7 +152,7 @@ function createOptimizer(config: RunConfig, store: ParameterStore, graphs: Reado
   return new AdamW(store, { ...options, decays, rateFactor }, (path) => reached.has(path));
 }
 
-/** The learning rate of a step, counted from 0. */
+/** The learning rate at a step, counted from 0. */
 export function learningRate(
   { learningRate: { schedule, base, min, warmup, decay }, steps }: RunConfig,
   step: number,
@@ -158,13 +160,13 @@ export function learningRate(
   return base * learningRateFactor({ name: schedule, warmup, total: steps, decay, minRate: min / base }, step);
 }
 
-/** What was trained, to use: the running average where one is kept. */
+/** The trained weights to use: the running average if one is kept. */
 export function finalTensors(store: ParameterStore): Map<string, HostTensor> {
   const region = store.averages ? "average" : "values";
   return new Map([...store.parameters.keys()].map((path) => [path, store.tensor(region, path)]));
 }
 
-/** What was trained over what is frozen. */
+/** Trained weights, overlaid on the frozen ones. */
 export function finalWeights(store: ParameterStore, frozen: WeightSource): WeightSource {
   const trained = memoryWeights(finalTensors(store));
   return { find: (path) => trained.find(path) ?? frozen.find(path) };

@@ -1,21 +1,21 @@
-// Two probes of what features of images hold: ridge regression from each position to its pixels (how things look), and the
-// nearest training drawing by cosine over all positions (what they are). Sums run as graphs; the small system is solved here.
+// Two probes of image features: ridge regression from each position to its pixels (appearance), and the
+// nearest training drawing by cosine over all positions (identity). Sums run as graphs; the small system is solved here.
 
 import { f32 } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
 import { openSession, type Session } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 
-/** Features [n, width] and pixels [n, outputs] of the positions of some images. */
+/** Features [n, width] and pixels [n, outputs] of some images' positions. */
 export interface ProbePart {
   readonly features: Float32Array;
   readonly pixels: Float32Array;
 }
 
-/** Of the mean of the features' squares, as in ridge regression's usual scaling. */
+/** Relative to the mean of the features' squares, as usual in ridge regression. */
 const RIDGE = 1e-3;
 
-/** A linear map with an offset, fitted part by part and then applied. */
+/** A linear map with an offset, fitted incrementally and then applied. */
 export class RidgeProbe {
   readonly #width: number;
   readonly #outputs: number;
@@ -53,7 +53,7 @@ export class RidgeProbe {
     });
   }
 
-  /** The fitted map [width + 1, outputs]; its last row is the offset. Ends the fitting. */
+  /** Ends fitting and returns the map [width + 1, outputs]; its last row is the offset. */
   async weights(): Promise<Float32Array<ArrayBuffer>> {
     await this.#sums.release();
     const size = this.#width + 1;
@@ -64,7 +64,7 @@ export class RidgeProbe {
     return solveSymmetric(gram, this.#moments, size, this.#outputs);
   }
 
-  /** Sums over all rows so far of the products of features, a 1 at their end: [width + 1, width + 1]. */
+  /** Sums over all rows so far of products of features with an appended 1: [width + 1, width + 1]. */
   get gram(): Float64Array {
     return this.#gram;
   }
@@ -131,7 +131,7 @@ export interface LabelledRows {
   readonly labels: readonly string[];
 }
 
-/** Share of the queries whose nearest of the known vectors, by cosine around the known ones' mean, has their label. Rows of `width`. */
+/** Share of the queries whose nearest known vector, by cosine around the known vectors' mean, has the same label. Rows of `width`. */
 export async function nearestShare(known: LabelledRows, queries: LabelledRows, width: number): Promise<number> {
   const count = known.labels.length;
   const mean = new Float64Array(width);

@@ -25,6 +25,6 @@ describe("the learning rate", () => {
   });
 
   test("wants an end for a cosine", () => {
-    expect(() => learningRateFactor({ name: "cosine" }, 0)).toThrow("A cosine schedule wants `total`");
+    expect(() => learningRateFactor({ name: "cosine" }, 0)).toThrow("A cosine schedule needs `total`");
   });
 });

@@ -1,4 +1,4 @@
-// Measures of images against their originals.
+// Metrics of images against their originals.
 
 import type { RgbImage } from "../image/rgb.ts";
 

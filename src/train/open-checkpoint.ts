@@ -1,4 +1,4 @@
-// Checkpoints by their path on the disk: a folder's, or one safetensors file.
+// Opens a checkpoint by its path on disk: a folder, or one safetensors file.
 
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
@@ -12,12 +12,12 @@ import {
 } from "../checkpoint/checkpoint.ts";
 import { folderFiles, openFileAt, statPlainFile } from "../files/folder.node.ts";
 
-/** As openCheckpoint, of a folder or a file. */
+/** Like openCheckpoint, for a folder or a file. */
 export async function openCheckpointAt(path: string, options?: OpenCheckpointOptions): Promise<Checkpoint> {
   const info = await stat(path).catch(() => undefined);
   if (info?.isDirectory()) return openCheckpoint(folderFiles(path), options);
   const find = async () => {
-    await statPlainFile(path); // throws, saying what it is
+    await statPlainFile(path); // throws and says what it is
     if (isPickle(path)) throw refusePickle(path, basename(path));
     return { open: [() => openFileAt(path)] };
   };

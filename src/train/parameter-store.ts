@@ -1,6 +1,6 @@
-// Every parameter that a run trains in one WebAssembly memory, beside its gradient and the optimizer's moments. Frozen parameters are
-// weights of the sessions and take no room here.
-// Regions have the same layout, so one kernel call updates a whole range; sessions read and write the memory in place.
+// Every parameter that a run trains, in one WebAssembly memory with its gradient and the optimizer's moments. Frozen parameters are
+// session weights and take no space here.
+// All regions have the same layout, so one kernel call updates a whole range; sessions read and write the memory in place.
 //   values | gradients | first moments | second moments | accumulated gradients | running average
 
 import { MemoryError, ModelError } from "../errors.ts";
@@ -25,7 +25,7 @@ export interface StoredParameter {
 /** Parameters start at multiples of 64 bytes: a cache line, and whole SIMD vectors. */
 const ALIGNMENT = 16;
 const PAGE_BYTES = 65536;
-/** What one WebAssembly memory can hold. */
+/** The capacity of one WebAssembly memory. */
 const MAX_BYTES = 2 ** 32;
 
 export interface StoreOptions {
@@ -39,7 +39,11 @@ function allocate(bytes: number): WebAssembly.Memory {
   try {
     return new WebAssembly.Memory({ initial: Math.max(1, Math.ceil(bytes / PAGE_BYTES)) });
   } catch {
-    throw new MemoryError(`Training needs ${bytes} bytes of memory for its parameters, which cannot be had`, bytes, 0);
+    throw new MemoryError(
+      `Training needs ${bytes} bytes of memory for its parameters, which are not available`,
+      bytes,
+      0,
+    );
   }
 }
 
@@ -53,7 +57,7 @@ export class ParameterStore {
   readonly #memory: WebAssembly.Memory;
   readonly #starts: ReadonlyMap<Region, number>;
 
-  /** Lays out the parameters; throws when they do not fit into one memory (about 268 million trained ones). */
+  /** Lays out the parameters; throws if they do not fit into one memory (about 268 million trained ones). */
   constructor(declared: Iterable<Pick<Parameter, "path" | "shape" | "init">>, options: StoreOptions = {}) {
     const parameters = new Map<string, StoredParameter>();
     let at = 0;
@@ -102,12 +106,12 @@ export class ParameterStore {
     return new Float32Array(this.#memory.buffer, this.address(region, offset), length);
   }
 
-  /** The same as a tensor, for feeding sessions and writing files. */
+  /** The same as a tensor, for session inputs and files. */
   tensor(region: Region, path: string): HostTensor {
     return hostTensor("f32", this.view(region, path), this.find(path).shape);
   }
 
-  /** Sets one parameter's values; throws when the shape differs. */
+  /** Sets one parameter's values; throws if the shape differs. */
   set(region: Region, path: string, value: HostTensor): void {
     const { shape } = this.find(path);
     if (value.dtype !== "f32" || value.shape.join() !== shape.join()) {
@@ -116,7 +120,7 @@ export class ParameterStore {
     this.view(region, path).set(value.data as Float32Array);
   }
 
-  /** Draws initial values: each depends on the seed and the parameter's path alone. */
+  /** Draws initial values, which depend only on the seed and each parameter's path. */
   initialize(random: CounterRandom): void {
     for (const { path, init } of this.parameters.values()) {
       const values = this.view("values", path);
@@ -132,7 +136,7 @@ export class ParameterStore {
     if (this.trainedLength > 0) new Float32Array(this.#memory.buffer, this.address(region), this.trainedLength).fill(0);
   }
 
-  /** Bytes that the trained values, gradients and moments take. */
+  /** Bytes of the trained values, gradients and moments. */
   get sizeBytes(): number {
     return this.#memory.buffer.byteLength;
   }

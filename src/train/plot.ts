@@ -1,10 +1,10 @@
-// Plots by Observable Plot as SVG text, without a browser: for report.html of a run and for the pages of docs/.
+// Draws plots with Observable Plot as SVG text, without a browser: for a run's report.html and for pages of docs/.
 
 import type { PlotOptions } from "@observablehq/plot";
 
-/** Draws a plot; `Plot.line`, `Plot.dot` and the other marks come from "@observablehq/plot", imported where they are used. */
+/** Draws a plot; callers import `Plot.line`, `Plot.dot` and the other marks from "@observablehq/plot". */
 export async function plotSvg(options: PlotOptions): Promise<string> {
-  // Only what plots pays for the libraries.
+  // Loaded on demand, so that only plotting pays for these libraries.
   const [{ plot }, { parseHTML }] = await Promise.all([import("@observablehq/plot"), import("linkedom")]);
   const { document } = parseHTML("<!doctype html><html><body></body></html>");
   const figure = plot({ ...options, figure: false, document: document as unknown as Document });

@@ -1,5 +1,5 @@
-// The directions of features that say most about what they should tell: principal components of a regression's predictions,
-// found in the space of the features, and their division among codebooks.
+// The feature directions that predict the targets best: principal components of a regression's predictions,
+// found in feature space, and their division among codebooks.
 
 /** Eigenvalues, largest first, and eigenvectors as rows [n, n] of a symmetric matrix [n, n], by Jacobi's rotations. */
 export function eigenSymmetric(matrix: Float64Array, n: number): { values: Float64Array; vectors: Float64Array } {
@@ -50,7 +50,7 @@ function rotate(a: Float64Array, v: Float64Array, n: number, p: number, q: numbe
   }
 }
 
-/** Lower triangular L [n, n] with L Lᵀ = a, for a positive definite one. */
+/** Lower triangular L [n, n] with L Lᵀ = a, for a positive definite a. */
 export function choleskyFactor(a: Float64Array, n: number): Float64Array {
   const factor = new Float64Array(n * n);
   for (let j = 0; j < n; j++) {
@@ -66,13 +66,13 @@ export function choleskyFactor(a: Float64Array, n: number): Float64Array {
 export interface PredictiveComponents {
   /** [count, n]: component = row · (features - mean). */
   readonly rows: Float64Array;
-  /** Of each component. */
+  /** Variance of each component. */
   readonly variances: Float64Array;
 }
 
 /**
- * The `count` principal components of what a linear map predicts. `covariance` [n, n] of the features; `weights` [n, outputs] of the
- * map, each output scaled by how much it counts.
+ * The `count` principal components of a linear map's predictions. `covariance` [n, n] of the features; `weights` [n, outputs] of the
+ * map, each output scaled by its importance.
  */
 export function predictiveComponents(
   covariance: Float64Array,
@@ -82,7 +82,7 @@ export function predictiveComponents(
   count: number,
 ): PredictiveComponents {
   const L = choleskyFactor(covariance, n);
-  // LᵀW [n, outputs], then its product with itself [n, n]: the predictions' covariance seen from whitened features.
+  // LᵀW [n, outputs], then its product with itself [n, n]: the predictions' covariance in whitened feature space.
   const seen = new Float64Array(n * outputs);
   for (let k = 0; k < n; k++) {
     for (let i = 0; i <= k; i++) {
@@ -116,8 +116,8 @@ export function predictiveComponents(
 }
 
 /**
- * Divides components among groups of equal size so that the products of their variances are alike, which is when codebooks of equal
- * size lose least together (Ge et al., optimized product quantization, 2013). Returns the components of each group.
+ * Divides components among groups of equal size so that the products of their variances are similar, which minimizes the total loss
+ * of codebooks of equal size (Ge et al., optimized product quantization, 2013). Returns the components of each group.
  */
 export function balanceGroups(variances: Float64Array, groups: number): number[][] {
   const size = variances.length / groups;
@@ -127,7 +127,7 @@ export function balanceGroups(variances: Float64Array, groups: number): number[]
   const order = Array.from(variances, (_, i) => i).sort((i, j) => variances[j]! - variances[i]!);
   for (const component of order) {
     const open = members.map((_, g) => g).filter((g) => members[g]!.length < size);
-    // Groups with fewer members come first while logs are compared; equal ones by their product so far.
+    // Groups with fewer members come first; equal ones are ordered by their product so far.
     const least = open.reduce((a, b) =>
       members[a]!.length < members[b]!.length || (members[a]!.length === members[b]!.length && logs[a]! <= logs[b]!)
         ? a

@@ -1,4 +1,4 @@
-// What a run tells: means over the steps between two lines of its log, and the line in words.
+// Progress of a run: means over the steps between two log lines, and the line as text.
 
 import type { HostTensor } from "../runtime/host-tensor.ts";
 
@@ -22,7 +22,7 @@ export class LogWindow {
     this.#tokens += tokens;
     for (const [name, { data }] of Object.entries(reports)) {
       if (data.length !== 1) continue;
-      if (name !== "loss" && Number.isNaN(Number(data[0]))) continue; // nothing of that kind was in the batch
+      if (name !== "loss" && Number.isNaN(Number(data[0]))) continue; // the batch had nothing of that kind
       for (const key of name === "loss" ? ["loss", `loss.${loss}`] : [name]) {
         const item = this.#sums.get(key) ?? { sum: 0, count: 0 };
         this.#sums.set(key, { sum: item.sum + Number(data[0]), count: item.count + 1 });

@@ -1,5 +1,5 @@
-// What a model says and draws by itself, as rows to train on beside new data: an adapter that keeps to them learns the new without
-// changing the rest. Images are imagined for no words and for words that the model has said, so that no data is needed; or given.
+// A model's own answers and drawings as training rows beside new data: they let an adapter learn the new without
+// changing the rest. Images are imagined from empty prompts and from words that the model has said, so no data is needed; or given.
 
 import { generate } from "../llm/generate.ts";
 import type { LanguageModel } from "../llm/language-model.ts";
@@ -14,19 +14,19 @@ import type { ConversationRow, ConversationRows } from "./conversation-rows.ts";
 
 /** Tokens of an answer: captions and short sentences. */
 const MAX_ANSWER = 64;
-/** Every so many images are imagined for no words: what comes then spreads over all that the model knows. */
+/** One in this many images is imagined from an empty prompt, which samples everything that the model knows. */
 const WORDLESS = 4;
-/** Of so many images one is also a row that draws it. */
+/** One in this many images also becomes a row that draws it. */
 const DRAWN = 4;
 
 export interface ReplayOptions {
   readonly images: number;
   readonly questions: readonly string[];
   readonly seed: number;
-  /** Of imagined images, and how their codes are drawn. */
+  /** The grid of imagined images, and how their codes are sampled. */
   readonly grid: readonly [rows: number, columns: number];
   readonly sampling: SamplingOptions;
-  /** In place of imagined ones: the i-th image. */
+  /** Given images instead of imagined ones: the i-th image. */
   readonly given?: ((i: number) => Promise<ImageCodes>) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (done: number, total: number) => void;
@@ -35,7 +35,7 @@ export interface ReplayOptions {
 export interface ReplayRows {
   /** Questions about images with the model's answers. */
   readonly answers: readonly ConversationRow[];
-  /** Words with the image that the model drew for them. */
+  /** Prompts with the images that the model drew for them. */
   readonly drawings: readonly ConversationRow[];
 }
 
@@ -50,7 +50,7 @@ export class Replay {
     this.#rows = rows;
   }
 
-  /** A row for each image, a question with the model's answer; and for some that were imagined, the request with the image. */
+  /** A row per image with a question and the model's answer; for some imagined images also the request with the image. */
   async write(options: ReplayOptions): Promise<ReplayRows> {
     const { images, questions, seed, given, signal, onProgress } = options;
     const [answers, drawings]: ConversationRow[][] = [[], []];
@@ -111,7 +111,7 @@ export class Replay {
     throw new Error("the model ended before its image was complete");
   }
 
-  /** A conversation with the answer's turn opened, as blocks. */
+  /** A conversation with an open assistant turn, as blocks. */
   #prompt(messages: readonly Message<ImageCodes>[], then: readonly number[] = []): Int32Array {
     const { ids, codes } = this.#rows.opened(messages);
     return expandRow([...ids, ...then], idsFromCodes(codes, this.#model.vocabulary), this.#model.vocabulary);

@@ -1,5 +1,5 @@
-// Rotary tables and causal mask of rows that all start at position 0 and have one fixed length, kept inside the graph:
-// what training and the reading of frozen models use. Generation feeds them instead (language-model.ts).
+// Rotary tables and causal mask as constants inside the graph, for rows that start at position 0 and have one fixed length:
+// used in training and by frozen models. Generation feeds them instead (language-model.ts).
 
 import type { DecoderConfig } from "../llm/config.ts";
 import { segmentMask } from "../llm/mask.ts";

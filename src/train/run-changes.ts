@@ -1,16 +1,16 @@
-// What may differ between a run's settings and those of its resumption. Which numbers are trained, on what, and from what seed
+// Which settings may change when a run is resumed. The trained parameters, the data and the seed
 // may not: the steps before and after would belong to two runs.
 
 import { InputError, quote } from "../errors.ts";
 import type { RunConfig } from "./config.ts";
 
-/** Where things lie, how long it takes, what is shown of it. */
+/** Paths, durations and output: may change freely. */
 const FREE = [
   ...["description", "folder", "threads", "logEvery", "checkpointEvery", "sampleEvery", "data.cache"],
-  // The data's fingerprint tells whether it is the same, wherever it lies.
+  // The fingerprint identifies the data, wherever it is.
   ...["data.source.path", "data.source.heldOut", "data.source.skipBad"],
 ];
-/** How is it trained: often turned during a run, and worth a line. */
+/** Tuning: often changed during a run, and reported. */
 const TUNED = ["steps", "learningRate", "optimizer", "ema"];
 
 interface Change {
@@ -21,14 +21,14 @@ interface Change {
 }
 
 /**
- * Returns a sentence for each setting that was tuned. Throws an InputError where what is trained would change, unless that is
- * accepted: then the sentences tell of it too.
+ * Returns a sentence for each tuned setting. Throws an InputError if the change would make it another run, unless that is
+ * accepted: then these changes are reported too.
  */
 export function compareSettings(before: RunConfig, after: RunConfig, acceptChanges = false): string[] {
   const changes = findChanges(before, after).filter(({ field }) => !isAmong(field, FREE));
   const breaking = changes.filter((change) => !isTuned(change));
   if (breaking.length > 0 && !acceptChanges) {
-    const more = breaking.length > MAX_CHANGES ? `, and ${breaking.length - MAX_CHANGES} more settings differ` : "";
+    const more = breaking.length > MAX_CHANGES ? `, and ${breaking.length - MAX_CHANGES} other settings differ` : "";
     throw new InputError(
       `${after.folder} was trained with ${breaking.slice(0, MAX_CHANGES).map(describe).join(", and with ")}${more}: it would not be the same run. Put the old value back, name another folder, or accept the change (--accept-changes)`,
     );
@@ -46,7 +46,7 @@ function show(value: unknown): string {
   return value === undefined ? "absent" : quote(value);
 }
 
-/** With or without a running average there are other files. */
+/** Whether there is a running average decides which files exist. */
 function isTuned({ field, before, after }: Change): boolean {
   const isAboutAverage = field === "ema" && (before === undefined || after === undefined);
   return isAmong(field, TUNED) && !isAboutAverage;

@@ -41,7 +41,7 @@ test("belongs to one run at a time, new or resumed", async () => {
   try {
     for (const resume of [true, false])
       await expect(train(config, openToyStage(5), { resume })).rejects.toThrow(
-        `${config.folder}: another process is already training here. Wait for its end, or name another folder`,
+        `${config.folder}: another process is already training here. Wait until it ends, or name another folder`,
       );
   } finally {
     await owner.close();
@@ -109,7 +109,7 @@ test("names the checkpoint before one that is damaged", async () => {
   const last = join(config.folder, "checkpoints", "step-8");
   await writeFile(join(last, "state.json"), "{}");
   const more = configure({ steps: 12 });
-  await expect(train(more, openToyStage(5), { resume: true })).rejects.toThrow(`remove ${last} to go on from step 4`);
+  await expect(train(more, openToyStage(5), { resume: true })).rejects.toThrow(`remove ${last} to resume from step 4`);
   await rm(last, { recursive: true });
   await train(more, openToyStage(5), { resume: true });
   expect(await steps(join(config.folder, "log.jsonl"))).toHaveLength(12);

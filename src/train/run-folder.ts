@@ -1,4 +1,4 @@
-// The folder that a run lives in: one process at a time trains there, every file in it is of the same run, and each appears whole.
+// A run's folder: one process at a time trains there, all files belong to the same run, and each is written atomically.
 //   config.json  log.jsonl  report.html  samples/  checkpoints/step-N/  train.lock
 
 import { readdir, rm } from "node:fs/promises";
@@ -22,13 +22,13 @@ import { type CheckpointFolder, listCheckpoints, readTrainingState, writeTrainin
 
 export interface OpenRunOptions {
   readonly resume?: boolean;
-  /** Goes on even if the settings say that something else is trained. */
+  /** Continues even if the settings would make it another run. */
   readonly acceptChanges?: boolean;
   readonly log?: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One step of a stage, k-means above all, may keep the event loop for so long that no heartbeat is given. */
+/** One step of a stage, especially k-means, may block the event loop and its heartbeat this long. */
 const LOCK_SILENCE_MS = 120_000;
 
 export class RunFolder {
@@ -36,7 +36,7 @@ export class RunFolder {
   readonly #lock: FileLock;
   readonly #checkpoints: readonly CheckpointFolder[];
   readonly #log: (line: string) => void;
-  /** The first folder that was made for it. */
+  /** The outermost folder created for it. */
   readonly #made: string | undefined;
 
   private constructor(
@@ -54,8 +54,8 @@ export class RunFolder {
   }
 
   /**
-   * Takes the folder for this process. Throws an InputError when another process trains there, when it holds a run and `resume` is
-   * not set, or when the run was begun with other settings. Nothing that is in it is changed yet.
+   * Claims the folder for this process. Throws an InputError if another process trains there, if it contains a run and `resume` is
+   * not set, or if the run was started with other settings. Its contents are not changed yet.
    */
   static async open(config: RunConfig, options: OpenRunOptions = {}): Promise<RunFolder> {
     const { folder } = config;
@@ -68,14 +68,14 @@ export class RunFolder {
     );
     if (!lock)
       throw new InputError(
-        `${folder}: another process is already training here. Wait for its end, or name another folder`,
+        `${folder}: another process is already training here. Wait until it ends, or name another folder`,
       );
     const run = new RunFolder(config, lock, await listCheckpoints(folder), log, made);
     try {
       const { last } = run;
       if (last && !resume)
         throw new InputError(
-          `${folder} holds a run that has reached step ${last.step}. Add --resume to go on with it, or name another folder`,
+          `${folder} contains a run at step ${last.step}. Add --resume to continue it, or name another folder`,
         );
       if (last) await run.#compare(options.acceptChanges ?? false);
       return run;
@@ -85,7 +85,7 @@ export class RunFolder {
     }
   }
 
-  /** The checkpoint to go on from; undefined for a new run. */
+  /** The checkpoint to resume from; undefined for a new run. */
   get last(): CheckpointFolder | undefined {
     return this.#checkpoints.at(-1);
   }
@@ -99,14 +99,14 @@ export class RunFolder {
     const path = join(this.#config.folder, "config.json");
     const json = await readJsonIfPresent(...fileAt(path));
     if (json === undefined) {
-      this.#log(`${path} is missing: whether the settings are those that the run began with cannot be said`);
+      this.#log(`${path} is missing: cannot check that the settings match those the run started with`);
       return;
     }
     const before = parseSettings(runSchema, json, path);
     for (const line of compareSettings(before, this.#config, acceptChanges)) this.#log(line);
   }
 
-  /** Fills the store from the last checkpoint; returns the number of updates behind it. */
+  /** Fills the store from the last checkpoint; returns how many updates it has. */
   async restore(store: ParameterStore): Promise<number> {
     const { last } = this;
     if (!last) return 0;
@@ -115,18 +115,19 @@ export class RunFolder {
       return await readTrainingState(last.folder, store, this.#config.steps);
     } catch (error) {
       if (!earlier || last.step > this.#config.steps) throw error;
-      const way = `If the checkpoint is damaged, remove ${last.folder} to go on from step ${earlier.step}`;
+      const way = `If the checkpoint is damaged, remove ${last.folder} to resume from step ${earlier.step}`;
       throw new InputError(`${(error as Error).message}. ${way}`, { cause: error });
     }
   }
 
-  /** Makes every file one of a run that has reached `step`. Called when all that can be rejected has been. */
+  /** Cuts every file back to `step`. Called after all checks. */
   async begin(step: number): Promise<void> {
     const { folder } = this.#config;
     for (const name of [folder, join(folder, "checkpoints"), join(folder, "samples")]) await removeLeftovers(name);
     for (const path of [this.#logFile, this.#numbersFile]) {
       const lines = await cutRunLog(path, step);
-      if (lines > 0) this.#log(`${path}: cut back to step ${step}, ${lines} ${lines === 1 ? "line" : "lines"} removed`);
+      if (lines > 0)
+        this.#log(`${path}: truncated to step ${step}, ${lines} ${lines === 1 ? "line" : "lines"} removed`);
     }
     const path = join(folder, "config.json");
     const text = `${JSON.stringify(this.#config, null, 2)}\n`;
@@ -161,21 +162,21 @@ export class RunFolder {
     await writeTrainingState(this.#config.folder, step, store);
   }
 
-  /** Writes report.html of what is there. A run does not end because its page cannot be written. */
+  /** Writes report.html for the current state. A failure here does not end the run. */
   async report(): Promise<void> {
     await writeRunReport(this.#config.folder).catch((error: unknown) => {
       this.#log(`report.html was not written: ${systemReason(error)}`);
     });
   }
 
-  /** Gives the folder free. Removes it if nothing was written into it. */
+  /** Releases the folder. Removes it if nothing was written. */
   async close(): Promise<void> {
     await this.#lock.release();
     if (this.#made !== undefined) await removeEmptyFolders(join(this.#config.folder, "checkpoints"), this.#made);
   }
 }
 
-/** Removes what a killed owner of the folder has left; the lock says that nobody else writes here. */
+/** Removes leftovers of a killed owner; the lock guarantees that nobody else writes here. */
 async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const isCheckpoint = /^\.step-\d+\.(tmp|old)$/.test(name);

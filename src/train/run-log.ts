@@ -1,5 +1,5 @@
-// The files of a run that have a line per step: log.jsonl and samples/numbers.jsonl. A process that is killed, or a disk that is
-// full, may cut the last line; what was written after the last checkpoint is cut off when the run goes on, since it comes again.
+// The files of a run with a line per step: log.jsonl and samples/numbers.jsonl. A killed process or a full disk
+// may cut the last line. On resume, lines after the last checkpoint are removed, since those steps repeat.
 
 import { appendFile, lstat, readFile } from "node:fs/promises";
 import * as z from "zod";
@@ -16,12 +16,12 @@ export type RunLogEntry = z.infer<typeof entrySchema>;
 /** A million long lines. */
 const MAX_BYTES = 400_000_000;
 
-/** The entries of a file in their order; none where there is no file. Lines that are cut or not entries are passed over. */
+/** The entries of a file in order; none if there is no file. Incomplete or invalid lines are skipped. */
 export async function readRunLog(path: string): Promise<RunLogEntry[]> {
   return (await readLines(path)).flatMap(({ entry }) => (entry ? [entry] : []));
 }
 
-/** Cuts a file back to the entries of the first `step` steps, at once or not at all; returns how many lines went. */
+/** Atomically truncates a file to the entries of the first `step` steps; returns how many lines were removed. */
 export async function cutRunLog(path: string, step: number): Promise<number> {
   const lines = await readLines(path);
   const kept = lines.filter(({ entry }) => entry && entry.step <= step);
@@ -38,12 +38,12 @@ export async function appendRunLog(path: string, entry: Readonly<Record<string, 
 async function readLines(path: string): Promise<{ readonly text: string; readonly entry: RunLogEntry | undefined }[]> {
   const info = await lstat(path).catch(() => undefined);
   if (!info) return [];
-  // A pipe would be waited for; a link is somebody's wish, and writing would replace it.
+  // Reading a pipe would block, and writing would replace a user's link.
   if (!info.isFile()) throw new ModelError(`${path}: expected a file, found something else. Move it away`);
   if (info.size > MAX_BYTES)
     throw new ModelError(`${path} has ${info.size} bytes, at most ${MAX_BYTES} are read. Move it away`);
   const lines = (await readFile(path, "utf8")).split("\n");
-  // What follows the last line's end is nothing, or a line that was cut: even if it can be read it may lack digits.
+  // After the last newline there is nothing, or an incomplete line: even if it parses, it may lack digits.
   const cut = lines.pop();
   return [
     ...lines.map((text) => ({ text, entry: parseEntry(text) })),

@@ -1,5 +1,5 @@
-// A run's page: report.html in its folder, with every logged number over the steps and the samples as they changed. It needs
-// nothing but itself: plots are SVG, images are part of the file.
+// A run's page: report.html in its folder, with every logged number over the steps and the samples over time. It is
+// self-contained: plots are SVG, images are embedded.
 
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
@@ -11,12 +11,12 @@ import { plotSvg } from "./plot.ts";
 import { formatNumber } from "./progress.ts";
 import { type RunLogEntry, readRunLog } from "./run-log.ts";
 
-/** Points of a curve; longer logs are averaged over stretches of steps. */
+/** Maximum points of a curve; longer logs are averaged over ranges of steps. */
 const MOST_POINTS = 600;
-/** Samples of one name that are shown, spread over the run. */
+/** Samples shown per name, spread over the run. */
 const MOST_SAMPLES = 8;
 
-/** Writes report.html of the run in `folder` from what is there; returns its path. */
+/** Writes report.html for the current state of the run in `folder`; returns its path. */
 export async function writeRunReport(folder: string): Promise<string> {
   const path = join(folder, "report.html");
   const page = await runReport(folder);
@@ -24,7 +24,7 @@ export async function writeRunReport(folder: string): Promise<string> {
   return path;
 }
 
-/** The loss of a run over its steps, as HTML for another page. */
+/** A plot of a run's loss over its steps, as HTML for another page. */
 export async function lossCurve(folder: string): Promise<string> {
   const log = await readRunLog(join(folder, "log.jsonl"));
   return log.length === 0 ? "" : curve(thin(log), "loss", "log");
@@ -69,12 +69,12 @@ img { max-width: 100%; image-rendering: pixelated }
 pre { background: #f6f8fa; padding: 1rem; overflow: auto; max-height: 30rem }
 table { border-collapse: collapse } td, th { border: 1px solid #d0d7de; padding: .2rem .6rem; text-align: left }`;
 
-/** All names but the step, in the order of their first occurrence. */
+/** All names except the step, in order of first occurrence. */
 function namesIn(entries: readonly RunLogEntry[]): string[] {
   return [...new Set(entries.flatMap((entry) => Object.keys(entry)))].filter((name) => name !== "step");
 }
 
-/** Means over stretches of neighbouring entries, so that at most MOST_POINTS are left. */
+/** Means over ranges of consecutive entries, at most MOST_POINTS. */
 export function thin(entries: readonly RunLogEntry[], most = MOST_POINTS): RunLogEntry[] {
   const size = Math.ceil(entries.length / most);
   if (size <= 1) return [...entries];
@@ -88,7 +88,7 @@ export function thin(entries: readonly RunLogEntry[], most = MOST_POINTS): RunLo
   });
 }
 
-/** One small plot for each name. */
+/** One small plot per name. */
 async function section(
   title: string,
   entries: readonly RunLogEntry[],
@@ -127,7 +127,7 @@ async function curve(entries: readonly RunLogEntry[], name: string, scale: "line
 /** Dots on curves of few points. */
 const MAX_DOTS = 40;
 
-/** What stages write into samples/: NAME-STEP.png and NAME-STEP.md, some of each name, the newest first. */
+/** Files that stages write into samples/, NAME-STEP.png and NAME-STEP.md: some of each name, newest first. */
 async function samples(folder: string): Promise<string> {
   const files = (await readdir(folder).catch(() => [])).flatMap((file) => {
     const match = /^(.+)-(\d+)\.(png|md)$/.exec(file);

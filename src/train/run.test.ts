@@ -87,12 +87,12 @@ describe("train", () => {
     const frozen = train(configure("frozen", { train: ["second"] }), openToyStage(5));
     await expect(frozen).rejects.toThrow(/^first.bias does not train, and no checkpoint has it/);
     const nothing = train(configure("nothing", { train: ["third"] }), openToyStage(5));
-    await expect(nothing).rejects.toThrow('train: no parameter\'s path fits "third"');
+    await expect(nothing).rejects.toThrow('train: no parameter\'s path matches "third"');
   });
 
   test("rejects to overwrite a run that was begun", async () => {
     await train(configure("twice"), openToyStage(5));
-    await expect(train(configure("twice"), openToyStage(5))).rejects.toThrow(/has reached step 12.*--resume/);
+    await expect(train(configure("twice"), openToyStage(5))).rejects.toThrow(/at step 12.*--resume/);
   });
 
   test("saves where it is when it is asked to stop", async () => {

@@ -19,13 +19,13 @@ export { learningRate } from "./learner.ts";
 export type { LogEntry } from "./progress.ts";
 
 export interface RunOptions extends OpenRunOptions {
-  /** Stops after this step as if the run were cut off there; for tests and for sharing a machine. */
+  /** Stops after this step as if interrupted; for tests and for sharing a machine. */
   readonly stopAfter?: number;
 }
 
 /**
  * Trains one stage to its last step (or the signal); returns the log entries of this call. A stage that takes long to open may be
- * given as a function, which is called when the run's folder has been found fit.
+ * given as a function, which is called after the run's folder has been checked.
  */
 export async function train(
   config: RunConfig,
@@ -36,7 +36,7 @@ export async function train(
   try {
     options.log?.(
       run.last
-        ? `${config.folder}: ${config.stage} goes on from step ${run.last.step} of ${config.steps}`
+        ? `${config.folder}: ${config.stage} resuming from step ${run.last.step} of ${config.steps}`
         : `${config.folder}: ${config.stage}, a new run of ${config.steps} steps`,
     );
     if (!run.last) await checkSources(config);
@@ -53,7 +53,7 @@ export async function train(
   }
 }
 
-/** `sources` takes up the checkpoints that frozen weights are read from as long as it trains. */
+/** `sources` keeps the checkpoints of frozen weights open during training. */
 async function trainIn(
   run: RunFolder,
   config: RunConfig,
@@ -69,7 +69,7 @@ async function trainIn(
   const frozen = layered(stage.frozen, sources);
   const absent = frozenPaths.find((path) => !frozen.find(path));
   if (absent !== undefined)
-    throw new InputError(`${absent} does not train, and no checkpoint has it: name one in initFrom, or let it train`);
+    throw new InputError(`${absent} does not train, and no checkpoint has it: name one in initFrom, or train it`);
   if (!run.last) await startFresh(config, stage, declared, store, log);
   let step = await run.restore(store);
   signal?.throwIfAborted();
@@ -101,7 +101,7 @@ async function trainIn(
         windowStart = step;
       }
       if (stage.samples && (step % config.sampleEvery === 0 || isLast)) {
-        // Samples are the longer work and the more delicate one: what was learned does not depend on them.
+        // Save before sampling: samples take longer and may fail, and training does not depend on them.
         await makeSamples(run, stage, finalWeights(store, frozen), step, log).catch(async (error: unknown) => {
           await save();
           throw error;
@@ -115,7 +115,7 @@ async function trainIn(
     }
     if (signal?.aborted) {
       await save();
-      log(`stopped at step ${step}; go on with --resume`);
+      log(`stopped at step ${step}; continue with --resume`);
     }
     await run.report();
     if (step === config.steps) await stage.finish?.(finalTensors(store), config.folder);
@@ -143,7 +143,7 @@ async function makeSamples(
   log(`samples at step ${step}: ${words.join(", ")}`);
 }
 
-/** Weights of the later sources before those of the earlier. */
+/** Later sources override earlier ones. */
 function layered(under: WeightSource | undefined, sources: readonly WeightSource[]): WeightSource {
   const layers = [...(under ? [under] : []), ...sources].reverse();
   return {
@@ -157,7 +157,7 @@ function layered(under: WeightSource | undefined, sources: readonly WeightSource
   };
 }
 
-/** What a new run starts from is there: better said before a stage has worked for minutes. */
+/** Checks that a new run's initial weights exist, before a stage works for minutes. */
 async function checkSources({ initFrom }: RunConfig): Promise<void> {
   for (const source of initFrom) await (await openCheckpointAt(source)).close();
 }

@@ -1,5 +1,5 @@
-// Checks settings from a file of one's own against a schema: every field is known, so one that is not is a typing error, and the
-// message says which was probably meant.
+// Checks settings from a user's file against a schema. Every valid field is known, so an unknown one is a typo, and the
+// message suggests which was meant.
 
 import * as z from "zod";
 import { parseConfig } from "../checkpoint/parse-config.ts";
@@ -11,9 +11,9 @@ export const pathSchema = z
   .string()
   .min(1)
   .max(4096)
-  .refine((path) => !path.includes("\0"), "has a NUL character, which no path may have");
+  .refine((path) => !path.includes("\0"), "has a NUL character, which paths cannot contain");
 
-/** The checked value with defaults filled in. Throws an InputError that begins with `where`: a file, or a part of one. */
+/** The checked value with defaults filled in. Throws an InputError that starts with `where`: a file, or part of one. */
 export function parseSettings<T extends z.ZodType>(schema: T, value: unknown, where: string): z.output<T> {
   try {
     return parseConfig(schema, value, where);
@@ -22,7 +22,7 @@ export function parseSettings<T extends z.ZodType>(schema: T, value: unknown, wh
   }
 }
 
-/** Which fields were meant by those that do not exist, as the end of a sentence. */
+/** Suggestions for unknown fields, as the end of a sentence. */
 function suggest(schema: z.ZodType, value: unknown): string {
   const issues = schema.safeParse(value).error?.issues ?? [];
   const unknown = issues.flatMap((issue) => (issue.code === "unrecognized_keys" ? [issue] : []));
@@ -45,7 +45,7 @@ function fieldsAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
 }
 
-/** What stands under defaults and optional marks. */
+/** The schema under defaults and optional wrappers. */
 function unwrap(schema: unknown): unknown {
   const { def } = (schema ?? {}) as { def?: { innerType?: unknown } };
   return def?.innerType === undefined ? schema : unwrap(def.innerType);

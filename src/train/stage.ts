@@ -1,4 +1,4 @@
-// What a training stage offers to the loop in run.ts: its losses, its batches, and what it shows and hands over.
+// The interface of a training stage to the loop in run.ts: its losses, batches, samples and results.
 // Batches are functions of the step alone, so that a resumed run continues with the same numbers.
 
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -8,14 +8,14 @@ import type { ParameterStore } from "./parameter-store.ts";
 import type { TraceLoss } from "./train-graph.ts";
 
 export interface Batch {
-  /** Which of the stage's losses takes it. */
+  /** Which of the stage's losses uses it. */
   readonly loss: string;
   readonly feeds: Values;
   /** Tokens (or patches, or latents) in it, for the rate in the log. */
   readonly tokens: number;
 }
 
-/** What a stage is opened with beside its config. */
+/** What a stage is opened with besides its config. */
 export interface StageContext {
   readonly log?: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
@@ -25,18 +25,18 @@ export interface StageContext {
 
 export interface Stage {
   readonly losses: Readonly<Record<string, TraceLoss>>;
-  /** Weights of parameters that do not train, where `initFrom` of the config has none. */
+  /** Weights of frozen parameters that are not in the config's `initFrom`. */
   readonly frozen?: WeightSource;
   /** The batch of one micro-step, counted from 0 over the whole run. */
   batch(microStep: number): Promise<Batch>;
   /**
-   * Sets parameters that neither a file nor a random draw gives (k-means); called once, before step 0 of a new run. `given` are the
-   * paths that `initFrom` had.
+   * Sets parameters that come from neither a file nor random initialization (k-means); called once, before step 0 of a new run. `given` are
+   * the paths found in `initFrom`.
    */
   prepare?(store: ParameterStore, log: (line: string) => void, given: ReadonlySet<string>): Promise<void>;
-  /** Writes images or text to look at into `folder`; returns numbers for the log. */
+  /** Writes sample images or text into `folder`; returns numbers for the log. */
   samples?(weights: WeightSource, folder: string, step: number): Promise<Record<string, number>>;
-  /** Writes what was trained (its running average if there is one) as a checkpoint of the product. */
+  /** Writes the trained weights (the running average if there is one) as a checkpoint of the product. */
   finish?(tensors: ReadonlyMap<string, HostTensor>, folder: string): Promise<void>;
   release?(): Promise<void>;
 }

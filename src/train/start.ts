@@ -20,19 +20,19 @@ const openers: Readonly<Record<RunConfig["stage"], () => Promise<Opener>>> = {
 };
 
 export interface StartOptions extends RunOptions {
-  /** Weights to start from in place of the config's `initFrom`: see findInit. */
+  /** Weights to start from instead of the config's `initFrom`: see findInit. */
   readonly init?: string | undefined;
-  /** Examples to train on in place of the config's: see docs/data.md. */
+  /** Examples to train on instead of the config's: see docs/data.md. */
   readonly data?: string | undefined;
-  /** Examples that samples are made of. */
+  /** Examples for samples. */
   readonly heldOut?: string | undefined;
   readonly skipBad?: boolean | undefined;
 }
 
-/** Trains `stage` by the config file; throws when the file is for another stage. */
+/** Trains `stage` with the config file; throws if the file is for another stage. */
 export async function startTraining(stage: string, path: string, options: StartOptions = {}): Promise<LogEntry[]> {
   if (!stageNames.some((name) => name === stage))
-    throw new InputError(`${quote(stage)} is no stage of training; there are ${stageNames.join(", ")}`);
+    throw new InputError(`${quote(stage)} is not a training stage; there are ${stageNames.join(", ")}`);
   const written = await readRunConfig(path);
   if (written.stage !== stage) throw new InputError(`${path} is for the stage ${written.stage}, not ${stage}`);
   const { init } = options;
@@ -40,12 +40,12 @@ export async function startTraining(stage: string, path: string, options: StartO
   return startRun(withSource(started, options), path, options);
 }
 
-/** The config with the weights of `--init`, and with the parts around them where that is a model folder. */
+/** The config with the weights of `--init`, and with the other parts if that is a model folder. */
 async function startFrom(config: RunConfig, init: string): Promise<RunConfig> {
   return { ...(await withModelFolder(config, init)), initFrom: [await findInit(init, config.stage)] };
 }
 
-/** Trains by a config that is read already; `path` names it in messages. */
+/** Trains with a parsed config; `path` names it in messages. */
 export async function startRun(written: RunConfig, path: string, options: RunOptions = {}): Promise<LogEntry[]> {
   const { log = () => {}, signal } = options;
   const { config, own } = await openOwn(await resolveLatest(written), options);
@@ -55,21 +55,21 @@ export async function startRun(written: RunConfig, path: string, options: RunOpt
     return await train(config, stage, options);
   } catch (error) {
     if (!(error instanceof RangeError && /array|allocation/i.test(error.message))) throw error;
-    // An array that the engine cannot make: the sizes are the config's.
-    throw new MemoryError(`${path}: its sizes need more memory than one array can have; make the batch smaller`, 0, 0);
+    // An array too large for the engine: its size comes from the config.
+    throw new MemoryError(`${path}: its sizes exceed the memory of one array; use a smaller batch`, 0, 0);
   } finally {
     await own?.close();
   }
 }
 
-/** Which parts of `data` say what kinds of samples are drawn. */
+/** The parts of `data` that set the kinds of samples. */
 const mixes = ["mix", "questions", "requests"];
 
-/** The config with the data of the command line: all samples are drawn from it, unless the config gives it a share already. */
+/** The config with the command line's data: all samples come from it, unless the config already gives it a share. */
 function withSource(config: RunConfig, { data: path, heldOut, skipBad }: StartOptions): RunConfig {
   if (path === undefined) {
     if (heldOut === undefined && !skipBad) return config;
-    throw new InputError("--held-out and --skip-bad are about the examples that --data names", {
+    throw new InputError("--held-out and --skip-bad need --data", {
       code: "invalid_option",
     });
   }
@@ -82,7 +82,7 @@ function withSource(config: RunConfig, { data: path, heldOut, skipBad }: StartOp
   return { ...config, data: { ...config.data, ...Object.fromEntries(shares), source } };
 }
 
-/** Opens the run's own examples and writes their fingerprint into the config, by which a resumed run knows them again. */
+/** Opens the run's own examples and writes their fingerprint into the config, so that a resumed run recognises them. */
 async function openOwn(
   config: RunConfig,
   options: RunOptions,
@@ -94,7 +94,7 @@ async function openOwn(
   return { config: { ...config, data: { ...config.data, source: { ...source, fingerprint } } }, own };
 }
 
-/** What a stage says of its settings does not name their file. */
+/** A stage's messages about its settings do not name the file. */
 function refuse(path: string, error: unknown): never {
   if (!(error instanceof KelixError)) throw error;
   const { message, code } = error;

@@ -1,5 +1,5 @@
-// The teacher of the vision stage: EfficientNet-Lite0 (ImageNet) up to stride 16, whose map of a 96 x 96 image has the grid of the
-// image tokenizer's positions. scripts/convert-teacher.py writes its weights, batch norms folded into the convolutions.
+// The teacher of the vision stage: EfficientNet-Lite0 (ImageNet) up to stride 16, whose feature map of a 96 x 96 image matches the
+// image tokenizer's grid. scripts/convert-teacher.py writes its weights, batch norms folded into the convolutions.
 
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -15,7 +15,7 @@ const stages = [
   { repeats: 3, kernel: 3, stride: 2, expansion: 6, out: 80 },
   { repeats: 3, kernel: 5, stride: 1, expansion: 6, out: TEACHER_WIDTH },
 ] as const;
-/** Levels 0 to 255 are read as (level - 127) / 128. */
+/** Levels 0 to 255 are scaled to (level - 127) / 128. */
 const [MEAN, SCALE] = [127, 128];
 
 /** pixels [B, 3, h, w] in -1 .. 1 -> [B, 112, h/16, w/16] */

@@ -1,6 +1,5 @@
-// A traced loss made ready to train: one session for forward and backward, whose trained parameters and gradients are views into
-// the parameter store; what is not in the store is a weight. Running it leaves the gradients in the store; the optimizer takes them
-// from there.
+// A traced loss, ready to train: one session for forward and backward, whose trained parameters and gradients are views into
+// the parameter store; other parameters are weights. A run leaves the gradients in the store for the optimizer.
 
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import {
@@ -15,7 +14,7 @@ import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { ParameterStore } from "./parameter-store.ts";
 
-/** What tracing a training step gives: the scalar to minimise and scalars or tensors to report. */
+/** The result of tracing a training step: the scalar to minimise, and scalars or tensors to report. */
 export interface TracedLoss {
   readonly loss: Tensor;
   readonly reports?: Readonly<Record<string, Tensor>>;
@@ -32,7 +31,7 @@ export function traceLoss(trace: TraceLoss): { graph: Graph; traced: TracedLoss 
 }
 
 export class TrainGraph {
-  /** Paths that get a gradient from this loss. */
+  /** Paths that receive a gradient from this loss. */
   readonly trained: ReadonlySet<string>;
   readonly #session: Session;
   readonly #store: ParameterStore;
@@ -55,7 +54,7 @@ export class TrainGraph {
     this.#targets = Object.fromEntries(trained.map((path) => [GRADIENT + path, store.tensor("gradients", path)]));
   }
 
-  /** Builds the session for a traced loss over the parameters of `store`; throws, naming it, when another is not in `frozen`. */
+  /** Builds the session for a traced loss over the parameters of `store`; any other parameter must be in `frozen`, or it throws and names it. */
   static async open(
     trace: TraceLoss,
     store: ParameterStore,
@@ -79,7 +78,7 @@ export class TrainGraph {
       graph.output(GRADIENT + path, slope);
     });
     const reports = ["loss", ...Object.keys(traced.reports ?? {})];
-    // Other outputs that the trace names are for looking at: a training step does not compute them.
+    // The trace's other outputs are for inspection: a training step does not compute them.
     const outputs = [...reports, ...trained.map((path) => GRADIENT + path)];
     const session = await openTrainingSession(graph, { ...options, outputs }, { isTrained, frozen });
     const used = open.map(({ path }) => path);

@@ -66,7 +66,7 @@ test.each([
 test("is not believed under the name of another step", async () => {
   const other = join(run, "checkpoints", "step-3");
   await rename(folder, other);
-  await expect(readTrainingState(other, createStore(), 100)).rejects.toThrow(/is of step 4, its folder of another/);
+  await expect(readTrainingState(other, createStore(), 100)).rejects.toThrow(/is from step 4, its folder from another/);
 });
 
 test.each(files)("is not believed where %s is of another step, of none, or of another model", async (name) => {
@@ -81,13 +81,13 @@ test.each(files)("is not believed where %s is of another step, of none, or of an
   await write("4", { a: 3 });
   expect(await read()).toBe(4);
   await write("5", { a: 3 });
-  await expect(read()).rejects.toThrow(`${path} is of step "5", its folder of step 4: the checkpoint is damaged`);
+  await expect(read()).rejects.toThrow(`${path} is from step "5", its folder from step 4: the checkpoint is damaged`);
   await write(undefined, { a: 3 });
-  await expect(read()).rejects.toThrow(/is of no step/);
+  await expect(read()).rejects.toThrow(/is from no step/);
   await write("4", { a: 4 });
-  await expect(read()).rejects.toThrow(`${path}: "a" is f32 [4], the config wants f32 [3]`);
+  await expect(read()).rejects.toThrow(`${path}: "a" is f32 [4], the config expects f32 [3]`);
   await write("4", { a: 3, b: 1 });
-  await expect(read()).rejects.toThrow(/holds "b", which the config does not train/);
+  await expect(read()).rejects.toThrow(/contains "b", which the config does not train/);
   await write("4", {});
   await expect(read()).rejects.toThrow(/"a" is missing/);
 });

@@ -1,5 +1,5 @@
-// Checkpoints of a training run: trained parameters, moments and running average, to go on from bit for bit.
-// Each is a folder written under a temporary name and renamed when whole, so that a kill leaves the previous one.
+// Checkpoints of a training run: trained parameters, moments and running average, to resume bit for bit.
+// Each is a folder written under a temporary name and renamed when complete, so that a kill leaves the previous one.
 
 import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -15,7 +15,7 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { ParameterStore, Region, StoredParameter } from "./parameter-store.ts";
 import { parseSettings } from "./settings.ts";
 
-/** Complete checkpoints kept: the last, and one before it in case the last turns out bad. */
+/** Complete checkpoints kept: the last, and the one before in case the last is damaged. */
 const KEPT = 2;
 
 const files: readonly (readonly [Region, string])[] = [
@@ -33,7 +33,7 @@ export interface CheckpointFolder {
   readonly step: number;
 }
 
-/** Saves the state after `step` updates; returns the checkpoint's folder. What the system refuses leaves the earlier ones. */
+/** Saves the state after `step` updates; returns the checkpoint's folder. If that fails, earlier ones remain. */
 export async function writeTrainingState(run: string, step: number, store: ParameterStore): Promise<string> {
   const root = join(run, "checkpoints");
   const folder = join(root, `step-${step}`);
@@ -47,7 +47,7 @@ export async function writeTrainingState(run: string, step: number, store: Param
         await writeSafetensors(join(temporary, name), tensors(store, region), { step: String(step) });
       }
       await writeFile(join(temporary, "state.json"), `${JSON.stringify({ step })}\n`, { flush: true });
-      await rename(folder, replaced).catch(() => undefined); // there is none, as a rule
+      await rename(folder, replaced).catch(() => undefined); // usually there is none
       await rename(temporary, folder);
       await rm(replaced, { recursive: true, force: true });
     } catch (error) {
@@ -61,14 +61,14 @@ export async function writeTrainingState(run: string, step: number, store: Param
 }
 
 /**
- * Fills the store from a checkpoint; returns the number of updates behind it. Throws a ModelError when its files are not all of one
- * step, that of the folder's name, or do not fit the config.
+ * Fills the store from a checkpoint; returns how many updates it has. Throws a ModelError if its files are not all from the
+ * step of the folder's name, or do not fit the config.
  */
 export async function readTrainingState(folder: string, store: ParameterStore, steps: number): Promise<number> {
   const path = join(folder, "state.json");
   const { step } = parseSettings(stateSchema, await readJson(...fileAt(path)), path);
   if (basename(folder) !== `step-${step}`)
-    throw new ModelError(`${path} is of step ${step}, its folder of another: the checkpoint is damaged`);
+    throw new ModelError(`${path} is from step ${step}, its folder from another: the checkpoint is damaged`);
   if (step > steps)
     throw new ModelError(`${folder} is at step ${step}, the config ends at ${steps}: nothing is left to train`);
   for (const [region, name] of filesOf(store)) {
@@ -91,27 +91,29 @@ function check(
   step: number,
 ): void {
   if (metadata.step !== String(step)) {
-    const found = metadata.step === undefined ? "of no step" : `of step ${quote(metadata.step)}`;
-    throw new ModelError(`${path} is ${found}, its folder of step ${step}: the checkpoint is damaged`);
+    const found = metadata.step === undefined ? "from no step" : `from step ${quote(metadata.step)}`;
+    throw new ModelError(`${path} is ${found}, its folder from step ${step}: the checkpoint is damaged`);
   }
   const names = new Set(wanted.map(({ path }) => path));
   const stranger = [...tensors.keys()].find((name) => !names.has(name));
   if (stranger !== undefined)
-    throw new ModelError(`${path}: holds ${quote(stranger)}, which the config does not train. Is it of another model?`);
+    throw new ModelError(
+      `${path}: contains ${quote(stranger)}, which the config does not train. Is it from another model?`,
+    );
   for (const { path: name, shape } of wanted) {
     const found = tensors.get(name);
     if (found && found.dtype === "f32" && found.shape.join() === shape.join()) continue;
     const what = found ? `is ${found.dtype} [${found.shape}]` : "is missing";
-    throw new ModelError(`${path}: ${quote(name)} ${what}, the config wants f32 [${shape}]`);
+    throw new ModelError(`${path}: ${quote(name)} ${what}, the config expects f32 [${shape}]`);
   }
 }
 
-/** The furthest complete checkpoint of a run, if there is one. */
+/** The latest complete checkpoint of a run, if any. */
 export async function latestCheckpoint(run: string): Promise<CheckpointFolder | undefined> {
   return (await listCheckpoints(run)).at(-1);
 }
 
-/** The complete checkpoints of a run, the furthest last. */
+/** The complete checkpoints of a run, latest last. */
 export async function listCheckpoints(run: string): Promise<CheckpointFolder[]> {
   const root = join(run, "checkpoints");
   const entries = await readdir(root, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
@@ -126,7 +128,7 @@ export async function listCheckpoints(run: string): Promise<CheckpointFolder[]> 
     .sort((a, b) => a.step - b.step);
 }
 
-/** The files of a checkpoint: without a running average there is none of it. */
+/** The files of a checkpoint; the running average's only if there is one. */
 function filesOf(store: ParameterStore): readonly (readonly [Region, string])[] {
   return files.filter(([region]) => region !== "average" || store.averages);
 }

@@ -1,11 +1,11 @@
-// Variants of an image that show the same: moved, scaled and turned a little, with other colours. Few images then teach what they have
-// in common.
+// Variants of an image with the same content: slightly moved, scaled and turned, with other colours. They let a few images teach what
+// they have in common.
 
 import type { RgbImage } from "../image/rgb.ts";
 import type { CounterRandom } from "../random/counter.ts";
 import { renderView } from "./data/augment.ts";
 
-/** Another view of an image, of its size. What comes in at the edges has the colour of a corner. */
+/** Another view of an image, of the same size. Areas from beyond the edges get the colour of a corner. */
 export function vary(image: RgbImage, random: CounterRandom): RgbImage {
   const { width, height, data } = image;
   const draw = random.sequence();

@@ -1,5 +1,5 @@
-// What frozen models say about images, for the image tokenizer to learn: the autoencoder's latents of each position, and the
-// teacher's features of it. Both are standardised by channel over a sample of training images.
+// The image tokenizer's targets from frozen models: the autoencoder's latents at each position, and the
+// teacher's features. Both are standardised per channel over a sample of training images.
 
 import * as z from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -18,13 +18,13 @@ import { TEACHER_WIDTH, teacherMap } from "./teacher.ts";
 
 export const targetsSchema = z.strictObject({
   autoencoder: z.strictObject({ config: z.record(z.string(), z.unknown()), weights: pathSchema }).optional(),
-  /** Weights of the teacher, from scripts/convert-teacher.py; a path from the data's cache. */
+  /** Weights of the teacher, from scripts/convert-teacher.py; a path relative to the data cache. */
   teacher: pathSchema.optional(),
 });
 
 export type TargetsConfig = z.infer<typeof targetsSchema>;
 
-/** Numbers of a position. */
+/** Numbers per position. */
 export interface TargetWidths {
   readonly latents: number;
   readonly teacher: number;
@@ -64,7 +64,7 @@ export class VisionTargets {
     this.#channels = channels;
   }
 
-  /** `sample` gives batches of training images, each as large as all later ones, that channels are standardised over. */
+  /** `sample` gives batches of training images for standardising channels, each as large as all later ones. */
   static async open(
     config: TargetsConfig,
     sample: readonly (readonly RgbImage[])[],
@@ -108,7 +108,7 @@ export class VisionTargets {
     return new VisionTargets(session, sources, widths, channels);
   }
 
-  /** Latents [M, L], standardised, and the teacher's rows [M, T] of unit length; M positions of all images. */
+  /** Standardised latents [M, L] and the teacher's rows [M, T] of unit length, for the M positions of all images. */
   async of(images: readonly RgbImage[]): Promise<Record<string, HostTensor>> {
     const results = await this.#session.run({ pixels: planesOf(images) });
     const targets: Record<string, HostTensor> = {};
@@ -151,8 +151,8 @@ function standardise(values: Float32Array, width: number, { mean, deviation }: C
 }
 
 /**
- * Takes half of each image's mean off its rows, in place, and makes them unit vectors: what differs within an image counts more,
- * but what kind of image it is stays (the whole mean would take that away).
+ * Subtracts half of each image's mean from its rows, in place, and normalizes them to unit length: differences within an image count
+ * more, but the kind of image is kept (subtracting the whole mean would remove it).
  */
 export function centreAndNorm(rows: Float32Array, width: number, images: number): void {
   const positions = rows.length / width / images;

@@ -1,4 +1,4 @@
-// The files of a text vocabulary: byte pairs of what a corpus can say, and the special tokens of the chat template.
+// The files of a text vocabulary: byte pairs learned from a corpus, and the special tokens of the chat template.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { corpusTexts, openCorpus } from "./data/corpus.ts";
 import { sampleKinds } from "./data/mix.ts";
 import { editTexts } from "./data/scene-edits.ts";
 
-/** They take the last ids in this order. */
+/** They get the last ids, in this order. */
 export const specialTokens = [
   "<|endoftext|>",
   "<|im_start|>",
@@ -19,7 +19,7 @@ export const specialTokens = [
   "<|q_eos|>",
 ] as const;
 
-/** Writes tokenizer.json and tokenizer_config.json of `size` entries into a folder; returns how many of them text has. */
+/** Writes tokenizer.json and tokenizer_config.json with `size` entries into a folder; returns how many are text. */
 export async function writeVocabulary(
   folder: string,
   texts: Iterable<string>,
@@ -42,7 +42,7 @@ export async function writeVocabulary(
 /** Sentences of each kind that kelix-nano's vocabulary is trained on. */
 const SENTENCES = 4000;
 
-/** The vocabulary of everything that the corpus in the cache says: kelix-nano's, of 1,536 entries. Returns how many of them text has. */
+/** Trains the vocabulary on all sentences of the cached corpus: kelix-nano's, with 1,536 entries. Returns how many are text. */
 export async function writeCorpusVocabulary(folder: string, cache: string, side: number): Promise<number> {
   const kinds = sampleKinds.filter((kind) => kind !== "own");
   const corpus = await openCorpus(cache, side, kinds);

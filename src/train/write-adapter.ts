@@ -14,7 +14,7 @@ export interface AdapterSettings {
   readonly alpha: number;
 }
 
-/** Writes an adapter as a new folder, which has its name only when it is whole. `tensors` as in an Adapter (model/adapter.ts). */
+/** Writes an adapter as a new folder, atomically. `tensors` as in an Adapter (model/adapter.ts). */
 export async function writeAdapter(
   path: string,
   tensors: ReadonlyMap<string, HostTensor>,

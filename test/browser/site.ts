@@ -82,6 +82,8 @@ export async function makeSite(): Promise<Site> {
 
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
   ".js": "text/javascript",
   ".mjs": "text/javascript",
   ".json": "application/json",
@@ -89,7 +91,8 @@ const types: Readonly<Record<string, string>> = {
   ".png": "image/png",
 };
 
-async function serve(folder: string, places: Readonly<Record<string, string>>): Promise<Site> {
+/** Serves folders by the beginning of the path; isolated, but below /plain. */
+export async function serve(folder: string, places: Readonly<Record<string, string>>): Promise<Site> {
   const asked: string[] = [];
   const server: Server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url!, "http://host");

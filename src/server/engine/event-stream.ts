@@ -27,7 +27,7 @@ export class EventStream {
     if (this.#failure) return;
     this.#events.push(event);
     if (this.#wake) this.#wake();
-    else if (!this.#stalled) this.#stalled = setTimeout(this.#options.onStalled, this.#options.stalledMs).unref();
+    else this.#watch();
   }
 
   /** Ends the stream with an error: after what has come, or at once. */
@@ -56,12 +56,17 @@ export class EventStream {
       this.#events.shift();
       count++;
     }
+    if (this.#events.length > 0) this.#watch();
     this.#taken += count;
     if (this.#taken >= WINDOW / 2) {
       this.#options.onTaken(this.#taken);
       this.#taken = 0;
     }
     return event;
+  }
+
+  #watch(): void {
+    this.#stalled ??= setTimeout(this.#options.onStalled, this.#options.stalledMs).unref();
   }
 
   #settle(): void {

@@ -57,9 +57,9 @@ export class Channel {
     this.#post(event);
   }
 
-  /** Sends an event unless the reader is behind. */
+  /** Sends an event unless the reader is behind by half a window. */
   offer(event: EngineEvent): void {
-    if (this.#credit === WINDOW && !this.#signal.aborted) this.#post(event);
+    if (this.#credit > WINDOW / 2 && !this.#signal.aborted) this.#post(event);
   }
 
   grant(count: number): void {

@@ -25,10 +25,19 @@ export async function runRequest(kelix: Kelix, request: EngineRequest, sink: Sin
   const end = (usage: Partial<Usage>) =>
     sink.send({ type: "end", finishReason: "stop", usage: { ...NOTHING, ...usage } });
   const sendImage = async (image: Image, codes: ImageCodes, seed: number) => {
-    const isAlone = context.isAlone();
+    const { width, height, receipt } = image;
+    const isAlone = receipt?.alone ?? context.isAlone();
     const png = await image.toPng();
-    const { width, height } = image;
-    await sink.send({ type: "image", png, width, height, seed, codes: { ...codes }, isAlone });
+    await sink.send({
+      type: "image",
+      png,
+      width,
+      height,
+      seed,
+      codes: { ...codes },
+      isAlone,
+      ...(receipt && { receipt }),
+    });
   };
   switch (request.kind) {
     case "chat": {

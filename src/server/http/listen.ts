@@ -53,6 +53,7 @@ export async function listen(
     connectionsCheckingInterval: Math.min(CHECK_MS, headersTimeoutMs),
     keepAliveTimeout: 5000,
     noDelay: true,
+    requireHostHeader: false, // node-server requires it, and its error is answered as JSON
   };
   const server = http.createServer(options, (incoming, outgoing) => void listener(incoming, outgoing));
   server.maxConnections = maxConnections;

@@ -1,12 +1,12 @@
-// Emoji RGBA -> the RGB image that training sees: moved, stretched and turned a little, on a background, recoloured.
-// No mirror images: names and lettering would no longer be true.
+// Emoji RGBA -> an augmented RGB training image: slightly moved, stretched and turned, on a background, recoloured.
+// Never mirrored: names and lettering would become wrong.
 
 import type { RgbImage } from "../../image/rgb.ts";
 import type { CounterRandom } from "../../random/counter.ts";
 import type { Rgb } from "./shapes.ts";
 
 export interface View {
-  /** Of the image's side, across and down. */
+  /** Fractions of the image's side, across and down. */
   readonly scaleX: number;
   readonly scaleY: number;
   /** Radians. */
@@ -15,13 +15,13 @@ export interface View {
   readonly shiftX: number;
   readonly shiftY: number;
   readonly background: Rgb;
-  /** How far colours are from grey, 1 as drawn; then a factor for each channel and an offset. The background stays. */
+  /** Saturation (1 as drawn), then a factor per channel and an offset. The background is unchanged. */
   readonly saturation: number;
   readonly gain: Rgb;
   readonly offset: number;
 }
 
-/** How evaluation shows an image: nearly filling a white square. */
+/** The view used in evaluation: nearly filling a white square. */
 export const PLAIN_VIEW: View = {
   scaleX: 0.92,
   scaleY: 0.92,
@@ -64,7 +64,7 @@ export function sampleView(side: number, random: CounterRandom): View {
   };
 }
 
-/** How an image is shown that a request asks for: nearly plain, so that the words say all that differs. */
+/** The view of an image to be drawn: nearly plain, so that the request describes everything that varies. */
 export function sampleRequestView(side: number, random: CounterRandom): View {
   const draw = random.sequence();
   const scale = 0.85 + 0.15 * draw.uniform();
@@ -72,7 +72,7 @@ export function sampleRequestView(side: number, random: CounterRandom): View {
   return { ...PLAIN_VIEW, scaleX: scale, scaleY: scale, shiftX: shift(), shiftY: shift() };
 }
 
-/** Two drawings of the same size, rgba [side, side, 4]: the second shows through by `share`; colours are weighted by their opacity. */
+/** Blends two drawings of the same size, rgba [side, side, 4], with `share` of the second; colours are weighted by opacity. */
 export function fade(rgba: Uint8Array, other: Uint8Array, share: number): Uint8Array {
   const mixed = new Uint8Array(rgba.length);
   for (let at = 0; at < rgba.length; at += 4) {
@@ -89,8 +89,7 @@ export function fade(rgba: Uint8Array, other: Uint8Array, share: number): Uint8A
 }
 
 /**
- * rgba [rows, side, 4] -> image [rows, side, 3], sampled bilinearly; colours are weighted by their opacity. As many rows as columns
- * unless `rows` says otherwise.
+ * rgba [rows, side, 4] -> image [rows, side, 3], sampled bilinearly; colours are weighted by opacity. Square by default.
  */
 export function renderView(rgba: Uint8Array, side: number, view: View, rows = side): RgbImage {
   const { scaleX, scaleY, shiftX, shiftY, background, saturation, gain, offset } = view;

@@ -1,5 +1,5 @@
-// Finds each concept's icon in each set: by code point where the set lists them, else by the name turned into a slug.
-// Some sets call things their own way; those names stand in a table.
+// Finds each concept's icon in each set: by code point if the set lists them, else by the name as a slug.
+// Some sets use names of their own, which a table maps.
 
 import { join } from "node:path";
 import { type ConceptName, conceptNames, iconNames } from "./concepts.ts";
@@ -11,14 +11,14 @@ export interface Concept extends ConceptName {
   readonly hexcode: string;
 }
 
-/** What emojibase-data says of every emoji, as far as it is used here. */
+/** The fields of emojibase-data that are used here. */
 export async function readEmojiNames(
   cache: string,
 ): Promise<{ readonly label: string; readonly hexcode: string; readonly tags?: readonly string[] }[]> {
   return (await readJson(join(packageFolder(cache, NAMES_PACKAGE), "en", "data.json"))) as never;
 }
 
-/** Gives each name of the table its code point; throws if emojibase-data has no such label. */
+/** Gives each concept its code point; throws if emojibase-data has no such label. */
 export async function loadConcepts(cache: string): Promise<{ concepts: Concept[]; labels: Set<string> }> {
   const data = await readEmojiNames(cache);
   const hexcodes = new Map(data.map(({ label, hexcode }) => [label, hexcode]));
@@ -32,7 +32,7 @@ export async function loadConcepts(cache: string): Promise<{ concepts: Concept[]
 
 let ownNames: ReturnType<typeof iconNames> | undefined;
 
-/** The name of a concept's icon in a set, if the set draws it. `labels`: every label, so that none takes another's icon. */
+/** The name of a concept's icon in a set, if it has one. `labels`: all labels, so that none takes another's icon. */
 export function findIcon({ label, hexcode }: Concept, set: LoadedSet, labels: ReadonlySet<string>): string | undefined {
   ownNames ??= iconNames();
   const own = ownNames[set.style]?.[label];

@@ -1,5 +1,5 @@
-// What training and evaluation read: images with their words, each a function of (kind, split, seed, index).
-// Emoji come from the cache that `kelix data` fills; scenes are drawn on the spot.
+// The corpus of training and evaluation: images with text, each a function of (kind, split, seed, index).
+// Emoji come from the cache filled by `kelix data`; scenes are drawn on demand.
 
 import { join } from "node:path";
 import { InputError } from "../../errors.ts";
@@ -27,28 +27,28 @@ export interface Sample {
   /** The canonical answer to every question of `describeQuestions`. */
   readonly caption: string;
   readonly describe: Turn;
-  /** What to ask for to get such an image. */
+  /** A prompt for such an image. */
   readonly prompt: string;
-  /** The whole conversation, where it is one of somebody's own data. */
+  /** The whole conversation, for a user's own data. */
   readonly turns?: readonly Turn[];
   /** Emoji only. */
   readonly concept?: IndexEntry;
   /** Scenes only. */
   readonly scene?: Scene;
-  /** A second question, of emoji in training, scenes and digits. */
+  /** A second question, for emoji in training, scenes and digits. */
   readonly question?: SceneQuestion;
   /** Lettering only. */
   readonly lettering?: Lettering;
-  /** Of icons, lettering and digits: what they are drawn in. */
+  /** For icons, lettering and digits: the colour they are drawn in. */
   readonly colour?: Colour | "white";
 }
 
-/** Emoji that are to be drawn are shown nearly plain, in one style; those that are asked about in any view, also between styles. */
+/** Emoji to be drawn are shown nearly plain, in one style; emoji that are asked about in any view, also blended between styles. */
 export type SampleUse = "question" | "request";
 
 export interface Corpus {
   readonly side: number;
-  /** Code points of the concepts that are trained on, in a fixed order. */
+  /** Code points of the training concepts, in a fixed order. */
   readonly concepts: readonly string[];
   /**
    * The sample of a seed and an index. Training emoji are drawn by concept, then by style, and augmented;
@@ -62,8 +62,8 @@ export interface Corpus {
 }
 
 /**
- * Reads the packed images into memory (about 37 kB each at 96 x 96; drawings of icons 9 kB) for the kinds of samples that
- * will be asked for; scenes need none. Throws where they are not there.
+ * Reads the packed images into memory (about 37 kB each at 96 x 96; icon drawings 9 kB) for the given kinds of
+ * samples; scenes need none. Throws if they are missing.
  */
 export async function openCorpus(
   cacheFolder = defaultCacheFolder(),
@@ -90,11 +90,11 @@ export async function openCorpus(
 
 async function readIndex(folder: string, side: number): Promise<ImageIndex> {
   return (await readJson(join(folder, "index.json")).catch((cause) => {
-    throw new InputError(`${folder}: holds no images. Run \`kelix data --side ${side}\` first`, { cause });
+    throw new InputError(`${folder}: contains no images. Run \`kelix data --side ${side}\` first`, { cause });
   })) as ImageIndex;
 }
 
-/** Share of training emoji that are faded into another style. */
+/** Share of training emoji that are blended with another style. */
 const MIXED_SHARE = 0.3;
 
 class ImageCorpus implements Corpus {
@@ -184,7 +184,7 @@ class ImageCorpus implements Corpus {
     };
   }
 
-  /** In training as anybody asks it; held out in the words of the table, so that numbers can be compared. */
+  /** In training with varied phrasing; held out in the table's wording, so that numbers are comparable. */
   #ask(question: string, split: Split, random: CounterRandom, isAlike = false): string {
     return split === "train" ? ask(question, random, isAlike) : question;
   }
@@ -218,7 +218,7 @@ class ImageCorpus implements Corpus {
     return { image, ...words, colour };
   }
 
-  /** A mask [side, side] in about one of the colours, on a background that it stands out from. */
+  /** A mask [side, side] in roughly one of the colours, on a contrasting background. */
   #inked(mask: Uint8Array, draw: ReturnType<CounterRandom["sequence"]>, { background, ...view }: View) {
     const colour = draw.pick(colours);
     const [red, green, blue] = colourValues[colour];
@@ -255,7 +255,7 @@ class ImageCorpus implements Corpus {
     return draw.pick(draw.pick(this.#byConcept));
   }
 
-  /** The drawing, in some samples faded into another style's drawing of the same concept: a style that no set has. */
+  /** The drawing, in some samples blended with another style's drawing of the same concept: a style that no set has. */
   #mixStyles(entry: IndexEntry, random: CounterRandom): Uint8Array {
     const draw = random.sequence();
     const others = this.#byConcept[this.concepts.indexOf(entry.hexcode)]!.filter(({ style }) => style !== entry.style);
@@ -264,7 +264,7 @@ class ImageCorpus implements Corpus {
   }
 
   #scene(split: Split, seed: number, index: number, random: CounterRandom): Sample {
-    // Splits take turns over the indices, so that an image belongs to one of them.
+    // Splits take alternate indices, so that an image belongs to only one.
     const scene = sampleScene(seed, index * splits.length + splits.indexOf(split), this.side);
     const caption = describeScene(scene);
     const isAlike = scene.kind === "group";
@@ -284,13 +284,13 @@ class ImageCorpus implements Corpus {
   }
 }
 
-/** An icon in one colour on another. What is asked is the colour; icons are not named. */
+/** An icon in one colour on another. The question is about the colour; icons are not named. */
 function describeColour(colour: string, random: CounterRandom): Pick<Sample, "caption" | "describe" | "prompt"> {
   const question = random.sequence().pick(["What colour is it?", "What color is it?", "What colour is the drawing?"]);
   return { caption: colour, describe: { question, answer: colour }, prompt: `a ${colour} drawing` };
 }
 
-/** Words of the emoji's names and tags, but those of concepts that are held out. */
+/** Words from emoji names and tags, except those of held-out concepts. */
 export async function letteringWords(cacheFolder: string): Promise<string[]> {
   const names = await readEmojiNames(cacheFolder);
   const heldOut = new Set(
@@ -303,7 +303,7 @@ export async function letteringWords(cacheFolder: string): Promise<string[]> {
 const MOST_LETTERS = 8;
 const wordsOf = (text: string) => text.toLowerCase().match(/\b[a-z]{2,}\b/g) ?? [];
 
-/** What the drawings of each training style look like, in a word. */
+/** A word for the look of each training style. */
 const styleWords: Readonly<Record<string, string>> = {
   noto: "shaded",
   openmoji: "outlined",
@@ -316,7 +316,7 @@ const styleWords: Readonly<Record<string, string>> = {
   "streamline-emojis": "light",
 };
 
-/** "a glossy red apple": a caption with the word for its style. */
+/** "a glossy red apple": a caption with its style's word. */
 export function inStyle({ caption, style }: Pick<IndexEntry, "caption" | "style">): string {
   const word = styleWords[style];
   if (!word) return caption;
@@ -324,7 +324,7 @@ export function inStyle({ caption, style }: Pick<IndexEntry, "caption" | "style"
   return name ? withArticle(`${word} ${name}`) : `${word} ${caption}`;
 }
 
-/** Every sentence form that the corpus can produce, with repetition as in training: for the vocabulary. */
+/** Every sentence form in the corpus, with the repetition of training: for the vocabulary. */
 export function* corpusTexts(corpus: Corpus, kinds: readonly SampleKind[], samples: number): Generator<string> {
   for (const kind of kinds) {
     for (let index = 0; index < samples; index++) {

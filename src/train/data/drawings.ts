@@ -1,4 +1,4 @@
-// One-coloured drawings of icon sets: masks that are drawn in any colour on any other. They teach how things look, and colours;
+// Monochrome drawings of icon sets: masks that are drawn in any colour on any other. They teach appearance and colours;
 // their names are not trained on. Drawings named after a held-out concept are left out.
 
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { isHeldOutConcept } from "./split.ts";
 interface DrawingSet {
   readonly style: string;
   readonly version: string;
-  /** Which of the set's names are drawn: one variant of each drawing. */
+  /** Which of the set's icons are drawn: one variant of each. */
   readonly accepts: (name: string) => boolean;
 }
 
@@ -28,7 +28,7 @@ export const drawingSets: readonly DrawingSet[] = [
 
 export const drawingPackages = drawingSets.map(iconPackage);
 
-/** Of each set at most so many, chosen by name. */
+/** The maximum per set, chosen by name. */
 const MOST = 3500;
 const HELD_OUT_SHARE = 0.05;
 
@@ -50,7 +50,7 @@ export interface Drawings {
 const indexFile = (cache: string, side: number) => join(cache, `drawings-${side}`, "index.json");
 const masksFile = (cache: string, side: number) => join(cache, `drawings-${side}`, "drawings.safetensors");
 
-/** Draws the masks and writes them with their index, unless they are there; needs the packages in the cache. */
+/** Draws the masks and writes them with their index, unless already done; needs the packages in the cache. */
 export async function renderDrawings(
   cache: string,
   side: number,
@@ -97,7 +97,7 @@ export async function renderDrawings(
 
 export async function openDrawings(cache: string, side: number): Promise<Drawings> {
   const index = (await readJson(indexFile(cache, side)).catch((cause) => {
-    throw new InputError(`${cache}: holds no drawings of icons. Run \`kelix data --side ${side}\` first`, {
+    throw new InputError(`${cache}: contains no icon drawings. Run \`kelix data --side ${side}\` first`, {
       cause,
     });
   })) as DrawingIndex;
@@ -115,7 +115,7 @@ export async function openDrawings(cache: string, side: number): Promise<Drawing
   };
 }
 
-/** Whether an icon's name has all words of a phrase ("red-apple-bitten" mentions "red apple"). */
+/** Whether an icon's name contains all words of a phrase ("red-apple-bitten" mentions "red apple"). */
 export function mentions(name: string, phrase: string): boolean {
   const words = name.split("-");
   return phrase

@@ -1,10 +1,10 @@
-// Images of any shape as squares of one size, which training graphs want: scaled to fit, on white, so that nothing that a caption speaks
-// of is cut away and nothing is stretched.
+// Fits images of any shape into squares of one size, as training graphs need: scaled, on white, so that nothing that a caption
+// mentions is cropped and nothing is stretched.
 
 import { resize } from "../../image/resize.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 
-/** [side, side, 3]; an image that has this size stays as it is. */
+/** [side, side, 3]; an image of this size is returned unchanged. */
 export function fitSquare(image: RgbImage, side: number): RgbImage {
   if (image.width === side && image.height === side) return image;
   const scale = side / Math.max(image.width, image.height);

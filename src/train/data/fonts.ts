@@ -1,5 +1,5 @@
-// Fonts for lettering: each glyph's coverage at 64 pixels to the em, drawn once into the cache and scaled down from there.
-// Outlines are read by opentype.js, which is fetched beside the fonts; nothing of it is needed after drawing.
+// Fonts for lettering: each glyph's coverage at 64 pixels per em, drawn once into the cache and scaled down from there.
+// Outlines are read by opentype.js, which is downloaded with the fonts and not needed after drawing.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,15 +11,15 @@ import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-
 import { f32, hostTensor } from "../../runtime/host-tensor.ts";
 import { type CachedPackage, packageFolder } from "./packages.ts";
 
-/** What can be written. */
+/** The supported characters. */
 export const CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!?&+";
 
-/** Pixels of an em, of a glyph's square cell, and where in it a glyph's origin lies. */
+/** Pixels of an em, of a glyph's square cell, and the glyph's origin in it. */
 export const EM = 64;
 export const CELL = 96;
 export const ORIGIN = { x: 16, y: 66 } as const;
 
-/** Never trained on: whether lettering is read in a typeface of another hand. */
+/** Held out from training: tests reading in unseen typefaces. */
 export const heldOutFonts: readonly string[] = ["lato", "bitter", "comic-neue"];
 
 const names = [
@@ -40,7 +40,7 @@ export interface Font {
   readonly name: string;
   /** [CELL, CELL] of one of CHARACTERS, 0 to 255. */
   glyph(character: string): Uint8Array;
-  /** Pixels to the next origin at EM pixels to the em. */
+  /** Pixels to the next origin at EM pixels per em. */
   advance(character: string): number;
 }
 
@@ -56,7 +56,7 @@ interface OutlineFont {
 const atlasFile = (cache: string, name: string, weight: number) =>
   join(cache, "fonts", `${name}-${weight}.safetensors`);
 
-/** Draws the atlases that are missing; needs the packages in the cache. */
+/** Draws the missing atlases; needs the packages in the cache. */
 export async function renderFonts(cache: string, log: (line: string) => void): Promise<void> {
   await makeFolder(join(cache, "fonts"));
   for (const [i, name] of names.entries()) {
@@ -67,7 +67,7 @@ export async function renderFonts(cache: string, log: (line: string) => void): P
       if (earlier) continue;
       const path = join(packageFolder(cache, fonts[i]!), "files", `${name}-latin-${weight}-normal.woff`);
       const bytes = await readFile(path).catch(() => undefined);
-      if (!bytes) continue; // a typeface of one weight
+      if (!bytes) continue; // a typeface with a single weight
       log(`drawing the letters of ${name} ${weight}`);
       await drawAtlas(target, await parseFont(cache, bytes));
     }
@@ -98,7 +98,7 @@ async function drawAtlas(target: string, font: OutlineFont): Promise<void> {
   ]);
 }
 
-/** All fonts of the cache, in a fixed order. */
+/** All fonts in the cache, in a fixed order. */
 export async function openFonts(cache: string): Promise<Font[]> {
   const opened: Font[] = [];
   for (const name of names) {
@@ -116,6 +116,6 @@ export async function openFonts(cache: string): Promise<Font[]> {
       });
     }
   }
-  if (opened.length === 0) throw new InputError(`${cache}: holds no fonts. Run \`kelix data\` first`);
+  if (opened.length === 0) throw new InputError(`${cache}: contains no fonts. Run \`kelix data\` first`);
   return opened;
 }

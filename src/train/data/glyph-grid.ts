@@ -1,5 +1,5 @@
-// Images that are full of random symbols, aligned to the image tokenizer's positions, so that what a position must carry is known
-// in bits: level 1 has one black symbol a position, level 2 a coloured one, levels 3 and 4 have four. The question is "Read line 3."
+// Images full of random symbols, aligned to the image tokenizer's positions, so that the bits per position are known:
+// level 1 has one black symbol per position, level 2 a coloured one, levels 3 and 4 have four. The question is "Read line 3."
 
 import type { RgbImage } from "../../image/rgb.ts";
 import type { CounterRandom } from "../../random/counter.ts";
@@ -10,7 +10,7 @@ import { blankImage } from "./shapes.ts";
 export const glyphLevels = [1, 2, 3, 4] as const;
 export type GlyphLevel = (typeof glyphLevels)[number];
 
-/** 5 x 7 pixels each: a row is a number of two hexadecimal digits, its highest of five bits on the left. */
+/** 5 x 7 pixels each: a row is two hexadecimal digits, with the highest of five bits on the left. */
 const glyphs = {
   A: "0e11111f111111",
   B: "1e11111e11111e",
@@ -54,7 +54,7 @@ export const glyphSymbols = (Object.keys(glyphs) as Glyph[]).sort();
 
 const GLYPH_WIDTH = 5;
 const GLYPH_HEIGHT = 7;
-/** Pixels along a side of the square that holds a glyph and its margin. */
+/** Pixels along a side of the square for a glyph with its margin. */
 const GLYPH_CELL = 8;
 const PAPER = [255, 255, 255] as const;
 
@@ -102,7 +102,7 @@ export function isColoured(level: GlyphLevel): boolean {
   return level === 2 || level === 4;
 }
 
-/** Draws the grid on white; glyphs are enlarged by whole numbers. Throws where a cell is smaller than 8 pixels. */
+/** Draws the grid on white; glyphs are enlarged by integer factors. Throws if a cell is smaller than 8 pixels. */
 export function drawGlyphGrid({ columns, cell, cells }: GlyphGrid): RgbImage {
   const scale = Math.floor(cell / GLYPH_CELL);
   if (scale < 1) throw new Error(`a glyph needs a cell of ${GLYPH_CELL} pixels, got ${cell}`);
@@ -126,14 +126,14 @@ export function hasInk(symbol: Glyph, column: number, row: number): boolean {
   return ((bits >> (GLYPH_WIDTH - 1 - column)) & 1) === 1;
 }
 
-/** What to ask of a line, counted from 0: "Read line 3." -> "A 7 Q K 0 Z", at levels 2 and 4 "red A blue 7 ..". */
+/** The question about a line, counted from 0: "Read line 3." -> "A 7 Q K 0 Z", at levels 2 and 4 "red A blue 7 ..". */
 export function askGlyphLine({ level, columns, cells }: GlyphGrid, line: number): Turn {
   const symbols = cells.slice(line * columns, (line + 1) * columns);
   const answer = symbols.map(({ symbol, colour }) => (isColoured(level) ? `${colour} ${symbol}` : symbol)).join(" ");
   return { question: `Read line ${line + 1}.`, answer };
 }
 
-/** The share of a line's symbols that an answer has in their places, where colours are asked for with their colour. */
+/** The share of a line's symbols that an answer has in the right place, with the right colour if there are colours. */
 export function scoreGlyphLine(answer: string, { columns, level, cells }: GlyphGrid, line: number): number {
   const words = answer.trim().split(/\s+/);
   const right = cells.slice(line * columns, (line + 1) * columns).filter(({ symbol, colour }, i) => {
@@ -143,12 +143,12 @@ export function scoreGlyphLine(answer: string, { columns, level, cells }: GlyphG
   return right.length / columns;
 }
 
-/** Kinds of symbols that a level tells apart. */
+/** How many distinct symbols a level has, colours included. */
 export function glyphKinds(level: GlyphLevel): number {
   return glyphSymbols.length * (isColoured(level) ? colours.length : 1);
 }
 
-/** Bits that a position of this level holds. */
+/** Bits per position at this level. */
 export function glyphBits(level: GlyphLevel): number {
   return Math.log2(glyphKinds(level)) * symbolsPerPosition(level);
 }
@@ -158,7 +158,7 @@ export function symbolsPerPosition(level: GlyphLevel): number {
 }
 
 /**
- * The highest share of symbols that anybody reads right who sees only `bits` bits of each position: the rate-distortion bound of a
+ * The highest share of symbols that can be read correctly from `bits` bits per position: the rate-distortion bound of a
  * uniform source under Hamming distortion, R(D) = log2 M - H(D) - D log2(M - 1) (Cover and Thomas, "Elements of Information
  * Theory", problem 10.5).
  */

@@ -1,21 +1,21 @@
-// Questions about held-out images, for the numbers that are looked at while a model trains. eval/ measures finished models.
+// Questions about held-out images, for the metrics shown while a model trains. eval/ measures finished models.
 
 import type { Corpus, Sample } from "./corpus.ts";
 
 export const questionKinds = ["emoji", "colour", "shape", "count"] as const;
 export type QuestionKind = (typeof questionKinds)[number];
 
-/** The kinds that a corpus can ask: scenes always, emoji where it has some. */
+/** The kinds of questions in a corpus: scenes always, emoji if it has any. */
 export function questionKindsOf({ concepts }: Pick<Corpus, "concepts">): QuestionKind[] {
   return questionKinds.filter((kind) => kind !== "emoji" || concepts.length > 0);
 }
 
-/** Far from the seeds of training configs; held-out splits share no draw with training anyway. */
+/** Far from the seeds of training configs, although held-out splits share no draws with training anyway. */
 const SEED = 7;
 
 /**
- * Samples that are asked one thing, `describe`: what an emoji in the held-out style is, or a colour, shape or number of a fresh
- * scene. The same ones each time, without end.
+ * Samples with one question, `describe`: what an emoji in the held-out style is, or a colour, shape or number in a new
+ * scene. An endless sequence, the same each time.
  */
 export function* heldOutQuestions(corpus: Corpus, kind: QuestionKind): Generator<Sample, never, void> {
   for (let index = 0; ; index++) {

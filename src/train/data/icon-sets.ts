@@ -1,4 +1,4 @@
-// The packages that emoji images and their names come from, at the versions that were checked, and the reading of icon sets.
+// The packages with emoji images and names, at fixed versions, and a reader of icon sets.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ export const NAMES_PACKAGE = { package: "emojibase-data", version: "17.0.0", fol
 export interface IconSet {
   readonly style: string;
   readonly version: string;
-  /** Another set with the same icon names that lists their code points, where this one does not. */
+  /** Another set with the same icon names that lists their code points, if this one does not. */
   readonly charactersFrom?: string;
 }
 
@@ -32,7 +32,7 @@ export function defaultCacheFolder(): string {
   return process.env.KELIX_CACHE || join(homeFolder("the training data", "KELIX_CACHE"), ".cache", "kelix", "data");
 }
 
-/** What the emoji images are drawn from. */
+/** The sources of the emoji images. */
 export const emojiPackages: readonly CachedPackage[] = [NAMES_PACKAGE, ...iconSets.map(iconPackage)];
 
 export function iconPackage({ style, version }: Pick<IconSet, "style" | "version">): CachedPackage {
@@ -45,13 +45,13 @@ export interface License {
   readonly url: string;
 }
 
-/** A set's icons by name, and icon names by code point where the set says them. */
+/** A set's icons by name, and icon names by code point if the set has them. */
 export interface LoadedSet extends IconSet {
   readonly license: License;
-  /** SVG text of an icon at `side` pixels, or undefined if there is none of that name. */
+  /** An icon's SVG text at `side` pixels, or undefined if there is no such name. */
   svg(name: string, side: number): string | undefined;
   has(name: string): boolean;
-  /** Names of the icons that the set shows, aliases left out. */
+  /** Names of the set's visible icons, without aliases. */
   readonly names: readonly string[];
   readonly characters: ReadonlyMap<string, string>;
 }

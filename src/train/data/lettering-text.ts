@@ -1,4 +1,4 @@
-// What can be said about an image of lettering: what it reads, and requests for it.
+// Text about images of lettering: questions, answers, and requests.
 
 import type { CounterRandom } from "../../random/counter.ts";
 import type { Lettering } from "./lettering.ts";
@@ -16,7 +16,7 @@ export const readQuestions = [
   "What word is this?",
 ] as const;
 
-/** Lines are read from top to bottom, with a space between. */
+/** Lines are read from top to bottom, separated by spaces. */
 export function wordsForLettering(
   { lines, colour }: Lettering,
   random: CounterRandom,

@@ -1,5 +1,5 @@
-// Images of lettering: one to three lines of random letters or of a word, in a typeface, colours and a place.
-// An image is a function of (split, random); what it says and where each letter lies come from the same layout.
+// Images of lettering: one to three lines of random letters or a word, with a typeface, colours and a place.
+// An image is a function of (split, random); its text and its letters' positions come from the same layout.
 
 import type { RgbImage } from "../../image/rgb.ts";
 import type { CounterRandom } from "../../random/counter.ts";
@@ -41,7 +41,7 @@ export interface LetteringSource {
   readonly words: readonly string[];
 }
 
-/** The fonts and words of a split: training shares none of either with the held-out splits. */
+/** The fonts and words of a split: training shares neither with the held-out splits. */
 export function letteringOf({ fonts, words }: LetteringSource, split: Split): LetteringSource {
   const isHeldOut = split !== "train";
   return {
@@ -74,7 +74,7 @@ export interface LetteringForm {
   readonly longest: number;
 }
 
-/** One line of a given size, for measuring: short enough to fit. */
+/** One line of a given size that fits, for evaluation. */
 export function letteringOfSize(
   { fonts, words }: LetteringSource,
   { size, isWord, longest }: LetteringForm,
@@ -141,7 +141,7 @@ function randomLetters(random: CounterRandom): string {
   return Array.from({ length: 1 + draw.integer(6) }, () => from[draw.integer(from.length)]!).join("");
 }
 
-/** Dark letters on white or pale, mostly; white ones on a colour in some. */
+/** Mostly dark letters on white or pale; sometimes white ones on a colour. */
 function sampleInk(random: CounterRandom): Pick<Lettering, "colour" | "rgb" | "background"> {
   const draw = random.sequence();
   const colour = draw.uniform() < 0.4 ? "black" : draw.pick(colours);
@@ -160,7 +160,7 @@ export function drawLettering({ letters, font, size, rgb, background }: Letterin
   return image;
 }
 
-/** Each pixel takes the mean coverage of the part of the glyph's cell that lies under it. */
+/** Each pixel gets the mean coverage of the part of the glyph's cell under it. */
 function drawGlyph(image: RgbImage, glyph: Uint8Array, at: PlacedLetter, scale: number, rgb: Rgb): void {
   const { width: side, data } = image;
   const step = 1 / scale; // cell pixels under one pixel
@@ -188,7 +188,7 @@ function drawGlyph(image: RgbImage, glyph: Uint8Array, at: PlacedLetter, scale: 
   }
 }
 
-/** For each cell of a grid over the image the letter whose middle lies in it, as an index into CHARACTERS; -1 for none or several. */
+/** For each cell of a grid over the image, the letter whose centre is in it, as an index into CHARACTERS; -1 for none or several. */
 export function letterGrid({ letters, size }: Lettering, side: number, grid: number): Int32Array {
   const cells = new Int32Array(grid * grid).fill(-1);
   const counts = new Int32Array(grid * grid);

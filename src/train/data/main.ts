@@ -1,4 +1,4 @@
-// npm run heldout: writes the held-out sample that lies in the repository again, data/heldout. Needs the corpus; see kelix data.
+// npm run heldout: rewrites the repository's held-out sample, data/heldout. Needs the corpus; see kelix data.
 
 import { openCorpus } from "./corpus.ts";
 import { drawCorpus } from "./draw-corpus.ts";

@@ -1,8 +1,8 @@
-// Which kinds of images a batch is made of: shares by kind, drawn for each place of a batch.
+// The kinds of images in a batch: shares by kind, drawn for each item.
 
 import * as z from "zod";
 
-/** What the corpus draws, and `own`: examples of the data that a run names. */
+/** The corpus's kinds, and `own`: examples from the run's data. */
 export const sampleKinds = ["emoji", "scene", "icon", "lettering", "digit", "own"] as const;
 export type SampleKind = (typeof sampleKinds)[number];
 
@@ -13,12 +13,12 @@ export const mixSchema = z
 
 export type Mix = z.infer<typeof mixSchema>;
 
-/** The kinds that can occur. */
+/** The kinds with a weight above 0. */
 export function kindsOf(...mixes: readonly Mix[]): SampleKind[] {
   return sampleKinds.filter((kind) => mixes.some((mix) => (mix[kind] ?? 0) > 0));
 }
 
-/** The kind that a uniform number in [0, 1) falls on. */
+/** The kind for a uniform number in [0, 1). */
 export function pickKind(mix: Mix, uniform: number): SampleKind {
   const kinds = kindsOf(mix);
   let left = uniform * kinds.reduce((sum, kind) => sum + mix[kind]!, 0);

@@ -1,10 +1,10 @@
-// Fetches packages with the ordinary npm client into a folder of their own; install scripts never run.
+// Downloads packages with the npm client into their own folder; install scripts never run.
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { FetchError, InputError } from "../../errors.ts";
 
-/** Installs packages (name@version) and what they depend on into `folder`/node_modules; `more` are options of npm. */
+/** Installs packages (name@version) and their dependencies into `folder`/node_modules; `more` are npm options. */
 export async function installPackages(
   folder: string,
   packages: readonly string[],
@@ -18,10 +18,10 @@ export async function installPackages(
     signal?.throwIfAborted();
     const { code, stderr } = cause as { code?: unknown; stderr?: unknown };
     if (code === "ENOENT")
-      throw new InputError("npm is not found; it comes with Node, and the packages of images are fetched with it", {
+      throw new InputError("npm is not found. It comes with Node, and is needed to download packages", {
         cause,
       });
-    const reason = /npm (?:error|ERR!) (?!code)(.+)/.exec(String(stderr))?.[1] ?? "npm says no more";
-    throw new FetchError(`${packages.join(", ")}: npm could not fetch it: ${reason}`, { cause, canRetry: true });
+    const reason = /npm (?:error|ERR!) (?!code)(.+)/.exec(String(stderr))?.[1] ?? "npm gave no reason";
+    throw new FetchError(`${packages.join(", ")}: npm could not download it: ${reason}`, { cause, canRetry: true });
   }
 }

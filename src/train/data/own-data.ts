@@ -1,5 +1,5 @@
-// Examples of the data that a run names, as what the stages learn from: an image with questions about it, or an image with the words that
-// ask for it, or an image alone. The language model reads whole conversations: see own-rows.ts.
+// Examples from a run's own data in the form that stages train on: an image with questions about it, an image with a prompt for it, or
+// an image alone. The language model reads whole conversations: see own-rows.ts.
 
 import * as z from "zod";
 import {
@@ -19,14 +19,14 @@ import { fitSquare } from "./fit-square.ts";
 import { ask, describeQuestions, request } from "./phrasing.ts";
 import type { Turn } from "./scene-text.ts";
 
-/** The data that `--data` names, in a config. */
+/** The data named by `--data`, in a config. */
 export const sourceSchema = z.strictObject({
   path: pathSchema,
-  /** What samples are made of; without it they show what is trained on. */
+  /** The data for samples; by default they show training data. */
   heldOut: pathSchema.optional(),
-  /** Leaves out bad examples that the check before the work finds. */
+  /** Tolerates bad examples in the check before training. */
   skipBad: z.boolean().default(false),
-  /** Of the data when the run began, so that a resumed run goes on with the same; written by the run itself. */
+  /** Fingerprint of the data when the run started, so that a resumed run continues with the same data; written by the run. */
   fingerprint: z.string().max(64).optional(),
 });
 
@@ -38,7 +38,7 @@ export interface OwnDataOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a sample is for: to look at (autoencoder), to ask about (tokenizer), or to ask for (diffusion). */
+/** What a sample is for: an image alone (autoencoder), a question (tokenizer), or a request (diffusion). */
 export type OwnUse = "image" | "question" | "request";
 
 export class OwnData {
@@ -52,7 +52,7 @@ export class OwnData {
     this.#seed = seed;
   }
 
-  /** Opens the data and looks at some of it. Throws an InputError for what cannot be used. */
+  /** Opens the data and checks some of it. Throws an InputError for data that cannot be used. */
   static async open(source: SourceConfig, { seed, log, signal }: OwnDataOptions): Promise<OwnData> {
     const opened: DataSource[] = [];
     const stream = async (path: string) => {
@@ -79,14 +79,14 @@ export class OwnData {
     return this.#train.source.fingerprint;
   }
 
-  /** Whether samples are made of examples that are not trained on. */
+  /** Whether samples come from held-out examples. */
   get hasHeldOut(): boolean {
     return this.#heldOut !== undefined;
   }
 
   /**
-   * What `use` makes of the training example at a position, or of the one at a place of the held-out data. Its random numbers depend on
-   * seed and position alone. Where `use` gives undefined or throws an InputError, another example takes the place.
+   * Applies `use` to the training example at a position, or to a held-out one. Random numbers depend only on seed and
+   * position. If `use` returns undefined or throws an InputError, another example replaces it.
    */
   draw<T>(
     position: number,
@@ -98,7 +98,7 @@ export class OwnData {
     return stream.draw(position, (example) => use(example, random));
   }
 
-  /** One image of `side` pixels and its words; `check` throws an InputError for what a stage has no room for. */
+  /** One image of `side` pixels with its text; `check` throws an InputError for an example too large for the stage. */
   sample(
     position: number,
     {
@@ -132,7 +132,7 @@ type Described = Omit<Sample, "image"> & { readonly image: StoredImage };
 
 const NOTHING: Omit<Sample, "image"> = { caption: "", describe: { question: "", answer: "" }, prompt: "" };
 
-/** Undefined for an example that has nothing for this use. */
+/** Undefined for an example that does not suit this use. */
 function sampleOf(example: Example, use: OwnUse, random: CounterRandom): Described | undefined {
   if (use === "image") {
     const images = imagesOf(example);
@@ -146,13 +146,13 @@ function sampleOf(example: Example, use: OwnUse, random: CounterRandom): Describ
   return example.kind === "chat" ? questionsOf(example.turns) : undefined;
 }
 
-/** A caption asks both ways: for the words of an image, and for an image of the words. */
+/** A caption works both ways: as a description of the image, and as a prompt for it. */
 export function wordsOfCaption(caption: string, random: CounterRandom): Omit<Sample, "image"> {
   const question = ask(random.fork("question").sequence().pick(describeQuestions), random.fork("form"));
   return { caption, describe: { question, answer: caption }, prompt: request(caption, random.fork("request")) };
 }
 
-/** A conversation about one image, which comes first, in texts alone. */
+/** A text conversation about one image, which comes first. */
 function questionsOf(turns: readonly ChatTurn[]): Described | undefined {
   const said = turns.filter(({ role }) => role !== "system");
   const pairs: Turn[] = [];
@@ -170,7 +170,7 @@ function questionsOf(turns: readonly ChatTurn[]): Described | undefined {
   return image && first && { image, caption: first.answer, describe: first, prompt: "", turns: pairs };
 }
 
-/** As the reference's sets for diffusion: a text of the user, and an image as the answer. */
+/** As in the reference's diffusion data: a user text with an image as the answer. */
 function requestOf(turns: readonly ChatTurn[]): Described | undefined {
   const said = turns.filter(({ role }) => role !== "system");
   const [asked, answer] = said;
@@ -185,7 +185,7 @@ function textOf({ content }: ChatTurn): string {
   return content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("");
 }
 
-/** An image of a conversation as the language model's tokenizer reads it. */
+/** An image of a conversation, in the form that the language model's tokenizer reads. */
 export async function squareImages(
   example: Example,
   images: readonly StoredImage[],

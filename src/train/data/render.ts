@@ -1,5 +1,5 @@
-// Draws the icons of every concept and packs them by style: images u8 [n, side, side, 4] beside one index.
-// What is drawn already is kept; a style's file appears whole or not at all.
+// Draws the icons of every concept and packs them by style: images u8 [n, side, side, 4] with one index.
+// Existing files are kept; a style's file is written atomically.
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type Concept, findIcon, loadConcepts } from "./concept-icons.ts";
 import { iconSets, type License, loadSet } from "./icon-sets.ts";
 
-/** Concepts that fewer styles draw are left out: too few images to learn them from. */
+/** Concepts with fewer styles are left out: too few images to learn from. */
 export const MIN_STYLES = 6;
 
 /** One image: row `row` of `<style>.safetensors`. */
@@ -31,7 +31,7 @@ export interface ImageIndex {
 
 export const imagesFolder = (cache: string, side: number): string => join(cache, `icons-${side}`);
 
-/** Draws what is missing and writes the index; returns it. Needs the packages in the cache. */
+/** Draws missing images, writes the index and returns it. Needs the packages in the cache. */
 export async function renderImages(
   cache: string,
   side: number,

@@ -1,4 +1,4 @@
-// Conversations about images as rows of ids in the chat template's form, for training.
+// Conversations about images as rows of ids in the chat template's format, for training.
 
 import { InputError } from "../../errors.ts";
 import type { CounterRandom } from "../../random/counter.ts";
@@ -6,7 +6,7 @@ import type { TextTokenizer } from "../../text/tokenizer.ts";
 import type { Sample } from "./corpus.ts";
 import type { Turn } from "./scene-text.ts";
 
-/** What is asked about a sample: a description, and for scenes a question as well, in either order. */
+/** The questions about a sample: a description, and for scenes another question, in either order. */
 export function turnsAbout({ describe, question, turns }: Sample, isQuestionFirst: boolean): readonly Turn[] {
   if (turns) return turns;
   if (!question) return [describe];
@@ -15,11 +15,11 @@ export function turnsAbout({ describe, question, turns }: Sample, isQuestionFirs
 
 export interface EncodedRow {
   readonly ids: readonly number[];
-  /** Whether each token is part of what the assistant says (its end mark and newline included). */
+  /** Whether each token belongs to an assistant's turn (end mark and newline included). */
   readonly isAnswer: readonly boolean[];
 }
 
-/** A text, or an image. */
+/** Text, or an image. */
 export type RowPart = { readonly text: string } | "image";
 
 export interface RowTurn {
@@ -27,13 +27,13 @@ export interface RowTurn {
   readonly parts: readonly RowPart[];
 }
 
-/** The corpus has some ten thousand sentences; other data has no end of them. */
+/** The corpus has about ten thousand sentences; other data is unbounded. */
 const MAX_CACHED = 100_000;
 
-/** Writes conversations as rows of ids in the chat template's form, with `positions` placeholders for an image. */
+/** Writes conversations as rows of ids in the chat template's format, with `positions` placeholders per image. */
 export class RowWriter {
   readonly padId: number;
-  /** Stands at each position of an image. */
+  /** The placeholder at each position of an image. */
   readonly imageId: number;
   readonly #tokenizer: TextTokenizer;
   readonly #positions: number;
@@ -56,7 +56,7 @@ export class RowWriter {
     ];
   }
 
-  /** An image followed by questions and answers; turns that do not fit into `length` are left out (the first must). */
+  /** An image followed by questions and answers; turns beyond `length` are dropped (the first must fit). */
   understanding(turns: readonly Turn[], length: number): EncodedRow {
     const ids: number[] = [];
     const isAnswer: boolean[] = [];
@@ -81,7 +81,7 @@ export class RowWriter {
     return { ids, isAnswer };
   }
 
-  /** A request and the image as the answer. */
+  /** A request with the image as the answer. */
   imagining(prompt: string): EncodedRow {
     const opened = [
       ...this.#start,
@@ -93,7 +93,7 @@ export class RowWriter {
     return this.#drawn(opened);
   }
 
-  /** An image with what shall be changed in it, and the changed image as the answer: placeholders for two images. */
+  /** An image and a change to make, with the changed image as the answer: placeholders for two images. */
   editing(instruction: string): EncodedRow {
     const opened = [
       ...this.#start,
@@ -107,20 +107,20 @@ export class RowWriter {
     return this.#drawn(opened);
   }
 
-  /** A conversation that an image answers. */
+  /** A conversation answered by an image. */
   #drawn(opened: readonly number[]): EncodedRow {
     const said = [...this.#image, ...this.#end];
     return { ids: [...opened, ...said], isAnswer: [...opened.map(() => false), ...said.map(() => true)] };
   }
 
-  /** Text as ids, without marks. */
+  /** Text as ids, without chat marks. */
   encode(text: string): readonly number[] {
     return this.#text(text);
   }
 
   /**
-   * A conversation with images anywhere; what the assistant says is the answer. Turns at the end that do not fit into `length` are left
-   * out. Throws an InputError where the assistant's first turn does not fit.
+   * A conversation with images anywhere, trained on the assistant's turns. Turns beyond `length` are
+   * dropped. Throws an InputError if the assistant's first turn does not fit.
    */
   conversation(turns: readonly RowTurn[], length: number): EncodedRow {
     const ids: number[] = [];
@@ -143,7 +143,7 @@ export class RowWriter {
     return { ids: ids.slice(0, kept), isAnswer: isAnswer.slice(0, kept) };
   }
 
-  /** Text, or text and images in turn, all of it learned. A text that is longer than `length` is cut to a part of it, anywhere. */
+  /** Text, or text and images in sequence, all trained on. Of a text longer than `length`, a random part is used. */
   document(parts: readonly RowPart[], length: number, random: CounterRandom): EncodedRow {
     const whole = [...this.#parts(parts), this.padId];
     const isText = parts.every((part) => part !== "image");
@@ -154,7 +154,7 @@ export class RowWriter {
     return { ids, isAnswer: ids.map(() => true) };
   }
 
-  /** How many images a row has placeholders for. */
+  /** The number of images with placeholders in a row. */
   imagesIn({ ids }: EncodedRow): number {
     return ids.filter((id) => id === this.imageId).length / this.#positions;
   }

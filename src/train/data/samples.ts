@@ -1,4 +1,4 @@
-// What a stage draws its samples from: the corpus, and the data that the run names. One place decides which; each sample is a function
+// The source of a stage's samples: the corpus, or the run's own data. The choice is made here; each sample is a function
 // of kind, seed and index.
 
 import { InputError } from "../../errors.ts";
@@ -23,14 +23,14 @@ export class Samples {
     this.own = own;
   }
 
-  /** Throws an InputError where the corpus has not been drawn yet, or a mix wants data that the run does not name. */
+  /** Throws an InputError if the corpus has not been drawn yet, or a mix needs data that the run does not name. */
   static async open({ cache, side, kinds, own }: SamplesOptions): Promise<Samples> {
     if (kinds.includes("own") && !own)
       throw new InputError("data: its mix has a share of `own`, but no source of examples is named (--data PATH)");
     return new Samples(await openCorpus(cache, side, kinds), own);
   }
 
-  /** `use` says what it is for; for the corpus that is a question unless it is a request. `check`: see OwnData.sample. */
+  /** `use` is the sample's purpose; the corpus knows only questions and requests. `check`: see OwnData.sample. */
   async draw(
     kind: SampleKind,
     split: Split,

@@ -1,4 +1,4 @@
-// Changes of a scene, with the words that ask for them: recolour, add, remove, move. What is not named stays where it is.
+// Edits of a scene, with requests for them: recolour, add, remove, move. Everything else stays in place.
 
 import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
@@ -21,7 +21,7 @@ const MOST_OBJECTS = 4;
 const MIN_GAP = 5;
 const ATTEMPTS = 40;
 
-/** One of the edits that the scene allows, each kind as likely as the others. */
+/** One of the edits that the scene allows, each kind equally likely. */
 export function editScene(scene: Scene, side: number, random: CounterRandom): SceneEdit {
   const order = [...editKinds];
   const draw = random.fork("order").sequence();
@@ -33,14 +33,14 @@ export function editScene(scene: Scene, side: number, random: CounterRandom): Sc
   throw new Error("a scene can always be recoloured");
 }
 
-/** A scene's image, what is asked of it, and the image that fulfils it. */
+/** A scene's image, a request, and the edited image. */
 export interface EditSample {
   readonly before: RgbImage;
   readonly instruction: string;
   readonly after: RgbImage;
 }
 
-/** The edit of a seed and an index. Splits share no scene; in training it is asked as anybody types it. */
+/** The edit for a seed and an index. Splits share no scenes; in training requests vary as users might type them. */
 export function sampleEdit(split: Split, seed: number, index: number, side: number): EditSample {
   const random = counterRandom(seed, `edit ${split}`).fork(index);
   const scene = sampleScene(seed, index * splits.length + splits.indexOf(split), side);
@@ -52,7 +52,7 @@ export function sampleEdit(split: Split, seed: number, index: number, side: numb
   };
 }
 
-/** What edits are asked in, with repetition as in training: for the vocabulary. */
+/** Edit requests with the repetition of training: for the vocabulary. */
 export function* editTexts(samples: number, side = 96): Generator<string> {
   for (let index = 0; index < samples; index++) yield sampleEdit("train", 0, index, side).instruction;
 }
@@ -131,7 +131,7 @@ const edits: Readonly<Record<EditKind, Edit>> = {
   },
 };
 
-/** What an edit is about: all of a group, or one of a pair; and how it is called. */
+/** The subject of an edit, with its name: all of a group, or one of a pair. */
 function pickTarget(scene: Scene, index: number): [readonly SceneObject[], string] {
   const object = scene.objects[index]!;
   if (scene.kind === "pair") return [[object], `the ${object.colour} ${object.shape}`];

@@ -1,5 +1,5 @@
-// What can be said about a scene: its description, prompts that ask for it, questions with one right answer each,
-// and the reading of a prompt back into what it asks for. Every word comes from the scene's own description.
+// Text about a scene: its description, prompts for it, questions with one right answer each,
+// and parsing a prompt. Every word comes from the scene's own description.
 
 import type { CounterRandom } from "../../random/counter.ts";
 import { withArticle } from "./concepts.ts";
@@ -35,7 +35,7 @@ export function describeScene(scene: Scene): string {
   return `${phrase(a, 1, false)} ${places[isRow ? "left" : "above"]} ${phrase(b, 1, false)}`;
 }
 
-/** A prompt that the scene fulfils; sizes and places are mentioned in some. */
+/** A prompt that the scene fulfils; some mention sizes and places. */
 export function promptForScene(scene: Scene, random: CounterRandom): string {
   const draw = random.sequence();
   const isSized = draw.uniform() < 0.4;
@@ -45,7 +45,7 @@ export function promptForScene(scene: Scene, random: CounterRandom): string {
   return `${phrase(first, 1, isSized)} ${joined} ${phrase(second, 1, isSized)}`;
 }
 
-/** Every question about a scene that its image answers. */
+/** Every question about a scene that its image can answer. */
 export function questionsAboutScene({ kind, objects, place }: Scene): SceneQuestion[] {
   const questions: SceneQuestion[] = [];
   const [first, second] = objects as readonly [SceneObject, SceneObject?];
@@ -82,7 +82,7 @@ export function questionsAboutScene({ kind, objects, place }: Scene): SceneQuest
 
 const opposite: Readonly<Record<Place, Place>> = { left: "right", right: "left", above: "below", below: "above" };
 
-/** One question about the scene, each kind of question as likely as the others that it allows. */
+/** One question about the scene, each possible kind equally likely. */
 export function askAboutScene(scene: Scene, random: CounterRandom): SceneQuestion {
   const draw = random.sequence();
   const questions = questionsAboutScene(scene);
@@ -90,7 +90,7 @@ export function askAboutScene(scene: Scene, random: CounterRandom): SceneQuestio
   return draw.pick(questions.filter((question) => question.about === about));
 }
 
-/** Whether something is there: true of half of the questions; of the others most ask for one wrong word only. */
+/** A yes-or-no question about presence: half are true; most of the others have only one wrong word. */
 export function isThere(scene: Scene, random: CounterRandom): SceneQuestion {
   const draw = random.sequence();
   const { colour, shape } = draw.pick(scene.objects);
@@ -105,7 +105,7 @@ export function isThere(scene: Scene, random: CounterRandom): SceneQuestion {
   return { about: "yesNo", question: `Is there ${withArticle(`${other.colour} ${other.shape}`)}?`, answer: "no" };
 }
 
-/** The accuracy of giving each question its most common answer without seeing the image. */
+/** The accuracy of always giving a question's most common answer, without seeing the image. */
 export function questionOnlyFloor(turns: readonly Turn[]): number {
   const byQuestion = new Map<string, Map<string, number>>();
   for (const { question, answer } of turns) {
@@ -117,7 +117,7 @@ export function questionOnlyFloor(turns: readonly Turn[]): number {
   return turns.length ? right / turns.length : 0;
 }
 
-/** What a prompt asks for: objects with their number, and where the first is if it says so. */
+/** The content of a prompt: objects with their number, and the first one's place if given. */
 export interface WantedScene {
   readonly groups: readonly WantedGroup[];
   readonly place?: Place;

@@ -1,5 +1,5 @@
-// Scenes of coloured shapes, drawn from a description: one to four equal objects, or a pair side by side.
-// A scene is a function of (seed, index); its sentences and questions (scene-text.ts) come from the same description.
+// Scenes of coloured shapes, drawn from a description: one to four equal objects, or a pair.
+// A scene is a function of (seed, index); its text (scene-text.ts) comes from the same description.
 
 import type { RgbImage } from "../../image/rgb.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
@@ -19,7 +19,7 @@ export type Colour = keyof typeof colourValues;
 export const colours = Object.keys(colourValues) as readonly Colour[];
 export type Size = "small" | "large";
 
-/** Where the first object of a pair is, seen from the second. */
+/** Where the first object of a pair is, relative to the second. */
 export type Place = "left" | "right" | "above" | "below";
 
 export interface SceneObject extends PlacedShape {
@@ -43,7 +43,7 @@ const MIN_GAP = 5;
 const COLOUR_JITTER = 10;
 const MAX_TURN = 0.09;
 
-/** The scene of a seed and an index, in pixels of a square image. */
+/** The scene for a seed and an index, in pixels of a square image. */
 export function sampleScene(seed: number, index: number, side = FRAME): Scene {
   const random = counterRandom(seed, "scene").fork(index);
   const draw = random.fork("kind").sequence();
@@ -82,7 +82,7 @@ function samplePair(random: CounterRandom): { objects: SceneObject[]; place: Pla
   const draw = random.sequence();
   const shape = draw.pick(shapes);
   const colour = draw.pick(colours);
-  const differs = draw.uniform(); // mostly in both, so that neither word gives the other away
+  const differs = draw.uniform(); // mostly in both, so that neither word reveals the other
   const otherShape = differs < 0.15 ? shape : draw.pick(shapes.filter((other) => other !== shape));
   const otherColour = differs > 0.85 ? colour : draw.pick(colours.filter((other) => other !== colour));
   const first = sampleLook({ shape, colour, size: draw.pick<Size>(["small", "large"]) }, draw);
@@ -93,7 +93,7 @@ function samplePair(random: CounterRandom): { objects: SceneObject[]; place: Pla
 
   const place = draw.pick<Place>(["left", "right", "above", "below"]);
   const reach = EXTENT * (first.radius + second.radius);
-  const room = FRAME - 4 - reach; // what is left along the axis when both fit
+  const room = FRAME - 4 - reach; // the remaining space along the axis
   const distance = reach + MIN_GAP + draw.uniform() * (room - reach - MIN_GAP);
   const start = 2 + EXTENT * first.radius + draw.uniform() * (FRAME - 4 - reach - distance);
   const across = 30 + draw.uniform() * 36;
@@ -132,7 +132,7 @@ function sampleLook(
   };
 }
 
-/** Places without overlap: free draws first, then the quarters of the image, where four large objects always fit. */
+/** Places without overlap: random draws first, then the image's quarters, where four large objects always fit. */
 function scatter(radii: readonly number[], random: CounterRandom): { x: number; y: number }[] {
   const draw = random.sequence();
   const anywhere = (radius: number) => {

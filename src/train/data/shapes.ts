@@ -1,5 +1,5 @@
-// Shapes as signed distance functions and their drawing onto RGB pixels. A pixel's coverage follows from its distance
-// to the edge, so one evaluation a pixel gives a smooth outline.
+// Shapes as signed distance functions, drawn onto RGB pixels. A pixel's coverage follows from its distance
+// to the edge, so one evaluation per pixel gives a smooth outline.
 
 import type { RgbImage } from "../../image/rgb.ts";
 
@@ -50,7 +50,7 @@ export function signedDistance(shape: Shape, x: number, y: number): number {
   return isInside ? -Math.sqrt(nearest) : Math.sqrt(nearest);
 }
 
-/** An image of one colour. */
+/** A solid-coloured image. */
 export function blankImage(side: number, rgb: Rgb): RgbImage {
   const data = new Uint8Array(side * side * 3);
   for (let i = 0; i < data.length; i++) data[i] = rgb[(i % 3) as 0 | 1 | 2];
@@ -78,7 +78,7 @@ export function drawShape({ width, height, data }: RgbImage, { shape, x, y, radi
   }
 }
 
-/** Corners at equal angles from the top, at a radius that depends on the corner's number. */
+/** Corners at equal angles from the top; the radius depends on the corner's index. */
 function ring(count: number, radius: (i: number) => number): Float64Array {
   const points = new Float64Array(count * 2);
   for (let i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-// Writes the held-out sample that lies in the repository: the style that training never sees, as one PNG sheet with an index,
+// Writes the repository's held-out sample: the held-out style as one PNG sheet with an index,
 // a few single images for the demo, and the licences. Evaluation and demo need nothing else (eval/heldout.ts reads it).
 
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { HELD_OUT_STYLE } from "./split.ts";
 
 const COLUMNS = 24;
 
-/** Clear images of known concepts, two of unknown ones, and scenes by their index: what the demo shows. */
+/** The demo's images: clear drawings of known concepts, two unknown concepts, and scenes by index. */
 const demoConcepts = ["dog face", "rocket", "sunflower", "guitar", "octopus", "hamburger", "umbrella", "strawberry"];
 const demoUnknown = ["red apple", "zipper face"];
 const demoScenes = 2;

@@ -59,12 +59,12 @@ test("says when a stage can use none", async () => {
 
 test("ends the check before the work at the first bad example, unless they are to be skipped", async () => {
   await expect(new ExampleStream(texts(1000, [5]), { seed: 1 }).check()).rejects.toThrow(
-    /line 6: is not JSON\. With --skip-bad/,
+    /line 6: is not JSON\. --skip-bad skips/,
   );
   const lines: string[] = [];
   await new ExampleStream(texts(1000, [5]), { seed: 1, skipBad: true, log: (line) => lines.push(line) }).check();
   expect(lines).toEqual([
-    expect.stringMatching(/^data: texts, 1,000 examples; looked at 12\d \(12\d document; 0 images; 1 bad\)$/),
+    expect.stringMatching(/^data: texts, 1,000 examples; checked 12\d \(12\d document; 0 images; 1 bad\)$/),
   ]);
   await expect(new ExampleStream(texts(10, numbers(9)), { seed: 1, skipBad: true }).check()).rejects.toThrow(
     /9 of 10 examples/,

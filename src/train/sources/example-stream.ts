@@ -1,5 +1,5 @@
-// The examples of a training, by position: shuffled by the seed, checked before the work, and without those that cannot be used.
-// What stands at a position depends on seed and position alone, so a resumed run finds the same examples.
+// The examples of a training, by position: shuffled by the seed, checked before training, and without unusable ones.
+// The example at a position depends only on seed and position, so a resumed run finds the same examples.
 
 import { type DataSource, type Example, imagesOf, type StoredImage } from "../../corpus/example.ts";
 import { InputError } from "../../errors.ts";
@@ -9,17 +9,17 @@ import { SampleOrder } from "./order.ts";
 
 export interface StreamOptions {
   readonly seed: number;
-  /** Lets the check before the work pass bad examples too. */
+  /** Tolerates bad examples in the check before training. */
   readonly skipBad?: boolean;
   readonly log?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Examples that are looked at before the work: the first ones, and as many from all over. */
+/** Examples checked before training: the first ones, and as many spread over the data. */
 const CHECKED = 64;
-/** So many examples in a row that a stage cannot use mean that there are none. */
+/** After this many unusable examples in a row, there are assumed to be no usable ones. */
 const MAX_ATTEMPTS = 500;
-/** A few bad examples are skipped in the middle of a run; with more, the run ends. */
+/** A few bad examples are skipped during a run; with more, the run ends. */
 const FEW_BAD = 16;
 const MAX_BAD_SHARE = 0.05;
 
@@ -28,7 +28,7 @@ export class ExampleStream {
   readonly #options: StreamOptions;
   readonly #order: SampleOrder;
   readonly #random: CounterRandom;
-  /** Bad examples, so that each is counted once. Nothing else may depend on it: a resumed run begins without it. */
+  /** Known bad examples, so that each is counted once. Nothing else may depend on this: a resumed run starts without it. */
   readonly #known = new Set<number>();
   #drawn = 0;
   #bad = 0;
@@ -40,14 +40,14 @@ export class ExampleStream {
     this.#random = counterRandom(options.seed, "another example");
   }
 
-  /** Examples that were skipped since the stream was opened because they cannot be read. */
+  /** How many unreadable examples were skipped since the stream was opened. */
   get bad(): number {
     return this.#bad;
   }
 
   /**
-   * Reads some examples with their images and says what there is. Throws the InputError of the first that is bad, unless those are
-   * to be skipped and few.
+   * Reads some examples with their images and returns a summary. Throws the InputError of the first bad one, unless few bad
+   * ones are tolerated.
    */
   async check(): Promise<void> {
     const { count, format } = this.source;
@@ -70,7 +70,7 @@ export class ExampleStream {
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
         if (!skipBad)
-          throw new InputError(`${error.message}. With --skip-bad such examples are left out`, {
+          throw new InputError(`${error.message}. --skip-bad skips such examples`, {
             code: error.code,
             cause: error,
           });
@@ -85,13 +85,13 @@ export class ExampleStream {
       });
     const found = [...kinds].map(([kind, n]) => `${n} ${kind}`).join(", ");
     log?.(
-      `data: ${format}, ${count.toLocaleString("en-US")} examples; looked at ${indices.size} (${found}; ${images} images; ${bad} bad)`,
+      `data: ${format}, ${count.toLocaleString("en-US")} examples; checked ${indices.size} (${found}; ${images} images; ${bad} bad)`,
     );
   }
 
   /**
-   * What `use` makes of the example at a position. Where it gives undefined, or throws an InputError (a bad example, which is
-   * counted), another is drawn in its place. Throws an InputError when too many are bad or none can be used.
+   * Applies `use` to the example at a position. If it returns undefined, or throws an InputError (a bad example, which is
+   * counted), another example replaces it. Throws an InputError if too many are bad or none can be used.
    */
   async draw<T>(position: number, use: (example: Example) => Promise<T | undefined> | T | undefined): Promise<T> {
     const others = this.#random.fork(position);
@@ -108,7 +108,7 @@ export class ExampleStream {
       }
     }
     throw new InputError(
-      `${this.source.format}: none of ${MAX_ATTEMPTS} examples in a row can be used by this stage; its examples are of another kind, or bad (${this.#bad} so far)`,
+      `${this.source.format}: none of ${MAX_ATTEMPTS} examples in a row can be used by this stage; they are of another kind, or bad (${this.#bad} so far)`,
     );
   }
 

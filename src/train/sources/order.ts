@@ -1,13 +1,13 @@
-// The order of examples: each epoch is a shuffle of all, a function of the seed alone, so that a run is resumed at any sample without
-// replaying what came before, and nothing is kept in memory. Where examples are cheap only in groups (Parquet's row groups), groups
-// are shuffled, and then the rows of a few neighbouring ones.
+// The order of examples: each epoch is a shuffle of all, a function of the seed alone, so that a run can resume at any sample without
+// replay and without state in memory. If examples are cheap only in groups (Parquet's row groups), groups
+// are shuffled, and then the rows of a few consecutive groups.
 
 import { findLast } from "../../corpus/growing-numbers.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
 
 const ROUNDS = 4;
 
-/** A shuffle of 0 .. n-1 that is computed at any place: a Feistel network over the next power of four, walked until it is below n. */
+/** A random-access shuffle of 0 .. n-1: a Feistel network over the next power of four, iterated until the result is below n. */
 export class Permutation {
   readonly #n: number;
   readonly #rounds: readonly CounterRandom[];
@@ -52,7 +52,7 @@ export class SampleOrder {
     this.#random = counterRandom(seed, "order of examples");
   }
 
-  /** The example at a position of the whole training: every `count` positions are one epoch. */
+  /** The example at a position of the whole training; an epoch is `count` positions. */
   at(position: number): number {
     const epoch = Math.floor(position / this.#count);
     if (epoch !== this.#epoch) {

@@ -1,5 +1,5 @@
-// Training of a low-rank adapter beside a frozen language model, on anybody's conversations about images, with rows of the model's own
-// words among them (replay.ts). The model stays in its files, at the precision that it has there.
+// Trains a low-rank adapter on a frozen language model, with a user's conversations about images and rows of the model's own
+// output among them (replay.ts). The model stays in its files, at its stored precision.
 
 import { join } from "node:path";
 import { z } from "zod";
@@ -37,12 +37,12 @@ const dataSchema = z.strictObject({
   source: sourceSchema,
   /** Rows of a batch. */
   batch: z.int().min(1).max(4096),
-  /** How many of them the model has written itself, from a store of rows about so many images. */
+  /** How many of them the model wrote itself, from a store of rows about this many images. */
   replay: z.int().min(0).max(4096),
   replayImages: z.int().min(0).max(1_000_000),
-  /** Images that the model is asked about for replay; it imagines some where none are given. */
+  /** Images for replay questions; by default the model imagines them. */
   replayPath: pathSchema.optional(),
-  /** Views of each image that rows are written about; the first is the image itself. */
+  /** Augmented views of each image; the first is the image itself. */
   variants: z.int().min(1).max(10_000),
 });
 
@@ -63,10 +63,10 @@ const sizeSchema = z.strictObject({ blocks: z.int(), scored: z.int(), labels: z.
 const numbers = z.array(z.int()).readonly();
 const rowsSchema = z.array(z.strictObject({ ids: numbers, mask: numbers, codes: numbers })).readonly();
 
-/** What is made once, before the first step, and read again when a run goes on. */
+/** Prepared once before the first step, and read again when a run is resumed. */
 const preparedSchema = z.strictObject({
   key: z.string(),
-  /** Of the largest row of the data, of the model's answers, and of its drawings. */
+  /** Sizes of the largest row of the data, of the model's answers, and of its drawings. */
   sizes: z.tuple([sizeSchema, sizeSchema, sizeSchema]),
   answers: rowsSchema,
   drawings: rowsSchema,
@@ -74,7 +74,7 @@ const preparedSchema = z.strictObject({
 type Prepared = z.infer<typeof preparedSchema>;
 
 const MAX_PREPARED_BYTES = 1_000_000_000;
-/** What the model is asked beside what images show. Whatever it says is what it shall go on saying. */
+/** Further questions to the model. Its answers, right or wrong, are what it should keep saying. */
 const otherQuestions = [
   "What colour is it?",
   "What color is this?",
@@ -85,14 +85,14 @@ const otherQuestions = [
   "Is there a face?",
   "What is on the left?",
 ];
-/** Of so many replayed rows one draws: those are long. */
+/** One in this many replayed rows draws an image: those are long. */
 const DRAWN = 6;
-/** Rows whose sizes say how much room every row gets. */
+/** Rows whose sizes determine the capacity of every row. */
 const MEASURED = 64;
-/** Rooms are multiples of this, which products like. */
+/** Capacities are multiples of this, which suits matrix products. */
 const STEP = 8;
 
-/** Opens the stage. Throws an InputError for data that cannot be used and targets that the model does not have. */
+/** Opens the stage. Throws an InputError for unusable data and for targets that the model lacks. */
 export async function openAdapterStage(run: RunConfig, { log = () => {}, signal, own }: StageContext): Promise<Stage> {
   if (!own) throw new InputError("data.source: names no data to train on");
   const data = parseSection(dataSchema, run, "data");
@@ -189,7 +189,7 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
       },
       async finish(tensors) {
         await writeAdapter(model.out, tensors, { ...model, alpha: model.alpha * model.strength });
-        log(`${model.out}: the adapter is written`);
+        log(`${model.out}: adapter written`);
       },
       release,
     };
@@ -199,7 +199,7 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
   }
 }
 
-/** Names of linear maps in models of other families, by ours. */
+/** Common names of linear maps in other model families, by our names. */
 const aliases: Readonly<Record<string, string>> = {
   o_proj: "output_proj",
   gate_proj: "w1",
@@ -245,7 +245,7 @@ function traceAdapted(
   return { loss, reports: { dataLoss: dataLoss!, replayLoss: replayLoss! } };
 }
 
-/** Every row counts the same, however much of it is scored. The first `fresh` rows are data. */
+/** Every row has equal weight, however much of it is scored. The first `fresh` rows are data. */
 function packBatch(
   rows: ConversationRows,
   batch: readonly ConversationRow[],
@@ -261,11 +261,11 @@ function packBatch(
   let [row, end] = [0, counts[0]!];
   for (let r = 0; r < scored.count; r++) {
     while (r >= end) end += counts[++row]!;
-    weights[r]! *= scored.count / (batch.length * counts[row]!); // in place of 1 / count of the whole batch
+    weights[r]! *= scored.count / (batch.length * counts[row]!); // instead of 1 / count of the whole batch
     if (r < first) shares[2 * r] = 1 / first;
     else shares[2 * r + 1] = 1 / (scored.count - first);
   }
-  // Not a number where the batch has none of a kind: the log passes over it.
+  // NaN if the batch has none of a kind: the log skips it.
   if (first === 0) shares[0] = Number.NaN;
   if (first === scored.count) shares[1] = Number.NaN;
   return {
@@ -275,7 +275,7 @@ function packBatch(
   };
 }
 
-/** The model's weights under the names that training reads: of two output matrices the one that generation uses. */
+/** The model's weights under training's names: of two output matrices, the one used by generation. */
 function trainingWeights(weights: WeightSource): WeightSource {
   return {
     find: (name) =>
@@ -283,12 +283,12 @@ function trainingWeights(weights: WeightSource): WeightSource {
   };
 }
 
-/** A graph has the sizes that the first rows needed; longer ones are left out. */
+/** The graph's sizes follow from the first rows; longer ones are rejected. */
 function refuseLarger(size: RowSize, room: RowSize): void {
   for (const name of ["blocks", "scored", "labels"] as const)
     if (size[name] > room[name])
       throw new InputError(
-        `takes ${size[name]} ${name}, more than the ${room[name]} of the longest example looked at first`,
+        `takes ${size[name]} ${name}, more than the ${room[name]} of the longest example checked first`,
       );
 }
 

@@ -1,5 +1,5 @@
-// Training of the autoencoder from nothing: images through 6 x 6 (or whatever its depth gives) latents and back.
-// Squared and absolute pixel errors; a little noise on the latents teaches the decoder to forgive the diffusion transformer's.
+// Trains the autoencoder from scratch: images through 6 x 6 latents (depending on its depth) and back.
+// Squared and absolute pixel errors; a little noise on the latents makes the decoder robust to the diffusion transformer's errors.
 
 import * as z from "zod";
 import { decode, encode } from "../../detokenizer/autoencoder.ts";
@@ -38,14 +38,14 @@ const modelSchema = z.strictObject({
   weights: z.strictObject({
     squared: z.number().min(0).max(1e6).default(1),
     absolute: z.number().min(0).max(1e6).default(0.2),
-    /** On the absolute error of the differences between neighbouring pixels: edges. */
+    /** Weight of the absolute error of differences between neighbouring pixels (edges). */
     gradient: z.number().min(0).max(1e6).default(0.2),
-    /** On the latents' mean square, which would grow without it. */
+    /** Weight of the latents' mean square, which would grow without it. */
     latents: z.number().min(0).max(1e6).default(1e-3),
   }),
 });
 
-/** Opens the stage; the corpus must have been fetched by `kelix data`, where the mix wants more of it than scenes. */
+/** Opens the stage; if the mix has more than scenes, `kelix data` must have been run. */
 export async function openAutoencoderStage(run: RunConfig, { own }: StageContext = {}): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const model = parseSection(modelSchema, run, "model");
@@ -111,7 +111,7 @@ function slope(x: Tensor, axis: number): Tensor {
   return x.slice(axis, 1, length).sub(x.slice(axis, 0, length - 1));
 }
 
-/** Measured images of each kind; emoji of held-out concepts count under `psnr`. */
+/** Images measured per kind; emoji of held-out concepts are reported as `psnr`. */
 const measured: Readonly<Record<SampleKind, number>> = {
   emoji: 96,
   scene: 32,
@@ -122,7 +122,7 @@ const measured: Readonly<Record<SampleKind, number>> = {
 };
 const SHOWN = 8;
 
-/** Held-out images of each kind beside what comes back; returns the PSNR over them. */
+/** Draws held-out images of each kind beside their reconstructions; returns their PSNR. */
 async function showImages(
   weights: WeightSource,
   config: AutoencoderConfig,
@@ -144,7 +144,7 @@ async function showImages(
   return numbers;
 }
 
-/** Images of one size through the autoencoder. */
+/** Runs images of one size through the autoencoder. */
 async function passThrough(
   images: readonly RgbImage[],
   weights: WeightSource,

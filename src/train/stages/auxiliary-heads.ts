@@ -1,6 +1,6 @@
-// Heads that only the training of the image tokenizer has, so that embeddings keep what matters. Of each position, from its embedding:
-// its pixels, its latents in the autoencoder, its features in the teacher, its letter. Of an image, from the mean of its embeddings:
-// the concept of an emoji, the shape and the colour of what is all of one kind. None is part of the finished model.
+// Auxiliary heads for training the image tokenizer, so that embeddings keep what matters. Per position, from its embedding:
+// its pixels, its autoencoder latents, its teacher features, its letter. Per image, from the mean of its embeddings:
+// the concept of an emoji, the shape and the colour if all objects are alike. None is part of the finished model.
 
 import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norm.ts";
@@ -20,7 +20,7 @@ export function drawPixels(graph: Graph, embeddings: Tensor, out: number): Tenso
   return linear(p.at("fc2"), hidden, out);
 }
 
-/** embeddings [M, D] -> mean squared error of the latents [M, L] that a small network reads from them. */
+/** embeddings [M, D] -> mean squared error of the latents [M, L] that a small network predicts from them. */
 export function latentLoss(graph: Graph, embeddings: Tensor, wanted: Tensor): Tensor {
   const p = graph.params.at("latent_head");
   const hidden = linear(p.at("fc1"), embeddings, 2 * embeddings.size(-1)).geluTanh();
@@ -44,13 +44,13 @@ export function letterLoss(graph: Graph, embeddings: Tensor): Tensor {
   return each.mul(graph.input("letterWeights", [M])).sum([0]);
 }
 
-/** What the heads of whole images say. */
+/** The classes predicted by whole-image heads. */
 export const classKinds = ["concept", "shape", "colour"] as const;
 export type ClassKind = (typeof classKinds)[number];
 
 const colourClasses: readonly string[] = [...colours, "white"];
 
-/** The output that holds a head's likeliest classes i32 [B]. */
+/** The output with a head's most likely classes i32 [B]. */
 export const classOutput = (kind: ClassKind | "letter") => `${kind}Predicted`;
 
 /** embeddings [B*M, D] of B images -> the mean cross entropy of each head that has classes, []. Fed by classificationFeeds. */
@@ -76,13 +76,13 @@ export function classificationLosses(
   return { ...(concepts > 0 && { concept: lossOf("concept") }), shape: lossOf("shape"), colour: lossOf("colour") };
 }
 
-/** Labels with weights that make the mean over those that there are. */
+/** Labels, with weights that average over those present. */
 export interface Labels {
   readonly labels: Int32Array<ArrayBuffer>;
   readonly weights: Float32Array<ArrayBuffer>;
 }
 
-/** The classes of a batch's images and letters. `concepts` are the code points that are trained on, in the order of the classes. */
+/** The classes of a batch's images and letters. `concepts` are the training code points, in class order. */
 export function classificationFeeds(
   items: readonly Sample[],
   concepts: readonly string[],
@@ -100,7 +100,7 @@ export function classificationFeeds(
   return feeds;
 }
 
-/** The class of each image; pairs in scenes and other kinds of images have none. */
+/** The class of each image; pairs and other kinds of images have none. */
 export function classLabels(kind: ClassKind, items: readonly Sample[], concepts: readonly string[]): Labels {
   return weighted(
     items.map(({ concept, scene, colour }) => {
@@ -112,7 +112,7 @@ export function classLabels(kind: ClassKind, items: readonly Sample[], concepts:
   );
 }
 
-/** The letter of each position, an index into CHARACTERS, where there is exactly one. */
+/** The letter at each position that has exactly one, as an index into CHARACTERS. */
 export function letterLabels(items: readonly Sample[], grid: number): Labels {
   const side = items[0]!.image.width;
   return weighted(

@@ -1,5 +1,5 @@
-// What the frozen models (image tokenizer, language model, autoencoder) say about images: computed once, before the
-// diffusion transformer trains on it.
+// Outputs of the frozen models (image tokenizer, language model, autoencoder) for a pool of images: computed once, before the
+// diffusion transformer trains on them.
 
 import * as z from "zod";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
@@ -35,20 +35,20 @@ export const dataSchema = z.strictObject({
   source: sourceSchema.optional(),
   /** Folder of tokenizer.json. */
   tokenizer: pathSchema,
-  /** Tokens around an image in a request, its end mark and the source of an edit included. */
+  /** Maximum tokens around an image in a request, including its end mark and the source of an edit. */
   prompt: z.int().min(16).max(4096).default(84),
   /** Images whose codes, hidden states and latents are computed before training. */
   pool: z.int().min(1).max(1_000_000),
   batch: z.int().min(1).max(4096),
   /** Shares of the kinds of images. */
   mix: mixSchema,
-  /** Steps after which the pool is drawn again, of other images; never if absent. */
+  /** Steps after which the pool is renewed with other images; never by default. */
   renewEvery: z.int().min(1).max(1_000_000_000).optional(),
   /** Share of batches conditioned on hidden states; the others on code embeddings. */
   hidden: z.number().min(0).max(1),
-  /** Share of the pool whose hidden states are over codes that the language model wrote, not over the tokenizer's. */
+  /** Share of the pool whose hidden states come from the language model's codes instead of the tokenizer's. */
   written: z.number().min(0).max(1).default(0),
-  /** Share of the pool whose image is asked for as a change of another. */
+  /** Share of the pool whose image is requested as an edit of another. */
   edits: z.number().min(0).max(1).default(0),
 });
 
@@ -64,7 +64,7 @@ export const modelSchema = z.strictObject({
 export type DiffusionData = z.infer<typeof dataSchema>;
 export type DiffusionModel = z.infer<typeof modelSchema>;
 
-/** What is known of one image: [positions, C], [positions + 2, D] and [Z, h, w], flat. */
+/** Codes' embeddings, hidden states and latents of one image: [positions, C], [positions + 2, D] and [Z, h, w], flat. */
 export interface PoolItem {
   readonly image: RgbImage;
   readonly codes: Float32Array;
@@ -74,9 +74,9 @@ export interface PoolItem {
 
 interface WritingRow {
   readonly ids: readonly number[];
-  /** What the row writes last. */
+  /** The image that the row writes last. */
   readonly image: RgbImage;
-  /** What an edit changes. */
+  /** The source image of an edit. */
   readonly source?: RgbImage;
 }
 
@@ -89,7 +89,7 @@ interface FrozenParts {
   readonly writer: RowWriter;
   readonly latents: Session;
   readonly trunk: Session;
-  /** Where some of the hidden states are over codes that the language model wrote. */
+  /** Present if some hidden states come from the language model's codes. */
   readonly codeWriter?: CodeWriter;
   readonly sources: readonly Checkpoint[];
   readonly data: DiffusionData;
@@ -179,13 +179,13 @@ export class FrozenModels {
     }));
   }
 
-  /** The rows that write the pool's images: most from a request, some from an edit of another image. */
+  /** The rows that write the pool's images: most from a request, some as an edit of another image. */
   #rows(seed: number, start: number, split: Split): Promise<WritingRow[]> {
     const { samples, writer, data, length } = this.#parts;
     const random = counterRandom(seed, "pool");
     const fitting = ({ ids }: { readonly ids: readonly number[] }, words: string) => {
       if (ids.length <= length) return ids;
-      const said = `the request "${excerpt(words)}" takes ${ids.length} tokens, of which there is room for ${length}`;
+      const said = `the request "${excerpt(words)}" takes ${ids.length} tokens, at most ${length} fit`;
       throw new InputError(`${said}; raise data.prompt`);
     };
     const request = ({ prompt }: Sample) => fitting(writer.imagining(prompt), prompt);
@@ -202,7 +202,7 @@ export class FrozenModels {
     return Promise.all(rows);
   }
 
-  /** Rows as the language model reads them, with the codes [.., N] of the sources of edits and of the images that are written. */
+  /** Rows as the language model reads them, with the codes [.., N] of edit sources and written images. */
   #pack(rows: readonly WritingRow[], sources: Int32Array, codes: Int32Array) {
     const { tokenizer, writer, length } = this.#parts;
     const vocabulary = blockVocabulary(this.ar.qwen_config);
@@ -258,7 +258,7 @@ function part(all: Float32Array, b: number): Float32Array {
   return all.slice(b * size, (b + 1) * size);
 }
 
-/** The latents' standard deviation should be near 1: the scaling factor is there for that. */
+/** The latents' standard deviation should be near 1; the scaling factor sets it. */
 export function describeSpread(pool: readonly PoolItem[]): string {
   let [sum, squares, count] = [0, 0, 0];
   for (const { latents } of pool) {

@@ -1,4 +1,4 @@
-// What the diffusion transformer draws while it trains: held-out images, from their codes and from hidden states.
+// Samples of the diffusion transformer during training: held-out images, from their codes and from hidden states.
 
 import { type DitConfig, parseAutoencoderConfig } from "../../detokenizer/config.ts";
 import { Detokenizer } from "../../detokenizer/detokenizer.ts";
@@ -16,10 +16,10 @@ export interface Drawer {
   readonly grid: readonly [number, number];
 }
 
-/** Steps of the sampler for what is shown while training. */
+/** Sampler steps for samples during training. */
 const SHOWN_STEPS = { codes: 4, hidden: 12 } as const;
 
-/** Held-out images beside what is drawn from their codes and from the hidden states at them; returns the PSNR of both. */
+/** Draws held-out images beside their reconstructions from codes and from hidden states; returns both PSNRs. */
 export async function showDrawings(
   items: readonly PoolItem[],
   { transformer, config, autoencoder, grid }: Drawer,

@@ -1,6 +1,6 @@
-// Training of the diffusion transformer on both of its conditions at once: the tokenizer's fused code embeddings (codes to
+// Trains the diffusion transformer on both of its conditions: the tokenizer's fused code embeddings (codes to
 // pixels without the language model), and the language model's hidden states over an image (through the connector).
-// Tokenizer, language model and autoencoder are frozen, so what they say about a pool of images is computed once.
+// Tokenizer, language model and autoencoder are frozen, so their outputs for a pool of images are computed once.
 
 import { type DitConfig, parseDitConfig } from "../../detokenizer/config.ts";
 import type { CrossRope } from "../../detokenizer/diffusion-transformer.ts";
@@ -24,7 +24,7 @@ import {
 } from "./diffusion-pool.ts";
 import { showDrawings } from "./diffusion-samples.ts";
 
-/** Images between two lines of the log while the pool fills: some seconds. */
+/** Images between two log lines while the pool fills: a few seconds. */
 const POOL_LOG_EVERY = 32 * FROZEN_BATCH;
 
 /** Opens the stage: runs the frozen models over the pool. */
@@ -91,7 +91,7 @@ export async function openDiffusionStage(
   };
 }
 
-/** The pool of each stretch of steps: images that no other stretch has, so that a resumed run finds the same. */
+/** The pool of each range of steps: a function of the range, so that a resumed run finds the same images. */
 class Pools {
   #stretch = -1;
   #items: PoolItem[] = [];

@@ -1,4 +1,4 @@
-// The language model's batches: rows about images, rows that ask for one, and rows that ask for a change of one, packed for the loss.
+// The language model's batches: questions about images, requests for images, and edits, packed for the loss.
 
 import * as z from "zod";
 import { InputError } from "../../errors.ts";
@@ -27,22 +27,22 @@ export const dataSchema = z.strictObject({
   source: sourceSchema.optional(),
   /** Folder of tokenizer.json. */
   tokenizer: pathSchema,
-  /** Rows of a batch, how many of them ask for an image, and how many for a change of an image. The others are questions. */
+  /** Rows of a batch, and how many of them are image requests and edits. The others are questions. */
   batch: z.int().min(1).max(4096),
   imagine: z.int().min(0).max(4096),
   edits: z.int().min(0).max(4096).default(0),
   /** Blocks of a row. */
   length: z.int().min(16).max(16_384),
-  /** Scored blocks and labels of a batch, at most. Measured on the first batches if absent: see measureRoom. */
+  /** Maximum scored blocks and labels of a batch. By default measured on the first batches: see measureRoom. */
   scoredBlocks: z.int().min(1).max(1_000_000).optional(),
   labels: z.int().min(1).max(10_000_000).optional(),
-  /** Shares of the kinds of images that are asked about and that are asked for. */
+  /** Shares of the kinds of images in questions and in requests. */
   questions: mixSchema,
   requests: mixSchema,
-  /** Share of requests that say nothing: what guidance compares with. */
+  /** Share of empty requests, which guidance needs. */
   promptless: z.number().min(0).max(1).default(0),
   /**
-   * Share of positions of an image that is written that show a wrong code where they are read, though not where they are scored: a model that
+   * Share of a written image's positions with a wrong code as input, while the labels stay right: a model that
    * writes reads its own mistakes.
    */
   wrongCodes: z.number().min(0).max(1).default(0),
@@ -51,17 +51,17 @@ export const dataSchema = z.strictObject({
 export type WrittenData = z.infer<typeof dataSchema>;
 export type Data = WrittenData & { readonly scoredBlocks: number; readonly labels: number };
 
-/** What the image that a row writes shows. */
+/** The kind of image that a row writes. */
 type WrittenKind = SampleKind | "edit";
 
 export interface Row extends EncodedRow {
   /** In the order of the row's placeholders. */
   readonly images: readonly RgbImage[];
-  /** Where the row writes its last image. */
+  /** Set if the row writes its last image. */
   readonly written?: WrittenKind;
 }
 
-/** The rows of a step: requests, then edits, then questions; rows of a run's own data are whatever they are. */
+/** The rows of a step: requests, then edits, then questions; rows of a run's own data may be of any kind. */
 export async function sampleRows(
   samples: Samples,
   writer: RowWriter,
@@ -91,7 +91,7 @@ export async function sampleRows(
   return own.withinRoom(await Promise.all(rows));
 }
 
-/** Rows of a run's own data, and what of a batch is scored: too many labels are no reason to end a run. */
+/** Rows of a run's own data, and the scored part of a batch: too many labels do not end a run. */
 class OwnRows {
   readonly #samples: Samples;
   readonly #options: OwnRowOptions;
@@ -120,7 +120,7 @@ class OwnRows {
     });
   }
 
-  /** Rows that the batch has no more room for are read, but not scored. */
+  /** Rows beyond the batch's capacity are read but not scored. */
   withinRoom(rows: readonly Row[]): Row[] {
     let [blocks, labels] = [0, 0];
     return rows.map((row) => {
@@ -139,7 +139,7 @@ class OwnRows {
   }
 }
 
-/** What a row needs: each scored block has its id and an end, or its N codes and an end. */
+/** A row's needs: each scored block has its id and an end, or its N codes and an end. */
 function roomOf({ ids, isAnswer }: EncodedRow, imageId: number, slots: number): { blocks: number; labels: number } {
   let [blocks, labels] = [0, 0];
   ids.forEach((id, t) => {
@@ -150,18 +150,18 @@ function roomOf({ ids, isAnswer }: EncodedRow, imageId: number, slots: number): 
   return { blocks, labels };
 }
 
-/** Batches that are looked at where a config does not say how much room their labels need, and what is added to the largest. */
+/** Batches measured if a config does not give the label capacity, and the margin added to the largest. */
 const MEASURED_BATCHES = 24;
 const MARGIN = 1.1;
 
-/** The settings with their room: what is absent is measured on the first batches. */
+/** The settings with capacities: missing ones are measured on the first batches. */
 export async function measureRoom(
   data: WrittenData,
   draw: (step: number) => Promise<readonly Row[]>,
   imageId: number,
   slots: number,
 ): Promise<Data> {
-  if (data.scoredBlocks !== undefined && data.labels !== undefined) return data as Data; // both are there
+  if (data.scoredBlocks !== undefined && data.labels !== undefined) return data as Data; // both are present
   let [blocks, labels] = [1, 1];
   for (let step = 0; step < MEASURED_BATCHES; step++) {
     const rooms = (await draw(step)).map((row) => roomOf(row, imageId, slots));
@@ -182,7 +182,7 @@ export async function measureRoom(
   };
 }
 
-/** The row of a request; what is too long in capitals is asked in small letters. */
+/** The row of a request; one that is too long in capitals is written in lower case. */
 function fitting(write: (words: string) => EncodedRow, prompt: string, { length }: WrittenData): EncodedRow {
   const rows = [prompt, inSmallLetters(prompt)].map(write);
   const row = rows.find(({ ids }) => ids.length <= length);
@@ -190,7 +190,7 @@ function fitting(write: (words: string) => EncodedRow, prompt: string, { length 
   throw new InputError(`a row of ${rows[1]!.ids.length} blocks does not fit into ${length}: "${prompt}"`);
 }
 
-/** What the log tells beside the loss: means over the labels of text, over those of images, and over those of images of each kind. */
+/** Logged beside the loss: means over the labels of text, of images, and of images of each kind. */
 function reportNames({ requests, edits }: Data): string[] {
   const kinds: WrittenKind[] = [...kindsOf(requests), ...(edits > 0 ? (["edit"] as const) : [])];
   return ["textLoss", "imageLoss", ...kinds.map((kind) => `imageLoss.${kind}`)];
@@ -208,7 +208,7 @@ export function traceBlocks(graph: Graph, config: KeyeArConfig, data: Data): Tra
   return { loss, reports };
 }
 
-/** Rows and the codes of all their images [images * positions, N], one after another, as the loss's inputs. */
+/** Rows and the concatenated codes of all their images [images * positions, N], as the loss's inputs. */
 export function packBatch(
   rows: readonly Row[],
   codes: Int32Array,
@@ -255,14 +255,14 @@ export function packBatch(
       const position = scored.positions[Math.floor(scored.rows[r]! / (N + 1))]!;
       return name === "imageLoss" || name === `imageLoss.${rows[Math.floor(position / T)]!.written}`;
     });
-    // Not a number where the batch has none of a kind: the log passes over it.
+    // NaN if the batch has none of a kind: the log skips it.
     for (const r of places.length === 0 ? [0] : places)
       shares[r * names.length + column] = 1 / (places.length || Number.NaN);
   });
   return { loss: "blocks", tokens: B * T, feeds: { ...feeds, shares: f32(shares, [R, names.length]) } };
 }
 
-/** Codes [M, N] of an image, one code replaced at a share of its positions by any other of its book. */
+/** Codes [M, N] of an image, with one code replaced by another of its codebook at a share of the positions. */
 export function spoil(
   codes: Int32Array,
   N: number,

@@ -1,6 +1,6 @@
-// Training of the language model on blocks: images are codes of the frozen tokenizer, on the asking side (questions
-// about them) and on the answering side (requests to draw). It starts from the trunk that was trained with the tokenizer:
-// the embedding of each code is what the tokenizer's own projection made of it, so that nothing learned there is lost.
+// Trains the language model on blocks: images are codes of the frozen tokenizer, in questions
+// and in answers (requests to draw). It starts from the trunk that was trained with the tokenizer: each code's
+// embedding comes from the tokenizer's own projection, so that nothing learned there is lost.
 
 import * as z from "zod";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
@@ -60,7 +60,7 @@ export async function openLanguageModelStage(run: RunConfig, { own }: StageConte
       return packBatch(rows, codes, counterRandom(run.seed, "wrong codes").fork(step), config, data, writer.padId);
     },
     async prepare(store, log, given) {
-      // A model that has written blocks already goes on as it is.
+      // A model that already writes blocks is kept as it is.
       if (!given.has(TOKEN_HEAD)) await seedFromTokenizer(store, config, weights, log);
     },
     async samples(trained, folder, step) {
@@ -85,14 +85,14 @@ const LM_HEAD = "lm_head.weight";
 const TOKEN_HEAD = "model.model.token_head.output_linear.weight";
 const OUTPUT = "model.model.output.weight";
 
-/** Weights as generation names them: one matrix under both names. */
+/** Weights under generation's names: one matrix under both names. */
 function withOutput(weights: WeightSource): WeightSource {
   return { find: (name) => weights.find(name === OUTPUT ? LM_HEAD : name) };
 }
 
 /**
- * Gives each visual entry of the embedding table the tokenizer's own embedding of that code (so that a block's sum is what
- * the trunk was trained to read), and silences the token head, which then starts as the identity.
+ * Sets each visual entry of the embedding table to the tokenizer's own embedding of that code (so that a block's sum is what
+ * the trunk was trained to read), and zeroes the token head's output, so that the head starts as the identity.
  */
 async function seedFromTokenizer(
   store: ParameterStore,
@@ -115,7 +115,7 @@ async function seedFromTokenizer(
     table.set(books[`book${i}`]!.data as Float32Array, (qwen.vocab_size + i * bookSize(tokenizer)) * qwen.embed_dim);
   }
   store.view("values", TOKEN_HEAD).fill(0);
-  // The tokenizer's stage trained the matrix under the name that generation reads; here it is the one that training reads.
+  // The tokenizer's stage trained the matrix under generation's name; this stage uses training's name.
   store.set("values", LM_HEAD, await source.read(OUTPUT));
-  log("code embeddings start as the tokenizer's; the token head starts as the identity");
+  log("code embeddings start from the tokenizer's; the token head starts as the identity");
 }

@@ -1,4 +1,4 @@
-// What the language model says while it trains: held-out images, questions about them, and its answers by greedy decoding.
+// Samples of the language model during training: held-out images, questions about them, and its greedy answers.
 
 import { writeFile } from "node:fs/promises";
 import { InputError } from "../../errors.ts";
@@ -29,11 +29,11 @@ export interface AnsweringParts {
   /** The kinds of images that the run asks about. */
   readonly kinds: readonly SampleKind[];
   readonly cacheFolder: string;
-  /** Tokens of a row at most. */
+  /** Maximum tokens of a row. */
   readonly length: number;
 }
 
-/** Suites of `kelix eval` that ask about images, by the kind that they ask about, and items of each part of a suite. */
+/** Suites of `kelix eval` by the kind of image they ask about, and items per part of a suite. */
 const suites: Partial<Record<SampleKind, Readonly<Record<string, Suite>>>> = {
   emoji: { naming },
   scene: { scenes },
@@ -45,8 +45,8 @@ const OWN_QUESTIONS = 96;
 const MAX_ANSWER = 24;
 
 /**
- * Measures what `kelix eval` does, on fewer items, and asks about the run's own data; writes some of the questions and answers as a Markdown
- * table. Returns the suites' measures by name ("scenes.open"), and the share of own questions that are answered rightly.
+ * Runs suites of `kelix eval` on fewer items, and questions about the run's own data; writes some questions and answers as a Markdown
+ * table. Returns the suites' measures by name ("scenes.open"), and the share of own questions answered correctly.
  */
 export async function showAnswers(
   model: LanguageModel,
@@ -87,13 +87,13 @@ export async function showAnswers(
   return right;
 }
 
-/** A model that answers and does nothing else: the suites above ask no more of it. */
+/** A model that can only answer, which is all these suites need. */
 function answering(ask: EvalModel["ask"]): EvalModel {
-  const cannot = () => Promise.reject(new InputError("a language model that is trained alone draws no images"));
+  const cannot = () => Promise.reject(new InputError("a language model alone cannot draw images"));
   return { ask, codebooks: 0, codesPerBook: 0, tokenize: cannot, reconstruct: cannot, imagine: cannot, edit: cannot };
 }
 
-/** Questions of a run's own data, those that are not trained on if there are any; none where its examples ask nothing about one image. */
+/** Questions from a run's own data, held-out ones if there are any; none if no example asks about one image. */
 async function ownQuestions(
   { samples, writer, length }: AnsweringParts,
   first: number,

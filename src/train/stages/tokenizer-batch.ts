@@ -1,4 +1,4 @@
-// Images and conversations about them as one batch of the image tokenizer's training.
+// Batches of images and conversations for training the image tokenizer.
 
 import { blockVocabulary } from "../../llm/config.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
@@ -17,7 +17,7 @@ export interface BatchContext {
   readonly data: Data;
 }
 
-/** The batch of some images, but for what frozen models say about them. */
+/** A batch of images, without the targets from frozen models. */
 export function batchOf(items: readonly Sample[], context: BatchContext, step: number): Batch {
   const { samples, model, data } = context;
   const vision = model.config.tokenizer_config.vision_config;
@@ -46,7 +46,7 @@ function conversationFeeds(
   return answerFeeds(rows, writer.padId, model, data);
 }
 
-/** What traceAnswers is fed for a batch of rows, whose images follow each other; answer tokens beyond `data.answers` are left out. */
+/** The feeds of traceAnswers for a batch of rows, whose images are in order; answer tokens beyond `data.answers` are dropped. */
 export function answerFeeds(
   conversations: readonly EncodedRow[],
   padId: number,

@@ -1,5 +1,5 @@
-// What training of the image tokenizer computes: images through encoder, projector and (if quantizing) codebooks to embeddings;
-// from these the answers of a language model that is trained along, and the auxiliary heads' losses.
+// The training graph of the image tokenizer: images through encoder, projector and (if quantizing) codebooks to embeddings;
+// from these, the answers of a jointly trained language model and the auxiliary heads' losses.
 
 import * as z from "zod";
 import type { KeyeArConfig } from "../../llm/config.ts";
@@ -31,9 +31,9 @@ export const dataSchema = z.strictObject({
   tokenizer: pathSchema,
   /** Images of a batch. */
   batch: z.int().min(1).max(4096),
-  /** Tokens of a row, an image's positions included; longer conversations lose their last turns. */
+  /** Tokens of a row, including an image's positions; longer conversations lose their last turns. */
   length: z.int().min(16).max(16_384),
-  /** Answer tokens of a batch, at most. */
+  /** Maximum answer tokens of a batch. */
   answers: z.int().min(1).max(1_000_000),
   /** Shares of the kinds of images. */
   mix: mixSchema,
@@ -57,11 +57,11 @@ export const modelSchema = z.strictObject({
     codebook: weight.default(1),
     commitment: weight.default(0.25),
   }),
-  /** The frozen models whose latents and features are learned. */
+  /** The frozen models whose latents and features are the targets. */
   targets: targetsSchema.prefault({}),
-  /** With `quantize`: the vision stage's weights that `encoder`, books and up-projections are fitted to, and its code width. */
+  /** With `quantize`: the vision stage's weights to which `encoder`, codebooks and up-projections are fitted, and its code width. */
   start: z.strictObject({ weights: pathSchema, codeWidth: z.int().min(1).max(4096) }).optional(),
-  /** Images whose features that fit and the codebooks' k-means are run over. */
+  /** Images used for that fit and for the codebooks' k-means. */
   kmeansImages: z.int().min(1).max(100_000).default(2048),
 });
 
@@ -69,9 +69,9 @@ export type Data = z.infer<typeof dataSchema>;
 export type Model = Omit<z.infer<typeof modelSchema>, "config"> & { readonly config: KeyeArConfig };
 
 export interface EmbeddedImages {
-  /** [M, D] what the language model reads. */
+  /** [M, D], the language model's inputs. */
   readonly embeddings: Tensor;
-  /** Codes i32 [M, N] and the means of the quantizer's losses over the books, when quantizing. */
+  /** When quantizing: codes i32 [M, N] and the quantizer's losses, averaged over the codebooks. */
   readonly codes?: Tensor;
   readonly quantizerLosses?: { readonly codebook: Tensor; readonly commitment: Tensor };
 }
@@ -143,7 +143,7 @@ export function traceTokenizer(graph: Graph, model: Model, data: Data, concepts:
   };
 }
 
-/** Without a weight on text no language model takes part: the vision encoder is trained by the auxiliary heads alone. */
+/** Without a weight on text there is no language model: the vision encoder is trained by the auxiliary heads alone. */
 export function hasText({ weights }: Model): boolean {
   return weights.text > 0;
 }

@@ -1,4 +1,4 @@
-// What is looked at while the image tokenizer trains: held-out images drawn from their embeddings, classified, and asked about.
+// Samples of the image tokenizer during training: held-out images drawn from their embeddings, classified, and asked about.
 
 import type { RgbImage } from "../../image/rgb.ts";
 import { openSession, type WeightSource } from "../../runtime/session.ts";
@@ -12,19 +12,19 @@ import { type ClassKind, classKinds, classOutput, drawPixels } from "./auxiliary
 import { type BatchContext, batchOf } from "./tokenizer-batch.ts";
 import { type Data, embedImages, type Model, pixelInput, traceTokenizer } from "./tokenizer-graph.ts";
 
-/** Images of each kind that are measured, at least. */
+/** Minimum images measured per kind. */
 export const ASKED = 256;
 
-/** What each head is measured on: held-out emoji, fresh scenes, and lettering in fonts and words that training never sees. */
+/** What each head is measured on: held-out emoji, new scenes, and lettering in held-out fonts and words. */
 const measuredOn = { concept: "emoji", shape: "scene", colour: "scene", letter: "lettering" } as const;
 
-/** The kinds of images that samples are made of: scenes, and what is trained on. */
+/** The kinds of images in samples: scenes, and the training kinds. */
 export function measuredKinds({ weights }: Model, { mix }: Data): SampleKind[] {
   const trained = kindsOf(mix).filter((kind) => kind === "emoji" || kind === "own");
   return ["scene", ...trained, ...(weights.letter > 0 ? (["lettering"] as const) : [])];
 }
 
-/** Share of held-out images and letters that the auxiliary heads with a weight classify rightly. */
+/** Share of held-out images and letters that the weighted auxiliary heads classify correctly. */
 export async function measureClasses(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
   const { model, data } = context;
   const { corpus } = context.samples;
@@ -57,7 +57,7 @@ export async function measureClasses(weights: WeightSource, context: BatchContex
 }
 
 /**
- * Share of held-out images (emoji in the held-out style named; questions about fresh scenes) whose whole answer is the most likely one at
+ * Share of held-out images (emoji in the held-out style; questions about new scenes) whose right answer is the most likely one at
  * every token, which is when greedy decoding gives it.
  */
 export async function measureAnswers(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {

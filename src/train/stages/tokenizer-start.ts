@@ -1,9 +1,9 @@
-// How quantizing starts from a vision encoder that was trained on continuous features: the tokenizer's `encoder` and `up_projectors`
-// are fitted anew, so that each book gets an equal share of what the features say about looks and kinds, and books start at
-// k-means centres of just these numbers.
+// Initializes quantization from a vision encoder trained on continuous features: the tokenizer's `encoder` and `up_projectors`
+// are refitted so that each codebook gets an equal share of what the features predict, and codebooks start at
+// k-means centres of exactly these numbers.
 //
-// A book's numbers pass a layer norm, which would take their mean and length away. So two numbers of each book carry a constant:
-// the norm then hardly changes the others. They come out as a 0 and as a 1, of which the 1 brings the embeddings' mean.
+// A codebook's numbers pass through a layer norm, which would remove their mean and length. So two numbers of each carry a constant:
+// the norm then hardly changes the others. They come out as a 0 and a 1, and the 1 carries the embeddings' mean.
 
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
@@ -23,9 +23,9 @@ import { balanceGroups, predictiveComponents } from "../principal.ts";
 import type { VisionTargets } from "../vision-targets.ts";
 import { embedImages, type Model, pixelInput } from "./tokenizer-graph.ts";
 
-/** Numbers of a book that carry the constant. */
+/** Numbers of a codebook that carry the constant. */
 const CARRIERS = 2;
-/** The constant, in multiples of the root mean square length of a book's other numbers: at 4 the norm bends them by 3 %. */
+/** The constant, in multiples of the root mean square length of a codebook's other numbers: at 4 the norm distorts them by 3 %. */
 const CONSTANT = 4;
 
 export interface StartContext {
@@ -38,7 +38,7 @@ export interface StartContext {
   readonly log: (line: string) => void;
 }
 
-/** Takes over the vision stage's weights and starts `encoder`, norms, books and `up_projectors` as described above. */
+/** Copies the vision stage's weights and initializes `encoder`, norms, codebooks and `up_projectors` as described above. */
 export async function startFromVision(start: NonNullable<Model["start"]>, context: StartContext): Promise<void> {
   const { store, model, seed, log } = context;
   const config = model.config.tokenizer_config;
@@ -47,7 +47,7 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
   const used = d - CARRIERS;
   if (config.init_embedding_dim !== d || used < 1) {
     throw new InputError(
-      `books start at centres of ${d} numbers of which ${CARRIERS} are constant; init_embedding_dim must be ${d}`,
+      `codebooks start at centres of ${d} numbers of which ${CARRIERS} are constant; init_embedding_dim must be ${d}`,
     );
   }
   const checkpoint = await openCheckpointAt(start.weights);
@@ -80,7 +80,7 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
     setBook(centres, i, config, set);
   }
   log(
-    `${N} books of ${bookSize(config)} start at k-means centres of ${z.length / (N * used)} positions, ${used} numbers each`,
+    `${N} codebooks of ${bookSize(config)} start at k-means centres of ${z.length / (N * used)} positions, ${used} numbers each`,
   );
 }
 
@@ -100,14 +100,14 @@ async function takeOver(
 
 interface Sample {
   readonly parts: readonly { readonly projected: Float32Array; readonly embeddings: Float32Array }[];
-  /** Of the projected features; and a linear map from them [L, outputs] to the targets, scaled by the losses' weights. */
+  /** Statistics of the projected features; and a linear map from them [L, outputs] to the targets, scaled by the losses' weights. */
   readonly mean: Float64Array;
   readonly covariance: Float64Array;
   readonly weights: Float32Array;
   readonly outputs: number;
 }
 
-/** What the vision stage's encoder says about training images, and how far the targets follow from it. */
+/** The vision stage's features of training images, and a regression of the targets on them. */
 async function collect(weights: WeightSource, width: number, context: StartContext): Promise<Sample> {
   const { model, images, targets } = context;
   const config = model.config.tokenizer_config;
@@ -149,7 +149,7 @@ async function collect(weights: WeightSource, width: number, context: StartConte
   return { parts, mean, covariance, weights: (await probe!.weights()).subarray(0, L * outputs), outputs };
 }
 
-/** All targets of a position side by side, so scaled that their squared error is what the losses weigh. */
+/** All targets of a position, concatenated and scaled so that their squared error equals the weighted losses. */
 function scaledTargets(
   targets: Readonly<Record<string, HostTensor>>,
   weights: Model["weights"],
@@ -157,7 +157,7 @@ function scaledTargets(
   const list = Object.entries(targets).map(([name, { data, shape }]) => ({
     data: data as Float32Array,
     width: shape[1]!,
-    // A mean over the width for squared errors; half of the squared distance for the cosine of unit rows.
+    // Squared errors are means over the width; the cosine loss of unit rows is half the squared distance.
     scale: name === "teacher" ? Math.sqrt(weights.teacher / 2) : Math.sqrt(weights[name as "latents"] / shape[1]!),
   }));
   const width = list.reduce((sum, item) => sum + item.width, 0);
@@ -186,7 +186,7 @@ function momentsOf(gram: Float64Array, width: number): { mean: Float64Array; cov
   return { mean, covariance };
 }
 
-/** `encoder`: each book's components at unit length, then the carriers of the constant. weight [N*d, L], bias [N*d]. */
+/** `encoder`: each codebook's components at unit length, then the carriers of the constant. weight [N*d, L], bias [N*d]. */
 function fitEncoder(sample: Sample, config: TokenizerConfig): { weight: Float32Array; bias: Float32Array } {
   const { n_q_tokens: N, llm_hidden_size: L } = config;
   const d = codeWidth(config);
@@ -203,7 +203,7 @@ function fitEncoder(sample: Sample, config: TokenizerConfig): { weight: Float32A
         const value = rows[k * L + i]! / length;
         weight[row * L + i] = value;
         bias[row]! -= value * sample.mean[i]!;
-        weight[last * L + i]! -= value; // the sum of all is zero, so that the norm takes no mean away
+        weight[last * L + i]! -= value; // the sum of all is zero, so that the norm subtracts no mean
       }
       bias[last]! -= bias[row]!;
     });
@@ -224,12 +224,12 @@ function transposed(weight: Float32Array, bias: Float32Array, out: number): Floa
   return map;
 }
 
-/** What the norm's gain brings each number back to: a root mean square near 1. */
+/** The norm's gain restores each number to a root mean square near 1. */
 function gain(used: number, d: number): number {
   return Math.sqrt(used * ((2 * CONSTANT ** 2 + 1) / d));
 }
 
-/** ze [n, N*d] -> the numbers that vary, after each book's norm and gain [n, N*(d - CARRIERS)]. */
+/** ze [n, N*d] -> the non-constant numbers after each codebook's norm and gain [n, N*(d - CARRIERS)]. */
 function normed(ze: Float32Array, N: number, d: number): Float32Array<ArrayBuffer> {
   const used = d - CARRIERS;
   const z = new Float32Array((ze.length / d) * used);
@@ -249,7 +249,7 @@ function normed(ze: Float32Array, N: number, d: number): Float32Array<ArrayBuffe
 
 type SetParameter = (name: string, values: ArrayLike<number>) => void;
 
-/** weights [N*used + 1, D], the last row the embeddings' mean. Embeddings are the mean over the books, hence the factor N. */
+/** weights [N*used + 1, D], the last row the embeddings' mean. Embeddings are means over the codebooks, hence the factor N. */
 function setUpProjectors(weights: Float32Array, config: TokenizerConfig, set: SetParameter): void {
   const { n_q_tokens: N, output_dim: D } = config;
   const d = codeWidth(config);
@@ -264,7 +264,7 @@ function setUpProjectors(weights: Float32Array, config: TokenizerConfig, set: Se
   }
 }
 
-/** centres [S, used] of book i, after norm and gain. Table rows are such that the book's own norm leaves them as they are. */
+/** centres [S, used] of codebook i, after norm and gain. Table rows are chosen so that the codebook's own norm leaves them unchanged. */
 function setBook(centres: Float32Array, i: number, config: TokenizerConfig, set: SetParameter): void {
   const d = codeWidth(config);
   const used = d - CARRIERS;

@@ -1,7 +1,7 @@
-// Training of the image tokenizer end to end: images and questions in, answers out, through a language model that is
-// trained along. Three uses: `quantize: false` has continuous features (the twin that discrete codes are measured against);
-// without a weight on text it trains the vision encoder alone; `quantize: true` goes on with codebooks (tokenizer-start.ts).
-// Auxiliary heads see to it that codes keep what matters (auxiliary-heads.ts); they are dropped when training ends.
+// Trains the image tokenizer end to end: images and questions in, answers out, through a jointly trained language
+// model. Three uses: `quantize: false` has continuous features (the twin that discrete codes are compared with);
+// without a weight on text it trains the vision encoder alone; `quantize: true` continues with codebooks (tokenizer-start.ts).
+// Auxiliary heads make the codes keep what matters (auxiliary-heads.ts); they are dropped after training.
 
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -30,7 +30,7 @@ import { measureAnswers, measureClasses, measuredKinds, showPixels } from "./tok
 import { startFromVision } from "./tokenizer-start.ts";
 import { probeEmbeddings } from "./vision-probes.ts";
 
-/** Opens the stage; the corpus must have been fetched by `kelix data`, where the mix wants more of it than scenes. */
+/** Opens the stage; if the mix has more than scenes, `kelix data` must have been run. */
 export async function openTokenizerStage(run: RunConfig, { own }: StageContext = {}): Promise<Stage> {
   const data = parseSection(dataSchema, run, "data");
   const raw = parseSection(modelSchema, run, "model");
@@ -59,7 +59,7 @@ export async function openTokenizerStage(run: RunConfig, { own }: StageContext =
   };
   if (model.quantize && !model.start && run.initFrom.length === 0)
     throw new InputError(
-      "model.quantize: books start from a vision stage (model.start) or from trained ones (initFrom)",
+      "model.quantize: codebooks start from a vision stage (model.start) or from trained ones (initFrom)",
     );
   const targets = await openTargets(model, itemsOf, data.cache ?? defaultCacheFolder(), run.threads);
   const probe = async (weights: WeightSource, folder: string) => {
@@ -80,7 +80,9 @@ export async function openTokenizerStage(run: RunConfig, { own }: StageContext =
     async prepare(store, log, given) {
       if (!model.start || given.has("visual_tokenizer.quantizer.0.embedding.weight")) return;
       if (!targets)
-        throw new InputError("model.start needs a weight on latents or teacher: books are shared out by them");
+        throw new InputError(
+          "model.start needs a weight on latents or teacher, by which features are divided among codebooks",
+        );
       const images = async (batch: number) => (await itemsOf(batch)).map(({ image }) => image);
       await startFromVision(model.start, { store, model, targets, images, seed: run.seed, log });
     },
@@ -94,7 +96,7 @@ export async function openTokenizerStage(run: RunConfig, { own }: StageContext =
   };
 }
 
-/** Images that the frozen models' channels are standardised over. */
+/** Images over which the frozen models' channels are standardised. */
 const STANDARDISED = 1024;
 
 async function openTargets(
@@ -121,7 +123,7 @@ async function openTargets(
   return VisionTargets.open(used, batches, threads);
 }
 
-/** The weights as drawn from the run's seed, before any training. */
+/** The initial weights from the run's seed, before any training. */
 function drawnWeights(run: RunConfig, { model, data, samples: { corpus } }: BatchContext): WeightSource {
   const { graph } = traceLoss((graph) => traceTokenizer(graph, model, data, corpus.concepts.length));
   const store = new ParameterStore(graph.parameters.values());
@@ -129,7 +131,7 @@ function drawnWeights(run: RunConfig, { model, data, samples: { corpus } }: Batc
   return memoryWeights(valuesOf(store));
 }
 
-/** Measured once a run: what stands beside the probes is what an untrained network reaches. */
+/** Measured once per run: the probes' baseline, an untrained network. */
 async function recordRandomStart(path: string, measure: () => Promise<Record<string, number>>): Promise<void> {
   if (await stat(path).catch(() => undefined)) return;
   const text = `${JSON.stringify(await measure())}\n`;

@@ -1,5 +1,5 @@
-// What the embeddings of plain drawings hold, measured while the image tokenizer trains: in dB, by ridge regression to each position's
-// pixels, and as the share of held-out drawings whose nearest training drawing shows the same concept.
+// Probes of the embeddings of plain drawings while the image tokenizer trains: ridge regression to each position's
+// pixels, in dB, and the share of held-out drawings whose nearest training drawing shows the same concept.
 
 import type { RgbImage } from "../../image/rgb.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
@@ -16,7 +16,7 @@ import { embedImages, type Model, pixelInput } from "./tokenizer-graph.ts";
 
 const BATCH = 48;
 
-/** Drawings as they are shown plainly; kept, because each takes some milliseconds and every probe wants thousands. */
+/** Drawings in plain view; cached, because each takes some milliseconds and every probe needs thousands. */
 const plainViews = new WeakMap<IndexEntry, RgbImage>();
 
 function plainView(corpus: Corpus, entry: IndexEntry): RgbImage {
@@ -63,7 +63,7 @@ export async function probeEmbeddings(
   const known = new Float32Array(train.length * width);
   const queries = new Float32Array(heldOut.length * width);
   const ridge = await RidgeProbe.open(D, outputs);
-  // Even drawings first, so that a batch is fitted as a whole or not at all.
+  // Even drawings first, so that a batch is either fitted whole or not at all.
   const ordered = [...train.filter((_, i) => i % 2 === 0), ...train.filter((_, i) => i % 2 === 1)];
   const fitted = Math.ceil(train.length / 2);
   for await (const { start, features, pixels } of batches(ordered)) {

@@ -1,5 +1,5 @@
-// Codes as the language model would write them: at each position of an image, drawn from its prediction there given the true
-// codes before. They have the mistakes of written codes, while the image they stand for is still the one that they were drawn from.
+// Codes as the language model would write them: at each position of an image, sampled from its prediction given the true
+// codes before it. They have the mistakes of generated codes but still represent the original image.
 
 import { type KeyeArConfig, languageModelConfig } from "../../llm/config.ts";
 import { languageModelPaths, predictNextBlocks, readBlocks } from "../../llm/model.ts";
@@ -18,7 +18,7 @@ import { Graph } from "../../tensor/graph.ts";
 import { concat } from "../../tensor/tensor.ts";
 import { rowTables } from "../row-tables.ts";
 
-/** As images are written by default. */
+/** The default sampling of images. */
 const SAMPLING: SamplingOptions = { temperature: 1, topK: 0, topP: 0.8 };
 
 export interface WriterSizes {

@@ -1,4 +1,4 @@
-// The toy's page: what its model sees and draws, the losses of its runs, and what to try next. One HTML file with everything inside it.
+// The toy's page: its model's answers and drawings, the losses of its runs, and what to try next. One self-contained HTML file.
 
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -73,7 +73,7 @@ export async function writeToyPage(
   return page;
 }
 
-/** More than the longest answer has. */
+/** Longer than any answer. */
 const MAX_TOKENS = 32;
 
 function ask(kelix: Kelix, image: RgbImage, prompt: string): Promise<string> {
@@ -89,7 +89,7 @@ interface Curve {
   readonly about: string;
   /** The losses over the steps, as SVG. */
   readonly svg: string;
-  /** The last sheet of samples, as a data URL, where the stage makes some. */
+  /** The last sheet of samples, as a data URL, if the stage makes any. */
   readonly sheet?: string;
 }
 
@@ -119,7 +119,7 @@ function toyPage(
 train kelix-nano.</p>
 <h2>Described</h2><p>Scenes that were not trained on; beside each what the diffusion transformer draws from its codes alone.</p>
 <section>${described.map(describedCard).join("")}</section>
-<h2>Imagined</h2><p>So short a training draws blobs of about the right number at best: writing images is learned last. More steps of language-model and diffusion help most.</p>
+<h2>Imagined</h2><p>After such short training, at best it draws blobs in about the right number: writing images is learned last. More steps of language-model and diffusion help most.</p>
 <section>${imagined.map(({ prompt, image }) => `<figure><img src="${image}" alt=""><figcaption>${escapeHtml(prompt)}</figcaption></figure>`).join("")}</section>
 <h2>What to try next</h2>
 <pre>kelix describe IMAGE.png --model ${escapeHtml(model)}
@@ -128,7 +128,7 @@ kelix train autoencoder --config configs/nano/autoencoder.json --data MY-IMAGES 
 kelix data                                                                        # draws kelix-nano's corpus</pre>
 <p>Each stage is a run of configs/toy/*.json. Copy one, raise its steps or its sizes, and train it with kelix train STAGE --config FILE.</p>
 <h2>The runs</h2>
-${curves.map(({ name, about, svg, sheet }) => `<h3><a href="runs/${escapeHtml(name)}/report.html">${escapeHtml(name)}</a></h3><p>${escapeHtml(about)}</p>${svg}${sheet ? `<p><img class="sheet" src="${sheet}" alt="samples: originals beside what comes back"></p>` : ""}`).join("")}
+${curves.map(({ name, about, svg, sheet }) => `<h3><a href="runs/${escapeHtml(name)}/report.html">${escapeHtml(name)}</a></h3><p>${escapeHtml(about)}</p>${svg}${sheet ? `<p><img class="sheet" src="${sheet}" alt="samples: originals beside reconstructions"></p>` : ""}`).join("")}
 </main></body></html>
 `;
 }

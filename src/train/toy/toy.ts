@@ -1,5 +1,5 @@
-// kelix train toy: every stage of a model on scenes of coloured shapes, which need no download, in a few minutes; then the model folder
-// and a page to look at. Each stage is an ordinary run of its config in configs/toy, so a toy that was stopped goes on where it was.
+// kelix train toy: every stage of a model on scenes of coloured shapes, without a download, in a few minutes; then the model folder
+// and a page. Each stage is an ordinary run of its config in configs/toy, so an interrupted toy resumes where it stopped.
 
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -14,11 +14,11 @@ import { latestCheckpoint } from "../training-state.ts";
 import { writeVocabulary } from "../vocabulary.ts";
 import { writeToyPage } from "./page.ts";
 
-/** In the order of their training; each uses those before it. */
+/** In training order; each uses the ones before it. */
 export const toyRuns = ["autoencoder", "vision", "tokenizer", "language-model", "diffusion"] as const;
 export type ToyRun = (typeof toyRuns)[number];
 
-/** How the configs name the folder that everything is written into. */
+/** The configs' name for the folder that everything is written into. */
 const PLACEHOLDER = "kelix-toy/";
 const VOCABULARY = { size: 512, maxLength: 512 };
 const SENTENCES = 1500;
@@ -26,11 +26,11 @@ const SENTENCES = 1500;
 export interface ToyOptions {
   readonly log?: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
-  /** A part of each run's steps, and of the images before them, for tests. */
+  /** A fraction of each run's steps and images, for tests. */
   readonly share?: number;
 }
 
-/** Trains into `folder`; returns the model's folder and the page. Goes on with what is there. */
+/** Trains into `folder`, resuming what is there; returns the model's folder and the page. */
 export async function trainToy(folder: string, options: ToyOptions = {}): Promise<{ model: string; page: string }> {
   const { log = () => {}, signal, share = 1 } = options;
   const vocabulary = join(folder, "vocabulary");
@@ -71,7 +71,7 @@ async function readToyConfig(name: ToyRun, folder: string, share: number): Promi
         ? join(folder, value.slice(PLACEHOLDER.length))
         : value,
     ),
-  ) as RunConfig; // the same but for its paths
+  ) as RunConfig; // the same except for its paths
   const { warmup } = config.learningRate;
   const steps = Math.max(2, Math.round(config.steps * share));
   const { pool } = placed.data;
@@ -110,7 +110,7 @@ async function assembleToy(
   );
 }
 
-/** `model` of a diffusion run's config; its stage has checked it. */
+/** `model` of a diffusion run's config, already checked by its stage. */
 interface DiffusionParts {
   readonly config: Record<string, unknown>;
   readonly autoencoder: { readonly config: Record<string, unknown>; readonly weights: string };
@@ -129,7 +129,7 @@ const CHAT_TEMPLATE = `{%- for message in messages -%}
 
 const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
 
-/** Files of the model beside its weights and its vocabulary: images of 40 x 40 pixels, or of as many in another shape. */
+/** The model's files besides weights and vocabulary: images of 40 x 40 pixels, or as many pixels in another shape. */
 const settings: Record<string, string> = {
   "chat_template.jinja": CHAT_TEMPLATE,
   "preprocessor_config.json": json({

@@ -1,0 +1,114 @@
+// Writes the receipts of a model's images.
+
+import { platform } from "#platform";
+import type { ChatMessage } from "../chat/conversation.ts";
+import type { RgbImage } from "../image/rgb.ts";
+import { describeModel } from "../model/info.ts";
+import type { OpenedModel } from "../model/open.ts";
+import type { LoadSettings } from "../read-options.ts";
+import { version } from "../version.ts";
+import { ImageCodes } from "../vision/image-codes.ts";
+import { hashModel, hashOf } from "./model-hash.ts";
+import { MAX_RECEIPT_BYTES, type Receipt, type ReceiptCodes, type ReceiptRequest } from "./receipt.ts";
+
+/** Codes of an image that take more are named by their hash alone: 16 KiB are 1,000 positions of the released model. */
+const MAX_CODE_BYTES = 16 * 1024;
+/** What is beside the request takes less than the rest. */
+const MAX_REQUEST_BYTES = MAX_RECEIPT_BYTES - 16 * 1024;
+
+/** One image, and what it came of. */
+export interface Drawing {
+  readonly request: ReceiptRequest;
+  readonly seed: number;
+  readonly pixels: RgbImage;
+  readonly codes: ImageCodes;
+  /** See `alone` of a receipt. */
+  readonly isAlone: boolean;
+}
+
+export class ReceiptWriter {
+  readonly #model: OpenedModel;
+  readonly #settings: LoadSettings;
+  #hash: Promise<string | undefined> | undefined;
+  #machine: Promise<Receipt["machine"]> | undefined;
+
+  constructor(model: OpenedModel, settings: LoadSettings) {
+    this.#model = model;
+    this.#settings = settings;
+  }
+
+  /** See hashModel; computed once. */
+  modelHash(): Promise<string | undefined> {
+    this.#hash ??= hashModel(this.#model);
+    return this.#hash;
+  }
+
+  machine(): Promise<Receipt["machine"]> {
+    this.#machine ??= platform.describeMachine(this.#settings);
+    return this.#machine;
+  }
+
+  async receiptOf({ request, seed, pixels, codes, isAlone }: Drawing): Promise<Receipt> {
+    const text = new TextEncoder().encode(JSON.stringify(request));
+    const isKept = text.length <= MAX_REQUEST_BYTES;
+    const { path, adapter } = this.#model;
+    const { parts } = describeModel(this.#model);
+    const model = {
+      name: nameOf(path),
+      ...(adapter && { adapter: nameOf(adapter.path) }),
+      ...named("hash", await this.modelHash()),
+      precision: Object.fromEntries(parts.map(({ part, precisions }) => [part, precisions[0]?.precision ?? "none"])),
+    };
+    return {
+      format: 1,
+      version,
+      model,
+      seed,
+      ...(isKept ? { request } : named("requestHash", await hashOf([text]))),
+      ...named("codesHash", await hashOfCodes(codes)),
+      ...named("pixelsHash", await hashOf([pixels.data])),
+      alone: isAlone,
+      machine: await this.machine(),
+    };
+  }
+}
+
+/** Of codes as `toBytes` gives them, without the size of the image that they came from. */
+export function hashOfCodes({ grid, codes }: ImageCodes): Promise<string | undefined> {
+  return hashOf([new ImageCodes({ grid, codes }).toBytes()]);
+}
+
+/** Codes as a receipt holds them. */
+export async function receiptCodes({ grid, codes }: ImageCodes): Promise<ReceiptCodes> {
+  const bytes = new ImageCodes({ grid, codes }).toBytes();
+  if (bytes.length > MAX_CODE_BYTES) return named("hash", await hashOf([bytes]));
+  return { bytes: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };
+}
+
+/** The messages of a chat with the codes of their images, in order. */
+export async function receiptMessages(messages: readonly ChatMessage[], images: readonly ImageCodes[]) {
+  const codes = await Promise.all(images.map(receiptCodes));
+  let next = 0;
+  return messages.map(({ role, content }) => ({
+    role,
+    content:
+      typeof content === "string"
+        ? content
+        : content.map((part) =>
+            part.type === "text"
+              ? { type: "text" as const, text: part.text }
+              : { type: "image" as const, image: codes[next++]! },
+          ),
+  }));
+}
+
+/** What a model is called, without the folders of this machine: "kelix-nano", or "owner/name@commit" of the Hub's cache. */
+export function nameOf(path: string): string {
+  const [, owner, repository, commit] = /models--(.+?)--(.+?)[/\\]snapshots[/\\]([0-9a-f]{40})/.exec(path) ?? [];
+  const name = owner === undefined ? /([^/\\]*)[/\\]*$/.exec(path)![1]! : `${owner}/${repository}@${commit}`;
+  return name.slice(0, 200);
+}
+
+function named<Name extends string, T>(name: Name, value: T | undefined): { readonly [N in Name]?: T } {
+  return (value === undefined ? {} : { [name]: value }) as { readonly [N in Name]?: T };
+}

@@ -1,0 +1,24 @@
+// Images as texts and back, and masks as images: what a server's routes take and give.
+
+/** A blob as a data: URL. */
+export function dataUrl(blob: Blob): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result as string);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+export function base64Blob(text: string, type = "image/png"): Blob {
+  return new Blob([Uint8Array.from(atob(text), (character) => character.charCodeAt(0))], { type });
+}
+
+/** A mask of positions as a PNG of one pixel each, white where to rewrite. */
+export async function maskPng(mask: readonly boolean[], [rows, columns]: readonly [number, number]): Promise<Blob> {
+  const pixels = new ImageData(columns, rows);
+  for (let i = 0; i < rows * columns; i++) pixels.data.set(mask[i] ? [255, 255, 255, 255] : [0, 0, 0, 255], 4 * i);
+  const canvas = new OffscreenCanvas(columns, rows);
+  canvas.getContext("2d")!.putImageData(pixels, 0, 0);
+  return canvas.convertToBlob();
+}
