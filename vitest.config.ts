@@ -4,7 +4,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["kelix-source"] } },
   resolve: { conditions: ["kelix-source"] },
   test: {
-    include: ["src/**/*.test.ts", "tools/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "tools/**/*.test.ts", "test/**/*.test.ts", "web/**/*.test.ts"],
     exclude: ["test/long/**", "test/browser/**"],
     testTimeout: 120_000,
     hookTimeout: 120_000,

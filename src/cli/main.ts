@@ -42,6 +42,7 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
     () => import("./plan.ts"),
   ],
   serve: ["answer over HTTP in OpenAI's forms: chat, images, embeddings, codes", () => import("./serve.ts")],
+  attack: ["try known attacks on a server of OpenAI's API, and say what held", () => import("./attack.ts")],
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
@@ -56,6 +57,7 @@ const without: Readonly<Record<string, readonly string[]>> = {
   export: loading,
   merge: loading,
   pull: loading,
+  attack: loading,
   finetune: ["model", "dit", "vae", "adapter", "ignoreMemory", "device"],
   convert: ["model", "adapter", "ignoreMemory", "device", "threads"],
   info: ["adapter", "ignoreMemory", "device", "threads"],

@@ -1,6 +1,6 @@
-// How answers in words are compared with the right ones.
+// Compares text answers with the right ones.
 
-/** Lower case, without an article before it or punctuation after it, blanks as one space. */
+/** Lower case, without a leading article or trailing punctuation, whitespace collapsed. */
 export function plainAnswer(text: string): string {
   return text
     .toLowerCase()
@@ -14,7 +14,7 @@ export function isSameAnswer(answer: string, right: string): boolean {
   return plainAnswer(answer) === plainAnswer(right);
 }
 
-/** Whether the right answer occurs in what was said, as whole words. */
+/** Whether the right answer occurs in the text, as whole words. */
 export function containsAnswer(answer: string, right: string): boolean {
   const words = (text: string) =>
     ` ${plainAnswer(text)
@@ -23,7 +23,7 @@ export function containsAnswer(answer: string, right: string): boolean {
   return words(right).trim() !== "" && words(answer).includes(words(right));
 }
 
-/** Letters to insert, remove or replace between two texts (Levenshtein, 1965). */
+/** Edit distance between two texts (Levenshtein, 1965). */
 export function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 0; i < a.length; i++) {
@@ -36,15 +36,15 @@ export function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** Share of letters that are right: 1 minus the distance by the longer text's length. */
+/** 1 minus the edit distance over the longer text's length. */
 export function similarity(a: string, b: string): number {
   const longer = Math.max(a.length, b.length);
   return longer === 0 ? 1 : 1 - editDistance(a, b) / longer;
 }
 
 /**
- * Average normalised Levenshtein similarity of one answer (Biten et al., arXiv:1905.13648): that to the nearest right answer,
- * 0 where it is below one half.
+ * Average normalised Levenshtein similarity of one answer (Biten et al., arXiv:1905.13648): the similarity to the nearest right answer,
+ * or 0 if it is below one half.
  */
 export function anls(answer: string, right: readonly string[]): number {
   const plain = (text: string) => text.toLowerCase().trim().replace(/\s+/g, " ");
@@ -52,7 +52,7 @@ export function anls(answer: string, right: readonly string[]): number {
   return best >= 0.5 ? best : 0;
 }
 
-/** The share that is right when each question gets its commonest answer, whatever its image shows. */
+/** The accuracy when each question gets its most common answer, regardless of the image. */
 export function questionFloor(items: readonly { readonly question: string; readonly answer: string }[]): number {
   const byQuestion = new Map<string, string[]>();
   for (const { question, answer } of items) byQuestion.set(question, [...(byQuestion.get(question) ?? []), answer]);
@@ -60,7 +60,7 @@ export function questionFloor(items: readonly { readonly question: string; reado
   return items.length ? right / items.length : 0;
 }
 
-/** The share of the commonest of some answers. */
+/** The share of the most common answer. */
 export function majority(answers: readonly string[]): number {
   const counts = new Map<string, number>();
   for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);

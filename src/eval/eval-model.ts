@@ -1,4 +1,4 @@
-// The model as suites call it. The only place of eval/ that knows Kelix's own calls.
+// The model's interface for suites. The only place in eval/ that calls Kelix.
 
 import { type RgbImage, readPixels } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
@@ -6,7 +6,7 @@ import type { Kelix } from "../kelix.ts";
 export interface ImageCodesOf {
   /** [rows, columns] of positions. */
   readonly grid: readonly [number, number];
-  /** The books' codes of one position after the other. */
+  /** The codes of all codebooks, position by position. */
   readonly codes: ArrayLike<number>;
 }
 
@@ -19,13 +19,13 @@ export interface EvalModel {
   /** From the image's codes alone, with the model's own settings. */
   reconstruct(image: RgbImage, seed: number): Promise<RgbImage>;
   imagine(prompt: string, seed: number): Promise<{ readonly image: RgbImage; readonly codes: ImageCodesOf }>;
-  /** The image changed as it is told. */
+  /** The image edited as requested. */
   edit(image: RgbImage, instruction: string, seed: number): Promise<RgbImage>;
 }
 
 const USUAL_TOKENS = 24;
 
-/** Calls of a loaded model; `signal` ends the one that runs. */
+/** Wraps a loaded model; `signal` aborts the current call. */
 export function evalModel(kelix: Kelix, signal?: AbortSignal): EvalModel {
   const watched = signal ? { signal } : {};
   const { codebooks, codesPerBook } = kelix.info();

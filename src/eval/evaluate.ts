@@ -1,4 +1,4 @@
-// Runs suites on a model, one after the other.
+// Runs suites on a model, one after another.
 
 import { InputError, quote } from "../errors.ts";
 import type { Kelix } from "../kelix.ts";
@@ -16,8 +16,8 @@ export interface NamedResult extends SuiteResult {
 }
 
 /**
- * What the named suites measure. Throws an InputError for names that are none, and where a suite needs training drawings that were not
- * drawn; a FetchError where the network that judges cannot be fetched.
+ * Runs the named suites. Throws an InputError for unknown names, and if a suite needs training drawings that are
+ * missing; a FetchError if the judge's network cannot be downloaded.
  */
 export async function evaluateSuites(
   kelix: Kelix,
@@ -54,7 +54,7 @@ export async function evaluateSuites(
   return results;
 }
 
-/** Throws an InputError for a name that is none, and for one that occurs twice. */
+/** Throws an InputError for an unknown or repeated name. */
 export function checkSuites(names: readonly string[]): void {
   for (const [i, name] of names.entries()) {
     if (!Object.hasOwn(suites, name) || names.indexOf(name) !== i)
@@ -64,7 +64,7 @@ export function checkSuites(names: readonly string[]): void {
   }
 }
 
-/** Measures alone, by suite and name, as `--json` prints them: { SUITE: { MEASURE: { value, low, high, n, floors } } } */
+/** The measures by suite and name, as `--json` prints them: { SUITE: { MEASURE: { value, low, high, n, floors } } } */
 export function measuresOf(results: readonly NamedResult[]): Record<string, Record<string, Measure>> {
   const plain = ({ value, low, high, n, floors }: Measure): Measure => ({ value, low, high, n, floors });
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-// Reads the held-out images that lie in the repository (data/heldout): emoji in a style that training never saw.
+// Reads the repository's held-out images (data/heldout): emoji in a style held out from training.
 // One sheet of equal squares with an index, and a few single images for the demo.
 
 import { readFile } from "node:fs/promises";
@@ -23,15 +23,15 @@ export interface DemoImage {
   readonly caption: string;
   /** Whether the model was trained on the concept (or on scenes of this kind). */
   readonly isKnown: boolean;
-  /** A further question that the image answers. */
+  /** Another question that the image answers. */
   readonly question?: string;
   readonly answer?: string;
 }
 
-/** From the sources (src/eval) as from the build (dist/eval) the package's root is two folders up. */
+/** The package's root is two folders up, both from src/eval and from dist/eval. */
 const defaultFolder = fileURLToPath(new URL("../../data/heldout/", import.meta.url));
 
-/** Every held-out image: known concepts first, then those that training never saw in any style. */
+/** Every held-out image: known concepts first, then concepts held out in every style. */
 export async function openHeldOut(folder = defaultFolder): Promise<HeldOutImage[]> {
   const index = (await readJson(join(folder, "index.json"))) as {
     side: number;
@@ -43,13 +43,13 @@ export async function openHeldOut(folder = defaultFolder): Promise<HeldOutImage[
   const rows = Math.ceil(index.images.length / index.columns);
   if (sheet.width !== index.columns * index.side || sheet.height !== rows * index.side) {
     throw new KelixError(
-      `${path} is ${sheet.width} x ${sheet.height}, its index wants ${index.columns} x ${rows} squares of ${index.side}`,
+      `${path} is ${sheet.width} x ${sheet.height}, its index expects ${index.columns} x ${rows} squares of ${index.side}`,
     );
   }
   return index.images.map((entry, i) => ({ ...entry, image: cutSquare(sheet, i, index) }));
 }
 
-/** The images that the demo shows, in its order. */
+/** The demo's images, in its order. */
 export async function listDemoImages(folder = join(defaultFolder, "demo")): Promise<DemoImage[]> {
   const index = (await readJson(join(folder, "index.json"))) as (Omit<DemoImage, "path"> & { file: string })[];
   return index.map(({ file, ...entry }) => ({ ...entry, path: join(folder, file) }));
@@ -71,6 +71,6 @@ async function readJson(path: string): Promise<unknown> {
 
 async function read(path: string): Promise<Uint8Array> {
   return readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new KelixError(`${path}: cannot be read (${cause.code}). \`npm run heldout\` makes it again`, { cause });
+    throw new KelixError(`${path}: cannot be read (${cause.code}). \`npm run heldout\` recreates it`, { cause });
   });
 }

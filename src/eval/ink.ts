@@ -1,4 +1,4 @@
-// Where an image of lettering has ink: what differs from the colour along its border.
+// Finds the ink in an image of lettering: pixels that differ from the border colour.
 
 import type { RgbImage } from "../image/rgb.ts";
 
@@ -12,7 +12,7 @@ export interface InkBox {
   readonly bottom: number;
 }
 
-/** The smallest box around all ink; undefined where there is none. */
+/** The smallest box around all ink; undefined if there is none. */
 export function inkBox({ width, height, data }: RgbImage): InkBox | undefined {
   const border: [number[], number[], number[]] = [[], [], []];
   for (let y = 0; y < height; y++) {

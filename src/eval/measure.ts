@@ -1,14 +1,14 @@
-// Measures with their 95 % intervals. Shares by Wilson's score interval (1927), means by Student's t, what is neither (a perplexity, the
-// use of a codebook) by the jackknife over groups of images.
+// Measures with their 95 % intervals: Wilson's score interval (1927) for shares, Student's t for means, and the jackknife over groups of
+// images for anything else (perplexity, codebook use).
 
 export interface Measure {
   readonly value: number;
   /** Ends of the 95 % interval. */
   readonly low: number;
   readonly high: number;
-  /** Items that the value was measured on. */
+  /** Number of items measured. */
   readonly n: number;
-  /** What is reached without the model's ability, and what the originals reach, by name. */
+  /** Scores without the model's ability, and of the originals, by name. */
   readonly floors: Readonly<Record<string, number>>;
 }
 
@@ -16,7 +16,7 @@ export type Floors = Measure["floors"];
 
 const Z = 1.959964;
 
-/** The share of items that are right. NaN where there is none. */
+/** The share of correct items. NaN if there are no items. */
 export function shareOf(right: readonly boolean[], floors: Floors = {}): Measure {
   const n = right.length;
   const value = right.filter(Boolean).length / n;
@@ -25,7 +25,7 @@ export function shareOf(right: readonly boolean[], floors: Floors = {}): Measure
   return { value, low: Math.max(0, middle - half), high: Math.min(1, middle + half), n, floors };
 }
 
-/** The mean of one number for each item. */
+/** The mean of one number per item. */
 export function meanOf(values: readonly number[], floors: Floors = {}): Measure {
   const n = values.length;
   const value = values.reduce((sum, x) => sum + x, 0) / n;
@@ -34,7 +34,7 @@ export function meanOf(values: readonly number[], floors: Floors = {}): Measure 
   return { value, low: value - half, high: value + half, n, floors };
 }
 
-/** The mean of shares of one item each (a line of symbols): as meanOf, its interval within 0 .. 1. */
+/** The mean of one share per item (a line of symbols): like meanOf, with the interval clipped to 0 .. 1. */
 export function meanShareOf(values: readonly number[], floors: Floors = {}): Measure {
   const { low, high, ...rest } = meanOf(values, floors);
   return { ...rest, low: Math.max(0, low), high: Math.min(1, high) };
@@ -42,7 +42,7 @@ export function meanShareOf(values: readonly number[], floors: Floors = {}): Mea
 
 const GROUPS = 10;
 
-/** Any number that is computed from all items together: its interval by the jackknife over ten groups of items. */
+/** Any statistic of all items together, with a jackknife interval over ten groups of items. */
 export function statisticOf<T>(items: readonly T[], compute: (items: readonly T[]) => number, floors: Floors = {}) {
   const value = compute(items);
   const groups = Math.min(GROUPS, items.length);
@@ -53,7 +53,7 @@ export function statisticOf<T>(items: readonly T[], compute: (items: readonly T[
   return { value, low: value - half, high: value + half, n: items.length, floors };
 }
 
-/** The number that Student's t stays below in size with a probability of 95 %. */
+/** The two-sided 95 % quantile of Student's t. */
 export function studentT(freedom: number): number {
   const few = [12.7062, 4.3027, 3.1824, 2.7764];
   if (freedom <= few.length) return few[freedom - 1]!;

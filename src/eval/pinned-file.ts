@@ -1,4 +1,4 @@
-// Files of npm packages that evaluation reads, checked by their hashes.
+// Files from npm packages used in evaluation, checked by hash.
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -12,7 +12,7 @@ export interface PinnedFile {
   readonly sha256: string;
 }
 
-/** Reads a file of a package in the cache. Throws a FetchError where it is not the file that was pinned. */
+/** Reads a file of a cached package. Throws a FetchError if it is not the pinned file. */
 export async function readPinned(
   cacheFolder: string,
   source: CachedPackage,
@@ -23,7 +23,7 @@ export async function readPinned(
   const bytes = await readFile(file);
   if (createHash("sha256").update(bytes).digest("hex") !== sha256)
     throw new FetchError(
-      `${file}: is not the file that ${source.package}@${source.version} has. Remove ${folder} and try again`,
+      `${file}: differs from the file in ${source.package}@${source.version}. Remove ${folder} and try again`,
     );
   return new Uint8Array(bytes);
 }

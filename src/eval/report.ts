@@ -1,4 +1,4 @@
-// The report of an evaluation: one HTML file with everything inside it, for light and dark screens.
+// The report of an evaluation: one self-contained HTML file, for light and dark screens.
 
 import { encodePng } from "../image/codec.node.ts";
 import type { NamedResult } from "./evaluate.ts";
@@ -8,13 +8,13 @@ import type { Sample } from "./suite.ts";
 import { suites } from "./suites/all.ts";
 
 export interface ReportFacts {
-  /** What was measured, as it was called. */
+  /** The model's name, as given. */
   readonly model: string;
   readonly parameters: number;
   readonly codebooks: number;
   readonly codesPerBook: number;
   readonly seed: number;
-  /** How the evaluation was asked for, to repeat it. */
+  /** The command, to repeat the evaluation. */
   readonly command: string;
 }
 
@@ -29,7 +29,7 @@ export async function evalReport(results: readonly NamedResult[], facts: ReportF
 <header><h1>Evaluation of ${escapeHtml(model)}</h1>
 <p>${(parameters / 1e6).toFixed(1)} M parameters, ${codebooks} × ${codesPerBook} codes a position, seed ${seed}. <code>${escapeHtml(command)}</code></p>
 <p class="key"><span class="bar"><i class="range" style="left:30%;width:30%"></i><i class="value" style="left:45%"></i></span> value in its 95 % interval
-<span class="bar"><i class="floor" style="left:40%"></i></span> floors and other marks, by name in the last column</p></header>
+<span class="bar"><i class="floor" style="left:40%"></i></span> floors and references, by name in the last column</p></header>
 <nav>${results.map(({ suite }) => `<a href="#${suite}">${suite}</a>`).join("")}</nav>
 ${sections.join("\n")}
 </main></body></html>
@@ -41,7 +41,7 @@ async function section({ suite, measures, details, samples, seconds }: NamedResu
   const facts = details.map(({ name, text }) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(text)}</dd>`);
   const cards = await Promise.all(samples.map(card));
   return `<section id="${suite}"><h2>${suite}</h2><p>${escapeHtml(suites[suite]?.about ?? "")} · ${seconds.toFixed(0)} s</p>
-<div class="scroll"><table><colgroup><col style="width:8rem"><col style="width:6rem"><col style="width:9rem"><col style="width:4rem"><col style="width:12rem"><col></colgroup><thead><tr><th>measure</th><th>value</th><th>95 % interval</th><th>n</th><th></th><th>beside it</th></tr></thead>
+<div class="scroll"><table><colgroup><col style="width:8rem"><col style="width:6rem"><col style="width:9rem"><col style="width:4rem"><col style="width:12rem"><col></colgroup><thead><tr><th>measure</th><th>value</th><th>95 % interval</th><th>n</th><th></th><th>compare</th></tr></thead>
 <tbody>${rows.join("")}</tbody></table></div>
 ${facts.length > 0 ? `<dl>${facts.join("")}</dl>` : ""}
 <div class="cards">${cards.join("")}</div></section>`;
@@ -56,7 +56,7 @@ function measureRow(suite: string, name: string, measure: Measure): string {
 <td class="number">${showInterval(measure, unit)}</td><td class="number">${measure.n}</td><td>${bar(measure, unit)}</td><td>${floors.join("<br>")}</td></tr>`;
 }
 
-/** Where value, interval and floors lie between 0 and the end of the scale. */
+/** The positions of value, interval and floors between 0 and the end of the scale. */
 function bar({ value, low, high, floors }: Measure, unit: Unit): string {
   const marks = Object.values(floors);
   const finite = [value, high, ...marks].filter(Number.isFinite);

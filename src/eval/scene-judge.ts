@@ -1,5 +1,5 @@
-// Judges an imagined scene from its pixels alone: how many objects, of which colour and shape, and where.
-// Colours by the nearest named one; shapes by overlap with the shapes of our own drawing, over several turns.
+// Judges an imagined scene from its pixels alone: how many objects, their colours and shapes, and where they are.
+// Colours by the nearest named one; shapes by overlap with our own shapes, over several rotations.
 
 import type { RgbImage } from "../image/rgb.ts";
 import type { WantedScene } from "../train/data/scene-text.ts";
@@ -18,25 +18,25 @@ export interface FoundObject {
 
 export interface SceneVerdict {
   readonly found: readonly FoundObject[];
-  /** The number of objects in all. */
+  /** The total number of objects is right. */
   readonly isCountRight: boolean;
-  /** The colours that occur are those asked for; likewise the shapes. */
+  /** The colours are the requested ones; likewise the shapes. */
   readonly isColourRight: boolean;
   readonly isShapeRight: boolean;
-  /** True where no place was asked for. */
+  /** True if no place was requested. */
   readonly isPlaceRight: boolean;
   /** The same for shapes of any colour. */
   readonly isShapePlaceRight: boolean;
-  /** Each colour with its shape, in the number asked for, in its place. */
+  /** Each colour with its shape, in the requested number, in its place. */
   readonly isAllRight: boolean;
 }
 
-/** Compares an image with what its prompt asked for (parseScenePrompt). */
+/** Compares an image with its parsed prompt (parseScenePrompt). */
 export function judgeScene(image: RgbImage, wanted: WantedScene): SceneVerdict {
   return judgeObjects(findObjects(image), wanted);
 }
 
-/** As judgeScene, of objects that were found already. */
+/** Like judgeScene, for objects already found. */
 export function judgeObjects(found: readonly FoundObject[], wanted: WantedScene): SceneVerdict {
   const areEqual = (a: readonly string[], b: readonly string[]) => [...a].sort().join() === [...b].sort().join();
   const kinds = wanted.groups.flatMap(({ count, colour, shape }) =>
@@ -94,7 +94,7 @@ function isPlaced(
   return beyond[place] > 0;
 }
 
-/** The nearest named colour in CIELAB, where hue counts more than lightness. */
+/** The nearest named colour in CIELAB, with hue weighted above lightness. */
 export function nameColour(rgb: Rgb): Colour {
   const [l, a, b] = toLab(rgb);
   let nearest: Colour = colours[0]!;
@@ -107,7 +107,7 @@ export function nameColour(rgb: Rgb): Colour {
   return nearest;
 }
 
-/** A shadowed or faded object keeps its colour's name. */
+/** So that a shaded or faded object keeps its colour's name. */
 const LIGHTNESS_WEIGHT = 0.5;
 
 /** sRGB -> CIELAB under D65. */
@@ -148,12 +148,12 @@ export function nameShape(segment: Segment): Shape {
   return nearest;
 }
 
-/** Cells along a side of the square from -1 to 1 in which shapes are compared. */
+/** Cells per side of the square from -1 to 1 in which shapes are compared. */
 const GRID = 32;
-/** Of a square of area 4: the points of every shape stay inside. */
+/** Relative to a square of area 4, so that every shape fits inside. */
 const TEMPLATE_AREA = 0.85;
 const TURNS = [-0.24, -0.12, 0, 0.12, 0.24];
-/** Blurs, as of images that a small model draws; standard deviations in cells. A small object is about 20 pixels wide. */
+/** Blurs, as in a small model's drawings; standard deviations in cells. A small object is about 20 pixels wide. */
 const BLURS = [0.8, 2, 3.2];
 
 function forCells(visit: (x: number, y: number, cell: number) => void): void {
@@ -192,7 +192,7 @@ function drawSoft(shape: Shape, blur: number): SoftShape {
   return { pixels: gaussianBlur(drawn, FINE, (blur * (2 / GRID) * scale) / CELL), scale };
 }
 
-/** Turned, around its centre of mass. */
+/** Rotated around its centre of mass. */
 function sampleTemplate({ pixels, scale }: SoftShape, turn: number): Float32Array {
   let [total, cx, cy] = [0, 0, 0];
   for (const [i, weight] of pixels.entries()) {

@@ -1,4 +1,4 @@
-// Finds the objects of a drawn scene in its pixels: what differs from the background, cut into connected pieces.
+// Finds the objects of a drawn scene in its pixels: foreground, split into connected components.
 
 import type { RgbImage } from "../image/rgb.ts";
 import type { Rgb } from "../train/data/shapes.ts";
@@ -11,16 +11,16 @@ export interface Segment {
   readonly area: number;
   /** Mean colour of its inner pixels. */
   readonly rgb: Rgb;
-  /** How much a point belongs to it: 0 .. 1 by its colour, interpolated between pixels. */
+  /** Coverage of a point: 0 .. 1 by colour, interpolated between pixels. */
   coverage(x: number, y: number): number;
 }
 
-/** Distances in RGB of 0 .. 255; noise and shading of a background stay below, the palest object far above. */
+/** Distances in RGB of 0 .. 255: background noise and shading stay below, the palest object far above. */
 const FOREGROUND_DISTANCE = 60;
-/** Share of the image; smaller pieces are specks. Small objects take about 3 %. */
+/** Share of the image; smaller components are specks. Small objects take about 3 %. */
 const MIN_AREA = 0.006;
 
-/** Every object of an image with a plain background, larger ones first. */
+/** Every object on a plain background, largest first. */
 export function findSegments({ width, height, data }: RgbImage): Segment[] {
   const background = borderColour(width, height, data);
   const distance = new Float32Array(width * height);
@@ -76,7 +76,7 @@ function boxBlur(values: Float32Array, width: number, height: number): Float32Ar
   return out;
 }
 
-/** The pixels connected to `start` over sides, each marked in `label`. */
+/** The pixels connected to `start` by sides, each marked in `label`. */
 function flood(
   start: number,
   mark: number,

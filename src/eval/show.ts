@@ -35,7 +35,7 @@ export function floorName(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
-/** A table for a terminal: a line for each measure and each detail. */
+/** A table for a terminal: one line per measure and detail. */
 export function showResults(results: readonly NamedResult[]): string {
   const lines: string[] = [];
   for (const { suite, measures, details, seconds } of results) {

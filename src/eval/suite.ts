@@ -1,4 +1,4 @@
-// What a suite is: it asks a model, and says what it measured, on how many items, above which floors, with some of the images.
+// The interface of a suite: it queries a model and returns measures, item counts, floors and sample images.
 
 import type { RgbImage } from "../image/rgb.ts";
 import type { EvalModel } from "./eval-model.ts";
@@ -6,18 +6,18 @@ import type { Measure } from "./measure.ts";
 
 export interface SuiteContext {
   readonly model: EvalModel;
-  /** Items of one kind at most; the suite's own number if absent. */
+  /** Maximum items per kind; by default the suite's own number. */
   readonly limit?: number | undefined;
   readonly seed: number;
-  /** Images drawn for each prompt. */
+  /** Images drawn per prompt. */
   readonly seeds: number;
-  /** Where drawn training data, the judge's weights and its features lie. */
+  /** The folder with drawn training data, the judge's weights and its features. */
   readonly cacheFolder: string;
   /** For `vqa`: a file of questions. */
   readonly dataFile?: string | undefined;
-  /** Called before each item; throws when the work shall end. */
+  /** Called before each item; throws to stop. */
   readonly step: (part: string, done: number, total: number) => void;
-  /** News that somebody who waits should see. */
+  /** Reports status to a waiting user. */
   readonly log: (line: string) => void;
 }
 
@@ -26,21 +26,21 @@ export interface SampleImage {
   readonly image: RgbImage;
 }
 
-/** One item as a report shows it. */
+/** One item for the report. */
 export interface Sample {
   readonly images: readonly SampleImage[];
   readonly text: string;
   readonly isRight?: boolean | undefined;
 }
 
-/** Numbers beside the measures, such as shares by kind of question. */
+/** Numbers besides the measures, such as shares by kind of question. */
 export interface Detail {
   readonly name: string;
   readonly text: string;
 }
 
 export interface SuiteResult {
-  /** By name, in the order of the report. */
+  /** By name, in report order. */
   readonly measures: Readonly<Record<string, Measure>>;
   readonly details: readonly Detail[];
   readonly samples: readonly Sample[];
@@ -48,20 +48,20 @@ export interface SuiteResult {
 
 export interface Suite {
   readonly about: string;
-  /** How measures that are no shares are written; shares are written in percent. */
+  /** Units of measures that are not shares; shares are shown in percent. */
   readonly units?: Readonly<Record<string, "dB" | "count" | "ratio">>;
   run(context: SuiteContext): Promise<SuiteResult>;
 }
 
-/** Samples that a report shows of each suite. */
+/** Samples per suite in the report. */
 export const MOST_SAMPLES = 24;
 
-/** The number of items that is asked for, or the suite's own. */
+/** The requested number of items, or the suite's own. */
 export function itemCount({ limit }: SuiteContext, usual: number): number {
   return Math.min(limit ?? usual, usual);
 }
 
-/** About `n` of a list, evenly over it. */
+/** About `n` items of a list, evenly spaced. */
 export function spread<T>(items: readonly T[], n: number): T[] {
   if (n >= items.length) return [...items];
   return Array.from({ length: n }, (_, i) => items[Math.floor((i * items.length) / n)]!);
@@ -71,7 +71,7 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-/** Shares of right items by kind: "colour 98.0 % of 50". */
+/** Shares of correct items by kind: "colour 98.0 % of 50". */
 export function sharesByKind(items: readonly { readonly kind: string; readonly isRight: boolean }[]): Detail[] {
   return [...new Set(items.map(({ kind }) => kind))].map((kind) => {
     const own = items.filter((item) => item.kind === kind);

@@ -1,5 +1,5 @@
-// Stages 1 and 2: the image side is trained together with a language model and heads, all of which but the image side is dropped
-// afterwards. Stage 1 is continuous and shared by the arms of a seed; stage 2 goes on with an arm's codes, or without.
+// Stages 1 and 2: the image side is trained together with a language model and heads, which are dropped afterwards.
+// Stage 1 is continuous and shared by the arms of a seed; stage 2 continues with an arm's codes, or without.
 
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { linear } from "../../src/nn/linear.ts";
@@ -36,7 +36,7 @@ export interface StageContext {
   readonly batch: number;
 }
 
-/** Cells of a position that the symbol head tells: the whole position, and its quarters. */
+/** Cells of a position for the symbol head: the whole position, and its quarters. */
 const CELLS = 5;
 const SYMBOL_WEIGHT = 1;
 
@@ -116,7 +116,7 @@ function imageBatch(items: readonly Item[], model: Model, context: StageContext,
   };
 }
 
-/** What the language model is asked about a batch of training: the same lines in every stage that sees it. */
+/** The questions about a training batch: the same lines in every stage that uses it. */
 export function questionFeeds(
   items: readonly Item[],
   model: Model,
@@ -157,7 +157,7 @@ function symbolFeeds(items: readonly Item[]): Record<string, HostTensor> {
   return { ...feeds("symbol", symbols), ...feeds("symbolColour", tints) };
 }
 
-/** Where a grid's cell lies: part 0 is a whole position, 1 to 4 its quarters. */
+/** The location of a grid's cell: part 0 is a whole position, 1 to 4 its quarters. */
 function cellOf({ columns }: GlyphGrid, at: number, side: number): { position: number; part: number } {
   const [row, column] = [Math.floor(at / columns), at % columns];
   if (columns === side) return { position: at, part: 0 };
@@ -166,8 +166,8 @@ function cellOf({ columns }: GlyphGrid, at: number, side: number): { position: n
 }
 
 /**
- * How an arm's image side begins: all of the warm-up's parameters by name, its norms and up-projections regrouped to the arm's number of
- * codes (the same linear maps, cut elsewhere), and books at k-means centres.
+ * Initializes an arm's image side: all of the warm-up's parameters by name, its norms and up-projections regrouped to the arm's number of
+ * codes (the same linear maps, split differently), and codebooks at k-means centres.
  */
 export function startArm(
   arm: Arm,
@@ -221,7 +221,7 @@ async function regroup(checkpoint: Checkpoint, store: ParameterStore, { codes: N
     for (let o = 0; o < D; o++) {
       for (let j = 0; j < d; j++) {
         const at = n * d + j;
-        // A mean over N parts instead of eight.
+        // The mean is over N parts instead of eight.
         map[o * d + j] = (maps[Math.floor(at / part)]![o * part + (at % part)]! * N) / CONTINUOUS_PARTS;
       }
     }
@@ -251,8 +251,8 @@ async function startBooks(
       random: counterRandom(context.seed, "k-means").fork(i),
       iterations: 10,
     });
-    // The book's norm gets the gains and shifts of the features' norm, and its linear map begins as nothing, so that table rows are centres
-    // as they were before those.
+    // The codebook's norm gets the gains and shifts of the features' norm, and its linear map starts as the
+    // identity, so table rows are the centres without those gains and shifts.
     const [gains, shifts] = [view("z_norm.weight"), view("z_norm.bias")];
     const rowsOfBook = centres.map((value, at) => (value - shifts[at % d]!) / gains[at % d]!);
     view("embedding.weight").set(rowsOfBook, i * bookSize(config) * d);
@@ -264,7 +264,7 @@ async function startBooks(
   }
 }
 
-/** z [n, N*d]: what an arm rounds, over images of training. */
+/** z [n, N*d]: the features that an arm rounds, over training images. */
 async function normedFeatures(
   arm: Arm,
   store: ParameterStore,

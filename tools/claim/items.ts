@@ -1,4 +1,4 @@
-// The questions of the claim: images with one thing asked about each, every one a function of (suite, stream, index). Streams never
+// The questions of the claim: images with one question each, every one a function of (suite, stream, index). Streams never
 // share a draw: "train" is trained on, "validation" is for the pilot and for choosing rates, "test" is opened once, at the end.
 
 import type { RgbImage } from "../../src/image/rgb.ts";
@@ -22,7 +22,7 @@ export type Stream = "train" | "validation" | "test";
 export interface Item {
   readonly image: RgbImage;
   readonly turn: Turn;
-  /** The answer's parts that are scored each by itself: symbols of a line. The whole answer elsewhere. */
+  /** The separately scored parts of the answer: the symbols of a line; elsewhere the whole answer. */
   readonly parts: readonly string[];
   readonly grid?: GlyphGrid;
 }
@@ -61,7 +61,7 @@ export function itemOf(suite: SuiteName, stream: Stream, index: number, source: 
   }
 }
 
-/** Turns that are asked about an image in training: three lines of a grid, which cost little more than one. */
+/** Question turns per training image: three lines of a grid, which cost little more than one. */
 export function turnsOf({ turn, grid }: Item, random: CounterRandom): readonly Turn[] {
   if (!grid) return [turn];
   const first = random.integer(0, grid.columns);
@@ -95,12 +95,12 @@ function whole(image: RgbImage, turn: Turn): Item {
   return { image, turn: { question: turn.question, answer: turn.answer }, parts: [turn.answer] };
 }
 
-/** Emoji are asked about in the held-out style; scenes of different splits share no draw. */
+/** Questions about emoji use the held-out style; scenes of different splits share no draw. */
 function splitOf(stream: Stream): "train" | "heldOutStyle" {
   return stream === "train" ? "train" : "heldOutStyle";
 }
 
-/** The mix that all stages train on: half of it the grids, which are the primary question. */
+/** The training mix of all stages: half of it grids, the primary question. */
 const trainingShares: readonly (readonly [SuiteName, number])[] = [
   ["glyph-grid 1", 0.1],
   ["glyph-grid 2", 0.1],
@@ -117,7 +117,7 @@ const trainingShares: readonly (readonly [SuiteName, number])[] = [
 /** Image `index` of training. */
 export function trainingItem(index: number, seed: number, source: ItemSource): Item {
   const suite = pickSuite(counterRandom(seed, "claim mix").fork(index).uniform(0));
-  // Seeds take turns over the indices, so that they train on different images.
+  // Seeds take alternate indices, so that they train on different images.
   return itemOf(suite, "train", index * 64 + seed, source);
 }
 

@@ -1,5 +1,5 @@
 // npm run claim [-- OPTIONS]
-// Measures the paper's claim by the protocol of docs/claim.md, and writes what came out into that page.
+// Measures the paper's claim by the protocol of docs/claim.md, and writes the results into that page.
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,17 +20,17 @@ import { decide, missingOf, openTest, readRecords } from "./results.ts";
 import { type RunSettings, runArm } from "./run.ts";
 
 const USAGE = `npm run claim -- [OPTIONS]
-Trains and scores every arm of docs/claim.md, then decides. Arms that are finished are kept in docs/claim/, unfinished ones go on
-where they were cut off: run the same command again.
+Trains and scores every arm of docs/claim.md, then decides. Finished arms are kept in docs/claim/. To resume unfinished ones,
+run the same command again.
 
   --quick          a smoke test of the whole path in under ten minutes, which proves nothing
   --pilot          only the continuous arm of seed 100: does it read ${100 * PILOT_SHARE} % of every level on validation?
   --seeds 1,2      only these seeds, now; the others later
-  --arms C,8       only these arms, now
+  --arms C,8       only these arms
   --rate 1e-3      learning rate of all stages
   --folder F       where the runs are kept (runs/claim)
-  --threads N      of one operation
-  --report         trains nothing: decides from what is there
+  --threads N      threads per operation
+  --report         do not train: decide from existing records
 
 Examples
   npm run claim -- --quick
@@ -70,7 +70,7 @@ try {
 
 async function main(): Promise<void> {
   const protocol = values.quick ? quick : full;
-  // Records of a smoke test are not kept: the next one is to run the whole path again.
+  // Records of a smoke test are not kept, so that the next one runs the whole path again.
   const scratch = values.quick ? await mkdtemp(join(tmpdir(), "kelix-claim-")) : undefined;
   try {
     const settings = await openSettings(protocol, scratch);
@@ -104,7 +104,7 @@ async function openSettings(protocol: Protocol, scratch: string | undefined): Pr
   };
 }
 
-/** Seed by seed, so that paired arms are finished together. */
+/** Seed by seed, so that paired arms finish together. */
 function plannedRuns({ seeds }: Protocol): [ArmName, number][] {
   const onlySeeds = values.seeds?.split(",").map((seed) => parseNumber("seeds", seed));
   const onlyArms = values.arms?.split(",").map((arm) => {
@@ -125,7 +125,7 @@ async function pilot(settings: RunSettings): Promise<void> {
   const short = suiteNames.filter((suite) => suite.startsWith("glyph-grid") && validation[suite] < PILOT_SHARE);
   log(
     short.length === 0
-      ? `The pilot reads ${100 * PILOT_SHARE} % of every level: the seeds may be run.`
+      ? `The pilot reads ${100 * PILOT_SHARE} % of every level: the seeds can be run.`
       : `The pilot falls short on ${short.join(", ")}: lengthen the stages of all arms (protocol.ts) before any seed is run.`,
   );
 }
@@ -134,7 +134,7 @@ async function report({ protocol, results }: RunSettings): Promise<void> {
   const records = (await readRecords(results)).filter((record) => record.protocol === protocol.name);
   const missing = missingOf(protocol, records);
   if (missing.length > 0) {
-    log(`The test stays sealed until all runs are there. Still to run: ${missing.join("; ")}`);
+    log(`The test stays sealed until all runs are complete. Missing: ${missing.join("; ")}`);
     return;
   }
   const opened = openTest(protocol, records);

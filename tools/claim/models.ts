@@ -1,10 +1,10 @@
-// The models of an arm as configs. Encoder, language model and total code width are the same in all arms; only the rounding differs.
+// The configs of an arm's models. Encoder, language model and total code width are the same in all arms; only the rounding differs.
 
 import { type KeyeArConfig, parseKeyeArConfig } from "../../src/llm/config.ts";
 import { type Model, modelSchema } from "../../src/train/stages/tokenizer-graph.ts";
 import { type Arm, arms } from "./protocol.ts";
 
-/** Of an image's side, and of the positions along it. */
+/** Pixels of an image's side, and positions along it. */
 export const IMAGE_SIDE = 96;
 export const POSITIONS = 36;
 
@@ -13,19 +13,19 @@ const LAYERS = 4;
 const INTERMEDIATE = 512;
 const HEADS = 6;
 
-/** Parts that the continuous features are normed in: those of the arm with eight codes. */
+/** Parts in which the continuous features are normed: as in the arm with eight codes. */
 export const CONTINUOUS_PARTS = 8;
 
-/** Tokens of a row, and answer tokens of a row, at most. */
+/** Maximum tokens and answer tokens of a row. */
 export const ROW_LENGTH = 208;
 export const ANSWERS_PER_ROW = 120;
 
-/** Of a batch's rows and answers, as the tokenizer's training graph takes them. */
+/** Sizes of a batch's rows and answers, for the tokenizer's training graph. */
 export function rowSizes(batch: number): { batch: number; length: number; answers: number } {
   return { batch, length: ROW_LENGTH, answers: batch * ANSWERS_PER_ROW };
 }
 
-/** Special tokens of kelix-nano's vocabulary of text, which all arms write with. */
+/** Special tokens of kelix-nano's text vocabulary, used by all arms. */
 const vocabulary = {
   vocab_size: 1536,
   pad_token_id: 1529,
@@ -99,7 +99,7 @@ export function armConfig({ codes, entries, width }: Arm): KeyeArConfig {
   );
 }
 
-/** As the tokenizer's training graph takes it. */
+/** In the form that the tokenizer's training graph takes. */
 export function armModel(arm: Arm): Model {
   const weights = { text: 1, pixels: 20 };
   const { config: _, ...rest } = modelSchema.parse({ config: {}, quantize: arm.codes > 0, weights });

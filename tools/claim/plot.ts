@@ -1,4 +1,4 @@
-// Accuracy against the number of codes, with the ceilings that capacity sets and the continuous twin as a line.
+// Plots accuracy against the number of codes, with the capacity ceilings and the continuous twin as a line.
 
 import { dot, line, link, ruleY, text } from "@observablehq/plot";
 import { glyphLevels } from "../../src/train/data/glyph-grid.ts";
@@ -6,7 +6,7 @@ import { plotSvg } from "../../src/train/plot.ts";
 import { armNames } from "./protocol.ts";
 import type { Outcome } from "./results.ts";
 
-/** One panel for each level of glyph-grid; whiskers are 95 % intervals over seeds. */
+/** One panel per level of glyph-grid; whiskers are 95 % intervals over seeds. */
 export async function plotAccuracy({ suites }: Outcome): Promise<string> {
   const levels = glyphLevels.flatMap((level) => suites.filter(({ suite }) => suite === `glyph-grid ${level}`));
   const points = levels.flatMap(({ suite, arms }) =>
@@ -23,7 +23,7 @@ export async function plotAccuracy({ suites }: Outcome): Promise<string> {
     height: 320,
     marginLeft: 50,
     style: { background: "white" },
-    x: { type: "log", base: 2, ticks: [1, 2, 4, 8], tickFormat: "d", label: "codes a position" },
+    x: { type: "log", base: 2, ticks: [1, 2, 4, 8], tickFormat: "d", label: "codes per position" },
     y: { domain: [0, 1], tickFormat: "%", grid: true, label: "symbols read" },
     fx: { label: null },
     marks: [

@@ -1,22 +1,22 @@
-// The protocol of the claim, fixed before any run: what is compared, for how long, on what, and by which rules it is decided.
-// docs/claim.md says it in words.
+// The protocol of the claim, fixed before any run: arms, lengths, data and decision rules.
+// docs/claim.md describes it.
 
 import { glyphCeiling, glyphLevels } from "../../src/train/data/glyph-grid.ts";
 
-/** The continuous twin, and models that see N codes a position only. */
+/** The continuous twin, and models that see only N codes per position. */
 export const armNames = ["C", "1", "2", "4", "8"] as const;
 /** Controls: variations of an arm that separate one cause from another. */
 export const controlNames = ["1x8192", "2x64", "1x4096", "1d32"] as const;
 export type ArmName = (typeof armNames)[number] | (typeof controlNames)[number];
 
-/** What an arm differs in. All share the total code width `TOTAL_WIDTH` unless `width` says otherwise. */
+/** The differences between arms. All share the total code width `TOTAL_WIDTH` unless `width` is given. */
 export interface Arm {
   readonly name: ArmName;
-  /** Codes of a position; 0 for continuous features. */
+  /** Codes per position; 0 for continuous features. */
   readonly codes: number;
-  /** Entries of all books together. */
+  /** Total entries of all codebooks. */
   readonly entries: number;
-  /** Width of all codes of a position together. */
+  /** Total width of a position's codes. */
   readonly width: number;
   readonly why: string;
 }
@@ -44,7 +44,7 @@ export const arms: Readonly<Record<ArmName, Arm>> = {
   "1d32": arm("1d32", 1, "one code of 2,048 that is 32 numbers wide", ENTRIES, 32),
 };
 
-/** Bits that a position's codes can hold. */
+/** Capacity of a position's codes in bits. */
 export function bitsOf({ codes, entries }: Arm): number {
   return codes === 0 ? Number.POSITIVE_INFINITY : codes * Math.log2(entries / codes);
 }
@@ -60,10 +60,10 @@ export const suiteNames = [
 ] as const;
 export type SuiteName = (typeof suiteNames)[number];
 
-/** The suites that the capacity question is decided on: eight-pixel symbols, black and coloured, their mean. */
+/** The suites that decide the capacity question: eight-pixel symbols, black and coloured, their mean. */
 export const primarySuites: readonly SuiteName[] = ["glyph-grid 3", "glyph-grid 4"];
 
-/** The share of symbols that an arm cannot exceed on a suite; 1 where capacity sets no bound that is known. */
+/** The ceiling of an arm's share of symbols on a suite; 1 if no bound is known. */
 export function ceilingOf(suite: SuiteName, arm: Arm): number {
   const level = glyphLevels.find((one) => suite === `glyph-grid ${one}`);
   return level && arm.codes > 0 ? glyphCeiling(level, bitsOf(arm)) : 1;
@@ -74,7 +74,7 @@ export interface Protocol {
   /** Updates of the shared warm-up, of each arm's branch, and of the fresh language model. */
   readonly steps: { readonly warmUp: number; readonly branch: number; readonly reader: number };
   readonly batch: number;
-  /** Images that k-means sees. */
+  /** Images for k-means. */
   readonly kmeansImages: number;
   /** Questions of a suite on the test seed (captions: all 456 held-out drawings), and on the validation seed. */
   readonly items: { readonly test: number; readonly validation: number };
@@ -106,5 +106,5 @@ export const PILOT_SHARE = 0.95;
 /** H1: the lower bound of acc(8) / acc(C) must reach this. */
 export const NON_INFERIOR = 0.99;
 
-/** H2: acc(1) must be within so much of its ceiling. */
+/** H2: acc(1) must be within this distance of its ceiling. */
 export const CEILING_MARGIN = 0.1;

@@ -1,6 +1,6 @@
-// Stage 3: the image side is frozen, all heads and the language model that saw its features are dropped, and a new language model, the
-// same at the start in every arm, learns to answer from codes alone: a position is the sum of rows of its own table, drawn at random.
-// In the continuous arm a position is a linear map of its features. This model is what is scored.
+// Stage 3: the image side is frozen, and all heads and the language model that saw its features are dropped. A new language model, with
+// the same initial values in every arm, learns to answer from codes alone: a position is a sum of randomly initialized embedding rows.
+// In the continuous arm a position is a linear map of its features. This model is scored.
 
 import { linear } from "../../src/nn/linear.ts";
 import { type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
@@ -43,7 +43,7 @@ export class FrozenEyes {
     return new FrozenEyes(arm, await openSession(graph, checkpoint), () => checkpoint.close());
   }
 
-  /** What the language model is told: codes i32 [B*P, N], each counted from its book's start, or features f32 [B*P, D]. */
+  /** The language model's image input: codes i32 [B*P, N], each counted from its codebook's start, or features f32 [B*P, D]. */
   async see(items: readonly Item[]): Promise<Record<"seen", HostTensor>> {
     const { seen } = await this.#session.run({
       pixels: patchesOf(
@@ -58,12 +58,12 @@ export class FrozenEyes {
     return { seen: i32(codes, seen!.shape) };
   }
 
-  /** From here on counts which codes are seen. */
+  /** Starts counting codes. */
   startCounting(): void {
     this.#counts = new Float64Array(this.#arm.entries);
   }
 
-  /** Of the worst book: the share of its entries that were seen, and 2 to the entropy of their frequencies. Ends the counting. */
+  /** Stops counting. For the worst codebook: the share of entries used, and 2 to the entropy of their frequencies. */
   countedBooks(): { use: number; perplexity: number } | undefined {
     const { codes: N, entries } = this.#arm;
     const counts = this.#counts;
@@ -85,7 +85,7 @@ export class FrozenEyes {
   }
 }
 
-/** What a position is to the language model. [B*P, D] */
+/** The language model's input at each position. [B*P, D] */
 function readPositions(graph: Graph, arm: Arm, positions: number): Tensor {
   const { output_dim: D } = armModel(arm).config.tokenizer_config;
   const p = graph.params.at("reader");
@@ -111,17 +111,17 @@ export function readerStage(arm: Arm, eyes: FrozenEyes, context: StageContext, f
   };
 }
 
-/** What became of a suite's items. */
+/** The scores of a suite's items. */
 export interface SuiteScore {
-  /** For each item the share of its parts that are right; 0 or 1 where the answer is one part. */
+  /** Each item's share of correct parts; 0 or 1 if the answer is one part. */
   readonly shares: Float32Array;
-  /** What whoever does not look reaches: the commonest part in each place of the answers to a question. */
+  /** The score without looking: the most common part at each place of a question's answers. */
   readonly floor: number;
 }
 
 /**
- * Asks the trained reader. A part is right when each of its tokens is the likeliest one after the true tokens before it: for a whole answer
- * that is when greedy decoding writes it; the symbols of a grid are independent, so the true ones before say nothing of the next.
+ * Scores the trained reader. A part is right when each of its tokens is the most likely one given the true tokens before it. For a whole answer
+ * this equals greedy decoding; the symbols of a grid are independent, so the true ones before reveal nothing about the next.
  */
 export class Examiner {
   readonly #arm: Arm;
@@ -147,7 +147,7 @@ export class Examiner {
     const shares = new Float32Array(count);
     const asked: Asked[] = [];
     for (let start = 0; start < count; start += batch) {
-      // The last batch is filled up; what is beyond the count is not scored.
+      // The last batch is padded; items beyond the count are not scored.
       const at = (i: number) => Math.min(start + i, count - 1);
       const items = Array.from({ length: batch }, (_, i) => itemOf(suite, stream, at(i), source));
       const rows = items.map(({ turn }) => writer.understanding([turn], ROW_LENGTH));
@@ -176,7 +176,7 @@ interface Asked {
   readonly parts: readonly string[];
 }
 
-/** The mean share of parts that are the commonest ones in their place, for their question. */
+/** The mean share of parts that are the most common at their place, for their question. */
 export function questionAlone(asked: readonly Asked[]): number {
   const counts = new Map<string, Map<string, { count: number; weight: number }>>();
   for (const { question, parts } of asked) {
@@ -200,7 +200,7 @@ function answerOf({ ids, isAnswer }: EncodedRow): readonly number[] {
   return ids.filter((_, t) => isAnswer[t]);
 }
 
-/** Parts of an answer are joined by spaces and, since no token spans one, encoded piece by piece. An answer of one part is right with its end. */
+/** Parts of an answer are joined by spaces and encoded separately, since no token spans a space. An answer of one part includes its end mark. */
 function rightParts(
   parts: readonly string[],
   right: readonly boolean[],

@@ -1,4 +1,4 @@
-// The outcome in words and tables, written between two marks of docs/claim.md.
+// The outcome as text and tables, written between two markers in docs/claim.md.
 
 import { type ArmName, armNames, arms, controlNames, NON_INFERIOR, type Protocol, primarySuites } from "./protocol.ts";
 import type { OpenedRecord, Outcome, SuiteSummary } from "./results.ts";
@@ -7,21 +7,21 @@ import { mean } from "./statistics.ts";
 const START = "<!-- results: written by `npm run claim` -->";
 const END = "<!-- end of results -->";
 
-/** What no outcome shows. */
+/** The limits of any outcome. */
 export const LIMITS =
-  "At this scale, trained end to end, on drawn images: the encoder adapts to its bottleneck here. The paper's encoder comes pretrained and holds far more than any code, so this neither repeats nor refutes the paper's own numbers.";
+  "At this scale, trained end to end, on drawn images: the encoder adapts to its bottleneck here. The paper's encoder is pretrained and holds far more than any code, so this neither confirms nor refutes the paper's own numbers.";
 
-/** Puts the results into the page, in place of earlier ones. Throws where the page has no marks. */
+/** Inserts the results into the page, replacing earlier ones. Throws if the page has no markers. */
 export function insertResults(page: string, results: string): string {
   const [start, end] = [page.indexOf(START), page.indexOf(END)];
-  if (start < 0 || end < start) throw new Error("docs/claim.md has lost its marks for results");
+  if (start < 0 || end < start) throw new Error("docs/claim.md has lost its markers for results");
   return `${page.slice(0, start + START.length)}\n\n${results.trim()}\n\n${page.slice(end)}`;
 }
 
 export function describeOutcome(protocol: Protocol, records: readonly OpenedRecord[], outcome: Outcome): string {
   const stamp =
     protocol.name === "quick"
-      ? "**Smoke test, proves nothing**: a few hundred steps, one seed, 200 questions a suite.\n\n"
+      ? "**Smoke test, proves nothing**: a few hundred steps, one seed, 200 questions per suite.\n\n"
       : "";
   const { h1, h2, trend, aboveCeiling } = outcome;
   const runs = Object.entries(protocol.seeds)
@@ -30,9 +30,9 @@ export function describeOutcome(protocol: Protocol, records: readonly OpenedReco
   return `${stamp}Runs (arm x seeds): ${runs}. Steps: ${Object.values(protocol.steps).join(" + ")}, batch ${protocol.batch}.
 
 **H1, eight codes understand as well as continuous features: ${verdictOfH1(outcome)}**
-${h1.decidedOn.length > 0 ? `Decided on: ${h1.decidedOn.join(", ")}.` : "No suite lies where it can be decided."}
+${h1.decidedOn.length > 0 ? `Decided on: ${h1.decidedOn.join(", ")}.` : "No suite is in the range where it can be decided."}
 
-**H2, eight codes read more than one, and one reads what its bits carry: ${h2.holds ? "holds" : "does not hold"}.** On ${primarySuites.join(" and ")}, N = 8 is ahead of N = 1 by ${points(h2.difference.mean)} (95 % interval ${points(h2.difference.low)} to ${points(h2.difference.high)}); N = 1 reads ${share(h2.accuracy)} of a possible ${share(h2.ceiling)}${h2.isNearCeiling ? "" : ", more than 10 points below"}. ${fallOfOne(outcome)}
+**H2, eight codes read more than one, and one reads what its bits carry: ${h2.holds ? "holds" : "does not hold"}.** On ${primarySuites.join(" and ")}, N = 8 leads N = 1 by ${points(h2.difference.mean)} (95 % interval ${points(h2.difference.low)} to ${points(h2.difference.high)}); N = 1 reads ${share(h2.accuracy)} of a possible ${share(h2.ceiling)}${h2.isNearCeiling ? "" : ", more than 10 points below"}. ${fallOfOne(outcome)}
 
 Order N = 1, 2, 4, 8 on the primary suites: ${Number.isNaN(trend) ? "not all arms were run" : `p = ${small(trend)} (Page)`}. Arms above their ceiling: ${aboveCeiling.length > 0 ? `**${aboveCeiling.join(", ")}: a bug**` : "none"}.
 
@@ -55,13 +55,13 @@ function verdictOfH1({ h1, suites }: Outcome): string {
   return `does not hold (${failing.join(", ")}).`;
 }
 
-/** The protocol wants this said whichever way it falls. */
+/** The protocol requires this statement either way. */
 function fallOfOne({ suites }: Outcome): string {
   const [one, most] = [suites.find(({ suite }) => suite === "glyph-grid 3")?.arms["1"], 0.7];
   if (!one) return "";
   return one.mean >= 0.55 && one.mean <= most + 0.01
     ? `On glyph-grid 3, N = 1 falls to ${share(one.mean)}, where capacity says 55 to 70 %.`
-    : `On glyph-grid 3, N = 1 reads ${share(one.mean)}; capacity says 55 to 70 %, so the account by capacity is not confirmed here.`;
+    : `On glyph-grid 3, N = 1 reads ${share(one.mean)}; capacity says 55 to 70 %, so capacity does not explain it here.`;
 }
 
 const share = (value: number) => `${(100 * value).toFixed(1)} %`;
@@ -108,7 +108,7 @@ function h1Table({ suites }: Outcome): string {
       suite,
       h1.ratio.toFixed(4),
       Number.isNaN(h1.bound) ? "one seed" : h1.bound.toFixed(4),
-      h1.saysNothing ? `${h1.saysNothing}, says nothing` : h1.holds ? "yes" : "no",
+      h1.saysNothing ? `${h1.saysNothing}, inconclusive` : h1.holds ? "yes" : "no",
       h1.adjusted === undefined || Number.isNaN(h1.adjusted) ? "" : small(h1.adjusted),
       `${points(h1.difference.low)} to ${points(h1.difference.high)}`,
       h1.mcNemar.map(small).join(", "),
@@ -119,7 +119,7 @@ function h1Table({ suites }: Outcome): string {
 function bookTable(records: readonly OpenedRecord[]): string {
   const named = [...new Set(records.filter(({ books }) => books).map(({ arm }) => arm))];
   return table(
-    ["arm", "bits a position", "entries in use, worst book", "perplexity, worst book"],
+    ["arm", "bits per position", "entries in use, worst book", "perplexity, worst book"],
     named.map((name) => {
       const books = records.filter(({ arm }) => arm === name).map((record) => record.books!);
       const { codes, entries } = arms[name];

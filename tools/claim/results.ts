@@ -1,4 +1,4 @@
-// What the records of all arms and seeds say about the two hypotheses, which were fixed beforehand (docs/claim.md).
+// Evaluates the two hypotheses, fixed beforehand (docs/claim.md), on the records of all arms and seeds.
 
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ import type { ArmRecord } from "./run.ts";
 import { bootstrap, holm, type Interval, lowerBound, mcNemar, mean, pageTest, tInterval, tTest } from "./statistics.ts";
 
 export interface Scores {
-  /** The share of an item's parts that are right, item by item. */
+  /** Each item's share of correct parts. */
   readonly shares: readonly number[];
   /** Question alone. */
   readonly floor: number;
@@ -37,7 +37,7 @@ export async function readRecords(folder: string): Promise<ArmRecord[]> {
   return Promise.all(files.map(async (name) => JSON.parse(await readFile(join(folder, name), "utf8")) as ArmRecord));
 }
 
-/** Arms and seeds of the protocol that have no record yet. */
+/** Arms and seeds of the protocol without a record. */
 export function missingOf({ seeds }: Protocol, records: readonly ArmRecord[]): string[] {
   return Object.entries(seeds).flatMap(([arm, count]) =>
     Array.from({ length: count }, (_, i) => i + 1)
@@ -46,10 +46,10 @@ export function missingOf({ seeds }: Protocol, records: readonly ArmRecord[]): s
   );
 }
 
-/** Opens the test. Throws unless every run of the protocol is there: nobody looks at a part of it. */
+/** Opens the test scores. Throws unless every run of the protocol is complete: they are never read in part. */
 export function openTest(protocol: Protocol, records: readonly ArmRecord[]): OpenedRecord[] {
   const missing = missingOf(protocol, records);
-  if (missing.length > 0) throw new Error(`The test stays sealed: ${missing.join("; ")} still to run`);
+  if (missing.length > 0) throw new Error(`The test stays sealed: ${missing.join("; ")} missing`);
   return records.map(({ sealed, ...record }) => ({
     ...record,
     test: JSON.parse(gunzipSync(Buffer.from(sealed, "base64")).toString("utf8")),
@@ -74,13 +74,13 @@ export interface NonInferiority {
   /** acc(8) / acc(C), and the one-sided 95 % lower bound of its mean over seeds. */
   readonly ratio: number;
   readonly bound: number;
-  /** Chance of such ratios if the true one were NON_INFERIOR, and after Holm's correction over the secondary suites. */
+  /** p of such ratios if the true one were NON_INFERIOR, also after Holm's correction over the secondary suites. */
   readonly p: number;
   adjusted?: number;
-  /** Where C is not between its floor + 20 points and 99 %, equality says nothing. */
+  /** If C is not between its floor + 20 points and 99 %, equality proves nothing. */
   readonly saysNothing: "saturated" | "too low" | undefined;
   readonly holds: boolean;
-  /** acc(8) - acc(C) by a bootstrap of seeds and items; McNemar's exact test of each seed (whole items). */
+  /** acc(8) - acc(C) by a bootstrap over seeds and items; McNemar's exact test per seed (whole items). */
   readonly difference: Interval;
   readonly mcNemar: readonly number[];
 }
@@ -96,9 +96,9 @@ export interface Outcome {
     readonly accuracy: number;
     readonly isNearCeiling: boolean;
   };
-  /** Chance of so good an order of N = 1, 2, 4, 8 on the primary suites (Page). */
+  /** p of the order N = 1, 2, 4, 8 on the primary suites (Page). */
   readonly trend: number;
-  /** Arms above what their codes can carry, beyond their interval: bugs. */
+  /** Arms above their codes' capacity, beyond their interval: bugs. */
   readonly aboveCeiling: readonly string[];
 }
 

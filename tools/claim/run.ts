@@ -1,4 +1,4 @@
-// One arm of one seed, from its shared warm-up to its sealed scores. Each stage is a run folder of its own: what was cut off goes on.
+// One arm of one seed, from its shared warm-up to its sealed scores. Each stage has its own run folder, so an interrupted one resumes.
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -28,7 +28,7 @@ export interface RunSettings {
   readonly context: (seed: number) => StageContext;
 }
 
-/** What is kept of a finished arm. The test's scores are in it, packed, so that nobody reads them before all arms are there. */
+/** The record of a finished arm. It contains the test's scores, packed so that nobody reads them before all arms are complete. */
 export interface ArmRecord {
   readonly protocol: Protocol["name"];
   readonly arm: ArmName;
@@ -37,9 +37,9 @@ export interface ArmRecord {
   readonly rate: number;
   /** SHA-256 of the warm-up's weights, equal in all arms of a seed. */
   readonly warmUp: string;
-  /** Mean share of right parts on the validation stream. */
+  /** Mean share of correct parts on the validation stream. */
   readonly validation: Readonly<Record<SuiteName, number>>;
-  /** Of the book that is used least, over the validation images: entries in use, and 2 to the entropy. */
+  /** For the least used codebook, over the validation images: entries in use, and 2 to the entropy. */
   readonly books?: { readonly use: number; readonly perplexity: number };
   /** gzip, base64: see `unpack` in results.ts. */
   readonly sealed: string;
@@ -56,7 +56,7 @@ export function countOf(suite: SuiteName, items: number): number {
 export const recordFile = (results: string, arm: ArmName, seed: number) =>
   join(results, `seed-${seed}-arm-${arm}.json`);
 
-/** Trains and scores an arm unless its record is there. */
+/** Trains and scores an arm unless its record exists. */
 export async function runArm(name: ArmName, seed: number, settings: RunSettings): Promise<ArmRecord> {
   const { protocol, results, log } = settings;
   const file = recordFile(results, name, seed);
@@ -64,7 +64,7 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
     const record = JSON.parse(await readFile(file, "utf8")) as ArmRecord;
     if (JSON.stringify(record.steps) !== JSON.stringify(protocol.steps) || record.rate !== settings.rate)
       throw new Error(
-        `${file} was made with other steps or another rate: move it away, or name another folder of results`,
+        `${file} was made with other steps or another rate: move it away, or name another results folder`,
       );
     return record;
   }
@@ -110,7 +110,7 @@ function configOf(folder: string, seed: number, steps: number, settings: RunSett
     folder,
     seed,
     steps,
-    // The warm-up is gone on with, so its rate does not fall.
+    // The warm-up is continued by the branches, so its rate does not decay.
     learningRate: {
       schedule: isWarmUp ? "constant" : "cosine",
       base: settings.rate,
@@ -155,7 +155,7 @@ async function scoreArm(
     }
     const books = eyes.countedBooks();
     for (const suite of suiteNames) sealed[suite] = packed(await score(suite, "test"));
-    log(`${arm.name}: the test's scores are sealed`);
+    log(`${arm.name}: test scores are sealed`);
     return {
       protocol: protocol.name,
       arm: arm.name,

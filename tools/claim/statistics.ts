@@ -20,7 +20,7 @@ function standardError(values: readonly number[]): number {
   return Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
-/** Student's t interval of the mean, two-sided. One value alone has none: it comes back as 0 wide at NaN. */
+/** Student's t interval of the mean, two-sided. A single value has none: the ends are NaN. */
 export function tInterval(values: readonly number[], confidence = 0.95): Interval {
   const centre = mean(values);
   if (values.length < 2) return { mean: centre, low: Number.NaN, high: Number.NaN };
@@ -34,7 +34,7 @@ export function lowerBound(values: readonly number[], confidence = 0.95): number
   return mean(values) - tQuantile(confidence, values.length - 1) * standardError(values);
 }
 
-/** Chance of a mean at least as large if the true one were 0; one-sided. */
+/** p of a mean at least as large if the true one were 0; one-sided. */
 export function tTest(values: readonly number[]): number {
   if (values.length < 2) return Number.NaN;
   const error = standardError(values);
@@ -42,7 +42,7 @@ export function tTest(values: readonly number[]): number {
   return 1 - tDistribution(mean(values) / error, values.length - 1);
 }
 
-/** The t of `freedom` degrees below which a share of the distribution lies. */
+/** Quantile of Student's t with `freedom` degrees. */
 export function tQuantile(share: number, freedom: number): number {
   let [low, high] = [-1000, 1000];
   for (let i = 0; i < 200; i++) {
@@ -53,7 +53,7 @@ export function tQuantile(share: number, freedom: number): number {
   return (low + high) / 2;
 }
 
-/** The cumulative distribution of Student's t: by the regularised incomplete beta function. */
+/** The cumulative distribution of Student's t, by the regularised incomplete beta function. */
 export function tDistribution(t: number, freedom: number): number {
   const tail = incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5) / 2;
   return t > 0 ? 1 - tail : tail;
@@ -98,7 +98,7 @@ export function logGamma(x: number): number {
   return 0.5 * Math.log(2 * Math.PI) + (z + 0.5) * Math.log(base) - base + Math.log(sum);
 }
 
-/** McNemar's exact test, two-sided: items that only one of two arms got right, as fair coins. */
+/** McNemar's exact test, two-sided: items that only one of two arms got right are fair coin flips. */
 export function mcNemar(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let [onlyA, onlyB] = [0, 0];
   for (let i = 0; i < a.length; i++) {
@@ -119,7 +119,7 @@ export function bootstrap(
   random: CounterRandom,
   draws = 10_000,
 ): Interval {
-  // An item's difference is one of few values, so that a draw of all items is a few binomial counts: sums are drawn by their
+  // An item's difference is one of few values, so resampling all items amounts to a few binomial counts: sums use their
   // normal approximation, whose error at hundreds of items is far below the spread.
   const seeds = pairs.map(({ a, b }) => {
     const differences = Array.from({ length: a.length }, (_, i) => a[i]! - b[i]!);
@@ -142,7 +142,7 @@ export function bootstrap(
 }
 
 /**
- * Page's test for an order that was said beforehand (1963): rows are seeds, columns treatments from least to most; the exact chance of a
+ * Page's test for a predicted order (1963): rows are seeds, columns treatments from least to most; the exact p of a
  * statistic at least as large when each row's order is random. Ties take mean ranks.
  */
 export function pageTest(rows: readonly (readonly number[])[]): number {
@@ -176,7 +176,7 @@ function permutations(n: number): number[][] {
   );
 }
 
-/** Holm's correction: the adjusted chances, in the order given. */
+/** Holm's correction: the adjusted p values, in the order given. */
 export function holm(chances: readonly number[]): number[] {
   const order = chances.map((_, i) => i).sort((a, b) => chances[a]! - chances[b]!);
   const adjusted = new Array<number>(chances.length);

@@ -6,7 +6,7 @@ import { blankImage } from "../../src/train/data/shapes.ts";
 import type { ItemSource } from "./items.ts";
 import { IMAGE_SIDE } from "./models.ts";
 
-/** Every letter is a block of ink, every other image blank: what is learned does not matter here. */
+/** Every letter is a block of ink and every other image blank: the content does not matter here. */
 const font: Font = {
   name: "block",
   glyph: () => new Uint8Array(CELL * CELL).fill(255),

@@ -1,13 +1,11 @@
 // Images as texts and back, and masks as images: what a server's routes take and give.
 
 /** A blob as a data: URL. */
-export function dataUrl(blob: Blob): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result as string);
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(blob);
-  });
+export async function dataUrl(blob: Blob): Promise<string> {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return `data:${blob.type || "image/png"};base64,${btoa(text)}`;
 }
 
 export function base64Blob(text: string, type = "image/png"): Blob {

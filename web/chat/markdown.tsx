@@ -35,7 +35,7 @@ function Block({ token }: { readonly token: Tokens.Generic }): ComponentChild {
     case "table":
       return <Table table={token as Tokens.Table} />;
     case "text":
-      return token.tokens ? <>{inline(token.tokens)}</> : token.text;
+      return token.tokens ? inline(token.tokens) : token.text;
     default:
       return <p>{token.raw}</p>;
   }
@@ -76,7 +76,7 @@ function inline(tokens: readonly Token[] | undefined): ComponentChild[] {
 function Inline({ token }: { readonly token: Tokens.Generic }): ComponentChild {
   switch (token.type) {
     case "text":
-      return token.tokens ? <>{inline(token.tokens)}</> : token.text;
+      return token.tokens ? inline(token.tokens) : token.text;
     case "escape":
       return token.text;
     case "strong":

@@ -1,4 +1,4 @@
-// Numbers of every training drawing, computed once and kept in the cache as long as the drawings are the same.
+// Features of every training drawing, computed once and cached as long as the drawings are unchanged.
 
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
@@ -7,7 +7,7 @@ import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-
 import { f32 } from "../../runtime/host-tensor.ts";
 import type { TrainingDrawings } from "./training-drawings.ts";
 
-/** Where evaluation keeps what it fetched and computed. */
+/** Where evaluation keeps downloads and cached results. */
 export const evalFolder = (cacheFolder: string): string => join(cacheFolder, "eval");
 
 /** [drawings, width] under a name. */

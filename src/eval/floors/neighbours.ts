@@ -1,4 +1,4 @@
-// Nearest neighbours by cosine, as one product: vectors around the known ones' mean.
+// Nearest neighbours by cosine, as one product, with vectors centred on the known ones' mean.
 
 import { f32 } from "../../runtime/host-tensor.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
@@ -8,7 +8,7 @@ import { Graph } from "../../tensor/graph.ts";
 export interface Ranking {
   /** Labels of the nearest, each once, nearest first. */
   readonly labels: readonly string[];
-  /** Row of the nearest of all, and its cosine. */
+  /** The nearest row and its cosine. */
   readonly nearest: number;
   readonly cosine: number;
 }
@@ -16,7 +16,7 @@ export interface Ranking {
 const BATCH = 32;
 const RANKED = 5;
 
-/** Known vectors with a label each, ready for queries. */
+/** Labelled vectors, ready for queries. */
 export class Neighbours {
   readonly #session: Session;
   readonly #labels: readonly string[];
@@ -30,7 +30,7 @@ export class Neighbours {
     this.#deviation = deviation;
   }
 
-  /** rows [labels, width]. With `channel` (numbers that belong to a channel, one after the other) each channel has equal weight. */
+  /** rows [labels, width]. With `channel` (consecutive numbers per channel) each channel has equal weight. */
   static async open(rows: Float32Array, labels: readonly string[], channel = 0): Promise<Neighbours> {
     const width = rows.length / labels.length;
     const mean = new Float64Array(width);
@@ -80,7 +80,7 @@ export class Neighbours {
   }
 }
 
-/** Of all numbers of a channel around their own means; [width / channel] */
+/** Deviation of all numbers of a channel around their own means; [width / channel] */
 function channelDeviation(rows: Float32Array, width: number, channel: number, mean: Float64Array): Float64Array {
   const squares = new Float64Array(width / channel);
   rows.forEach((value, i) => {

@@ -1,6 +1,6 @@
-// The floor of reconstruction without learning a network: what the same number of bytes is worth as residual codes of pixel patches.
-// Patches of the training drawings in the space of their principal components; each book is found by k-means on what the books before
-// it left.
+// The floor of reconstruction without a learned network: residual codes of pixel patches in the same number of bytes.
+// Patches of the training drawings are projected on their principal components; each codebook is fitted by k-means to the residual of
+// the previous ones.
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,11 +26,11 @@ export interface ResidualCodes {
 
 const RANK = 96;
 const ROUNDS = 12;
-/** Every so many drawings are looked at. */
+/** One in this many drawings is used. */
 const EVERY = 2;
 const BATCH = 4096;
 
-/** Books of `size` codes each for square patches. Seconds to a minute of work. */
+/** Fits codebooks of `size` codes for square patches. Takes seconds to a minute. */
 export async function fitResidualCodes(
   images: readonly RgbImage[],
   { patch, books: count, size }: { readonly patch: number; readonly books: number; readonly size: number },
@@ -54,7 +54,7 @@ export async function fitResidualCodes(
   return { patch, mean, basis, books };
 }
 
-/** An image through the first `books` of the codes and back. */
+/** Encodes and decodes an image with the first `books` codebooks. */
 export async function throughResidualCodes(image: RgbImage, codes: ResidualCodes, books = codes.books.length) {
   const { patch, mean, basis } = codes;
   const width = patch * patch * 3;
@@ -75,7 +75,7 @@ export async function throughResidualCodes(image: RgbImage, codes: ResidualCodes
   return fromPatchRows(drawn, image, patch);
 }
 
-/** The codes for the training drawings, kept in the cache. */
+/** The codes fitted to the training drawings, from the cache if possible. */
 export async function openResidualCodes(
   cacheFolder: string,
   drawings: TrainingDrawings,
@@ -92,7 +92,7 @@ export async function openResidualCodes(
     await known.close();
     return found;
   }
-  log(`finding ${books} x ${size} residual codes of ${patch} x ${patch} pixels without a network, once`);
+  log(`fitting ${books} x ${size} residual codes of ${patch} x ${patch} pixels without a network, once`);
   const images = drawings.names.flatMap((_, i) => (i % EVERY === 0 ? [drawings.image(i)] : []));
   const codes = await fitResidualCodes(images, wanted);
   await mkdir(evalFolder(cacheFolder), { recursive: true });
@@ -169,7 +169,7 @@ async function principalRows(rows: Float32Array, mean: Float32Array, width: numb
   return Float32Array.from(basis);
 }
 
-/** Rows made orthonormal one after the other (modified Gram and Schmidt). */
+/** Orthonormalizes rows (modified Gram-Schmidt). */
 function orthonormal(rows: Float64Array, rank: number, width: number): Float64Array<ArrayBuffer> {
   const out = Float64Array.from(rows);
   for (let k = 0; k < rank; k++) {
@@ -226,7 +226,7 @@ async function kMeans(rows: Float32Array, width: number, size: number, seed: num
   return centres;
 }
 
-/** For each row the centre that is nearest: the largest of 2 x.c - c.c */
+/** Each row's nearest centre: the largest of 2 x.c - c.c */
 async function nearest(rows: Float32Array, centres: Float32Array, width: number): Promise<Int32Array> {
   const size = centres.length / width;
   const graph = new Graph();

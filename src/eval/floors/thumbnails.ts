@@ -1,4 +1,4 @@
-// The floor of naming without learning: the concept of the training drawing whose thumbnail of 12 x 12 pixels is nearest.
+// The floor of naming without learning: the concept of the training drawing with the nearest thumbnail of 12 x 12 pixels.
 
 import type { RgbImage } from "../../image/rgb.ts";
 import type { SuiteContext } from "../suite.ts";
@@ -8,11 +8,11 @@ import type { TrainingDrawings } from "./training-drawings.ts";
 
 export const THUMBNAIL_SIDE = 12;
 
-/** Means of equal squares, white as 0: [12, 12, 3]. Throws for sides that 12 does not divide. */
+/** Means of equal squares, white as 0: [12, 12, 3]. Throws for sides that are not multiples of 12. */
 export function thumbnail({ width, height, data }: RgbImage): Float32Array {
   const [across, down] = [width / THUMBNAIL_SIDE, height / THUMBNAIL_SIDE];
   if (!Number.isInteger(across) || !Number.isInteger(down))
-    throw new Error(`a thumbnail of ${width} x ${height} pixels does not come out even`);
+    throw new Error(`an image of ${width} x ${height} pixels cannot be divided into a thumbnail`);
   const means = new Float32Array(THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -23,7 +23,7 @@ export function thumbnail({ width, height, data }: RgbImage): Float32Array {
   return means.map((value) => value - 1);
 }
 
-/** Share of images whose nearest training drawing has their label. */
+/** Share of images whose nearest training drawing has the same label. */
 export async function thumbnailFloor(
   { cacheFolder, log }: Pick<SuiteContext, "cacheFolder" | "log">,
   drawings: TrainingDrawings,

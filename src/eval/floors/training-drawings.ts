@@ -1,5 +1,5 @@
-// The drawings that kelix-nano's training saw, shown plainly: what nearest-neighbour floors and the judge compare with. They lie in the
-// cache that `kelix data` fills.
+// kelix-nano's training drawings in plain view, which nearest-neighbour floors and the judge compare with. They are in the
+// cache filled by `kelix data`.
 
 import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
@@ -12,15 +12,15 @@ export interface TrainingDrawings {
   /** The concept of each drawing. */
   readonly hexcodes: readonly string[];
   readonly names: readonly string[];
-  /** "a glossy apple": how requests for each of them are worded; without the style. */
+  /** The wording of requests for each drawing ("a glossy apple"), without the style. */
   readonly captions: readonly string[];
-  /** Each time drawn anew: some milliseconds. */
+  /** Drawn anew on each call: some milliseconds. */
   image(index: number): RgbImage;
 }
 
 const opened = new Map<string, Promise<TrainingDrawings | undefined>>();
 
-/** undefined where the cache holds none. Read once for each folder. */
+/** undefined if the cache has none. Read once per folder. */
 export function findTrainingDrawings(cacheFolder: string): Promise<TrainingDrawings | undefined> {
   let drawings = opened.get(cacheFolder);
   if (!drawings) {
@@ -43,7 +43,7 @@ function drawingsOf(corpus: Corpus): TrainingDrawings {
   };
 }
 
-/** As findTrainingDrawings. Throws an InputError that says how to get them. */
+/** Like findTrainingDrawings, but throws an InputError that says how to get them. */
 export async function openTrainingDrawings(cacheFolder: string, suite: string): Promise<TrainingDrawings> {
   const drawings = await findTrainingDrawings(cacheFolder);
   if (!drawings)

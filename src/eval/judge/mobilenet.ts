@@ -1,5 +1,5 @@
-// MobileNetV2 (Sandler et al., arXiv:1801.04381), trained on ImageNet, up to its features at stride 16: what the judge of drawn images
-// sees. It takes no part in training (the teacher there is another network).
+// MobileNetV2 (Sandler et al., arXiv:1801.04381), trained on ImageNet, up to its features at stride 16: the input of the judge of drawn
+// images. It is not used in training (the teacher there is another network).
 
 import type { Params } from "../../tensor/params.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
@@ -15,7 +15,7 @@ export interface ResidualBlock {
   readonly stride: 1 | 2;
 }
 
-/** Blocks 1 to 12, after the first one, which does not expand. */
+/** Blocks 1 to 12, after the first, which does not expand. */
 export const residualBlocks: readonly ResidualBlock[] = [
   ...[{ out: 24, stride: 2 as const }, ...repeat({ out: 24, stride: 1 as const }, 1)],
   ...[{ out: 32, stride: 2 as const }, ...repeat({ out: 32, stride: 1 as const }, 2)],
@@ -46,7 +46,7 @@ interface ConvOptions {
   readonly groups?: number;
 }
 
-/** "Same" padding as in Keras: at stride 2 the margin of an even side comes after it. Batch norms are folded into weight and bias. */
+/** "Same" padding as in Keras: at stride 2 an even side is padded at its end. Batch norms are folded into weight and bias. */
 function conv(p: Params, x: Tensor, { out, kernel, stride = 1, groups = 1 }: ConvOptions): Tensor {
   const margin = { before: kernel > 1 && stride === 1 ? 1 : 0, after: kernel > 1 ? 1 : 0 };
   const padded =

@@ -1,5 +1,5 @@
 // compose: GenEval's six kinds of prompts (Ghosh et al., arXiv:2310.11513) over the scenes' shapes and colours, scored from pixels.
-// Stricter than there: whatever is asked for, the image must hold as many objects as the prompt and no more.
+// Stricter than GenEval: an image must always have exactly as many objects as its prompt.
 
 import { resize } from "../../image/resize.ts";
 import type { RgbImage } from "../../image/rgb.ts";
@@ -20,7 +20,7 @@ const PROMPTS = 50;
 /** The scene judge's templates are for this size. */
 export const SCENE_SIDE = 96;
 
-/** A prompt of a kind: every prompt names colours, since that is how scenes are spoken of; the kind says what is scored. */
+/** A prompt of a kind: every prompt names colours, as in training; the kind decides what is scored. */
 export function samplePrompt(kind: Composition, random: CounterRandom): string {
   const draw = random.sequence();
   const [shape, other] = [draw.pick(shapes), draw.integer(shapes.length - 1)];
@@ -43,7 +43,7 @@ export function samplePrompt(kind: Composition, random: CounterRandom): string {
   }
 }
 
-/** Whether an image shows what its kind of prompt is about. */
+/** Whether an image satisfies its kind of prompt. */
 export function scoreComposition(kind: Composition, found: readonly FoundObject[], wanted: WantedScene): boolean {
   const verdict = judgeObjects(found, wanted);
   const kinds = (of: (object: { readonly colour: string; readonly shape: string }) => string) => {
@@ -69,7 +69,7 @@ export function objectsOf(image: RgbImage): FoundObject[] {
 }
 
 export const compose: Suite = {
-  about: "draws scenes as prompts say: one object, two, several, in colours, in places",
+  about: "draws scenes from prompts: one object, two, several, with colours and places",
   async run(context) {
     const n = itemCount(context, PROMPTS);
     const measures: Record<string, Measure> = {};

@@ -1,5 +1,5 @@
-// edit: a drawn scene and a wish to recolour, add, remove or move something; the answer is scored from its pixels. What is not named
-// must stay. The floor is the image as it was.
+// edit: a drawn scene and a request to recolour, add, remove or move something, scored from the pixels. Everything else
+// must stay. The floor is the unchanged image.
 
 import { counterRandom } from "../../random/counter.ts";
 import { editScene, type SceneEdit } from "../../train/data/scene-edits.ts";
@@ -11,7 +11,7 @@ import { objectsOf, SCENE_SIDE } from "./compose.ts";
 import { SCENE_SEED } from "./scenes.ts";
 
 const EDITS = 200;
-/** How far an object that stays may shift, and a moved one may miss its place; moves are wider than the latter. */
+/** How far an unchanged object may shift, and a moved one may miss its place; moves are longer than the latter. */
 const STAYS_WITHIN = SCENE_SIDE / 8;
 const MOVED_WITHIN = SCENE_SIDE / 6;
 
@@ -20,15 +20,15 @@ interface Target {
   readonly shape: string;
   readonly x: number;
   readonly y: number;
-  /** In pixels; any place will do where it is infinite. */
+  /** In pixels; infinite if any place is accepted. */
   readonly within: number;
 }
 
-/** Whether the objects of an answer are those of the edited scene. */
+/** Whether the objects of an answer match the edited scene. */
 export function scoreEdit(found: readonly FoundObject[], before: Scene, { kind, after }: SceneEdit): boolean {
   if (found.length !== after.objects.length) return false;
   const staying = ({ colour, shape, x, y }: SceneObject): Target => ({ colour, shape, x, y, within: STAYS_WITHIN });
-  // Any one of several equal objects may go.
+  // Any one of several equal objects may be removed.
   const isAnyGone = kind === "remove" && before.kind === "group";
   const targets = (isAnyGone ? before : after).objects.map((object) => {
     if (kind === "move") return { ...staying(object), within: MOVED_WITHIN };
@@ -39,7 +39,7 @@ export function scoreEdit(found: readonly FoundObject[], before: Scene, { kind, 
   return canMatch(found, targets);
 }
 
-/** Whether each found object can have a target of its own. */
+/** Whether found objects can be matched one to one with targets. */
 function canMatch([first, ...rest]: readonly FoundObject[], targets: readonly Target[]): boolean {
   if (!first) return true;
   return targets.some(
@@ -59,14 +59,14 @@ export interface AskedEdit {
   readonly edit: SceneEdit;
 }
 
-/** The edit of a seed and an index, of scenes that training never saw. */
+/** The edit for a seed and an index, of held-out scenes. */
 export function sampleAskedEdit(seed: number, index: number): AskedEdit {
   const before = sampleScene(SCENE_SEED + seed, index, SCENE_SIDE);
   return { before, edit: editScene(before, SCENE_SIDE, counterRandom(SCENE_SEED + seed, "edit").fork(index)) };
 }
 
 export const edit: Suite = {
-  about: "changes drawn scenes as it is told: recolour, add, remove, move",
+  about: "edits drawn scenes on request: recolour, add, remove, move",
   async run(context) {
     const n = itemCount(context, EDITS);
     const items: { kind: string; isRight: boolean }[] = [];

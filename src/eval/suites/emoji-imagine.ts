@@ -1,5 +1,5 @@
-// emoji-imagine: draws emoji of known concepts by their names. The judge says what each shows; `copied` is the share whose codes are
-// mostly those of one training drawing, since a drawing that is recalled is no invention.
+// emoji-imagine: draws emoji of known concepts from their names. The judge names each drawing; `copied` is the share whose codes
+// mostly match one training drawing, and so are recalled rather than invented.
 
 import type { EvalModel } from "../eval-model.ts";
 import { openTrainingDrawings, type TrainingDrawings } from "../floors/training-drawings.ts";
@@ -13,7 +13,7 @@ const COPIED_SHARE = 0.7;
 const TOP = 5;
 
 export const emojiImagine: Suite = {
-  about: "draws emoji by their names, recognised by the judge",
+  about: "draws emoji from their names, recognised by the judge",
   async run(context) {
     const { model, cacheFolder } = context;
     const concepts = await knownConcepts();
@@ -58,7 +58,7 @@ export const emojiImagine: Suite = {
   },
 };
 
-/** Codes of the training drawings, shown plainly; each is read once, when it is first compared with. */
+/** Codes of the training drawings in plain view; each is computed once, on first use. */
 class CodesOfDrawings {
   readonly #model: EvalModel;
   readonly #drawings: TrainingDrawings;
@@ -69,7 +69,7 @@ class CodesOfDrawings {
     this.#drawings = drawings;
   }
 
-  /** The largest share of codes, place by place, that some drawing of these concepts has as well. */
+  /** The largest share of codes that match a drawing of these concepts, position by position. */
   async mostShared(codes: ArrayLike<number>, concepts: ReadonlySet<string>): Promise<number> {
     let most = 0;
     for (const [index, hexcode] of this.#drawings.hexcodes.entries()) {
@@ -88,7 +88,7 @@ class CodesOfDrawings {
   }
 }
 
-/** Share of places with the same code; 0 for grids of different sizes. */
+/** Share of equal codes, position by position; 0 for grids of different sizes. */
 export function sharedCodes(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) return 0;
   let same = 0;

@@ -1,5 +1,5 @@
-// glyph-grid: reads lines of random symbols that fill the image, one or four a position, black or in colours. What a position must
-// carry is known in bits, and so is the most that codes of the model's size can: the ceiling, printed beside the floor.
+// glyph-grid: reads lines of random symbols that fill the image, one or four per position, black or coloured. The bits per position
+// are known, and so is the limit for codes of the model's size: the ceiling, printed beside the floor.
 
 import { ModelError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
@@ -20,13 +20,13 @@ import { type Measure, meanShareOf } from "../measure.ts";
 import { itemCount, MOST_SAMPLES, type Sample, type Suite, spread } from "../suite.ts";
 
 const GRIDS = 200;
-/** No training uses it. */
+/** Not used in training. */
 export const GRID_SEED = 900_917;
-/** A line of twelve symbols with their colours. */
+/** Tokens for a line of twelve symbols with colours. */
 const MOST_TOKENS = 96;
 
 export const glyphGrid: Suite = {
-  about: "reads random symbols that fill the image: what codes can carry",
+  about: "reads random symbols that fill the image: the capacity of codes",
   async run(context) {
     const n = itemCount(context, GRIDS);
     const layout = await findLayout(context.model);
@@ -57,12 +57,12 @@ export const glyphGrid: Suite = {
   },
 };
 
-/** Grids and pixels of a position that are tried, kelix-nano's first. */
+/** Grids and pixels per position to try, kelix-nano's first. */
 const LAYOUTS: readonly GlyphLayout[] = [16, 28, 32].flatMap((position) =>
   [6, 5, 4, 7, 8, 10, 12, 16].map((positions) => ({ positions, position })),
 );
 
-/** A square image that the model sees at its own size, position by position. */
+/** A square image that the model reads unscaled, with aligned positions. */
 async function findLayout(model: EvalModel): Promise<GlyphLayout> {
   for (const layout of LAYOUTS) {
     const image: RgbImage = blankImage(layout.positions * layout.position, [255, 255, 255]);
@@ -70,7 +70,7 @@ async function findLayout(model: EvalModel): Promise<GlyphLayout> {
     if (grid[0] === layout.positions && grid[1] === layout.positions) return layout;
   }
   throw new ModelError(
-    "glyph-grid: the model's positions cover no square of 16, 28 or 32 pixels, so that symbols cannot be aligned with them",
+    "glyph-grid: the model's positions are not squares of 16, 28 or 32 pixels, so symbols cannot be aligned with them",
     { code: "unsupported_model" },
   );
 }

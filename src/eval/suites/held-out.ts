@@ -1,4 +1,4 @@
-// The held-out drawings that lie in the package, with the judge and the floors that several suites print beside them.
+// The package's held-out drawings, with the judge and floors that several suites share.
 
 import type { RgbImage } from "../../image/rgb.ts";
 import { findTrainingDrawings, openTrainingDrawings } from "../floors/training-drawings.ts";
@@ -6,13 +6,13 @@ import { type HeldOutImage, openHeldOut } from "../heldout.ts";
 import { Judge } from "../judge/judge.ts";
 import type { SuiteContext } from "../suite.ts";
 
-/** Known concepts, drawn in a style that training never saw. */
+/** Known concepts in a held-out style. */
 export async function knownConcepts(): Promise<HeldOutImage[]> {
   return (await openHeldOut()).filter(({ isKnownConcept }) => isKnownConcept);
 }
 
 export interface Verdict {
-  /** Concepts that an image may show, likeliest first. */
+  /** Candidate concepts of an image, most likely first. */
   readonly labels: readonly string[];
   readonly name: string;
 }
@@ -22,7 +22,7 @@ export interface OpenJudge {
   release(): Promise<void>;
 }
 
-/** Throws an InputError where there are no training drawings, and a FetchError where the judge's weights cannot be had. */
+/** Throws an InputError if there are no training drawings, and a FetchError if the judge's weights are unavailable. */
 export async function openJudge({ cacheFolder, log }: SuiteContext, suite: string): Promise<OpenJudge> {
   const drawings = await openTrainingDrawings(cacheFolder, suite);
   const judge = await Judge.open(cacheFolder, drawings, log);
@@ -33,7 +33,7 @@ export async function openJudge({ cacheFolder, log }: SuiteContext, suite: strin
   };
 }
 
-/** undefined where there are no training drawings: the suite then prints less. */
+/** undefined if there are no training drawings: the suite then prints less. */
 export async function findJudge(context: SuiteContext, suite: string): Promise<OpenJudge | undefined> {
   const drawings = await findTrainingDrawings(context.cacheFolder);
   return drawings && openJudge(context, suite);

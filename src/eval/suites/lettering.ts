@@ -1,5 +1,5 @@
-// lettering: reads random letters and dictionary words, in typefaces that training never saw, at a size of 20 and 12 pixels to the em.
-// Random letters leave nothing to guess; words do, and are told apart.
+// lettering: reads random letters and dictionary words, in held-out typefaces, at 20 and 12 pixels per em.
+// Random letters cannot be guessed; words can, and are reported separately.
 
 import { counterRandom } from "../../random/counter.ts";
 import { letteringWords } from "../../train/data/corpus.ts";
@@ -13,21 +13,21 @@ import { type Detail, itemCount, MOST_SAMPLES, percent, type Sample, type Suite,
 
 const TEXTS = 100;
 const SIZES = [20, 12] as const;
-/** Texts that the floor is found on: of few, even the commonest would be a large share. */
+/** Texts used for the floor: with few, even the most common would be a large share. */
 const FLOOR_TEXTS = 500;
 const MOST_LETTERS = 6;
 const MARGIN = 3;
-/** No training uses it. */
+/** Not used in training. */
 const TEXT_SEED = 900_919;
 
-/** Lines of held-out fonts and words without end. */
+/** An endless sequence of lines in held-out fonts and words. */
 export type LetteringSamples = Generator<Lettering, never, void>;
 
-/** One case alone: in mixed ones many letters differ in size alone. */
+/** A single case: in mixed case many letters differ only in size. */
 const isRandomText = ({ isWord, lines }: Lettering) => !isWord && /^([a-z]+|[A-Z]+)$/.test(lines[0]!);
 const isWordText = ({ isWord, lines }: Lettering) => isWord && lines[0]!.length <= MOST_LETTERS;
 
-/** From the cache that `kelix data` fills; throws an InputError where it is empty. */
+/** From the cache filled by `kelix data`; throws an InputError if it is empty. */
 export async function openLettering(cacheFolder: string, seed: number): Promise<LetteringSamples> {
   const fonts = await openFonts(cacheFolder);
   const source = letteringOf({ fonts, words: await letteringWords(cacheFolder) }, "heldOutStyle");
@@ -40,7 +40,7 @@ export async function openLettering(cacheFolder: string, seed: number): Promise<
   })();
 }
 
-/** The same line at a size and a place of its own; undefined where it is too wide. */
+/** The line at another size and a random place; undefined if it is too wide. */
 export function atSize(lettering: Lettering, size: number, side: number, index: number): Lettering | undefined {
   const { font, lines } = lettering;
   const advances = [...lines[0]!].map((character) => advanceOf(font, character, size));
@@ -49,7 +49,7 @@ export function atSize(lettering: Lettering, size: number, side: number, index: 
   if (room < 0) return undefined;
   const draw = counterRandom(TEXT_SEED, "place").fork(index).sequence();
   let x = MARGIN + draw.uniform() * room;
-  const y = MARGIN + draw.uniform() * height + 0.85 * size; // of the base line
+  const y = MARGIN + draw.uniform() * height + 0.85 * size; // of the baseline
   const letters = [...lines[0]!].map((character, i) => {
     const advance = advances[i]!;
     x += advance;
@@ -63,7 +63,7 @@ function advanceOf(font: Font, character: string, size: number): number {
 }
 
 export const lettering: Suite = {
-  about: "reads random letters and words in typefaces that training never saw",
+  about: "reads random letters and words in held-out typefaces",
   async run(context) {
     const n = itemCount(context, TEXTS);
     const measures: Record<string, Measure> = {};

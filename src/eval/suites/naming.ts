@@ -1,4 +1,4 @@
-// naming: "What is this?" about emoji of known concepts, drawn in a style that training never saw.
+// naming: "What is this?" about emoji of known concepts in a held-out style.
 
 import { isSameAnswer, majority } from "../answers.ts";
 import { thumbnailFloor } from "../floors/thumbnails.ts";
@@ -10,7 +10,7 @@ import { knownConcepts } from "./held-out.ts";
 const QUESTION = "What is this?";
 
 export const naming: Suite = {
-  about: "names emoji in a style that training never saw",
+  about: "names emoji in a held-out style",
   async run(context) {
     const all = await knownConcepts();
     const items = spread(all, itemCount(context, all.length));

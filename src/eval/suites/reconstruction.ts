@@ -1,5 +1,5 @@
-// reconstruction: held-out drawings through their codes and back, at the model's own settings. Looks (PSNR, SSIM), whether the judge
-// still recognises them, and how evenly the codebooks are used, all on the same images.
+// reconstruction: held-out drawings through their codes and back, at the model's own settings. Measures fidelity (PSNR, SSIM), whether
+// the judge still recognises them, and how evenly the codebooks are used, all on the same images.
 
 import { resize } from "../../image/resize.ts";
 import type { RgbImage } from "../../image/rgb.ts";
@@ -20,15 +20,15 @@ interface Item {
   readonly isKnown: boolean;
   readonly psnr: number;
   readonly ssim: number;
-  /** By book, the codes of its positions. */
+  /** By codebook, the codes of all positions. */
   readonly codes: readonly (readonly number[])[];
 }
 
-/** Books beyond this size would take hours to find without a network. */
+/** Larger codebooks would take hours to fit without a network. */
 const MOST_FLOOR_CODES = 1024;
 
 export const reconstruction: Suite = {
-  about: "draws held-out emoji again from their codes alone",
+  about: "reconstructs held-out emoji from their codes alone",
   units: { psnr: "dB", ssim: "ratio", perplexity: "count" },
   async run(context) {
     const all = await openHeldOut();
@@ -64,7 +64,7 @@ export const reconstruction: Suite = {
         name: `book ${i + 1}`,
         text: `${percent(use)} of ${codesPerBook} codes in use, perplexity ${perplexity.toFixed(1)}`,
       })),
-      { name: "concepts that training never saw", text: psnrOf(items.filter(({ isKnown }) => !isKnown)) },
+      { name: "held-out concepts", text: psnrOf(items.filter(({ isKnown }) => !isKnown)) },
     ];
     const samples = items.map(
       (item): Sample => ({
@@ -84,7 +84,7 @@ function psnrOf(items: readonly Item[]): string {
   return `${(items.reduce((sum, { psnr }) => sum + psnr, 0) / items.length).toFixed(2)} dB over ${items.length}`;
 }
 
-/** codes [P * N], a position's books one after the other -> [N][P] */
+/** codes [P * N], position by position -> [N][P] */
 export function byBook(codes: ArrayLike<number>, books: number): number[][] {
   const out = Array.from({ length: books }, () => [] as number[]);
   for (let i = 0; i < codes.length; i++) out[i % books]!.push(codes[i]!);
@@ -99,12 +99,12 @@ function countsOf(items: readonly Coded[], book: number): number[] {
   return [...counts.values()];
 }
 
-/** Share of a book's codes that occur. */
+/** Share of a codebook's codes in use. */
 export function useOf(items: readonly Coded[], book: number, size: number): number {
   return countsOf(items, book).length / size;
 }
 
-/** Two to the entropy in bits of a book's codes: as many equally frequent codes would be as surprising. */
+/** 2 to the entropy in bits of a codebook's codes: the equivalent number of equally frequent codes. */
 export function perplexityOf(items: readonly Coded[], book: number): number {
   const counts = countsOf(items, book);
   const total = counts.reduce((sum, count) => sum + count, 0);
@@ -116,7 +116,7 @@ function worstBook(items: readonly Coded[], books: number): number {
   return perplexities.indexOf(Math.min(...perplexities));
 }
 
-/** What as many bytes are worth without a network, on these images, with all books and with one. */
+/** The floor with as many bytes but no network, on these images, with all codebooks and with one. */
 async function residualFloors(context: SuiteContext, items: readonly Item[]): Promise<Record<string, number>> {
   const { codebooks: books, codesPerBook: size } = context.model;
   const drawings = await findTrainingDrawings(context.cacheFolder);
@@ -125,7 +125,7 @@ async function residualFloors(context: SuiteContext, items: readonly Item[]): Pr
   if (!drawings || size > MOST_FLOOR_CODES || !Number.isInteger(patch)) {
     context.log(
       drawings
-        ? "reconstruction: no floor without a network for books of this size or this grid"
+        ? "reconstruction: no floor without a network for codebooks of this size or this grid"
         : "reconstruction: without the training drawings (`kelix data`) there are no floors and no judge",
     );
     return {};
@@ -139,7 +139,7 @@ async function residualFloors(context: SuiteContext, items: readonly Item[]): Pr
   return { residualCodes: await psnr(books), oneResidualCode: await psnr(1) };
 }
 
-/** Of the known concepts: whether the judge names the image drawn from codes; beside it what it names of the originals. */
+/** For known concepts: whether the judge names the image decoded from codes, and the originals for comparison. */
 async function recognised(context: SuiteContext, items: readonly Item[]): Promise<Record<string, Measure>> {
   const judge = await findJudge(context, "reconstruction");
   if (!judge) return {};

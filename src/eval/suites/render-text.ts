@@ -1,5 +1,5 @@
-// render-text: writes words that training never saw into an image; a network for reading text reads them back. Beside it what that
-// network reads of the same words drawn from a typeface.
+// render-text: draws held-out words; a text recognition network reads them back. For comparison, the same network reads the
+// same words set in a typeface.
 
 import { drawLettering, type Lettering } from "../../train/data/lettering.ts";
 import { similarity } from "../answers.ts";
@@ -11,7 +11,7 @@ import { atSize, openLettering } from "./lettering.ts";
 
 const WORDS = 100;
 const MOST_LETTERS = 6;
-/** Of the drawn words that show what the reader can do, in pixels to the em. */
+/** Size of the typeset words for comparison, in pixels per em. */
 const DRAWN_SIZE = 20;
 
 export const renderText: Suite = {
@@ -45,7 +45,7 @@ export const renderText: Suite = {
   },
 };
 
-/** Held-out words, each once, as they are drawn for comparison. */
+/** Distinct held-out words, typeset for comparison. */
 async function chooseWords(cacheFolder: string, seed: number, n: number): Promise<Lettering[]> {
   const source = await openLettering(cacheFolder, seed);
   const words = new Map<string, Lettering>();
@@ -59,5 +59,5 @@ async function chooseWords(cacheFolder: string, seed: number, n: number): Promis
   return [...words.values()];
 }
 
-/** There are some hundreds of held-out words; looking further finds no more. */
+/** There are a few hundred held-out words; searching further finds no more. */
 const MOST_DRAWS = 5000;

@@ -1,5 +1,5 @@
-// scenes: questions about freshly drawn scenes: open ones (colour, shape, number, size, place) and yes or no. Half of them are asked in the
-// words of the table (scene-text.ts), half as anybody asks them.
+// scenes: questions about newly drawn scenes, open (colour, shape, number, size, place) and yes or no. Half of them use the
+// table's wording (scene-text.ts), half varied phrasings.
 
 import { counterRandom } from "../../random/counter.ts";
 import { ask } from "../../train/data/phrasing.ts";
@@ -12,21 +12,21 @@ import { itemCount, MOST_SAMPLES, type Sample, type Suite, sharesByKind, spread 
 /** No training config uses these seeds. */
 export const SCENE_SEED = 900_913;
 const QUESTIONS = 600;
-/** Questions that floors are found on: of few, the commonest answer to each would be a large share. */
+/** Questions used for floors: with few, the most common answer to each would be a large share. */
 const FLOOR_QUESTIONS = 2000;
-/** Of each five questions one is of yes or no. */
+/** One question in five is yes or no. */
 const YES_NO_EVERY = 5;
 
 export interface AskedScene {
   readonly scene: Scene;
   readonly kind: string;
-  /** In the words of the table, which is what its answer without an image hangs on. */
+  /** The table's wording, on which the answer without an image depends. */
   readonly canonical: string;
   readonly question: string;
   readonly answer: string;
 }
 
-/** The question of a seed and an index about a scene of its own. */
+/** The question for a seed and an index, about its own scene. */
 export function sampleSceneQuestion(seed: number, index: number): AskedScene {
   const random = counterRandom(SCENE_SEED + seed, "scene question").fork(index);
   const scene = sampleScene(SCENE_SEED + seed, index);
@@ -39,7 +39,7 @@ export function sampleSceneQuestion(seed: number, index: number): AskedScene {
 }
 
 export const scenes: Suite = {
-  about: "answers questions about drawn scenes, half of them in anybody's words",
+  about: "answers questions about drawn scenes, half of them in varied phrasings",
   async run(context) {
     const n = itemCount(context, QUESTIONS);
     const items: (AskedScene & { isRight: boolean })[] = [];

@@ -200,6 +200,6 @@ describe("glyph-grid", () => {
 
   test("rejects a model whose positions symbols cannot be aligned with", async () => {
     const odd = async () => ({ grid: [5, 7] as const, codes: [] });
-    await expect(glyphGrid.run(run({ tokenize: odd }))).rejects.toThrow("no square of 16, 28 or 32 pixels");
+    await expect(glyphGrid.run(run({ tokenize: odd }))).rejects.toThrow("not squares of 16, 28 or 32 pixels");
   });
 });

@@ -23,11 +23,11 @@ describe("vqa", () => {
   });
 
   test.each([
-    ["", "holds no questions"],
+    ["", "contains no questions"],
     ["{", "line 1: is not JSON"],
     ['{"image":"a.png","question":"What?"}', "expected `answer` or `answers`"],
     ['{"question":"What?","answer":"x"}', "line 1: image:"],
-    ['{"image":"a.png","question":"?","choices":["a","b"],"answer":"C"}', 'the answer "C" is none of the 2 choices'],
+    ['{"image":"a.png","question":"?","choices":["a","b"],"answer":"C"}', 'the answer "C" is not one of the 2 choices'],
   ])("says what is wrong with %j", (content, message) => {
     expect(() => parseVqaRows(content, "q.jsonl")).toThrow(message);
   });

@@ -1,5 +1,5 @@
-// vqa: questions about images that the user brings, one JSON object a line: {"image", "question", "answer"}, or "answers" where several
-// are right, and "choices" where one of some answers is to be chosen. Image files are named from the file's own folder.
+// vqa: the user's own questions about images, one JSON object per line: {"image", "question", "answer"}, or "answers" if several
+// are right, and "choices" for multiple choice. Image paths are relative to the file's folder.
 
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
@@ -19,7 +19,7 @@ const rowSchema = z
   .object({
     image: text,
     question: text,
-    /** The right answer; of a choice its text, its letter or its number from 0. */
+    /** The right answer; for a choice its text, its letter or its index from 0. */
     answer: z.union([text, z.int().min(0)]).optional(),
     answers: z.array(text).min(1).optional(),
     choices: z.array(text).min(2).max(LETTERS.length).optional(),
@@ -31,7 +31,7 @@ const rowSchema = z
 export interface VqaRow {
   readonly image: string;
   readonly question: string;
-  /** Any of them is right. */
+  /** Any of these is right. */
   readonly answers: readonly string[];
   readonly choices?: readonly string[];
 }
@@ -46,7 +46,7 @@ export function parseVqaRows(content: string, name: string): VqaRow[] {
     try {
       value = JSON.parse(line);
     } catch (cause) {
-      throw new InputError(`${where}: is not JSON; expected one object a line`, { cause });
+      throw new InputError(`${where}: is not JSON; expected one object per line`, { cause });
     }
     const { success, data, error } = rowSchema.safeParse(value);
     if (!success) {
@@ -59,7 +59,7 @@ export function parseVqaRows(content: string, name: string): VqaRow[] {
     if (!choices) rows.push({ image, question, answers: given.map(String) });
     else rows.push({ image, question, choices, answers: given.map((one) => choiceOf(one, choices, where)) });
   }
-  if (rows.length === 0) throw new InputError(`${name}: holds no questions`);
+  if (rows.length === 0) throw new InputError(`${name}: contains no questions`);
   return rows;
 }
 
@@ -70,17 +70,17 @@ function choiceOf(answer: string | number, choices: readonly string[], where: st
       : (choices.find((choice) => choice === answer) ??
         (answer.length === 1 ? choices[LETTERS.indexOf(answer)] : undefined));
   if (found === undefined)
-    throw new InputError(`${where}: the answer ${JSON.stringify(answer)} is none of the ${choices.length} choices`);
+    throw new InputError(`${where}: the answer ${JSON.stringify(answer)} is not one of the ${choices.length} choices`);
   return found;
 }
 
-/** The question with its choices under letters. */
+/** The question with lettered choices. */
 export function askChoice(question: string, choices: readonly string[]): string {
   const lines = choices.map((choice, i) => `${LETTERS[i]}. ${choice}`);
   return `${question}\n${lines.join("\n")}\nAnswer with the letter of the right choice.`;
 }
 
-/** The choice that an answer names, by its letter or its words; undefined where it names none, or several. */
+/** The choice named by an answer, by letter or text; undefined if it names none or several. */
 export function readChoice(answer: string, choices: readonly string[]): string | undefined {
   const same = choices.filter((choice) => isSameAnswer(answer, choice));
   if (same.length === 1) return same[0];
@@ -101,7 +101,9 @@ export const vqa: Suite = {
   async run(context) {
     const { dataFile } = context;
     if (dataFile === undefined)
-      throw new InputError("vqa needs --data FILE: one {image, question, answer} a line", { code: "invalid_option" });
+      throw new InputError("vqa needs --data FILE with one {image, question, answer} per line", {
+        code: "invalid_option",
+      });
     const bytes = await readInput(dataFile, { maxBytes: MAX_FILE_BYTES, code: "invalid_input" });
     const all = parseVqaRows(new TextDecoder().decode(bytes), dataFile);
     const rows = spread(all, itemCount(context, all.length));

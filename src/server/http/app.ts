@@ -7,6 +7,7 @@ import { checkHost, checkKey, checkOrigin } from "./access.ts";
 import { ApiError, toApiError } from "./api-error.ts";
 import { HttpMetrics, showMetrics } from "./health.ts";
 import { openApi } from "./openapi.ts";
+import { servePage } from "./page.ts";
 import { type Route, routes } from "./routes.ts";
 import type { HttpContext, HttpEnv, Service } from "./service.ts";
 
@@ -36,6 +37,7 @@ export function createApp(service: Service): Hono<HttpEnv> {
   app.use(watch(service, metrics));
   app.use(checkHost(settings));
   app.use(checkOrigin(settings));
+  app.use(servePage());
   app.use(checkKey(settings));
   for (const { method, path, run } of table) app.on(method, path, (c) => run(service, c));
   for (const path of new Set(table.map(({ path }) => path))) {
