@@ -145,7 +145,7 @@ describe("a converted model", () => {
       35,
     );
     await expect(convertModel(target("int4"), target("twice"), { weights: "int8", block: 32 })).rejects.toThrow(
-      /is quantised already \(model\.model\.layers.* at 4 bits\): convert the model that it was made from/,
+      /is already quantised \(model\.model\.layers.* at 4 bits\): convert the original model/,
     );
     expect(await readdir(root)).not.toContain("twice");
   });
@@ -155,8 +155,8 @@ describe("converting", () => {
   const options = { weights: "int4", block: 32 } as const;
 
   test("never writes over the model itself or anything else", async () => {
-    await expect(convertModel(source, source, options)).rejects.toThrow(/exists already/);
-    await expect(convertModel(source, target("int8"), options)).rejects.toThrow(/exists already/);
+    await expect(convertModel(source, source, options)).rejects.toThrow(/already exists/);
+    await expect(convertModel(source, target("int8"), options)).rejects.toThrow(/already exists/);
   });
 
   test("leaves nothing behind when it is aborted", async () => {

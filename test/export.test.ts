@@ -83,7 +83,7 @@ test("a diffusion run gives a whole model, with the runs that its config names",
   const kelix = await Kelix.load(out, { threads: 1 });
   expect(kelix.canImagine).toBe(true);
   await kelix.dispose();
-  await expect(exportRun(run, out)).rejects.toThrow(/exists already/);
+  await expect(exportRun(run, out)).rejects.toThrow(/already exists/);
 });
 
 test("says what is no run, and which run makes no model", async () => {

@@ -70,7 +70,7 @@ describe("finetuneModel", () => {
     await expect(finetuneModel(model, join(root, "none"), { data, ...settings, run, targets })).rejects.toThrow(
       /no linear map "q_prj"; it has q_proj, k_proj, v_proj, output_proj, w1, w3, w2/,
     );
-    await expect(finetuneModel(model, data, { data, ...settings })).rejects.toThrow(/exists already/);
+    await expect(finetuneModel(model, data, { data, ...settings })).rejects.toThrow(/already exists/);
   });
 });
 

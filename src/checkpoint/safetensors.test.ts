@@ -203,7 +203,7 @@ describe("writing and reading", () => {
         ["a", one],
         ["a", one],
       ]),
-    ).rejects.toThrow(/"a" is given twice/);
+    ).rejects.toThrow(/"a" is duplicated/);
     await expect(writeSafetensors(path, [["a", { ...one, shape: [2] }]])).rejects.toThrow(
       /has 1 elements, its shape is \[2\]/,
     );

@@ -35,6 +35,8 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   merge: ["store a model with its adapter merged in, as a new folder", () => import("./merge.ts")],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
+  jobs: ["do a corpus shard by shard: submit to a queue, watch it, or run here", () => import("./jobs.ts")],
+  worker: ["take shards from a queue and do them", () => import("./worker.ts")],
   pull: ["download a model from the Hugging Face Hub, or resume an interrupted download", () => import("./pull.ts")],
   info: ["show a model's parts, sizes, precision and memory needs", () => import("./info.ts")],
   plan: [
@@ -57,6 +59,8 @@ const without: Readonly<Record<string, readonly string[]>> = {
   export: loading,
   merge: loading,
   pull: loading,
+  jobs: ["dit", "vae", "adapter"],
+  worker: ["model", "dit", "vae", "adapter", "json"],
   attack: loading,
   finetune: ["model", "dit", "vae", "adapter", "ignoreMemory", "device"],
   convert: ["model", "adapter", "ignoreMemory", "device", "threads"],

@@ -1,4 +1,4 @@
-// The hash that a content of the cache is named by.
+// The hash that names a blob in the cache.
 
 import { createHash } from "node:crypto";
 import type { OpenFile } from "../files/open-file.ts";
@@ -6,8 +6,8 @@ import type { OpenFile } from "../files/open-file.ts";
 const READ_BYTES = 1 << 20;
 
 /**
- * Hash of a file as it is on the disk: SHA-256 for the names of large files; for those of small ones git's SHA-1, which begins with
- * a line about the size. `name` says which it is compared with.
+ * Hash of a file on disk: SHA-256 for large files, git's SHA-1 (which prepends the size) for small ones. The form of `name`
+ * decides which.
  */
 export async function hashFile(file: OpenFile, name: string, signal?: AbortSignal): Promise<string> {
   const { size } = await file.stat();

@@ -1,11 +1,11 @@
-// The Hugging Face cache on the disk, as the Python library lays it out, so that each finds what the other fetched:
+// The Hugging Face cache on disk, in the Python library's layout, so that each finds what the other fetched:
 //
-//   models--owner--name/blobs/HASH                 the contents, named by their hash; HASH.UUID.incomplete while they come
+//   models--owner--name/blobs/HASH                 the contents, named by hash; HASH.UUID.incomplete during download
 //   models--owner--name/snapshots/COMMIT/PATH      the repository's files: links to blobs
-//   models--owner--name/refs/REVISION              the commit that a branch or tag stood for when it was last asked
-//   models--owner--name/kelix/COMMIT.json          which files of a snapshot were compared with their hash (verified.ts)
+//   models--owner--name/refs/REVISION              the commit of a branch or tag when last asked
+//   models--owner--name/kelix/COMMIT.json          which files of a snapshot were verified (verified.ts)
 //
-// Whatever has a final name is whole. Refs are written after all files.
+// A file with a final name is complete. Refs are written after all files.
 
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
@@ -15,12 +15,12 @@ import { makeFolder } from "./make-folder.ts";
 import { readRecord } from "./verified.ts";
 
 export interface CachedFile {
-  /** In the repository, with "/" between its parts. */
+  /** Path in the repository, with "/" separators. */
   readonly path: string;
   readonly sizeBytes: number;
 }
 
-/** Places of one repository in the cache. */
+/** The paths of one repository in the cache. */
 export interface RepoCache {
   readonly blob: (hash: string) => string;
   readonly snapshot: (commit: string) => string;
@@ -41,7 +41,7 @@ export function repoCache(cacheFolder: string, repo: string): RepoCache {
   };
 }
 
-/** The folder of a revision's files, whole or not; undefined if it was never fetched. */
+/** The folder of a revision's files, complete or not; undefined if it was never fetched. */
 export async function findSnapshot(cacheFolder: string, { repo, revision }: HubName): Promise<string | undefined> {
   const cache = repoCache(cacheFolder, repo);
   const ref = isCommit(revision) ? revision : await readFile(cache.ref(revision), "utf8").catch(() => "");
@@ -51,7 +51,7 @@ export async function findSnapshot(cacheFolder: string, { repo, revision }: HubN
   return info?.isDirectory() ? path : undefined;
 }
 
-/** All files of a snapshot; links that lead nowhere are none. */
+/** All files of a snapshot, without dangling links. */
 export async function listSnapshot(snapshot: string): Promise<CachedFile[]> {
   const found = (await readdir(snapshot, { recursive: true })).map(async (path): Promise<CachedFile[]> => {
     const sizeBytes = await sizeOf(join(snapshot, path));
@@ -61,14 +61,14 @@ export async function listSnapshot(snapshot: string): Promise<CachedFile[]> {
 }
 
 /**
- * What keeps a snapshot from being loaded: no config, no weights beside it or beside the config of a part, a file missing that an index
- * of weights names, or one of another size than it had when it was verified. Undefined if nothing does.
+ * Why a snapshot cannot be loaded: no config, no weights beside it or beside a part's config, a file missing from a weight
+ * index, or one whose size has changed since it was verified. Undefined if it can.
  */
 export async function findFault(snapshot: string): Promise<string | undefined> {
   const files = await listSnapshot(snapshot).catch(({ code }: NodeJS.ErrnoException) => `it cannot be read (${code})`);
   if (typeof files === "string") return files;
   const sizes = new Map(files.map(({ path, sizeBytes }) => [path, sizeBytes]));
-  // The record of commit C lies beside the folder of snapshots.
+  // The record of commit C is beside the folder of snapshots.
   const record = await readRecord(join(snapshot, "..", "..", "kelix", `${basename(snapshot)}.json`));
   for (const [path, { sizeBytes }] of record) {
     const found = sizes.get(path);
@@ -91,7 +91,7 @@ export async function findFault(snapshot: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** Whether a config is that of a part with weights, as the reference and diffusers write them: schedulers have others. */
+/** Whether a config belongs to a part with weights, as written by the reference and diffusers; schedulers' do not. */
 async function isNetwork(configPath: string): Promise<boolean> {
   const text = await readFile(configPath, "utf8").catch(() => "");
   return /"(__class__|_class_name)"/.test(text);
@@ -106,13 +106,13 @@ async function readShards(indexPath: string): Promise<string[] | undefined> {
   }
 }
 
-/** Size of a file, or of what a link leads to; undefined if there is none. */
+/** Size of a file or of a link's target; undefined if there is none. */
 export async function sizeOf(path: string): Promise<number | undefined> {
   const info = await stat(path).catch(() => undefined);
   return info?.isFile() ? info.size : undefined;
 }
 
-/** Writes down what a branch or tag stands for. */
+/** Records the commit of a branch or tag. */
 export async function writeRef(cache: RepoCache, revision: string, commit: string): Promise<void> {
   if (isCommit(revision)) return;
   const path = cache.ref(revision);

@@ -1,6 +1,6 @@
-// Fetches one blob. @huggingface/hub can do it too, but begins anew after a cut, leaves a file that it never compares with its hash,
-// and takes no signal; so only its listing is used, and this is ours: the bytes go into a file of this download's own, which a later
-// one takes over and goes on with by a Range request. It gets its final name when what is on the disk has the right hash.
+// Downloads one blob. @huggingface/hub can too, but restarts after an interruption, never verifies the hash,
+// and takes no signal, so we use only its listing. Here the bytes go into this download's own file, which a later
+// one takes over and resumes with a Range request. It gets its final name when the bytes on disk have the right hash.
 
 import { randomUUID } from "node:crypto";
 import { readdir, rename, rm } from "node:fs/promises";
@@ -17,12 +17,12 @@ import type { VerifiedFile } from "./verified.ts";
 
 export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Called with the bytes that are there, on the disk, whenever that changes; it sinks when a damaged part is thrown away. */
+  /** Called with the bytes on disk whenever they change; the number falls when a damaged part is discarded. */
   readonly onSize?: (sizeBytes: number) => void;
   readonly onPause?: RetryOptions["onPause"];
 }
 
-/** What earlier downloads of a blob left, the longest first: BLOB.UUID.incomplete, or BLOB.incomplete of the Python library. */
+/** Partial files of earlier downloads of a blob, longest first: BLOB.UUID.incomplete, or the Python library's BLOB.incomplete. */
 export async function findParts(blobPath: string): Promise<{ path: string; sizeBytes: number }[]> {
   const folder = dirname(blobPath);
   const names = await readdir(folder).catch(() => []);
@@ -38,8 +38,8 @@ export function newPartPath(blobPath: string): string {
 }
 
 /**
- * Fetches `file` from `url` to `blobPath`, going on from what an earlier try left. Throws a FetchError when the server keeps failing
- * or sends other bytes twice; what has come stays for the next try.
+ * Downloads `file` from `url` to `blobPath`, resuming an earlier try. Throws a FetchError if the server keeps failing
+ * or sends wrong bytes twice; received data stays for the next try.
  */
 export async function downloadBlob(
   settings: HubSettings,
@@ -59,7 +59,7 @@ export async function downloadBlob(
         progress: () => part.sizeBytes,
         onPause,
       });
-      // Not what came but what is on the disk counts.
+      // The bytes on disk count, not those received.
       await part.file.sync();
       const { size } = await part.file.stat();
       const digest = await hashFile(part.file, file.hash, signal);
@@ -67,7 +67,7 @@ export async function downloadBlob(
       await part.clear();
       if (tries < 2) continue;
       throw new FetchError(
-        `${file.path}: its hash is ${digest}, wanted ${file.hash}, twice. Something on the way changes it, or the file at ${hostOf(url)} is damaged`,
+        `${file.path}: its hash is ${digest}, expected ${file.hash}, twice. Something in between changes it, or the file at ${hostOf(url)} is damaged`,
       );
     }
     mtimeMs = (await part.file.stat()).mtimeMs;
@@ -78,12 +78,12 @@ export async function downloadBlob(
   return { hash: file.hash, sizeBytes: file.sizeBytes, mtimeMs };
 }
 
-/** The bytes that have come. */
+/** The received bytes. */
 interface Part {
   readonly path: string;
   readonly file: OpenFile;
   readonly sizeBytes: number;
-  /** Whether the rest may be asked for alone: not of a server that answers this with nonsense. */
+  /** Whether to request only the rest: not from a server that mishandles ranges. */
   mayResume: boolean;
   refusals: number;
   append(bytes: Uint8Array): Promise<void>;
@@ -95,7 +95,7 @@ async function openPart(blobPath: string, { sizeBytes: total }: RepoFile, option
   let isTaken = false;
   for (const earlier of await findParts(blobPath)) {
     if (!isTaken && earlier.sizeBytes <= total) {
-      // One alone can rename it.
+      // Only one process can rename it.
       isTaken = await rename(earlier.path, path).then(
         () => true,
         () => false,
@@ -114,7 +114,7 @@ async function openPart(blobPath: string, { sizeBytes: total }: RepoFile, option
       return sizeBytes;
     },
     async append(bytes) {
-      // By its place: should two ever write the same content into one file, it stays whole.
+      // Written by position: if two ever write the same content into one file, it stays intact.
       for (let start = 0; start < bytes.length; ) {
         const { bytesWritten } = await file.write(bytes, start, bytes.length - start, sizeBytes);
         start += bytesWritten;
@@ -130,7 +130,7 @@ async function openPart(blobPath: string, { sizeBytes: total }: RepoFile, option
   };
 }
 
-/** What servers, or what stands before them, answer that do not like a Range request. */
+/** Statuses of servers and proxies that reject Range requests. */
 const REFUSED_RANGE = [400, 403, 416, 501];
 
 async function fetchRest(
@@ -146,7 +146,7 @@ async function fetchRest(
   const options = { what: file.path, headers, signal, handled: resumes ? REFUSED_RANGE : [] };
   await request(settings, url, options, async (answer) => {
     const start = resumes ? checkRange(answer, file, part, url) : checkWhole(answer, file, url);
-    // A server that ignores the range sends everything: what is there already is passed over.
+    // A server that ignores the range sends everything: the part already received is skipped.
     let known = part.sizeBytes - start;
     for await (const bytes of answer.body) {
       const fresh = bytes.subarray(Math.min(known, bytes.length));
@@ -161,20 +161,20 @@ async function fetchRest(
   });
 }
 
-/** Where in the file the answer's first byte stands. Throws if the answer is of a file of another size, or no answer to the range. */
+/** The file offset of the response's first byte. Throws if the response is for a file of another size, or does not answer the range. */
 function checkRange(answer: Answer, file: RepoFile, part: Part, url: string): number {
   const { status, headers, isCompressed } = answer;
   if (REFUSED_RANGE.includes(status) || (status === 206 && isCompressed)) {
-    // 403 may be the end of a signature instead; the next try has a new one. A compressed range may be one of the compressed file.
+    // 403 may mean an expired signature; the next try gets a new one. A compressed range may be a range of the compressed file.
     part.refusals++;
     if (status === 416 || status === 206 || part.refusals > 1) part.mayResume = false;
-    const message = `${file.path}: ${hostOf(url)} does not go on at byte ${part.sizeBytes} (status ${status})`;
+    const message = `${file.path}: ${hostOf(url)} does not resume at byte ${part.sizeBytes} (status ${status})`;
     throw new FetchError(message, { canRetry: true });
   }
   if (status !== 206) return checkWhole(answer, file, url);
   const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("Content-Range") ?? "") ?? [];
   if (Number(start) !== part.sizeBytes)
-    throw new FetchError(`${file.path}: ${hostOf(url)} sends another range than was asked for`);
+    throw new FetchError(`${file.path}: ${hostOf(url)} sends another range than requested`);
   if (total !== "*" && Number(total) !== file.sizeBytes) throw wrongSize(file, total ?? "", url);
   return part.sizeBytes;
 }

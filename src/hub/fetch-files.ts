@@ -1,5 +1,5 @@
-// Makes files of a repository appear in a snapshot of the cache: sees which contents are missing and whether there is room for
-// them, fetches several at a time, and links all files when every content is there.
+// Puts files of a repository into a snapshot of the cache: checks which contents are missing and whether there is room,
+// downloads several at a time, and links all files when every content is present.
 
 import { statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -14,16 +14,16 @@ import { placeFile } from "./place-file.ts";
 import type { HubSettings } from "./settings.ts";
 import { VerifiedContents, type VerifiedFile, writeRecord } from "./verified.ts";
 
-/** Bytes of the wanted files that are on the disk, those of earlier pulls included. */
+/** Bytes of the wanted files on disk, including earlier pulls. */
 export interface PullProgress {
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
 
-/** Why a pull stands still, in a sentence. */
+/** Why a pull is waiting, in a sentence. */
 export interface PullWait {
   readonly message: string;
-  /** How long, if that is known. */
+  /** How long, if known. */
   readonly waitMs?: number;
 }
 
@@ -36,22 +36,22 @@ export interface FetchSource {
 export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
-  /** Called when another process is fetching the repository, and when the server asks to be left alone for a while. */
+  /** Called when another process is fetching the repository, and when the server asks for a pause. */
   readonly onWait?: ((wait: PullWait) => void) | undefined;
 }
 
 const PARALLEL_FILES = 4;
 
-/** One content, which several files may have. */
+/** One content, which several files may share. */
 interface Content {
   readonly file: RepoFile;
-  /** Where it lies, whole. */
+  /** Its path, if complete. */
   source?: string;
-  /** Bytes of it that are on the disk. */
+  /** Its bytes on disk. */
   doneBytes: number;
 }
 
-/** What the cache has of some files. */
+/** The state of some files in the cache. */
 export interface Inventory {
   /** By hash. */
   readonly contents: ReadonlyMap<string, Content>;
@@ -62,7 +62,7 @@ export interface Inventory {
   readonly missingBytes: number;
 }
 
-/** Looks for the files in a commit's snapshot, and for the contents that it lacks elsewhere in the cache. Writes nothing. */
+/** Looks for files in a commit's snapshot, and for missing contents elsewhere in the cache. Writes nothing. */
 export async function takeInventory(
   cache: RepoCache,
   commit: string,
@@ -98,7 +98,7 @@ function countMissing(contents: ReadonlyMap<string, Content>): number {
   return [...contents.values()].reduce((sum, { file, doneBytes }) => sum + file.sizeBytes - doneBytes, 0);
 }
 
-/** Fetches what is missing; gives the number of bytes that had to come over the network. */
+/** Downloads what is missing; returns the number of bytes downloaded. */
 export async function fetchFiles(
   settings: HubSettings,
   cache: RepoCache,
@@ -117,7 +117,7 @@ export async function fetchFiles(
   tell();
 
   const absent = [...contents.values()].filter(({ source }) => source === undefined);
-  // Small ones first: what is wrong with a repository shows soon.
+  // Small ones first, so that problems show early.
   absent.sort((a, b) => a.file.sizeBytes - b.file.sizeBytes);
   await inParallel(absent, signal, async (content, signal) => {
     const { file } = content;
@@ -144,7 +144,7 @@ export async function fetchFiles(
       throw new FetchError(`${repo}: ${file.path} was damaged after it was put into ${cache.snapshot(commit)}`);
     placed.set(file.path, found);
   }
-  // Without it a later load does not see damage, and a later pull reads the files once.
+  // Without it a later load does not notice damage, and a later pull hashes the files once.
   await writeRecord(cache, commit, new Map(files.map(({ path }) => [path, placed.get(path)!]))).catch(() => undefined);
   return missingBytes;
 }
@@ -155,16 +155,16 @@ function fileUrl({ endpoint }: HubSettings, repo: string, commit: string, { path
 
 async function checkSpace(folder: string, neededBytes: number, repo: string): Promise<void> {
   if (neededBytes === 0) return;
-  // Some network file systems tell nothing, or zeros.
+  // Some network file systems report nothing, or zeros.
   const info = await statfs(folder).catch(() => undefined);
   if (!info?.blocks || neededBytes <= info.bavail * info.bsize) return;
   const free = formatBytes(info.bavail * info.bsize);
   throw new FetchError(
-    `${repo} needs ${formatBytes(neededBytes)} more at ${folder}, where ${free} are free. Make room, or let HF_HOME name a folder elsewhere`,
+    `${repo} needs ${formatBytes(neededBytes)} more at ${folder}, where ${free} are free. Make room, or set HF_HOME to another folder`,
   );
 }
 
-/** Runs `work` for all items, a few at a time; the first failure stops the others, which have ended when this throws it. */
+/** Runs `work` for all items, a few at a time; the first failure stops the others, and is thrown once they have ended. */
 async function inParallel<T>(
   items: readonly T[],
   outer: AbortSignal | undefined,

@@ -1,12 +1,12 @@
 // A lock file: at most one owner at a time among processes, containers and machines that share a folder. The owner touches the
-// file while it holds it. A lock is abandoned when its process is known to be dead, or when nothing has touched it for as long as
-// it promises; that is measured by the waiter's own clock, since clocks and process numbers mean nothing in another container.
+// file while it holds it. A lock is abandoned when its process is known to be dead, or when nothing has touched it for the time
+// it promises, measured by the waiter's own clock, since clocks and process numbers mean nothing in another container.
 //
-//   PATH             the lock, with its owner's name; written elsewhere and linked into place, so that it is never half there
-//   PATH.takeover    held for a moment by the one that removes an abandoned lock
+//   PATH             the lock, with its owner's name; written elsewhere and linked into place, so that it is never incomplete
+//   PATH.takeover    held briefly while removing an abandoned lock
 //
-// No file system offers a swap by comparison, so a process that was stopped for longer than its promise may find its lock taken:
-// `lost` tells it so.
+// No file system offers compare-and-swap, so a process suspended for longer than its promise may lose its lock:
+// `lost` then aborts.
 
 import { randomUUID } from "node:crypto";
 import { link, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
@@ -19,7 +19,7 @@ import { identifyProcess, type ProcessIdentity, probeProcess } from "../files/pr
 import { makeFolder } from "./make-folder.ts";
 
 export interface FileLock {
-  /** Aborted if somebody else has taken the lock: this process was silent for longer than it promised. */
+  /** Aborted if another process has taken the lock because this one was silent for longer than it promised. */
   readonly lost: AbortSignal;
   /** Safe to call twice. */
   release(): Promise<void>;
@@ -27,31 +27,31 @@ export interface FileLock {
 
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Called once if the lock cannot be had at once. */
+  /** Called once if the lock is not free at once. */
   readonly onWait?: (() => void) | undefined;
-  /** An owner that has not touched the lock for so long counts as dead. More for work that blocks the event loop. Default 15 s. */
+  /** An owner that has not touched the lock for this long counts as dead. Use more for work that blocks the event loop. Default 15 s. */
   readonly silenceMs?: number;
 }
 
 const POLL_MS = 100;
 const SILENCE_MS = 15_000;
-/** A file that is not one of our locks: empty, or with other content. No process will touch it. */
+/** For a file that is not one of our locks: empty, or with other content. No process will touch it. */
 const FOREIGN_SILENCE_MS = 1_000;
 /** A takeover takes milliseconds. */
 const TAKEOVER_SILENCE_MS = 5_000;
-/** What a lock may promise. */
+/** The longest silence that a lock may promise. */
 const MAX_SILENCE_MS = 600_000;
 const MAX_LOCK_BYTES = 4096;
-/** Names of the moment, PATH.UUID, live for milliseconds. */
+/** Temporary names, PATH.UUID, live for milliseconds. */
 const LEFTOVER_MS = 60_000;
 const uuidPattern = /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Takes the lock, or says by undefined that its owner is alive; to find that out may take as long as the owner may be silent. */
+/** Takes the lock, or returns undefined if its owner is alive; finding out may take as long as the owner may be silent. */
 export function tryLock(path: string, options: LockOptions = {}): Promise<FileLock | undefined> {
   return acquire(path, options, false);
 }
 
-/** Takes the lock as soon as it is free. Throws the signal's reason at its abort. */
+/** Takes the lock as soon as it is free. Throws the signal's reason on abort. */
 export async function waitForLock(path: string, options: LockOptions = {}): Promise<FileLock> {
   return (await acquire(path, options, true))!;
 }
@@ -75,9 +75,9 @@ async function acquire(path: string, options: LockOptions, waits: boolean): Prom
   }
 }
 
-/** A lock file as it was found. */
+/** A lock file as found. */
 interface Seen {
-  /** Undefined if this user may not read it. */
+  /** Undefined if this user cannot read it. */
   readonly content: string | undefined;
   readonly mtimeNs: bigint;
 }
@@ -90,7 +90,7 @@ interface Owner {
   readonly process?: ProcessIdentity;
 }
 
-/** Follows a lock file; time counts only while it is looked at, not while this process was stopped. */
+/** Watches a lock file; time counts only while it is polled, not while this process was suspended. */
 class Watch {
   #last: Seen | undefined;
   #lookedMs = 0;
@@ -130,11 +130,11 @@ function parseOwner(content = ""): Owner | undefined {
   }
 }
 
-/** The file's content and time; undefined if there is none. It is opened, since network file systems remember what `stat` says. */
+/** The file's content and time; undefined if there is none. It is opened because network file systems cache `stat`. */
 async function look(path: string): Promise<Seen | undefined> {
   let file: OpenFile | undefined;
   try {
-    // A pipe must not keep this waiting.
+    // A pipe must not block this.
     file = await OpenFile.open(path);
     const info = await file.statBig();
     if (!info.isFile()) throw new InputError(`${path}: expected a lock file, found something else. Remove it`);
@@ -152,7 +152,7 @@ async function look(path: string): Promise<Seen | undefined> {
   }
 }
 
-/** Puts a new lock at `path`; undefined if somebody else's is there. */
+/** Creates a new lock at `path`; undefined if another process's exists. */
 async function create(path: string, silenceMs: number): Promise<FileLock | undefined> {
   const id = randomUUID();
   const identity = identifyProcess();
@@ -173,7 +173,7 @@ async function create(path: string, silenceMs: number): Promise<FileLock | undef
       held = file;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // The answer to a repeated request on a network file system may be that of the second.
+      // A network file system may repeat a request and return the second one's result.
       if (code === "EEXIST") held = (await look(path))?.content === content ? file : undefined;
       else held = await createWithoutLinks(path, content);
     }
@@ -186,7 +186,7 @@ async function create(path: string, silenceMs: number): Promise<FileLock | undef
   }
 }
 
-/** Where there are no links the lock is empty for a moment; should it be taken for abandoned by then, this is seen at the end. */
+/** Without links the lock is empty for a moment; if it is taken for abandoned by then, the check at the end notices. */
 async function createWithoutLinks(path: string, content: string): Promise<OpenFile | undefined> {
   let file: OpenFile;
   try {
@@ -228,12 +228,12 @@ class HeldLock implements FileLock {
 
   async #touch(): Promise<void> {
     const now = new Date();
-    // By its handle: the name may lead to another's lock by now.
+    // By its handle: the name may now refer to another process's lock.
     await this.#file.utimes(now, now).catch(() => this.#file.write(Buffer.from(this.#content), 0, undefined, 0));
     const seen = await look(this.#path);
     if (!this.#isReleased && seen?.content !== this.#content)
       this.#lost.abort(
-        new KelixError(`${this.#path}: this process was stopped for so long that another took its lock`, {
+        new KelixError(`${this.#path}: this process was suspended for so long that another took its lock`, {
           code: "output_refused",
         }),
       );
@@ -244,15 +244,15 @@ class HeldLock implements FileLock {
     this.#isReleased = true;
     clearInterval(this.#timer);
     await this.#file.close();
-    // What cannot be read or removed now is abandoned in a while.
+    // A lock that cannot be read or removed now will count as abandoned later.
     const seen = await look(this.#path).catch(() => undefined);
     if (seen?.content === this.#content) await rm(this.#path, { force: true }).catch(() => undefined);
   }
 }
 
 /**
- * Removes an abandoned lock. One at a time may do so: a second would remove the lock that the first then made. False if somebody
- * else is at it, or if the lock is another by now.
+ * Removes an abandoned lock. Only one process may do so: a second would remove the lock that the first then creates. False if
+ * another process is doing it, or the lock has changed.
  */
 async function takeAway(path: string, abandoned: Seen, watch: Watch): Promise<boolean> {
   const gate = `${path}.takeover`;
@@ -271,7 +271,7 @@ async function takeAway(path: string, abandoned: Seen, watch: Watch): Promise<bo
   }
 }
 
-/** Removes a file if it is still the one that was seen: under another name, where nobody can exchange it, it is compared once more. */
+/** Removes a file if it is still the one seen: it is renamed, so that nobody can replace it, and compared again. */
 async function removeIfSame(path: string, seen: Seen): Promise<boolean> {
   const now = await look(path);
   if (!now || !isSame(now, seen)) return false;
@@ -289,7 +289,7 @@ async function removeIfSame(path: string, seen: Seen): Promise<boolean> {
   return isRight;
 }
 
-/** Its owner came back to life in the very moment that it was moved. If there is a new lock by now it stays; `lost` tells the owner. */
+/** Its owner resumed just as it was moved. If there is a new lock by now it stays, and the owner's `lost` aborts. */
 async function putBack(aside: string, path: string): Promise<void> {
   try {
     await link(aside, path);
@@ -299,7 +299,7 @@ async function putBack(aside: string, path: string): Promise<void> {
   }
 }
 
-/** Removes what processes left that were killed in the middle of the above. Those at work can do without theirs. */
+/** Removes temporary files of processes killed during the above. Running processes do not need theirs. */
 async function removeLeftovers(path: string): Promise<void> {
   const folder = dirname(path);
   for (const name of await readdir(folder)) {

@@ -1,6 +1,6 @@
-// Numbers of bytes and seconds as people read them.
+// Formats bytes and seconds for people.
 
-/** 1234567 -> "1.2 MB"; in steps of 1000, as disks and networks are sold. */
+/** 1234567 -> "1.2 MB"; decimal units, as for disks and networks. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB", "PB"];
   let value = bytes;

@@ -1,4 +1,4 @@
-// What a repository holds at a revision. @huggingface/hub asks; its answers are checked here, since file names, sizes and
+// Lists a repository at a revision. @huggingface/hub makes the requests; the answers are checked here, since file names, sizes and
 // hashes come from a server and become paths and limits.
 
 import * as z from "zod";
@@ -11,10 +11,10 @@ import { request } from "./request.ts";
 import type { HubSettings } from "./settings.ts";
 
 export interface RepoFile {
-  /** In the repository, with "/" between its parts. */
+  /** Path in the repository, with "/" separators. */
   readonly path: string;
   readonly sizeBytes: number;
-  /** SHA-256 of a large file (64 hex digits), git's SHA-1 of a small one (40); the cache's name for the content. */
+  /** SHA-256 of a large file (64 hex digits), git's SHA-1 of a small one (40); names the blob in the cache. */
   readonly hash: string;
 }
 
@@ -24,7 +24,7 @@ export interface Listing {
   readonly leftOut: readonly RepoFile[];
 }
 
-/** A model has tens of files; a listing far beyond is an attack or a mistake. */
+/** A model has tens of files; a far longer listing is an attack or a mistake. */
 const MAX_ENTRIES = 20_000;
 const MAX_PAGES = 200;
 const MAX_PAGE_BYTES = 16_000_000;
@@ -39,8 +39,8 @@ const entrySchema = z.object({
 });
 
 /**
- * The commit that a revision stands for, and its files, those that are wanted apart. Throws a FetchError; wanted files with unsafe names
- * or unknown hashes are rejected, others of that kind are passed over.
+ * A revision's commit and files, separated into wanted and others. Throws a FetchError; wanted files with unsafe names
+ * or unknown hashes are rejected, others are skipped.
  */
 export async function readListing(
   settings: HubSettings,
@@ -48,7 +48,7 @@ export async function readListing(
   isWanted: (path: string) => boolean,
   { signal, onPause }: Pick<RetryOptions, "signal" | "onPause"> = {},
 ): Promise<Listing> {
-  // Loading it takes longer than opening a model that is on the disk, so only who asks the Hub pays for it.
+  // Loading it takes longer than opening a local model, so it is loaded only for requests to the Hub.
   const { listFiles, modelInfo } = await import("@huggingface/hub");
   const what = formatHubName(name);
   let pages = 0;
@@ -60,7 +60,7 @@ export async function readListing(
       });
     return withRetries(send, { backoffMs: settings.backoffMs, signal, onPause });
   };
-  // The library is given no token: it would send it wherever the link to the next page leads. `request` adds it.
+  // The library gets no token: it would send it to whatever host the next page's link names. `request` adds it.
   const source = { hubUrl: settings.endpoint, fetch: ask };
   try {
     const { sha: commit } = await modelInfo({
@@ -85,7 +85,7 @@ export async function readListing(
     if (error instanceof FetchError || signal?.aborted) throw error;
     const host = publicUrl(settings.endpoint);
     throw new FetchError(
-      `${what}: cannot read the answer of ${host}, which is not in the Hub's form. Is a proxy or a login page answering instead?`,
+      `${what}: cannot read the answer of ${host}, which is not in the Hub's format. Is a proxy or a login page answering instead?`,
       { cause: plainError(error) },
     );
   }
@@ -101,7 +101,7 @@ function parseEntry(entry: unknown, what: string): RepoFile {
 
 function checkFile(file: RepoFile, what: string): RepoFile {
   if (!isPlainPath(file.path))
-    throw new FetchError(`${what}: refused, a file's name leads out of the folder: ${quote(file.path)}`);
+    throw new FetchError(`${what}: rejected, a file's name leads out of the folder: ${quote(file.path)}`);
   if (!/^([0-9a-f]{64}|[0-9a-f]{40})$/.test(file.hash))
     throw new FetchError(`${what}: ${quote(file.path)} has no hash to check it by in the listing`);
   return file;

@@ -1,9 +1,9 @@
-// Keeps two processes, or two calls of one, from fetching the same repository at once. The Python library locks with flock, which Node
-// lacks, so the two do not see each other's.
+// Keeps two processes, or two calls in one, from fetching the same repository at once. The Python library uses flock, which Node
+// lacks, so neither sees the other's locks.
 
 import { type LockOptions, waitForLock } from "./file-lock.ts";
 
-/** Waits until `path` is free, holds it while `work` runs, and frees it whatever happens. `lost` is aborted if another took it. */
+/** Waits until `path` is free, holds it while `work` runs, and always releases it. `lost` aborts if another process took it. */
 export async function withLock<T>(
   path: string,
   options: LockOptions,

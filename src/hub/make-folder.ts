@@ -1,12 +1,12 @@
-// Makes a folder and those above it that are missing. Node's own `mkdir(path, { recursive: true })` never returns on a file system
-// that answers ENOENT for a new folder in one that is there, as /proc does.
+// Creates a folder and its missing parents. Node's own `mkdir(path, { recursive: true })` never returns on a file system
+// that answers ENOENT for a new folder in an existing one, as /proc does.
 
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { InputError, quote } from "../errors.ts";
 import { systemReason } from "../files/system-error.ts";
 
-/** The topmost folder that was made; undefined where all were there. Throws the system's error. */
+/** The topmost folder created; undefined if all existed. Throws the system's error. */
 export async function makeFolder(path: string): Promise<string | undefined> {
   const missing: string[] = [];
   let at = resolve(path);
@@ -18,7 +18,7 @@ export async function makeFolder(path: string): Promise<string | undefined> {
   if (missing.length === 0 && !found.isDirectory()) await mkdir(at); // EEXIST
   for (const folder of missing) {
     await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error; // made by another process meanwhile
+      if (error.code !== "EEXIST") throw error; // created by another process meanwhile
     });
   }
   return missing[0];

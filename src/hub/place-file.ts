@@ -1,5 +1,5 @@
-// Makes a content of the cache appear in a snapshot: by a symbolic link; by a hard link where those are not allowed, as on most Windows;
-// and where the file system has neither, as exFAT and some network shares, by moving it there, or by a copy if it is needed elsewhere too.
+// Puts a blob of the cache into a snapshot: by a symbolic link; by a hard link where those are not allowed, as on most Windows
+// systems; where there is neither, as on exFAT and some network shares, by moving it, or by a copy if it is needed elsewhere too.
 
 import { constants } from "node:fs";
 import { copyFile, link, rename, rm, symlink } from "node:fs/promises";
@@ -9,17 +9,17 @@ import { newPartPath } from "./download.ts";
 import { makeFolder } from "./make-folder.ts";
 
 export interface Placement {
-  /** Where the content lies. */
+  /** The content's path. */
   readonly source: string;
   readonly path: string;
   readonly sizeBytes: number;
-  /** Of the content; a copy grows beside it. */
+  /** The blob's path; a copy is written beside it first. */
   readonly blobPath: string;
-  /** Whether nobody else needs the source. */
+  /** Whether nothing else needs the source. */
   readonly mayMove: boolean;
 }
 
-/** The content of a copy is not checked here. */
+/** A copy's content is not verified here. */
 export async function placeFile({ source, path, sizeBytes, blobPath, mayMove }: Placement): Promise<void> {
   await makeFolder(dirname(path));
   await rm(path, { force: true, recursive: true });
@@ -31,7 +31,7 @@ export async function placeFile({ source, path, sizeBytes, blobPath, mayMove }: 
   for (const [i, way] of ways.entries()) {
     try {
       await way();
-      // Some file systems make links that lead nowhere.
+      // Some file systems create dangling links.
       if ((await sizeOf(path)) === sizeBytes) return;
     } catch (error) {
       if (i === ways.length - 1) throw error;
@@ -40,7 +40,7 @@ export async function placeFile({ source, path, sizeBytes, blobPath, mayMove }: 
   }
 }
 
-/** A copy that has its name when it is whole. */
+/** Copies a file atomically. */
 async function copyWhole(source: string, path: string, blobPath: string): Promise<void> {
   const part = newPartPath(blobPath);
   try {

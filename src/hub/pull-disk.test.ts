@@ -149,8 +149,8 @@ describe("a cache that cannot be written", () => {
   });
 
   test.each([
-    ["EROFS", /the file system is read-only \(EROFS\)\. Let HF_HOME name a folder that can be written$/],
-    ["ENOSPC", /the disk is full \(ENOSPC\)\. Make room .* or let HF_HOME name a folder elsewhere$/],
+    ["EROFS", /the file system is read-only \(EROFS\)\. Set HF_HOME to a writable folder$/],
+    ["ENOSPC", /the disk is full \(ENOSPC\)\. Make room .* or set HF_HOME to another folder$/],
   ])("(%s) and lacks something says what, how much, and the way out", async (code, way) => {
     await pull();
     await rm(blob(shard));
@@ -159,14 +159,14 @@ describe("a cache that cannot be written", () => {
     expect(message).toMatch(
       /^owner\/tiny is not complete in the cache at .*: model-00001-of-00002\.safetensors is missing/,
     );
-    expect(message).toMatch(/300\.0 kB have to be fetched/);
+    expect(message).toMatch(/300\.0 kB must be downloaded/);
     expect(message).toMatch(way);
   });
 
   test("and holds nothing is rejected before the Hub is asked", async () => {
     disk.refuse = () => "EACCES";
     const { message } = await failure(pull());
-    expect(message).toMatch(/^owner\/tiny is not in the cache at .*\(EACCES\)\. Let HF_HOME name/);
+    expect(message).toMatch(/^owner\/tiny is not in the cache at .*\(EACCES\)\. Set HF_HOME to/);
     expect(hub.server.seen).toEqual([]);
   });
 

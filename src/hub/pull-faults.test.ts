@@ -83,7 +83,7 @@ describe("a connection", () => {
 
   test("that stays silent ends with a sentence", async () => {
     misbehave(ofShard({ stallAfter: 0 }));
-    await expectFailure(/nothing came from 127\.0\.0\.1:\d+ for 0\.2 s/, { stallMs: 200 });
+    await expectFailure(/no data from 127\.0\.0\.1:\d+ for 0\.2 s/, { stallMs: 200 });
   });
 
   test("that nobody takes ends with a sentence", async () => {
@@ -105,7 +105,7 @@ describe("a server that", () => {
 
   test("sends wrong bytes twice is named, and none of them are kept", async () => {
     misbehave(ofShard({ isWrong: true }));
-    await expect(pull()).rejects.toThrow(/its hash is [0-9a-f]{64}, wanted [0-9a-f]{64}, twice/);
+    await expect(pull()).rejects.toThrow(/its hash is [0-9a-f]{64}, expected [0-9a-f]{64}, twice/);
     expect(await expectNothingHalfWritten(hub.cacheFolder)).not.toContain(300_000);
     await expectFailure(/twice/);
   });
@@ -127,11 +127,11 @@ describe("a server that", () => {
     await expectSnapshot(hub.cacheFolder, modelFiles);
   });
 
-  test("sends another range than was asked for is rejected", async () => {
+  test("sends another range than requested is rejected", async () => {
     misbehave((seen) =>
       seen.range ? { headers: { "Content-Range": "bytes 0-299999/300000" } } : ofShard({ cutAfter: 9999 })(seen),
     );
-    await expectFailure(/sends another range than was asked for/);
+    await expectFailure(/sends another range than requested/);
   });
 
   test("has a file of another size than it listed is rejected", async () => {

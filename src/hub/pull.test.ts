@@ -230,7 +230,7 @@ describe("offline", () => {
 
   test("it says how to get what is not there, or not complete", async () => {
     await expect(pull({ settings: offline() })).rejects.toThrow(
-      /owner\/tiny is not in the cache .* Where there is a network: kelix pull owner\/tiny/,
+      /owner\/tiny is not in the cache .* With a network: kelix pull owner\/tiny/,
     );
     await pull({ include: ["*.json"] });
     await expect(pull({ settings: offline() })).rejects.toThrow(/owner\/tiny is not complete in the cache/);

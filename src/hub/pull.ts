@@ -1,4 +1,4 @@
-// Brings a model's repository from the Hub into the cache, or finds that it is there.
+// Downloads a model's repository from the Hub into the cache, unless it is already there.
 
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
@@ -22,16 +22,16 @@ export interface PullResult extends HubName {
   /** The folder to load. */
   readonly path: string;
   readonly files: readonly CachedFile[];
-  /** Files of the repository that were not wanted. Empty when offline: nobody was asked. */
+  /** Files of the repository that were not wanted. Empty when offline, because the Hub was not asked. */
   readonly leftOut: readonly CachedFile[];
   readonly totalBytes: number;
-  /** What came over the network this time. */
+  /** Bytes downloaded by this call. */
   readonly fetchedBytes: number;
 }
 
 /**
- * Fetches what a model needs of the repository `name` ("owner/name"). A pull that was cut goes on where it was. Throws a FetchError for
- * what the Hub refuses or the disk has no room for, and the signal's reason at its abort.
+ * Downloads what a model needs from the repository `name` ("owner/name"). An interrupted pull resumes. Throws a FetchError if
+ * the Hub refuses or the disk is full, and the signal's reason on abort.
  */
 export async function pullModel(name: string, options: PullOptions = {}): Promise<PullResult> {
   return pull(name, readOptions("pullModel", options));
@@ -42,7 +42,7 @@ export function isHubName(text: string): boolean {
   return parseHubName(text) !== undefined;
 }
 
-/** As `pullModel`, with options that are checked. */
+/** Like `pullModel`, with checked options. */
 export async function pull(name: string, options: PullOptions): Promise<PullResult> {
   const hubName = typeof name === "string" ? parseHubName(name, options.revision) : undefined;
   if (!hubName && typeof name === "string" && parseHubName(name))
@@ -71,7 +71,7 @@ export async function pull(name: string, options: PullOptions): Promise<PullResu
   }
 }
 
-/** The folder of a Hub model: as it lies in the cache if it is complete there, else after a pull. Throws as `pullModel` does. */
+/** The folder of a Hub model: from the cache if it is complete there, else after a pull. Throws like `pullModel`. */
 export async function openHubModel(name: HubName, options: PullOptions = {}): Promise<string> {
   const settings = options.settings ?? (await readHubSettings());
   const cached = await findSnapshot(settings.cacheFolder, name);
@@ -87,7 +87,7 @@ async function readCached({ cacheFolder }: HubSettings, name: HubName): Promise<
     const state = path
       ? `is not complete in the cache at ${cacheFolder} (${fault})`
       : `is not in the cache at ${cacheFolder}`;
-    throw new FetchError(`${text} ${state}, and HF_HUB_OFFLINE is set. Where there is a network: kelix pull ${text}`);
+    throw new FetchError(`${text} ${state}, and HF_HUB_OFFLINE is set. With a network: kelix pull ${text}`);
   }
   const files = await listSnapshot(path);
   return { ...name, commit: basename(path), path, files, leftOut: [], totalBytes: sumBytes(files), fetchedBytes: 0 };
@@ -98,7 +98,7 @@ class Pull {
   readonly #settings: HubSettings;
   readonly #name: HubName;
   readonly #options: PullOptions;
-  /** When the pause ends that was told of last: files that are fetched side by side are asked for the same one. */
+  /** The end of the last reported pause: concurrent downloads are asked for the same one. */
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(settings: HubSettings, name: HubName, options: PullOptions) {
@@ -118,20 +118,20 @@ class Pull {
     const options = { ...this.#options, signal, onPause: this.#onPause };
     const fetchedBytes = await fetchFiles(this.#settings, this.#cache, { repo, commit, files }, options);
     await writeRef(this.#cache, revision, commit).catch((error: unknown) => {
-      // Of a cache that belongs to somebody else, and is whole, nothing is to be noted.
+      // A complete cache that belongs to another user needs no record.
       if (fetchedBytes > 0) throw error;
     });
     return this.#result(listing, fetchedBytes);
   }
 
-  /** The result of a pull for which nothing has to be written; else throws what keeps the cache from being written. */
+  /** The result of a pull that needs no writing; else throws why the cache cannot be written. */
   async findWhole(refusal: NodeJS.ErrnoException): Promise<PullResult> {
     const { signal } = this.#options;
     const { cacheFolder } = this.#settings;
     const text = formatHubName(this.#name);
-    const reason = `nothing can be written there: ${diskReason(refusal)}. ${diskWay(refusal)}`;
+    const reason = `it cannot be written: ${diskReason(refusal)}. ${diskWay(refusal)}`;
     const isKnown = await stat(dirname(this.#cache.snapshot("any"))).catch(() => undefined);
-    // Where there is no room the Hub can tell how much is wanted.
+    // If there is no room, the Hub says how much is needed.
     if (!isKnown && !isDiskFull(refusal))
       throw new FetchError(`${text} is not in the cache at ${cacheFolder}, and ${reason}`, { cause: refusal });
     const listing = await this.#list(signal);
@@ -139,7 +139,7 @@ class Pull {
     if (unplaced.length === 0) return this.#result(listing, 0);
     throw new FetchError(
       `${text} is not complete in the cache at ${cacheFolder}: ${unplaced[0]!.path} is missing or damaged, ` +
-        `${formatBytes(missingBytes)} have to be fetched in all, and ${reason}`,
+        `${formatBytes(missingBytes)} must be downloaded, and ${reason}`,
       { cause: refusal },
     );
   }
@@ -149,7 +149,7 @@ class Pull {
     const options = { signal, onPause: this.#onPause };
     const listing = await readListing(this.#settings, this.#name, fileFilter(include), options);
     if (listing.wanted.length > 0) return listing;
-    const sought = include?.length ? `matches ${include.join(", ")}` : "is one that a model needs";
+    const sought = include?.length ? `matches ${include.join(", ")}` : "is needed by a model";
     throw new FetchError(`${formatHubName(this.#name)}: none of its ${listing.leftOut.length} files ${sought}`);
   }
 

@@ -1,5 +1,5 @@
-// One request to the Hub: the token goes to the Hub's own host alone, silence ends it, and what can go wrong becomes a FetchError
-// that says what to do.
+// One request to the Hub: the token goes only to the Hub's own host, silence ends the request, and failures become FetchErrors
+// that say what to do.
 
 import { FetchError } from "../errors.ts";
 import { explainConnection } from "../files/connection-error.ts";
@@ -9,26 +9,26 @@ import { publicUrl, splitCredentials } from "../files/safe-url.ts";
 import type { HubSettings } from "./settings.ts";
 
 export interface RequestOptions {
-  /** What is asked for, as messages name it. */
+  /** What is requested, for messages. */
   readonly what: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
-  /** Statuses other than 2xx that are not thrown but handed to `use`. */
+  /** Statuses other than 2xx that are passed to `use` instead of thrown. */
   readonly handled?: readonly number[];
 }
 
-/** What an answer is read from; `body` throws a FetchError when the connection breaks. */
+/** The response; `body` throws a FetchError when the connection breaks. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  /** Whether something on the way compressed the body, though it was asked not to. `body` is what was compressed, lengths and ranges are not. */
+  /** Whether something in between compressed the body despite the request. `body` is decompressed; lengths and ranges are not. */
   readonly isCompressed: boolean;
   readonly body: AsyncIterable<Uint8Array>;
 }
 
 /**
- * Sends a GET, hands the answer to `use`, and closes the connection whatever happens. Redirects are followed; fetch itself drops the
- * token where one leads to another host. Throws a FetchError for a status other than 2xx, and the signal's reason at its abort.
+ * Sends a GET, passes the response to `use`, and always closes the connection. Redirects are followed; fetch itself drops the
+ * token when one leads to another host. Throws a FetchError for a status other than 2xx, and the signal's reason on abort.
  */
 export async function request<T>(
   settings: HubSettings,
@@ -43,7 +43,7 @@ export async function request<T>(
     if (signal?.aborted) return signal.reason;
     const host = hostOf(url);
     if (stall.signal.aborted)
-      return new FetchError(`${what}: nothing came from ${host} for ${settings.stallMs / 1000} s`, { canRetry: true });
+      return new FetchError(`${what}: no data from ${host} for ${settings.stallMs / 1000} s`, { canRetry: true });
     const { reason, canRetry, cause } = explainConnection(error, proxyHint);
     return new FetchError(`${what}: cannot be fetched from ${host}: ${reason}`, { canRetry, cause });
   };
@@ -90,7 +90,7 @@ async function* chunks(
   }
 }
 
-/** What fetch undoes by itself. */
+/** Encodings that fetch decodes itself. */
 const encodings = /^(identity|gzip|x-gzip|deflate|br)$/;
 
 function checkEncoding({ headers, url }: Response, what: string): boolean {
@@ -104,16 +104,16 @@ function checkEncoding({ headers, url }: Response, what: string): boolean {
   return used.length > 0;
 }
 
-/** The address as fetch takes it, and what proves to the Hub who asks: no other host sees that. */
+/** The URL for fetch, and the credentials for the Hub, which no other host sees. */
 function address({ endpoint, token }: HubSettings, input: string): ReturnType<typeof splitCredentials> {
   const { url } = splitCredentials(input);
   const hub = splitCredentials(endpoint);
   if (url.origin !== hub.url.origin) return { url, headers: {} };
   if (hub.headers.Authorization !== undefined || !token) return { url, headers: hub.headers };
-  // fetch would refuse it too, in a message that quotes it.
+  // fetch would reject it too, but quote it in the message.
   if (!/^[\x21-\x7e]+$/.test(token))
     throw new FetchError(
-      "The token in HF_TOKEN, or in the file that it is read from, cannot be sent: expected one line of letters, digits and signs, without blanks",
+      "The token in HF_TOKEN, or in the file that it is read from, cannot be sent: expected one line of ASCII characters without spaces",
     );
   return { url, headers: { Authorization: `Bearer ${token}` } };
 }
@@ -123,7 +123,7 @@ const BUSY = [408, 425, 429];
 function refusal(response: Response, what: string, { endpoint, token }: HubSettings): FetchError {
   const { status } = response;
   const host = hostOf(response.url);
-  // Behind the Hub is a store of files with signed addresses; each try gets a new one.
+  // Behind the Hub is file storage with signed URLs; each try gets a new one.
   const isStore = new URL(response.url).origin !== new URL(endpoint).origin;
   if (isStore || BUSY.includes(status) || status >= 500) {
     const retryAfterMs = askedPauseMs(response.headers);
@@ -141,7 +141,7 @@ function refusal(response: Response, what: string, { endpoint, token }: HubSetti
     return new FetchError(`${what}: there is no such file at ${host}`, { code: "model_not_found" });
   if (status === 401 && token && code !== "RepoNotFound")
     return new FetchError(`${what}: ${host} does not accept the token in HF_TOKEN (status 401)`);
-  // The Hub answers 401 for what does not exist too, so as not to tell which private names do.
+  // The Hub also answers 401 for nonexistent names, so as not to reveal private ones.
   if (status === 401 || status === 404)
     return new FetchError(`${what}: there is no such repository at ${host} (status ${status}); ${way}`, {
       code: "model_not_found",
@@ -149,7 +149,7 @@ function refusal(response: Response, what: string, { endpoint, token }: HubSetti
   return new FetchError(`${what}: ${host} answered with status ${status}; ${way}`);
 }
 
-/** Host and port, which hold no secret. */
+/** Host and port, which contain no secret. */
 export function hostOf(url: string): string {
   return new URL(url).host;
 }

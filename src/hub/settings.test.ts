@@ -97,7 +97,7 @@ test("a user without a home folder is told what to set, and needs none with it",
       ["relative", undefined],
     ] as const) {
       system.homes = homes;
-      const told = /^There is no home folder for the cache of models: let HF_HOME name a folder$/;
+      const told = /^There is no home folder for the cache of models: set HF_HOME to a folder$/;
       await expect(readHubSettings({})).rejects.toThrow(told);
       await expect(readHubSettings({ HF_HOME: "~/h" })).rejects.toThrow(told);
       expect((await readHubSettings({ HF_HOME: home })).token).toBe("hf_of_the_file");

@@ -1,5 +1,5 @@
-// Where the Hub and its cache are, by the environment variables that Hugging Face's Python library reads. An empty variable is as good
-// as none.
+// The locations of the Hub and its cache, from the environment variables of Hugging Face's Python library. An empty variable counts
+// as unset.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,17 +8,17 @@ import { publicUrl } from "../files/safe-url.ts";
 import { homeFolder } from "./home-folder.ts";
 
 export interface HubSettings {
-  /** Address of the Hub or of a mirror, without a slash at its end. A user name and password in it are sent to it alone. */
+  /** URL of the Hub or a mirror, without a trailing slash. A user name and password in it are sent only there. */
   readonly endpoint: string;
-  /** Sent to the endpoint and to no other host. */
+  /** Sent only to the endpoint. */
   readonly token?: string;
-  /** Holds a folder for each repository, such as models--owner--name. */
+  /** Has a folder per repository, such as models--owner--name. */
   readonly cacheFolder: string;
-  /** Nothing is asked of the network; what is in the cache is used. */
+  /** Use only the cache, never the network. */
   readonly isOffline: boolean;
-  /** A connection over which nothing comes for so long is given up and tried again. */
+  /** A connection without data for this long is closed and retried. */
   readonly stallMs: number;
-  /** Pause before the second try; it doubles with each further one. */
+  /** Pause before the second try; doubles with each further one. */
   readonly backoffMs: number;
 }
 
@@ -28,7 +28,7 @@ const BACKOFF_MS = 500;
 
 /**
  * Reads HF_ENDPOINT, HF_TOKEN (or the token file), HF_HUB_CACHE, HF_HOME, HF_HUB_OFFLINE and their older names. Throws an InputError for an
- * endpoint that is no address, and where there is no home folder and no HF_HOME.
+ * endpoint that is not a URL, and if there is neither a home folder nor HF_HOME.
  */
 export async function readHubSettings(env: NodeJS.ProcessEnv = process.env): Promise<HubSettings> {
   const read = (...names: string[]) => names.map((name) => env[name]).find((value) => value?.trim());

@@ -1,5 +1,5 @@
-// Which files of the cache were compared with their hash on the disk. A pull writes it down for each commit; what has its size and
-// time since then is not read again, and a load that finds another size knows that something is damaged.
+// Records which cached files were verified by hash. A pull writes a record per commit; files with unchanged size and
+// time are not read again, and a load that finds another size knows that a file is damaged.
 //
 //   models--owner--name/kelix/COMMIT.json      { "files": { PATH: { "hash", "sizeBytes", "mtimeMs" } } }
 
@@ -23,7 +23,7 @@ const recordSchema = z.object({
   files: z.record(z.string(), z.object({ hash: z.string(), sizeBytes: z.number(), mtimeMs: z.number() })),
 });
 
-/** By path in the repository; empty where nothing was written down, as by the Python library. */
+/** By path in the repository; empty if there is no record, as after the Python library. */
 export async function readRecord(path: string): Promise<ReadonlyMap<string, VerifiedFile>> {
   try {
     const { files } = recordSchema.parse(JSON.parse(await readFile(path, "utf8")));
@@ -33,7 +33,7 @@ export async function readRecord(path: string): Promise<ReadonlyMap<string, Veri
   }
 }
 
-/** What is known of a repository's contents, from all commits. */
+/** The records of a repository's contents, from all commits. */
 export class VerifiedContents {
   readonly #known = new Set<string>();
   readonly #places = new Map<string, string[]>();
@@ -51,14 +51,14 @@ export class VerifiedContents {
     return contents;
   }
 
-  /** Where a content may lie besides its blob: where links are impossible snapshots hold it themselves. */
+  /** Where a content may be besides its blob: without links, snapshots contain the files themselves. */
   places(hash: string): readonly string[] {
     return this.#places.get(hash) ?? [];
   }
 
   /**
-   * What `path` holds or leads to, if that is this content; undefined if there is none, or another. It is read if that is not known,
-   * and known then.
+   * The file at `path` or behind its link, if it has this content; undefined if it is missing or different. It is hashed unless
+   * recorded, and then recorded.
    */
   async find(path: string, { hash, sizeBytes }: RepoFile, signal?: AbortSignal): Promise<VerifiedFile | undefined> {
     const info = await stat(path).catch(() => undefined);
@@ -90,7 +90,7 @@ function keyOf({ hash, sizeBytes, mtimeMs }: VerifiedFile): string {
   return `${hash} ${sizeBytes} ${mtimeMs}`;
 }
 
-/** Writes down what was found in a commit's snapshot, beside what earlier pulls of other files found. */
+/** Records the files found in a commit's snapshot, in addition to earlier pulls' records. */
 export async function writeRecord(
   cache: RepoCache,
   commit: string,

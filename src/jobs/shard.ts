@@ -1,7 +1,8 @@
 // What a job is: one task on one shard. Plain data that passes through a queue, so it is checked where it is read.
 
 import * as z from "zod";
-import { InputError, quote } from "../errors.ts";
+import { InputError, ModelError, quote } from "../errors.ts";
+import { withoutSecrets } from "../files/safe-url.ts";
 import { optionsOf } from "../options.ts";
 
 const { describe, reconstruct } = optionsOf;
@@ -55,4 +56,21 @@ export interface ShardReport {
   readonly items: number;
   readonly done: number;
   readonly bad: number;
+}
+
+/** Why a shard failed: a sentence, and whether another try would fail in the same way. */
+export class ShardError extends Error {
+  override readonly name = "ShardError";
+  readonly isFinal: boolean;
+
+  constructor(reason: string, isFinal: boolean, options?: ErrorOptions) {
+    super(withoutSecrets(reason), options);
+    this.isFinal = isFinal;
+  }
+
+  static of(error: unknown): ShardError {
+    if (error instanceof ShardError) return error;
+    const reason = error instanceof Error ? error.message : String(error);
+    return new ShardError(reason, error instanceof InputError || error instanceof ModelError, { cause: error });
+  }
 }

@@ -1,4 +1,4 @@
-// A tiny assembler for WebAssembly SIMD loops over vectors in one memory: just what the kernels here need.
+// A tiny assembler for WebAssembly SIMD loops over vectors in one memory, with only what the kernels here need.
 // Opcodes are those of the WebAssembly 2.0 specification (SIMD instructions carry the prefix 0xFD).
 
 export type Code = readonly (number | Code)[];
@@ -35,7 +35,7 @@ export const v128 = {
   zero: [simd(0x0c), ...new Array<number>(16).fill(0)] as Code,
   and: simd(0x4e),
   or: simd(0x50),
-  /** Bits of the first operand where the third has ones, of the second elsewhere. */
+  /** Bits of the first operand where the third has ones, else of the second. */
   select: simd(0x52),
 };
 export const i16x8 = {
@@ -46,7 +46,7 @@ export const i16x8 = {
 };
 export const i8x16 = { narrowUnsigned: simd(0x66) };
 export const i32x4 = {
-  /** The same number in every lane. */
+  /** Broadcasts a number to every lane. */
   const: (n: number): Code => [simd(0x0c), ...new Uint8Array(Int32Array.of(n, n, n, n).buffer)],
   /** The four low (high) unsigned 16-bit lanes widened. */
   extendLow: simd(0xa9),
@@ -71,11 +71,11 @@ export const f32x4 = {
   div: simd(0xe7),
   min: simd(0xe8),
   max: simd(0xe9),
-  /** As min and max, without their care for NaN and -0, which takes several machine instructions. */
+  /** Like min and max, but without handling NaN and -0, which takes several machine instructions. */
   quickMin: simd(0xea),
   quickMax: simd(0xeb),
   neg: simd(0xe1),
-  /** To whole numbers, halves to the even one. */
+  /** Rounds to integers, ties to even. */
   nearest: simd(0x6a),
   ne: simd(0x42),
   gt: simd(0x44),
@@ -95,12 +95,12 @@ export const set = (local: number): Code => [0x21, ...unsigned(local)];
 /** Sets a local and leaves the value on the stack. */
 export const tee = (local: number): Code => [0x22, ...unsigned(local)];
 
-/** Runs one of two bodies by the number on the stack. */
+/** Runs one of two bodies depending on the number on the stack. */
 export function either(then: Code, otherwise: Code): Code {
   return [0x04, 0x40, then, 0x05, otherwise, 0x0b];
 }
 
-/** Numbers the parameters and then the locals of a function, in the order in which they are asked for. */
+/** Numbers the parameters and then the locals of a function, in the given order. */
 export class Locals {
   readonly #types: number[] = [];
 
@@ -113,7 +113,7 @@ export class Locals {
     return Array.from({ length: count }, () => this.#types.push(type) - 1);
   }
 
-  /** The types of all, of which the first `count` are parameters. */
+  /** The types of all locals; the first `count` are parameters. */
   types(count: number): Pick<WasmFunction, "parameters" | "locals"> {
     return { parameters: this.#types.slice(0, count), locals: this.#types.slice(count) };
   }
@@ -127,7 +127,7 @@ export interface WasmFunction {
   readonly body: Code;
 }
 
-/** Runs `body`, and again as long as `condition` leaves a number other than 0. */
+/** Runs `body` and repeats it while `condition` leaves a nonzero number. */
 export function repeat(body: Code, condition: Code): Code {
   return [0x03, 0x40, body, condition, 0x0d, 0x00, 0x0b];
 }

@@ -1,5 +1,5 @@
-// The quantizer of checkpoint/block-quantization.ts as a WebAssembly SIMD loop: rounding is the same to the bit, sums are float32.
-// Candidates are compared lane by lane: a branch that depends on which of them wins would be mispredicted twice a block.
+// The quantizer of checkpoint/block-quantization.ts as a WebAssembly SIMD loop: rounding is bit-identical, sums are float32.
+// Candidates are compared lane by lane: a branch on the winner would be mispredicted twice per block.
 
 import { reaches, zeroPoint } from "../checkpoint/block-quantization.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
@@ -27,7 +27,7 @@ const P = i32.type;
 const V = v128.type;
 
 const VECTOR_BYTES = 16;
-/** Vectors that a turn of a loop takes. In longer ones V8 orders the operations so that sums leave their registers. */
+/** Vectors per loop iteration. With more, V8 orders the operations so that sums spill from registers. */
 const SHORT_TURN = 2;
 /** Where packed bytes are stored: the smallest block, of 32 elements. */
 const LONG_TURN = 8;
@@ -35,15 +35,15 @@ const LONG_TURN = 8;
 /** Outside, float32 sums of squares lose digits or overflow. */
 const [MIN_ENERGY, MAX_ENERGY] = [2 ** -100, 2 ** 100];
 
-/** Added to a whole number from 0 to 255 it leaves that in the lowest byte of the float32. */
+/** Added to an integer from 0 to 255, it leaves that in the lowest byte of the float32. */
 const byteMaker = 2 ** 23;
 
 type Lanes = readonly [number, number, number, number];
 
 /**
- * (elements, values, scales, blocks, blockBytes, sums) -> how many blocks were left out. All are addresses but the number of
- * blocks and the bytes of one as float32. The squares of elements and of errors are added to two float64 at `sums`, block after
- * block. A block with NaN, or with squares that float32 cannot sum, is left out: its scale is NaN and it adds nothing.
+ * (elements, values, scales, blocks, blockBytes, sums) -> how many blocks were skipped. All are addresses except the number of
+ * blocks and the bytes of one as float32. The squares of elements and of errors are added to two float64 at `sums`, block by
+ * block. A block with NaN, or with squares that float32 cannot sum, is skipped: its scale is NaN and it adds nothing.
  */
 export function blockKernel(name: string, bits: BlockFormat["bits"]): WasmFunction {
   const middle = zeroPoint(bits);
@@ -70,7 +70,7 @@ export function blockKernel(name: string, bits: BlockFormat["bits"]): WasmFuncti
   const clear = (...targets: readonly number[]): Code => targets.map((target) => [v128.zero, set(target)]);
   const add = (product: Code, sum: number): Code => [product, get(sum), f32x4.add, set(sum)];
   const square = (value: Code): Code => [value, tee(scratch), get(scratch), f32x4.mul];
-  /** Two sums in turn, so that additions do not wait for each other. */
+  /** Two alternating sums, so that additions do not wait for each other. */
   const addSquare = (value: Code, vector: number): Code => add(square(value), evenSquares[vector % 2]!);
   const takeSquares = (into: number): Code => [
     [get(evenSquares[0]!), get(evenSquares[1]!), f32x4.add, set(into)],
@@ -90,14 +90,14 @@ export function blockKernel(name: string, bits: BlockFormat["bits"]): WasmFuncti
     takeSquares(energy),
   ];
 
-  /** element -> the nearest step, by the scale that puts the farthest element at `reach` of the range. */
+  /** element -> the nearest step, with the scale that places the largest element at `reach` of the range. */
   const toSteps = (inverse: number, reach: number): Code => [
     [get(element), get(inverse), f32x4.mul, f32x4.nearest],
     reach * middle < middle - 0.5 ? [] : [f32x4.const(...splat(middle - 1)), f32x4.quickMin],
     reach <= 1 ? [] : [f32x4.const(...splat(-middle)), f32x4.quickMax],
   ];
 
-  /** Of up to four candidates, one a lane: 1/scale, the scale fitted by least squares, and the sum of squares that it explains. */
+  /** For up to four candidates, one per lane: 1/scale, the scale fitted by least squares, and the sum of squares it explains. */
   const fitTo = (own: readonly number[], inverse: number, scale: number, explained: number): Code => [
     [f32x4.const(...lanesOf(own.map((reach) => -middle * reach))), get(farthest), f32x4.div],
     [zeroWhereAllZeros, set(inverse)],
@@ -141,7 +141,7 @@ export function blockKernel(name: string, bits: BlockFormat["bits"]): WasmFuncti
     [get(packed[first + 2]!), get(packed[first + 3]!), i16x8.narrowSigned],
     i8x16.narrowUnsigned,
   ];
-  /** Two numbers below 16 to a byte, in lanes of 16 bits. */
+  /** Packs two numbers below 16 into a byte, in lanes of 16 bits. */
   const eightPairs = (first: number): Code => [
     [sixteenBytes(first), tee(scratch), get(scratch), i32.const(4), i16x8.shiftRight, v128.or],
     [i32x4.const(0x00ff00ff), v128.and],
@@ -201,12 +201,12 @@ function splat(value: number): Lanes {
   return [value, value, value, value];
 }
 
-/** Four values, or one four times. */
+/** Four values, or one repeated. */
 function lanesOf(values: readonly number[]): Lanes {
   return [0, 1, 2, 3].map((lane) => values[lane % values.length]!) as unknown as Lanes; // four by construction
 }
 
-/** Combines the four lanes of a local, into each of them. */
+/** Reduces the four lanes of a local into each of them. */
 function acrossLanes(vector: number, combine: Code): Code {
   const withSwapped = (...lanes: Lanes): Code => [
     [get(vector), get(vector), get(vector), f32x4.shuffle(...lanes)],
@@ -215,7 +215,7 @@ function acrossLanes(vector: number, combine: Code): Code {
   return [withSwapped(2, 3, 0, 1), withSwapped(1, 0, 3, 2)];
 }
 
-/** The sum of each of four locals, one in each lane, by way of two more. */
+/** The sums of four locals, one per lane, using two more. */
 function sumEach([a, b, c, d]: Lanes, left: number, right: number): Code {
   const both = (x: number, y: number, low: Lanes, high: Lanes): Code => [
     [get(x), get(y), f32x4.shuffle(...low)],

@@ -1,5 +1,5 @@
-// What `kelix convert` does with the elements of a run, as loops over one WebAssembly memory: widening, rounding, and the sums
-// of squares that say what rounding changed.
+// Element loops of `kelix convert` over one WebAssembly memory: widening, rounding, and the sums
+// of squares that measure the rounding error.
 
 import {
   assemble,
@@ -31,15 +31,15 @@ type Block = (
 ) => number;
 
 /**
- * Arguments are byte addresses, multiples of 16, and byte counts, positive multiples of 64. At `sums` lie two float64, the squares of
- * elements and of errors, to which is added.
+ * Arguments are byte addresses, multiples of 16, and byte counts, positive multiples of 64. The squares of elements and of
+ * errors are added to two float64 at `sums`.
  */
 export interface ConvertKernels {
-  /** bf16 -> float32; `bytes` of the latter. */
+  /** bf16 -> float32; `bytes` counts the latter. */
   widen(from: number, to: number, bytes: number): void;
-  /** float32 -> bf16, to nearest, ties to even; `bytes` of the former. NaN may become infinity. */
+  /** float32 -> bf16, to nearest, ties to even; `bytes` counts the former. NaN may become infinity. */
   narrow(from: number, to: number, bytes: number, sums: number): void;
-  /** The squares of float32 elements, which are kept as they are. */
+  /** The squares of float32 elements that are stored unchanged. */
   sumSquares(elements: number, bytes: number, sums: number): void;
   /** See blockKernel. */
   quantize4: Block;
@@ -129,7 +129,7 @@ function sumSquares(): WasmFunction {
   };
 }
 
-/** Adds the squares of four float32 to two float64, by way of the local `half`. */
+/** Adds the squares of four float32 to two float64, using the local `half`. */
 function addSquare(value: number, half: number, sum: number): Code {
   const add: Code = [f64x2.mul, get(sum), f64x2.add, set(sum)];
   const { promoteLow } = f64x2;

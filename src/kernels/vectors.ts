@@ -1,4 +1,4 @@
-// Loops over long float32 vectors that lie in one WebAssembly memory: AdamW, clipping, norms, running averages.
+// Loops over long float32 vectors in one WebAssembly memory: AdamW, clipping, norms, running averages.
 // SIMD loops are 7 to 9 times faster here than JavaScript or nodes of the graph (docs/decisions/0001-engine.md).
 
 import {
@@ -127,7 +127,7 @@ function clamp(): WasmFunction {
   };
 }
 
-/** Four vectors a turn, each half into its own sum: one sum would make every addition wait for the one before. */
+/** Four vectors per iteration, each half into its own sum: with one sum every addition would wait for the previous one. */
 function sumSquares(): WasmFunction {
   const [x, bytes, offset, value] = [0, 1, 2, 3] as const;
   const sums = [4, 5, 6, 7, 8, 9, 10, 11] as const;

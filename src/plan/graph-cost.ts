@@ -1,5 +1,5 @@
-// What one run of a traced graph costs, read off its nodes: operations, weights read, bytes fed, and the memory of what is
-// between. Nothing is computed, so the cost of a model of any size is known in milliseconds from its config.
+// The cost of one run of a traced graph, computed from its nodes: operations, weights read, bytes fed, and the memory of
+// intermediate results. Nothing is run, so the cost of a model of any size follows from its config in milliseconds.
 
 import type { Sizes } from "../tensor/dims.ts";
 import { type Graph, type GraphNode, runningNodes } from "../tensor/graph.ts";
@@ -8,7 +8,7 @@ import { nodeFlop } from "../tensor/products.ts";
 import { type WeightUse, weightUses } from "../tensor/weight-uses.ts";
 
 export interface WeightCost extends WeightUse {
-  /** Floating-point operations of the nodes that read it. */
+  /** Floating-point operations of its readers. */
   readonly flop: number;
 }
 
@@ -16,13 +16,13 @@ export interface GraphCost {
   /** Floating-point operations of products and convolutions. */
   readonly flop: number;
   readonly weights: readonly WeightCost[];
-  /** Bytes of all inputs: what is fed is read once. */
+  /** Bytes of all inputs, each read once. */
   readonly inputBytes: number;
-  /** The most bytes that results have at one time. */
+  /** Peak bytes of live results. */
   readonly peakBytes: number;
 }
 
-/** The cost of computing a graph's outputs once, its dynamic sizes being as `sizes` says. */
+/** The cost of computing a graph's outputs once, with the dynamic sizes in `sizes`. */
 export function graphCost(graph: Graph, sizes: Sizes = {}): GraphCost {
   const running = runningNodes(graph);
   const inputs = running.filter(({ op }) => op === "input").map(({ outputs }) => outputs[0]!);

@@ -1,4 +1,4 @@
-// A model described without loading it: its parts, what is missing of them, and the memory that it will need.
+// Describes a model without loading it: its parts, what is missing, and the memory it needs.
 
 import { checkModelName } from "../arguments.ts";
 import { canDraw } from "../model/drawing.ts";
@@ -12,21 +12,21 @@ import { missingWeightBytes, withMissingWeights } from "./stated-weights.ts";
 import { answerTask, tokenizeTask } from "./workload.ts";
 
 export interface InspectedModel extends ModelInfo {
-  /** What is missing or does not fit, in sentences. Empty for a model that can be loaded. */
+  /** Missing or mismatched parts, in sentences. Empty for a model that can be loaded. */
   readonly faults: readonly string[];
-  /** Bytes of weights that are not here, as far as is known. */
+  /** Bytes of missing weights, as far as known. */
   readonly missingBytes: number;
   readonly memory: {
-    /** Of a process that turns images into codes. */
+    /** For a process that tokenizes images. */
     readonly tokenizeBytes: number;
-    /** Of a process that answers a question about an image; absent where there is no language model. */
+    /** For a process that answers a question about an image; absent without a language model. */
     readonly answerBytes?: number;
-    /** Of a process that draws an image; absent where the model cannot. */
+    /** For a process that draws an image; absent if the model cannot. */
     readonly imageBytes?: number;
   };
 }
 
-/** Describes a model by its name. Throws where not even its configs can be had. */
+/** Describes a model by its name. Throws if not even its configs are available. */
 export async function inspectModel(name: string, options: InspectOptions = {}): Promise<InspectedModel> {
   checkModelName(name, "inspectModel(name)");
   const { model, missingBytes, faults } = await openUnloaded(name, readOptions("inspectModel", options));

@@ -1,4 +1,4 @@
-// The machine that a plan is for: its memory and the room on its disks, as far as this process may use them.
+// The machine that a plan is for: memory and disk space available to this process.
 
 import { readFile, statfs } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
@@ -6,9 +6,9 @@ import { dirname, join } from "node:path";
 import { excerpt, InputError } from "../errors.ts";
 
 export interface MemoryState {
-  /** All that the process could ever have. */
+  /** The most the process could ever have. */
   readonly totalBytes: number;
-  /** What it can have now: free memory, and files in memory that the system can drop. */
+  /** Available now: free memory, and cached files that the system can drop. */
   readonly availableBytes: number;
 }
 
@@ -18,8 +18,8 @@ export function coreCount(): number {
 }
 
 /**
- * The memory of the machine, or of the control groups that this process is in where they allow less. `root` is the root of the
- * file system that Linux tells these things in; elsewhere the system's own figures are taken.
+ * The memory of the machine, or of this process's control groups if they allow less. `root` is the root of the file system with
+ * Linux's /proc and /sys; elsewhere the system's own figures are used.
  */
 export async function readMemory(root = "/"): Promise<MemoryState> {
   const read = (path: string) => readFile(join(root, path), "utf8").catch(() => undefined);
@@ -55,11 +55,11 @@ interface ControlGroup {
   readonly limit: string;
   readonly used: string;
   readonly statistics: string;
-  /** The statistics of file pages, which can be dropped. */
+  /** The statistics of droppable file pages. */
   readonly files: RegExp;
 }
 
-/** The groups of /proc/self/cgroup that may limit memory, each with all groups above it, in both versions of the interface. */
+/** The groups of /proc/self/cgroup that may limit memory, each with its parents, in both versions of the interface. */
 function controlGroups(text: string): ControlGroup[] {
   return text.split("\n").flatMap((line): ControlGroup[] => {
     const [id, controllers, path] = line.split(":");
@@ -86,7 +86,7 @@ function withParents(path: string): string[] {
   return paths;
 }
 
-/** Bytes that this user may still write where `path` is or will be. */
+/** Bytes that this user can still write at `path`, which need not exist. */
 export async function freeDisk(path: string): Promise<number> {
   for (let at = path; ; at = dirname(at)) {
     const info = await statfs(at).catch(() => undefined);

@@ -1,5 +1,5 @@
-// What this machine does in a second, measured in about one: a large product of float32, and one row times a matrix that no
-// cache holds, in float32 and at 4 bits; and many rows times a 4-bit matrix. These bound everything that a model does.
+// Measures this machine's speeds in about a second: a large float32 product, one row times a matrix larger than the
+// caches, in float32 and at 4 bits, and many rows times a 4-bit matrix. These bound everything that a model does.
 
 import { f32, hostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
@@ -11,15 +11,15 @@ import type { Speeds } from "./seconds.ts";
 
 /** Rows and columns of the matrix: 134 MB in float32, and the 4-bit one is repeated to as much. */
 const [OUT, IN] = [8192, 4096] as const;
-/** What the released model's matrices have when they are converted. */
+/** As in the released model's converted matrices. */
 const BLOCK = 128;
-/** 4-bit matrices: together beyond the caches of a server's processor. */
+/** 4-bit matrices: together larger than the caches of a server CPU. */
 const QUANTIZED = 4;
 const RUNS = 8;
-/** Rows of a product that is bound by operations: as many as one run of prefill reads. */
+/** Rows of a compute-bound product: as many as one prefill run. */
 const ROWS = 128;
 
-/** Measures with the session's own number of threads. The best of a few runs counts: others were disturbed. */
+/** Measures with the session's own number of threads. The best of a few runs counts: slower ones were disturbed. */
 export async function measureSpeeds(options: Pick<SessionOptions, "threads"> = {}): Promise<Speeds> {
   const gflopPerS = await probeProducts(options);
   const matrix = f32(new Float32Array(OUT * IN).fill(0.5), [OUT, IN]);
@@ -46,7 +46,7 @@ export async function measureSpeeds(options: Pick<SessionOptions, "threads"> = {
   };
 }
 
-/** So many rows times each of the matrices. */
+/** This many rows times each of the matrices. */
 async function bestSeconds(
   rows: number,
   names: readonly string[],
@@ -55,7 +55,7 @@ async function bestSeconds(
 ): Promise<number> {
   const graph = new Graph();
   const x = graph.input("x", [rows, IN]);
-  // One row of the result: what is fetched is copied.
+  // One row of the result, because fetched outputs are copied.
   for (const name of names) graph.output(`y.${name}`, x.linear(graph.params.get(name, [OUT, IN])).slice(0, 0, 1));
   const session: Session = await openSession(graph, weights, options);
   const feeds = { x: f32(new Float32Array(rows * IN).fill(1), [rows, IN]) };

@@ -13,12 +13,12 @@ import { drawingNeed, memoryNeed } from "./memory.ts";
 import { convertedModel, weightBytes } from "./stated-weights.ts";
 import { answerTask, drawingTask, tokenizeTask, usualPositions } from "./workload.ts";
 
-/** Weights become at most this much larger when they are loaded, from 4 bits to float32 with a copy while it is laid out. */
+/** Weights grow at most this much when loaded: from 4 bits to float32, with a copy during packing. */
 const MOST_GROWTH = 12;
-/** More than one run of what draws holds beside its weights: see DECODE_BYTES. */
+/** An upper bound on a drawing run's memory beside its weights: see DECODE_BYTES. */
 const MOST_RESULT_BYTES = 3e9;
 
-/** The guard of the machine's memory. See Platform.guardMemory. */
+/** Guards the machine's memory. See Platform.guardMemory. */
 export async function guardMemory(model: OpenedModel, ignoreMemory: boolean): Promise<MemoryGuard> {
   const widening = await chooseWidening(model, ignoreMemory);
   if (ignoreMemory) return { widening, checkPositions: async () => undefined, checkDrawing: async () => undefined };
@@ -41,8 +41,8 @@ export async function guardMemory(model: OpenedModel, ignoreMemory: boolean): Pr
 }
 
 /**
- * Throws a MemoryError unless the model's image tokenizer and language model fit, which every use but drawing from codes needs.
- * `memory` is the machine's state if absent.
+ * Throws a MemoryError unless the model's image tokenizer and language model fit, which every use except drawing from codes needs.
+ * `memory` defaults to the machine's state.
  */
 export async function checkAnswerFits(model: OpenedModel, memory?: MemoryState): Promise<void> {
   const { availableBytes } = memory ?? (await readMemory());
@@ -52,8 +52,8 @@ export async function checkAnswerFits(model: OpenedModel, memory?: MemoryState):
 }
 
 /**
- * When 16-bit weights are to be widened: as they are loaded, where that fits; at each run, which takes far less memory and far
- * longer, where it does not and `ignoreMemory` is set. Throws a MemoryError where it is not.
+ * When 16-bit weights are widened: at load, if that fits; else, with `ignoreMemory`, at each run, which needs far less memory and
+ * far more time. Throws a MemoryError without it.
  */
 export async function chooseWidening(
   model: OpenedModel,
@@ -69,7 +69,7 @@ export async function chooseWidening(
   }
 }
 
-/** Throws a MemoryError unless what draws fits, in turns as `sessions` has it, beside what else is loaded already. */
+/** Throws a MemoryError unless the drawing networks fit, in turns as in `sessions`, beside everything already loaded. */
 export async function checkDrawingFits(
   model: OpenedModel,
   source: Source,
@@ -86,13 +86,13 @@ export async function checkDrawingFits(
   const less = Math.floor(availableBytes);
   const turns =
     less < limitBytes && need(model, less) <= availableBytes
-      ? `With \`drawingBytes: ${less}\` its networks take turns in what there is, which takes longer. `
+      ? `With \`drawingBytes: ${less}\` its networks take turns in memory, which is slower. `
       : "";
   refuseUnlessFits(model, "draw an image, beside what is loaded", need, availableBytes, turns);
 }
 
 /**
- * Throws a MemoryError unless the encoder, which is open already, can read an image of so many merged positions: its memory
+ * Throws a MemoryError unless the encoder, which is already open, can read an image of this many merged positions: its memory
  * grows with their square.
  */
 export async function checkPositionsFit(
@@ -106,8 +106,8 @@ export async function checkPositionsFit(
   if (needed <= availableBytes) return;
   throw new MemoryError(
     `An image of ${positions} positions needs about ${gigabytes(needed)} of memory to be read; ${gigabytes(availableBytes)} are available. ` +
-      `The model's limit is max_pixels ${preprocessor.max_pixels} of its preprocessor_config.json: make the image smaller, or the limit. ` +
-      "To read it all the same: `ignoreMemory` (--ignore-memory)",
+      `The model's limit is max_pixels ${preprocessor.max_pixels} in its preprocessor_config.json: use a smaller image, or lower the limit. ` +
+      "To read it anyway: `ignoreMemory` (--ignore-memory)",
     needed,
     availableBytes,
   );
@@ -131,10 +131,10 @@ function refuseUnlessFits(
     ? `With ${option.weights} weights it needs ${gigabytes(option.bytes)}: kelix convert ${model.path} NEW_FOLDER --weights ${option.weights}`
     : least
       ? `Even with ${least.weights} weights it would need ${gigabytes(least.bytes)}`
-      : "Its weights are as small as they get";
+      : "Its weights are already as small as possible";
   throw new MemoryError(
     `${model.path} needs about ${gigabytes(needed)} of memory to ${what}; ${gigabytes(availableBytes)} are available. ` +
-      `${slower}${advice}. To load it all the same, in whatever way is possible: \`ignoreMemory\` (--ignore-memory)`,
+      `${slower}${advice}. To load it anyway, as far as possible: \`ignoreMemory\` (--ignore-memory)`,
     needed,
     availableBytes,
   );

@@ -1,5 +1,5 @@
-// Opens a model to be described or planned: its weights may be missing, in part or altogether. Of a repository of the Hub that is
-// not in the cache only the configs are fetched, and the sizes of the other files are taken from its list.
+// Opens a model to describe or plan it: some or all of its weights may be missing. For a Hub repository that is
+// not cached, only the configs are downloaded, and the sizes of the other files come from its listing.
 
 import { dirname, join } from "node:path";
 import { parseHubName } from "../files/hub-name.ts";
@@ -11,18 +11,18 @@ import { compareModel } from "../model/declare.ts";
 import { askHub, findLocalModel, openModelAt, resolveModel } from "../model/find.node.ts";
 import type { OpenedModel, PartFolders } from "../model/open.ts";
 
-/** What a repository is described by. */
+/** The files that describe a repository. */
 const CONFIG_FILES = ["*config.json", "*.safetensors.index.json"];
 
 export interface UnloadedModel {
   readonly model: OpenedModel;
-  /** Bytes of weights that are still to be fetched, by the folder that they belong into. */
+  /** Bytes of weights still to be downloaded, by folder. */
   readonly missingBytes: ReadonlyMap<string, number>;
-  /** What is missing or does not fit, in sentences. Empty for a model that can be loaded. */
+  /** Missing or mismatched parts, in sentences. Empty for a model that can be loaded. */
   readonly faults: readonly string[];
 }
 
-/** Opens what is here of a model. Throws where not even its configs can be had. */
+/** Opens the available parts of a model. Throws if not even its configs are available. */
 export async function openUnloaded(name: string, folders: PartFolders & FetchOptions = {}): Promise<UnloadedModel> {
   const { signal, onProgress, onWait } = folders;
   const missingBytes = new Map<string, number>();
@@ -55,7 +55,7 @@ async function locate(name: string, options: FetchOptions): Promise<Located> {
   const local = await findLocalModel(name);
   if (local !== undefined) return { path: local, missing: [] };
   const hubName = parseHubName(name);
-  if (!hubName) return { path: await resolveModel(name), missing: [] }; // throws, naming the choices
+  if (!hubName) return { path: await resolveModel(name), missing: [] }; // throws and names the choices
   const settings = await readHubSettings();
   const cached = await findSnapshot(settings.cacheFolder, hubName);
   if (cached && (settings.isOffline || (await findFault(cached)) === undefined)) return { path: cached, missing: [] };

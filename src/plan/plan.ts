@@ -1,4 +1,4 @@
-// What a model will need and how long it will take on this machine: read off its configs and the sizes of its files, before
+// Plans a model's needs and times on this machine from its configs and file sizes, before
 // anything is loaded.
 
 import { checkModelName } from "../arguments.ts";
@@ -15,14 +15,14 @@ import { type Speeds, type TaskSeconds, worksSeconds } from "./seconds.ts";
 import { convertedModel, missingWeightBytes, withMissingWeights } from "./stated-weights.ts";
 import { answersTask, answerTask, drawingTask, type Work, writingTask } from "./workload.ts";
 
-/** A machine as a plan sees it. */
+/** A machine, as described to a plan. */
 export interface Machine {
   readonly cores: number;
   readonly memory: MemoryState;
   readonly speeds: Speeds;
 }
 
-/** The need and the time of one task. */
+/** Memory and time of one task. */
 export interface TaskPlan extends TaskSeconds {
   readonly memoryBytes: number;
   /** Whether that much memory is available now. */
@@ -30,28 +30,28 @@ export interface TaskPlan extends TaskSeconds {
 }
 
 export interface ModelPlan {
-  /** As it was asked for. */
+  /** As requested. */
   readonly name: string;
   readonly path: string;
-  /** Why a model whose files are all here cannot be loaded, in sentences. */
+  /** Why a model with all its files cannot be loaded, in sentences. */
   readonly faults: readonly string[];
-  /** Fields of its configs that are not known here and were skipped. */
+  /** Unknown fields of its configs, which were skipped. */
   readonly unknownFields: readonly string[];
   readonly machine: Machine;
   readonly disk: {
     /** Bytes of the model's weights. */
     readonly modelBytes: number;
-    /** Of them, bytes that are not here yet. */
+    /** Bytes of these that are missing. */
     readonly missingBytes: number;
     readonly freeBytes: number;
   };
   /** One question about an image: about 400 positions in, 32 tokens out. */
   readonly answer: TaskPlan;
-  /** Memory of so many such questions at once, from one `Kelix`. */
+  /** Memory of several such questions at once, from one `Kelix`. */
   readonly answers: { readonly count: number } & Pick<TaskPlan, "memoryBytes" | "fits">;
-  /** One image for a prompt, with the model's own settings; absent where the model cannot draw. */
+  /** One image for a prompt, with the model's own settings; absent if the model cannot draw. */
   readonly image?: TaskPlan;
-  /** What `convert` would make of it, where that takes less memory. */
+  /** Converted versions that would need less memory. */
   readonly smaller: readonly SmallerModel[];
 }
 
@@ -73,24 +73,24 @@ export async function examineMachine(options: MachineOptions = {}): Promise<Mach
 }
 
 /**
- * The plan for a model by its name. Of a repository of the Hub that is not in the cache only the configs are fetched. Throws
- * where not even these can be had.
+ * The plan for a model by its name. For a Hub repository that is not cached, only the configs are downloaded. Throws
+ * if not even these are available.
  */
 export async function planModel(name: string, machine: Machine, options: InspectOptions = {}): Promise<ModelPlan> {
   checkModelName(name, "planModel(name, machine)");
   const { model, missingBytes, faults } = await openUnloaded(name, readOptions("planModel", options));
   try {
-    languageConfig(model); // an image tokenizer alone has no answer to plan
+    languageConfig(model); // an image tokenizer alone cannot answer
     const whole = withMissingWeights(model, missingBytes);
     const plan = await planOpened(whole, machine, missingWeightBytes(model, whole, missingBytes));
-    // A file that is still to be fetched is not a fault.
+    // A file still to be downloaded is not a fault.
     return { ...plan, name, faults: missingBytes.size > 0 ? [] : faults };
   } finally {
     await model.close();
   }
 }
 
-/** The plan for an opened model, `missingBytes` of whose weights are not here. */
+/** The plan for an opened model with `missingBytes` of missing weights. */
 export async function planOpened(model: OpenedModel, machine: Machine, missingBytes = 0): Promise<ModelPlan> {
   const hereBytes = describeModel(model).files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const needOf = (memoryBytes: number) => ({ memoryBytes, fits: memoryBytes <= machine.memory.availableBytes });

@@ -1,5 +1,5 @@
-// How quiet the machine is: the best rate of a plain product of 512 x 512 matrices, taken before and after a benchmark.
-// Far below the machine's usual rate, other work was running and the times beside it mean little.
+// Probes how quiet the machine is: the best rate of a plain product of 512 x 512 matrices, before and after a benchmark.
+// A rate far below the usual one means that other work was running, and the measured times mean little.
 
 import { counterRandom } from "../random/counter.ts";
 import { f32 } from "../runtime/host-tensor.ts";
@@ -14,7 +14,7 @@ export async function probeProducts({ threads }: Pick<SessionOptions, "threads">
   const graph = new Graph();
   const shape = [SIDE, SIDE];
   const y = graph.input("a", shape).matmul(graph.input("b", shape));
-  graph.output("corner", y.slice(0, 0, 1)); // one row: what is fetched is copied
+  graph.output("corner", y.slice(0, 0, 1)); // one row, because fetched outputs are copied
   const session = await openSession(graph, { find: () => undefined }, threads === undefined ? {} : { threads });
   const random = (stream: string) => f32(counterRandom(1, stream).fillNormal(new Float32Array(SIDE * SIDE)), shape);
   const feeds = { a: random("a"), b: random("b") };

@@ -1,11 +1,11 @@
-// How long work takes on a machine: as long as its operations, or as long as reading what it reads, whichever is more.
+// Estimates the time of work on a machine: the larger of its compute time and its read time.
 
 import { precisionOf } from "../checkpoint/precision.ts";
 import { isReadWhole } from "../tensor/weight-uses.ts";
 import { graphCost } from "./graph-cost.ts";
 import type { Work } from "./workload.ts";
 
-/** What a machine was measured to do. */
+/** A machine's measured speeds. */
 export interface Speeds {
   /** Float32 operations of a large matrix product. */
   readonly flopPerS: number;
@@ -19,11 +19,11 @@ export interface Speeds {
 
 export interface TaskSeconds {
   readonly seconds: number;
-  /** In the order in which they happen. */
+  /** In execution order. */
   readonly parts: readonly { readonly what: string; readonly seconds: number }[];
 }
 
-/** The time of works once all is open. Elementwise work is left out, so it is rather too short than too long. */
+/** The time of work with all sessions open. Elementwise work is ignored, so this is a lower bound. */
 export function worksSeconds(works: readonly Work[], speeds: Speeds): TaskSeconds {
   const parts = new Map<string, number>();
   for (const work of works) {

@@ -1,5 +1,5 @@
-// Models of which not all weights are here: what is missing is taken as the config declares it, in the form that the sizes of the
-// files tell. A plan reads such a model, or one that `convert` would make, as it reads an opened one.
+// Models with missing weights: these are assumed as the config declares them, in the precision that the file sizes
+// imply. A plan treats such a model, or one that `convert` would make, like an opened one.
 
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
 import { ModelError } from "../errors.ts";
@@ -13,7 +13,7 @@ import type { Parameter } from "../tensor/graph.ts";
 
 type Stored = FileLocation | QuantizedMatrix<FileLocation>;
 
-/** The model with every parameter in place. `sizes` gives the bytes of all weights by the folder that they belong into, where known. */
+/** The model with every parameter present. `sizes` gives the bytes of all weights by folder, if known. */
 export function withMissingWeights(model: OpenedModel, sizes: ReadonlyMap<string, number> = new Map()): OpenedModel {
   const whole = (checkpoint: Checkpoint, declared: readonly Parameter[], form: StoredForm) => {
     const missing = declared.filter(({ path }) => !checkpoint.find(path));
@@ -29,7 +29,7 @@ export function withMissingWeights(model: OpenedModel, sizes: ReadonlyMap<string
     precisions.set(complete, precision);
   };
   const { hidden, codes, autoencoder } = model.detokenizer;
-  // Generation's name of the output matrix is enough; a checkpoint that has training's keeps it.
+  // Generation's name of the output matrix is enough; a checkpoint with training's name keeps it.
   const [, second] = outputMatrices;
   fill(
     model.path,
@@ -48,7 +48,7 @@ export function withMissingWeights(model: OpenedModel, sizes: ReadonlyMap<string
   );
 }
 
-/** The model as `convert` would leave it; only those checkpoints that `isConverted` picks. */
+/** The model as `convert` would write it; only checkpoints selected by `isConverted` change. */
 export function convertedModel(
   model: OpenedModel,
   precision: Precision,
@@ -63,7 +63,7 @@ export function convertedModel(
   return replaceWeights(model, (checkpoint) => (isConverted(checkpoint) ? converted.get(checkpoint)! : checkpoint));
 }
 
-/** Bytes of weights that are not here: of files to be fetched where their sizes are known, else as the configs declare them. */
+/** Bytes of missing weights: by the listed file sizes if known, else as the configs declare them. */
 export function missingWeightBytes(model: OpenedModel, whole: OpenedModel, sizes: ReadonlyMap<string, number>): number {
   if (sizes.size > 0) return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
   const total = (of: OpenedModel) => checkpointsOf(of).reduce((sum, checkpoint) => sum + weightBytes(checkpoint), 0);
@@ -85,14 +85,14 @@ export function weightBytes(checkpoint: Checkpoint): number {
 
 type Guess = "f32" | "bf16" | "int8" | "int4";
 
-/** The form that so many bytes for these parameters must be in; bf16, as the release is, where nothing is known. */
+/** The precision implied by this many bytes for these parameters; bf16, as in the release, if unknown. */
 function guessPrecision(bytes: number | undefined, declared: readonly Parameter[]): Guess {
   if (bytes === undefined) return "bf16";
   const each = bytes / declared.reduce((sum, { shape }) => sum + countElements(shape), 0);
   return each > 3 ? "f32" : each > 1.5 ? "bf16" : each > 0.9 ? "int8" : "int4";
 }
 
-/** A checkpoint with weights beside those that it has, or in their place: they can be found, not read. */
+/** A checkpoint with additional or replaced weights, which can be found but not read. */
 function stateWeights(checkpoint: Checkpoint, stated: ReadonlyMap<string, Stored>): Checkpoint {
   return {
     path: checkpoint.path,
@@ -101,7 +101,7 @@ function stateWeights(checkpoint: Checkpoint, stated: ReadonlyMap<string, Stored
     find: (name) => stated.get(name) ?? checkpoint.find(name),
     read: (name, rows) => {
       if (!stated.has(name)) return checkpoint.read(name, rows);
-      return Promise.reject(new ModelError(`${checkpoint.path}: ${name} is not here to be read`));
+      return Promise.reject(new ModelError(`${checkpoint.path}: ${name} is missing and cannot be read`));
     },
     close: () => checkpoint.close(),
   };

@@ -1,5 +1,5 @@
-// The work behind one answer and behind one image, as runs of the graphs that do it. Their costs are read off the traced
-// graphs (graph-cost.ts, runtime/session-memory.ts), so a plan follows the model code by itself.
+// The work of one answer and of one image, as runs of their graphs. Costs come from the traced
+// graphs (graph-cost.ts, runtime/session-memory.ts), so a plan follows the model code automatically.
 
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type DecodePart, decodeGraph, planDecode } from "../detokenizer/decode-plan.ts";
@@ -17,11 +17,11 @@ import type { Sizes } from "../tensor/dims.ts";
 import { Graph } from "../tensor/graph.ts";
 import { encodingGraph } from "../vision/image-tokenizer.ts";
 
-/** Runs of one session that cost the same. */
+/** Runs of one session with equal cost. */
 export interface Work {
-  /** What it is for, in words. */
+  /** Its purpose, in words. */
   readonly what: string;
-  /** Works of the same session share its weights. */
+  /** Work of the same session shares its weights. */
   readonly session: string;
   readonly weights: Checkpoint;
   readonly graph: Graph;
@@ -31,11 +31,11 @@ export interface Work {
 
 export interface Task {
   readonly works: readonly Work[];
-  /** Bytes of the cache of keys and values at the end. */
+  /** Bytes of the KV cache at the end. */
   readonly cacheBytes: number;
 }
 
-/** One image question: so many positions in, of which the image takes most, and so many tokens out. */
+/** One image question: positions in, mostly the image's, and tokens out. */
 const QUESTION = { image: 360, text: 40, answer: 32 } as const;
 /** Positions of a prompt with its chat template. */
 const PROMPT = 24;
@@ -54,7 +54,7 @@ export function answerTask(model: OpenedModel): Task {
   return withCache(model, works, asked + QUESTION.answer);
 }
 
-/** As many such answers together as the scheduler gives slots: each keeps its keys and values, beside the copies in the slots. */
+/** As many such answers at once as the scheduler has slots: each keeps its keys and values, besides the copies in the slots. */
 export function answersTask(model: OpenedModel): Task & { readonly count: number } {
   const one = answerTask(model);
   const { qwen_config: qwen } = languageConfig(model);
@@ -69,12 +69,12 @@ export function answersTask(model: OpenedModel): Task & { readonly count: number
   return { works, cacheBytes: count * one.cacheBytes, count };
 }
 
-/** Turning one image into codes, of so many positions; else of as many as a question's. */
+/** Tokenizing one image with this many positions; by default as in a question. */
 export function tokenizeTask(model: OpenedModel, M = usualPositions(model)): Task {
   return { works: [tokenizeWork(model, M)], cacheBytes: 0 };
 }
 
-/** Of an image in a question; a small model's has fewer. */
+/** Positions of an image in a question; fewer for a small model. */
 export function usualPositions({ preprocessor }: OpenedModel): number {
   const side = preprocessor.patch_size * preprocessor.merge_size;
   return Math.min(QUESTION.image, Math.max(1, Math.floor(preprocessor.max_pixels / side ** 2)));
@@ -99,8 +99,8 @@ export function writingTask(model: OpenedModel): Task {
 }
 
 /**
- * Drawing one image, from what the language model has written or from codes alone. Throws as chooseDetokenizer does where the
- * model cannot.
+ * Drawing one image, from the language model's hidden states or from codes alone. Throws like chooseDetokenizer if the
+ * model cannot draw.
  */
 export function drawingTask(model: OpenedModel, source: Source, codeGrid: readonly [number, number]): Task {
   const { steps, guidance } = model.generation[source === "hidden" ? "imagine" : "reconstruct"];

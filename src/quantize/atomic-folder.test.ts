@@ -79,6 +79,6 @@ test("leaves nothing when writing fails, and never touches what exists", async (
   await mkdir(join(parent, "model"), { recursive: true });
   const fail = () => Promise.reject(new Error("disk on fire"));
   await expect(createFolder(join(parent, "other"), fail)).rejects.toThrow("disk on fire");
-  await expect(createFolder(join(parent, "model"), fail)).rejects.toThrow(/exists already/);
+  await expect(createFolder(join(parent, "model"), fail)).rejects.toThrow(/already exists/);
   expect(await readdir(parent)).toEqual(["model"]);
 });

@@ -1,5 +1,5 @@
-// Makes a folder so that it has its name only when it is whole: everything is written into one beside it, which is then renamed.
-// Whatever happens to the process, what it wrote is removed: by itself if it fails, by a helper process if it is killed, and if both
+// Creates a folder atomically: everything is written into a temporary folder beside it, which is then renamed.
+// Leftovers are always removed: by the process itself if it fails, by a helper process if it is killed, and if both
 // die at once by the next call in the same place.
 
 import { spawn } from "node:child_process";
@@ -12,8 +12,8 @@ import { systemCode, systemReason } from "../files/system-error.ts";
 import { makeFolder } from "../hub/make-folder.ts";
 
 /**
- * The new folder `path` with what `write` puts into the folder that it is given. Throws an InputError when `path` exists, be it
- * before or after the work, and when the system refuses to write. If anything fails nothing is left.
+ * Creates the new folder `path`; `write` fills the folder that it is given. Throws an InputError if `path` exists, before or after
+ * the work, or if the system refuses to write. If anything fails nothing is left.
  */
 export async function createFolder<T>(path: string, write: (folder: string) => Promise<T>): Promise<T> {
   await refuseExisting(path);
@@ -37,7 +37,7 @@ export async function createFolder<T>(path: string, write: (folder: string) => P
     await flush(parent);
     return result;
   } catch (error) {
-    // On a disk that fails this may fail too; the first error is what matters.
+    // On a failing disk this may fail too; the first error is what matters.
     if (partial) await rm(partial, { recursive: true, force: true }).catch(() => undefined);
     if (made !== undefined) await removeEmptyFolders(parent, made);
     throw await explain(error, path, partial);
@@ -46,10 +46,10 @@ export async function createFolder<T>(path: string, write: (folder: string) => P
   }
 }
 
-/** Throws an InputError when there is something of that name. */
+/** Throws an InputError if the name exists. */
 export async function refuseExisting(path: string): Promise<void> {
   if (await exists(path))
-    throw refusal(`${path} exists already and is not written over: name a new folder, or remove it`);
+    throw refusal(`${path} already exists and is not overwritten: name a new folder, or remove it`);
 }
 
 async function explain(error: unknown, path: string, partial = path): Promise<unknown> {
@@ -57,7 +57,7 @@ async function explain(error: unknown, path: string, partial = path): Promise<un
   const { code, path: about } = error as NodeJS.ErrnoException;
   if (about !== undefined && !isInside(about, partial) && !isInside(path, about) && !WRITING_CODES.has(code ?? ""))
     return new ModelError(`${about}: cannot be read, ${systemReason(error)}`, { cause: error });
-  // The name was free when the work began.
+  // The name was free when the work started.
   if (await exists(path))
     return refusal(
       `${path} was created by another process in the meantime and is kept: name a new folder, or remove it`,
@@ -69,7 +69,7 @@ async function explain(error: unknown, path: string, partial = path): Promise<un
   });
 }
 
-/** Of a copy that fails the system names the source, whichever side it is about; these are about the side that is written. */
+/** For a failed copy the system always names the source; these errors are about the target. */
 const WRITING_CODES: ReadonlySet<string> = new Set(["EDQUOT", "EFBIG", "ENOSPC", "EROFS"]);
 
 function isInside(path: string, folder: string): boolean {
@@ -96,9 +96,9 @@ export async function removeEmptyFolders(folder: string, top: string): Promise<v
 }
 
 /**
- * Starts a process that removes `folder` when this one ends before it called the returned function. It holds this process's
- * stderr, so that who waits for the end of the output waits for the removal too. Where it cannot be started, or is killed
- * as well, `removeStale` does the work later.
+ * Starts a process that removes `folder` if this one ends before calling the returned function. It inherits this process's
+ * stderr, so that anyone waiting for the end of the output also waits for the removal. If it cannot be started, or is killed
+ * too, `removeStale` does the work later.
  */
 function removeIfKilled(folder: string): () => void {
   const program =
@@ -117,7 +117,7 @@ function removeIfKilled(folder: string): () => void {
   };
 }
 
-/** Makes the names inside a folder last; not every system can. */
+/** Flushes the names inside a folder to disk, where the system can. */
 async function flush(folder: string): Promise<void> {
   const handle = await OpenFile.open(folder);
   await handle.sync().catch(() => undefined);

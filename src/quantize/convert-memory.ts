@@ -1,40 +1,40 @@
-// The WebAssembly memory that the weights of `kelix convert` pass through: files are read into it, converted in place and written
-// from it. The kernels work tile by tile, so that float32 elements stay in the processor's first cache.
+// The WebAssembly memory of `kelix convert`: files are read into it, converted in place and written
+// from it. The kernels work tile by tile, so that float32 elements stay in the L1 cache.
 
 import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
 import { type ConvertKernels, instantiateKernels } from "../kernels/convert.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
 import type { StoredForm } from "./precision.ts";
 
-/** Sums over the elements that a model reads: of their squares, and of the squares of what storing them changed. */
+/** Sums over the elements that a model reads: of their squares, and of the squared errors of storing them. */
 export interface SquareSums {
   readonly energy: number;
   readonly error: number;
 }
 
-/** A run of elements in its new form; views that hold until the next run. */
+/** A run of elements in its new form; the views are valid until the next run. */
 export interface EncodedRun {
   readonly values: Uint8Array;
   /** Of blocks. */
   readonly scales?: Float32Array;
 }
 
-/** Elements that are in the first cache at a time: 16 KB of float32. */
+/** Elements in the L1 cache at a time: 16 KB of float32. */
 const TILE = 4096;
-/** Kernels take elements in multiples of this. */
+/** Kernels process multiples of this many elements. */
 const STEP = 32;
 const SUMS = 0;
 const TILE_AT = 64;
 const INPUT_AT = TILE_AT + 4 * TILE;
 const PAGE_BYTES = 65536;
 
-/** A run of elements, as it was read, and what became of it. */
+/** A run of elements, as read and as converted. */
 export class ConvertMemory {
   readonly #memory = new WebAssembly.Memory({ initial: 1 });
   readonly #kernels: ConvertKernels = instantiateKernels(this.#memory);
   #capacity = 0;
 
-  /** Makes room for runs of so many elements and sets the sums to zero. Views taken before no longer hold. */
+  /** Allocates for runs of this many elements and zeroes the sums. Earlier views become invalid. */
   begin(elements: number): void {
     this.#capacity = Math.max(this.#capacity, Math.ceil(elements / STEP) * STEP);
     const missing = this.#scalesAt + this.#capacity / 8 - this.#memory.buffer.byteLength;
@@ -47,12 +47,12 @@ export class ConvertMemory {
     return { energy: energy!, error: error! };
   }
 
-  /** Where the bytes of a run go, bf16 or float32. */
+  /** The buffer for a run's bytes, bf16 or float32. */
   input(bytes: number): Uint8Array {
     return new Uint8Array(this.#memory.buffer, INPUT_AT, bytes);
   }
 
-  /** Converts the `count` elements of the input and adds to the sums. */
+  /** Converts the first `count` elements and updates the sums. */
   encode(dtype: "bf16" | "f32", count: number, form: StoredForm): EncodedRun {
     const size = dtype === "bf16" ? 2 : 4;
     const padded = Math.ceil(count / STEP) * STEP;
@@ -89,7 +89,7 @@ export class ConvertMemory {
       this.#encodeLeftOut(elements, values, new Float32Array(this.#memory.buffer, scales, length / block), form);
   }
 
-  /** By the plain form, blocks whose squares float32 cannot sum, and those with NaN, which then spoil the sums as they should. */
+  /** Uses the plain form for blocks whose squares float32 cannot sum, and for those with NaN, which then make the sums NaN as they should. */
   #encodeLeftOut(elements: number, values: number, scales: Float32Array, form: BlockFormat): void {
     const { bits, block } = form;
     const { buffer } = this.#memory;

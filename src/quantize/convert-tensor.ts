@@ -1,4 +1,4 @@
-// One tensor from a checkpoint into another form, a few rows at a time, with the error that this makes.
+// Converts one tensor of a checkpoint to another form, a few rows at a time, and measures the error.
 
 import type { Checkpoint, FileLocation } from "../checkpoint/checkpoint.ts";
 import type { RowRange } from "../checkpoint/safetensors.ts";
@@ -13,8 +13,7 @@ import type { TensorShape } from "./safetensors-layout.ts";
 import type { ShardedWriter } from "./sharded-writer.ts";
 
 /**
- * Rows are read and written in runs of about so many elements: 2 MB of bf16, which is still in the processor's last cache when it
- * is converted.
+ * Rows are read and written in runs of about this many elements: 2 MB of bf16, still in the last-level cache when converted.
  */
 const RUN_ELEMENTS = 2 ** 20;
 
@@ -26,7 +25,7 @@ export interface ConvertTensorOptions {
   readonly onWritten?: (bytes: number) => void;
 }
 
-/** The tensors that a planned tensor is stored as, by name. */
+/** The stored tensors of a planned tensor, by name. */
 export function storedTensors({ name, shape, form }: TensorPlan): [string, TensorShape][] {
   if (typeof form === "string") return [[name, { dtype: form, shape }]];
   const [out, width] = shape as [number, number];
@@ -37,7 +36,7 @@ export function storedTensors({ name, shape, form }: TensorPlan): [string, Tenso
   ];
 }
 
-/** Reads, converts and writes one tensor. Throws a ModelError when it holds NaN or infinity. */
+/** Reads, converts and writes one tensor. Throws a ModelError if it contains NaN or infinity. */
 export async function convertTensor(
   { name, shape, form, rows }: TensorPlan,
   source: Checkpoint,
@@ -60,7 +59,7 @@ export async function convertTensor(
       const pieces: [string, ArrayBufferView][] = [[name, values]];
       if (scales) pieces.push([scalesName(name), scales]);
       for (const [piece, bytes] of pieces) {
-        // Rows have equal lengths in every form, so the bytes before row `start` follow from those of this run.
+        // Rows have equal lengths in every form, so the offset of row `start` follows from this run's bytes.
         await target.write(piece, (bytes.byteLength / (stop - start)) * start, bytes);
         onWritten?.(bytes.byteLength);
       }
@@ -71,14 +70,14 @@ export async function convertTensor(
   return memory.sums;
 }
 
-/** Brings rows into the memory, as they are stored or widened. */
+/** Reads rows into the memory, as stored or widened. */
 interface RowReader {
   readonly dtype: "bf16" | "f32";
   read(rows: RowRange): Promise<void>;
   close(): Promise<void>;
 }
 
-/** bf16 and float32 are read where they are converted; what else there is comes by way of a float32 array. */
+/** bf16 and float32 are read in place; anything else goes through a float32 array. */
 async function openRows(
   source: Checkpoint,
   name: string,

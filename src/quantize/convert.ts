@@ -1,5 +1,5 @@
-// A model's folder into another one at lower precision. Tensors pass one by one, a few rows at a time, so the memory needed does
-// not grow with the model. The new folder gets its name when it is whole; until then nothing in it can be loaded.
+// Converts a model folder to a new one at lower precision. Tensors are processed one by one, a few rows at a time, so memory does
+// not grow with the model. The new folder gets its name when it is complete; until then it cannot be loaded.
 
 import { copyFile, readdir, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -42,7 +42,7 @@ export interface ConvertReport {
   readonly source: string;
   readonly target: string;
   readonly tensors: readonly ConvertedTensor[];
-  /** Tensors that are not read when a model runs, and so are left out. */
+  /** Tensors left out because a running model does not read them. */
   readonly dropped: readonly string[];
   /** Bytes of weights. */
   readonly sourceBytes: number;
@@ -50,18 +50,18 @@ export interface ConvertReport {
 }
 
 /**
- * Converts the model `source` (a folder, a built-in name or one of the Hub) into the new folder `target`, which then holds also
- * the parts that lie elsewhere. Throws when `target` exists, when the model is quantised already and shall be so again, or
- * when the disk has too little room. Whatever goes wrong leaves no `target`.
+ * Converts the model `source` (a folder, a built-in name or a Hub repository) to the new folder `target`, which includes
+ * parts stored elsewhere. Throws if `target` exists, if an already quantised model would be quantised again, or
+ * if the disk has too little space. On any failure there is no `target`.
  */
 export async function convertModel(source: string, target: string, given: ConvertOptions): Promise<ConvertReport> {
   checkModelName(source, "convertModel(source, target, options)");
   checkTarget(target);
   const options = checkOptions("convertModel", convertOptions, given);
   if (options.weights === "bf16" && options.block)
-    throw new InputError("Weights in bf16 have no blocks: leave out `block` (--block)", { code: "invalid_option" });
+    throw new InputError("Weights in bf16 have no blocks: omit `block` (--block)", { code: "invalid_option" });
   const { detokenizer, autoencoder, signal, onFetch, onWait } = options;
-  await refuseExisting(target); // before anything is fetched
+  await refuseExisting(target); // before anything is downloaded
   const model = await openModelAt(source, { detokenizer, autoencoder, signal, onProgress: onFetch, onWait });
   try {
     checkModel(model);
@@ -127,7 +127,7 @@ async function writeParts(
   return converted;
 }
 
-/** A second rounding would add its error to the first's. */
+/** A second rounding would add to the first one's error. */
 function refuseSecondRounding(parts: readonly PartPlan[], { weights }: Precision): void {
   if (weights === "bf16") return;
   for (const { checkpoint } of parts) {
@@ -135,13 +135,13 @@ function refuseSecondRounding(parts: readonly PartPlan[], { weights }: Precision
       const found = checkpoint.find(name)!;
       if (!isQuantized(found)) continue;
       throw new ModelError(
-        `${checkpoint.path} is quantised already (${name} at ${found.bits} bits): convert the model that it was made from, or to bf16`,
+        `${checkpoint.path} is already quantised (${name} at ${found.bits} bits): convert the original model, or convert to bf16`,
       );
     }
   }
 }
 
-/** Beside the weights there are configs, a tokenizer, perhaps images of a README. */
+/** Besides weights there are configs, a tokenizer, perhaps a README's images. */
 async function checkRoom(target: string, parts: readonly PartPlan[]): Promise<void> {
   const copied = await Promise.all((await otherFiles(parts)).map(async ({ from }) => (await stat(from)).size));
   const wanted = sum(copied) + sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
@@ -153,7 +153,7 @@ async function checkRoom(target: string, parts: readonly PartPlan[]): Promise<vo
   );
 }
 
-/** The config that makes a folder a model comes last: until then it cannot be loaded. */
+/** The config that makes a folder a model is written last: until then it cannot be loaded. */
 async function copyOtherFiles(parts: readonly PartPlan[], target: string): Promise<void> {
   const all = await otherFiles(parts);
   const files = all.filter(({ to }) => to !== "config.json");
@@ -164,7 +164,7 @@ async function copyOtherFiles(parts: readonly PartPlan[], target: string): Promi
   }
 }
 
-/** Files of a model that are no weights: where each lies and its place inside the new folder. */
+/** A model's files other than weights: source path, and path inside the new folder. */
 async function otherFiles(parts: readonly PartPlan[]): Promise<{ readonly from: string; readonly to: string }[]> {
   const isWeights = /\.(safetensors(\.index\.json)?|bin|pt|pth|ckpt|pkl)$/;
   const found = [];
@@ -186,7 +186,7 @@ async function fileStem(folder: string): Promise<string> {
   return stems.size === 1 ? [...stems][0]! : "model";
 }
 
-/** Bytes on disk: rows that are never written take none. */
+/** Bytes on disk: rows never written take none. */
 function writtenBytes(plan: TensorPlan): number {
   const all = sum(storedTensors(plan).map(([, tensor]) => tensorBytes(tensor)));
   return plan.rows ? (all * (plan.rows[1] - plan.rows[0])) / plan.shape[0]! : all;

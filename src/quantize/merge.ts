@@ -1,4 +1,4 @@
-// A model with an adapter as a model by itself: W + scale B A in place of W, at the precision that W is stored at. Everything else is
+// Merges an adapter into a model: W + scale B A in place of W, at W's stored precision. Everything else is
 // copied byte for byte.
 
 import { copyFile, readdir } from "node:fs/promises";
@@ -27,7 +27,7 @@ import { ShardedWriter } from "./sharded-writer.ts";
 export interface MergedMatrix {
   readonly name: string;
   readonly form: StoredForm;
-  /** Size of what the adapter adds, and of what rounding to the stored form then changes, as shares of the matrix's. */
+  /** The size of the adapter's change, and of the following rounding error, relative to the matrix. */
   readonly change: number;
   readonly rounding: number;
 }
@@ -41,8 +41,8 @@ export interface MergeReport {
 const COPY_BYTES = 2 ** 24;
 
 /**
- * Writes `source` with `adapter` merged into it as the new folder `target`. Matrices at 8 or 4 bits are widened, changed and rounded
- * again. Throws an InputError when `target` exists, a ModelError when the adapter is not one of this model.
+ * Writes `source` with `adapter` merged in as the new folder `target`. Matrices at 8 or 4 bits are widened, changed and rounded
+ * again. Throws an InputError if `target` exists, a ModelError if the adapter does not belong to this model.
  */
 export async function mergeAdapter(
   source: string,
@@ -58,7 +58,7 @@ export async function mergeAdapter(
   try {
     checkModel(model);
     checkAdapter(adapter, languageConfig(model));
-    if (!model.weights.isOnDisk) throw new InputError(`${quote(source)}: only models on the disk can be merged`);
+    if (!model.weights.isOnDisk) throw new InputError(`${quote(source)}: only models on disk can be merged`);
     const absent = [...adapter.ranks.keys()].find((path) => !model.weights.find(`${path}.weight`));
     if (absent !== undefined) throw new ModelError(`${model.path}: has no ${absent}.weight to merge the adapter into`);
     return await createFolder(target, async (folder) => {
@@ -143,7 +143,7 @@ class MergedSource implements Pick<Checkpoint, "find" | "read"> {
     this.#scale = ranks.get(module)!.scale;
   }
 
-  /** It is nowhere as it is read. */
+  /** It has no file: it is computed as it is read. */
   find(): undefined {
     return undefined;
   }
@@ -177,7 +177,7 @@ function formOf(found: FileLocation | QuantizedMatrix<FileLocation>, name: strin
 }
 
 function onDisk(found: FileLocation, name: string): FileLocation {
-  if (found.file === undefined) throw new ModelError(`${name} does not lie in a file`);
+  if (found.file === undefined) throw new ModelError(`${name} is not in a file`);
   return found;
 }
 
@@ -202,7 +202,7 @@ async function copyTensor(
   }
 }
 
-/** Files beside the main weights, and sub-folders with theirs; the config that makes a folder a model comes last. */
+/** Other files than the main weights, and sub-folders; the config that makes a folder a model is written last. */
 async function copyOthers(from: string, to: string, isMain: boolean): Promise<void> {
   const entries = (await readdir(from, { withFileTypes: true })).filter(({ name }) => !name.startsWith("."));
   const order = (name: string) => (name === "config.json" ? 1 : 0);

@@ -1,4 +1,4 @@
-// What each tensor of a model is stored as: decided by how the model's graphs read it, then by what was measured to suffer
+// The stored precision of each tensor: decided by how the model's graphs read it, then by measured accuracy
 // (docs/decisions/0004-quantised-weights.md).
 
 import { isAbsolute, relative } from "node:path";
@@ -21,43 +21,43 @@ export type WeightFormat = (typeof weightFormats)[number];
 /** How one tensor is stored. */
 export type StoredForm = "bf16" | "f32" | BlockFormat;
 
-/** What becomes of one tensor of a model. */
+/** The plan for one tensor. */
 export interface TensorPlan {
   readonly name: string;
   readonly shape: readonly number[];
   readonly form: StoredForm;
-  /** The rows that the model reads, where it reads only some: the others are stored as zeros. */
+  /** The rows that the model reads, if only some: the others are stored as zeros. */
   readonly rows?: readonly [start: number, end: number];
 }
 
-/** What becomes of one of a model's checkpoints. */
+/** The plan for one of a model's checkpoints. */
 export interface PartPlan {
-  /** Where it goes inside the model's folder: "" for the autoregressive checkpoint, else say "dit" or "vae". */
+  /** Its place inside the model's folder: "" for the autoregressive checkpoint, else for example "dit" or "vae". */
   readonly folder: string;
   readonly checkpoint: Checkpoint;
   readonly tensors: readonly TensorPlan[];
-  /** Tensors that are not read when a model runs, and so are left out. */
+  /** Tensors left out because a running model does not read them. */
   readonly dropped: readonly string[];
 }
 
 export interface Precision {
   readonly weights: WeightFormat;
-  /** Of matrices whose rows it fills; chosen for each by usualBlock if absent. */
+  /** For matrices whose rows are multiples of it; by default chosen per matrix by usualBlock. */
   readonly block?: BlockFormat["block"];
 }
 
-/** From here on products are bound by reading, which larger blocks make less. Shorter rows belong to small models. */
+/** From this width products are bound by reading, which larger blocks reduce. Shorter rows belong to small models. */
 const LONG_ROW = 1024;
 
 /**
- * The block of matrices with rows of so many elements: at 4 bits, where it is felt, the finer one for short rows, and else the one that
- * is read faster.
+ * The block for matrices with rows of this many elements: at 4 bits, where it matters, the finer one for short rows, else the
+ * faster one.
  */
 function usualBlock(bits: BlockFormat["bits"], width: number): BlockFormat["block"] {
   return bits === 4 && width < LONG_ROW ? 32 : 128;
 }
 
-/** Plans every tensor: matrices at the precision asked for as far as they bear it, all else at 16 bits. No weight is read. */
+/** Plans every tensor: matrices at the requested precision as far as they tolerate it, all else at 16 bits. No weight is read. */
 export function planPrecision(model: OpenedModel, precision: Precision): PartPlan[] {
   const { tokenizer, weights, detokenizer } = model;
   const ar = languageConfig(model);
@@ -70,7 +70,7 @@ export function planPrecision(model: OpenedModel, precision: Precision): PartPla
     { folder: "", checkpoint: weights, quantizable: quantizableWeights(autoregressiveGraphs(ar, weights)) },
     ...(hidden ? [transformer(hidden, "dit")] : []),
     ...(codes && codes !== hidden ? [transformer(codes, "aedit")] : []),
-    // The autoencoder is convolutions for the most part; its matrices multiply from the left, which no quantised kernel does.
+    // The autoencoder is mostly convolutions; its matrices multiply from the left, which no quantised kernel supports.
     ...(autoencoder
       ? [
           {
@@ -98,13 +98,13 @@ export function planPrecision(model: OpenedModel, precision: Precision): PartPla
   });
 }
 
-/** A part's place inside the model's folder; one that lies elsewhere gets the place that its kind usually has. */
+/** A part's place inside the model's folder; one stored elsewhere gets the usual place of its kind. */
 function placeOf({ folder }: ModelPart<unknown>, usual: string, { path }: OpenedModel): string {
   const place = relative(path, folder);
   return place.startsWith("..") || isAbsolute(place) ? usual : place;
 }
 
-/** The tokenizer, and the parts of generation, as they are run. */
+/** The graphs of the tokenizer and of generation, as run. */
 function autoregressiveGraphs(ar: KeyeArConfig, weights: Checkpoint): Graph[] {
   const tokenizer = new Graph();
   declareTokenizer(tokenizer, tokenizer.params.at("visual_tokenizer"), ar.tokenizer_config);
@@ -117,9 +117,9 @@ function autoregressiveGraphs(ar: KeyeArConfig, weights: Checkpoint): Graph[] {
   return [tokenizer, ...generation];
 }
 
-/** The layers of the language model are most of the bytes and bear 4 bits. Elsewhere these are felt, and 8 cost little. */
+/** The language model's layers are most of the bytes and tolerate 4 bits. Elsewhere 4 bits hurt, and 8 cost little. */
 const bearsFourBits = /^model\.model\.layers\./;
-/** The codebooks' projections: entries that move change which of them is nearest, 2 % of all codes at 8 bits. */
+/** The codebooks' projections: moving entries changes which is nearest, for 2 % of all codes at 8 bits. */
 const staysPrecise = /^visual_tokenizer\.quantizer\./;
 
 /** The form of a matrix [out, in] that the graphs can read in blocks. */
@@ -128,24 +128,24 @@ export function matrixForm(name: string, shape: readonly number[], precision: Pr
   const width = shape[1]!;
   const bits = weights === "int4" && bearsFourBits.test(name) ? 4 : 8;
   const wanted = precision.block ?? usualBlock(bits, width);
-  // Whole blocks: a row that the wanted ones do not fill takes the small ones.
+  // Rows that are not a multiple of the wanted block take the small one.
   const block = ([wanted, 32] as const).find((size) => width % size === 0);
   return weights === "bf16" || staysPrecise.test(name) || !block ? "bf16" : { bits, block };
 }
 
-/** Vectors are small: they keep what they have. */
+/** Vectors are small: they keep their precision. */
 function vectorForm(name: string, checkpoint: Checkpoint): StoredForm {
   const found = checkpoint.find(name)!;
   return !isQuantized(found) && found.dtype === "f32" ? "f32" : "bf16";
 }
 
-/** Training's output matrix, where generation has its own: quantised models are not trained. */
+/** Training's output matrix, if generation has its own: quantised models are not trained. */
 function isSecondMatrix(name: string, checkpoint: Checkpoint, { weights }: Precision): boolean {
   const [used, second] = outputMatrices;
   return weights !== "bf16" && name === second && checkpoint.find(used) !== undefined;
 }
 
-/** Rows of the tables of which the model reads only some, whatever it is given. */
+/** The rows of partly read tables that the model can ever read. */
 function rowsRead(name: string, ar: KeyeArConfig): readonly [number, number] | undefined {
   const book = /^visual_tokenizer\.quantizer\.(\d+)\.embedding\.weight$/.exec(name);
   if (book) return bookRows(Number(book[1]), ar.tokenizer_config);

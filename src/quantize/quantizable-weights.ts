@@ -1,6 +1,6 @@
-// Which matrices of a model its graphs can read at lower precision: linear maps, 1 x 1 convolutions among them, and tables of
-// which rows are looked up.
-// Lowering decides how a weight enters the ONNX graph, so lowering is asked: each matrix is offered to it at 4 bits.
+// Finds the matrices that a model's graphs can read at lower precision: linear maps, including 1 x 1 convolutions, and lookup
+// tables.
+// Lowering decides how a weight enters the ONNX graph, so each matrix is offered to it at 4 bits.
 
 import type { OnnxModel, OnnxNode } from "../onnx/encode.ts";
 import { lower } from "../onnx/lower.ts";
@@ -9,15 +9,15 @@ import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /**
- * The parameters [out, in] or [out, in, 1, 1] that every one of the graphs reads so, whole or by ranges of rows, and never
- * otherwise: their shapes by path.
+ * The parameters [out, in] or [out, in, 1, 1] that all graphs read only in this way, whole or by ranges of rows:
+ * their shapes by path.
  */
 export function quantizableWeights(graphs: readonly Graph[]): Map<string, readonly number[]> {
   const quantizable = new Map<string, readonly number[]>();
   const others = new Set<string>();
   for (const graph of graphs) {
     const model = lower(leaves(graph), graph, (path) => offer(path, graph.parameters.get(path)!.shape));
-    // An offered matrix says its path as its location; a range of its rows keeps it.
+    // An offered matrix has its path as its location; a range of its rows keeps it.
     const paths = new Map(
       model.initializers.map((tensor) => [tensor.name, "location" in tensor ? tensor.location : ""]),
     );
@@ -33,7 +33,7 @@ export function quantizableWeights(graphs: readonly Graph[]): Map<string, readon
   return new Map([...quantizable].filter(([path]) => !others.has(path)));
 }
 
-/** Whether a node computes with quantised blocks. A gather of rows that are known beforehand only widens them. */
+/** Whether a node computes with quantised blocks. A gather of constant rows only widens them. */
 function readsBlocks({ op, inputs }: OnnxNode, { initializers }: OnnxModel): boolean {
   return (
     op === "MatMulNBits" || (op === "GatherBlockQuantized" && !initializers.some(({ name }) => name === inputs[1]))
@@ -55,7 +55,7 @@ function offer(path: string, shape: readonly number[]): Weight {
   return { name: path, shape: [out!, width], bits: 4, block: width, values, scales: at("", "f32") };
 }
 
-/** What is computed and read by no other node. */
+/** Computed values that no other node reads. */
 function leaves(graph: Graph): Map<string, Tensor> {
   const read = new Set(graph.nodes.flatMap((node) => node.inputs.map((input) => input.node)));
   const last = graph.nodes.filter((node) => !read.has(node) && node.op !== "param").flatMap((node) => node.outputs);

@@ -1,4 +1,4 @@
-// safetensors files of the disk, read and written whole. Writing is atomic and gives the same bytes for the same tensors.
+// Reads and writes whole safetensors files on disk. Writing is atomic and gives the same bytes for the same tensors.
 
 import { basename } from "node:path";
 import { openSafetensors, type SafetensorsFile } from "../checkpoint/safetensors.ts";
@@ -15,12 +15,12 @@ export async function openSafetensorsAt(path: string): Promise<SafetensorsFile> 
   return openSafetensors(await openFileAt(path));
 }
 
-/** As openSafetensorsAt, of a file that is in memory, such as one that came through a pipe; `name` is for messages. */
+/** Like openSafetensorsAt, for a file in memory, such as one read from a pipe; `name` is for messages. */
 export function parseSafetensors(bytes: Uint8Array<ArrayBuffer>, name: string): Promise<SafetensorsFile> {
   return openSafetensors(memoryFile(new Blob([bytes]), name));
 }
 
-/** Every tensor of a file, in the order of its header. For small files. */
+/** Every tensor of a file, in header order. For small files. */
 export async function readSafetensors(path: string): Promise<Map<string, HostTensor>> {
   const file = await openSafetensorsAt(path);
   try {

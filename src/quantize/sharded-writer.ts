@@ -1,12 +1,12 @@
-// Writes a checkpoint piece by piece, for those that do not fit into memory: all shapes are said first, then bytes come in any
-// order. A big one becomes several files with an index, named as the reference names them.
+// Writes a checkpoint piece by piece, for those larger than memory: all shapes are given first, then bytes in any
+// order. A big one becomes several files with an index, named as in the reference.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { OpenFile } from "../files/open-file.ts";
 import { layOut, type SafetensorsLayout, type TensorShape, tensorBytes } from "./safetensors-layout.ts";
 
-/** Of one file, as the reference writes them. */
+/** Maximum bytes of a file, as in the reference. */
 export const MAX_SHARD_BYTES = 5 * 2 ** 30;
 
 interface Shard {
@@ -28,7 +28,7 @@ export class ShardedWriter {
     this.#holders = new Map(shards.flatMap((shard) => [...shard.layout.places.keys()].map((name) => [name, shard])));
   }
 
-  /** Begins `stem`.safetensors, or its numbered shards, in `folder`. What is never written reads as zeros and takes no room. */
+  /** Starts `stem`.safetensors, or its numbered shards, in `folder`. Ranges never written read as zeros and take no space. */
   static async create(
     folder: string,
     stem: string,
@@ -54,7 +54,7 @@ export class ShardedWriter {
     return new ShardedWriter(folder, stem, shards);
   }
 
-  /** Puts bytes of a tensor at `offset` bytes from its beginning. */
+  /** Writes bytes of a tensor at `offset` bytes from its start. */
   async write(name: string, offset: number, { buffer, byteOffset, byteLength }: ArrayBufferView): Promise<void> {
     const { layout, file } = this.#holders.get(name)!;
     const place = layout.places.get(name)!;
@@ -66,7 +66,7 @@ export class ShardedWriter {
     }
   }
 
-  /** Flushes everything to the disk, and writes the index where there are several files. */
+  /** Flushes everything to disk, and writes the index if there are several files. */
   async finish(): Promise<void> {
     for (const { file } of this.#shards) await file.sync();
     await this.close();
@@ -92,7 +92,7 @@ function number(i: number): string {
   return String(i).padStart(5, "0");
 }
 
-/** Tensors by name, as many to a group as fit; one that is larger than the limit has a group of its own. */
+/** Groups tensors by name within the limit; a larger tensor gets its own group. */
 function divide(tensors: ReadonlyMap<string, TensorShape>, maxBytes: number): (readonly [string, TensorShape])[][] {
   const groups: (readonly [string, TensorShape])[][] = [];
   let room = 0;

@@ -1,0 +1,59 @@
+// The process that a worker's model runs in: takes orders from the worker, and ends with it.
+
+import type { LoadOptions } from "../options.ts";
+import { localEngine, type ShardEngine } from "./engine.ts";
+import { parseShard, type Shard, ShardError, type ShardReport } from "./shard.ts";
+
+export interface EngineOptions {
+  /** Of Kelix. */
+  readonly version: string;
+  /** Of every model: what the machine is, not what the model is. */
+  readonly load: Pick<LoadOptions, "device" | "threads" | "ignoreMemory">;
+}
+
+export type Order =
+  | { readonly type: "open"; readonly options: EngineOptions }
+  | { readonly type: "run"; readonly shard: Shard }
+  | { readonly type: "stop" };
+
+export type Answer =
+  | { readonly type: "item"; readonly done: number; readonly total: number }
+  | { readonly type: "done"; readonly report: ShardReport }
+  | { readonly type: "failed"; readonly reason: string; readonly isFinal: boolean };
+
+/** Progress is told so often at most. */
+const TELL_MS = 500;
+
+function serve(): void {
+  let engine: ShardEngine | undefined;
+  let running = new AbortController();
+  const answer = (message: Answer) => process.send?.(message);
+
+  async function run(shard: Shard): Promise<void> {
+    running = new AbortController();
+    let toldMs = 0;
+    const onItem = (done: number, total: number) => {
+      if (done < total && performance.now() - toldMs < TELL_MS) return;
+      toldMs = performance.now();
+      answer({ type: "item", done, total });
+    };
+    try {
+      const report = await engine!.run(parseShard(shard), { signal: running.signal, onItem });
+      answer({ type: "done", report });
+    } catch (error) {
+      const { message, isFinal } = ShardError.of(error);
+      answer({ type: "failed", reason: message, isFinal });
+    }
+  }
+
+  process.on("message", (order: Order) => {
+    if (order.type === "open") engine = localEngine(order.options);
+    else if (order.type === "run") void run(order.shard);
+    else running.abort(new Error("stopped"));
+  });
+  // The worker decides when to stop: Ctrl-C reaches the whole group.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+  process.on("disconnect", () => process.exit());
+}
+
+if (process.send) serve();

@@ -1,0 +1,57 @@
+// Connections to Redis or Valkey. An address may hold a password: messages show it without.
+
+import type { Redis, RedisOptions } from "ioredis";
+import { FetchError, InputError, quote } from "../errors.ts";
+import { publicUrl } from "../files/safe-url.ts";
+import { needPackage } from "./optional-package.ts";
+
+const PACKAGES = "bullmq@6 ioredis@6";
+const CONNECT_MS = 5000;
+const LONGEST_PAUSE_MS = 5000;
+
+export function loadBull(): Promise<typeof import("bullmq")> {
+  return needPackage(() => import("bullmq"), "The queue", PACKAGES);
+}
+
+/** A connection that is open. Throws an InputError for what is no address, and a FetchError where nobody answers as Redis does. */
+export async function connectRedis(url: string, options: RedisOptions = {}): Promise<Redis> {
+  if (!/^rediss?:\/\/[^/]/i.test(url) || !URL.canParse(url))
+    throw new InputError(
+      `Expected the queue's address as redis://HOST:6379, or rediss://HOST:6379 with TLS, got ${quote(publicUrl(url))}`,
+      {
+        code: "invalid_option",
+      },
+    );
+  const { Redis } = await needPackage(() => import("ioredis"), "The queue", PACKAGES);
+  let isOpen = false;
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: CONNECT_MS,
+    maxRetriesPerRequest: 3,
+    ...options,
+    // The first connection fails at once; a later one is tried again for ever.
+    retryStrategy: (tries) => (isOpen ? Math.min(100 * 2 ** tries, LONGEST_PAUSE_MS) : null),
+  });
+  let cause: unknown;
+  redis.on("error", (error) => {
+    cause = error;
+  });
+  try {
+    await redis.connect();
+    await redis.ping();
+  } catch (error) {
+    redis.disconnect();
+    throw explainRedis(url, cause ?? error);
+  }
+  isOpen = true;
+  return redis;
+}
+
+/** What Redis or the way there says, as one sentence. */
+export function explainRedis(url: string, cause: unknown): FetchError {
+  const { message = "", code = "" } = (cause ?? {}) as NodeJS.ErrnoException;
+  const why = /WRONGPASS|NOAUTH|invalid password/i.test(message)
+    ? "it wants another user name or password, which stand in the address before an @"
+    : `${/^E[A-Z]+$/.test(code) ? code : "no answer"}. Is Redis or Valkey running there?`;
+  return new FetchError(`The queue at ${publicUrl(url)} cannot be used: ${why}`, { cause, canRetry: true });
+}

@@ -1,0 +1,162 @@
+// A worker: takes shards from the queue one at a time, until it is told to stop. BullMQ renews its lock on a shard while the engine
+// works; when a worker dies, the lock runs out and another takes the shard.
+
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Job } from "bullmq";
+import type { Redis } from "ioredis";
+import type { ShardEngine } from "./engine.ts";
+import { PREFIX, QUEUE, TOTALS } from "./queue-names.ts";
+import { Rate } from "./rate.ts";
+import { connectRedis, explainRedis, loadBull } from "./redis.ts";
+import { parseShard, type Shard, ShardError, type ShardReport } from "./shard.ts";
+import { forgetState, tellState } from "./worker-state.ts";
+
+export interface WorkerEvents {
+  /** News, as a sentence. */
+  readonly log?: (line: string) => void;
+  /** Told after each attempt; a report of one that succeeded. */
+  readonly onShard?: (shard: Shard, seconds: number, report: ShardReport | undefined) => void;
+}
+
+export interface WorkerOptions extends WorkerEvents {
+  readonly engine: ShardEngine;
+  /** A worker that is silent for so long is taken for dead. */
+  readonly lockMs?: number;
+  /** Ends when nothing waits and nobody works. */
+  readonly isUntilEmpty?: boolean;
+  readonly signal: AbortSignal;
+}
+
+const LOCK_MS = 30_000;
+const BEAT_MS = 2000;
+const CLOSE_MS = 30_000;
+/**
+ * A shard is given back so often when its workers die: no fault of the shard's, since a model that crashes is the engine's
+ * process, and counts as an attempt.
+ */
+const MAX_STALLED = 1000;
+
+/** Works until `signal` is aborted, or the queue is empty; a shard that is under way is given back then. Throws where there is no Redis. */
+export async function work(url: string, options: WorkerOptions): Promise<void> {
+  const { engine, lockMs = LOCK_MS, isUntilEmpty = false, signal, log = () => {}, onShard = () => {} } = options;
+  const { Worker, WaitingError, UnrecoverableError } = await loadBull();
+  const redis = await connectRedis(url, { maxRetriesPerRequest: null });
+  const connection = await connectRedis(url, { maxRetriesPerRequest: null });
+  const state = { name: `${hostname()}:${process.pid}`, shards: 0, images: 0, failed: 0 };
+  const rate = new Rate();
+  let current: { readonly name: string; readonly task: string; done: number; total: number } | undefined;
+
+  async function doShard(job: Job, token: string | undefined): Promise<ShardReport> {
+    const startedMs = performance.now();
+    let shard: Shard | undefined;
+    try {
+      shard = parseShard(job.data);
+      const { name, task } = shard;
+      current = { name, task, done: 0, total: 0 };
+      const report = await engine.run(shard, {
+        signal,
+        onItem(done, total) {
+          rate.add(done - (current?.done ?? 0));
+          current = { name, task, done, total };
+        },
+      });
+      onShard(shard, (performance.now() - startedMs) / 1000, report);
+      return report;
+    } catch (error) {
+      if (signal.aborted) {
+        await job.moveToWait(token);
+        throw new WaitingError();
+      }
+      const { message, isFinal } = ShardError.of(error);
+      if (shard) onShard(shard, (performance.now() - startedMs) / 1000, undefined);
+      throw isFinal ? new UnrecoverableError(message) : new Error(message);
+    } finally {
+      current = undefined;
+    }
+  }
+
+  const worker = new Worker(QUEUE, doShard, {
+    connection,
+    prefix: PREFIX,
+    name: state.name,
+    lockDuration: lockMs,
+    stalledInterval: lockMs,
+    maxStalledCount: MAX_STALLED,
+    autorun: false,
+  });
+  let isReachable = true;
+  worker.on("error", (error) => {
+    if (isReachable && !signal.aborted) log(explainRedis(url, error).message);
+    isReachable = false;
+  });
+  worker.on("active", () => {
+    isReachable = true;
+  });
+  worker.on("completed", (job, report: ShardReport) => {
+    state.shards++;
+    state.images += report.done;
+    const { name } = job.data as Shard;
+    log(report.isSkipped ? `${name}: was done before` : `${name}: ${report.items} images, ${report.bad} bad`);
+    void count(redis, report);
+  });
+  worker.on("failed", (job, error) => {
+    state.failed++;
+    const { name = "a shard" } = (job?.data ?? {}) as Partial<Shard>;
+    const isDead = job?.finishedOn !== undefined;
+    log(`${name}: ${error.message}${isDead ? "; it is dead" : "; it is tried again"}`);
+  });
+  worker.on("stalled", () => log("a shard of a worker that died is taken again"));
+
+  const beat = setInterval(() => {
+    const shard = current && { ...current };
+    void tellState(redis, { ...state, imagesPerSecond: rate.perSecond(), ...(shard && { shard }) }).catch(
+      () => undefined,
+    );
+  }, BEAT_MS);
+  const running = worker.run();
+  try {
+    await Promise.race([
+      aborted(signal),
+      running,
+      ...(isUntilEmpty ? [empty(redis, () => current === undefined)] : []),
+    ]);
+  } finally {
+    clearInterval(beat);
+    // Without Redis the shard cannot be given back: its lock runs out, and another worker takes it.
+    await Promise.race([worker.close(), sleep(CLOSE_MS, undefined, { ref: false })]);
+    await engine.close();
+    await forgetState(redis, state.name).catch(() => undefined);
+    redis.disconnect();
+    connection.disconnect();
+  }
+}
+
+async function count(redis: Redis, { done, bad }: ShardReport): Promise<void> {
+  await redis
+    .multi()
+    .hincrby(TOTALS, "shards", 1)
+    .hincrby(TOTALS, "images", done + bad)
+    .hincrby(TOTALS, "bad", bad)
+    .exec()
+    .catch(() => undefined);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+const LOOK_MS = 500;
+
+/** Resolves when the queue has nothing more to do, for this worker or another. */
+async function empty(redis: Redis, isIdle: () => boolean): Promise<void> {
+  const key = (name: string) => `${PREFIX}:${QUEUE}:${name}`;
+  for (let looks = 0; looks < 2; ) {
+    await sleep(LOOK_MS, undefined, { ref: false });
+    const counts = await Promise.all([redis.llen(key("wait")), redis.llen(key("active")), redis.zcard(key("delayed"))]);
+    looks = isIdle() && counts.every((count) => count === 0) ? looks + 1 : 0;
+  }
+}
