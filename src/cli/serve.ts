@@ -2,13 +2,14 @@
 
 import { type Command, Option } from "commander";
 import { pino } from "pino";
-import { excerpt, InputError } from "../errors.ts";
+import { InputError } from "../index.ts";
 import { openEngine } from "../server/engine/engine.ts";
 import { isLoopback } from "../server/http/access.ts";
 import { listen } from "../server/http/listen.ts";
 import { publicImages } from "../server/http/remote-image.ts";
 import { defaultLimits, type HttpSettings } from "../server/http/settings.ts";
 import { type GlobalOptions, partFolders } from "./context.ts";
+import { excerpt } from "./quote.ts";
 import { interrupted, note, printJson } from "./terminal.ts";
 
 const DEFAULT_PORT = 8080;
@@ -35,6 +36,7 @@ interface Options extends GlobalOptions {
   readonly name?: string;
   readonly logLevel: (typeof logLevels)[number];
   readonly logPrompts?: boolean;
+  readonly receipt: boolean;
 }
 
 export function define(command: Command): void {
@@ -57,6 +59,7 @@ export function define(command: Command): void {
     .addOption(number("--max-images <n>", "in one request", 1, 256, defaultLimits.images))
     .addOption(number("--max-connections <n>", "at once", 1, 1_000_000, 4096))
     .addOption(new Option("--log-level <level>", "of the JSON log on stderr").choices(logLevels).default("info"))
+    .option("--no-receipt", "do not keep in its PNG what an image was drawn with, the prompt included")
     .option("--log-prompts", "write what clients ask into the log")
     .addHelpText(
       "after",
@@ -137,6 +140,7 @@ function readSettings(options: Options): HttpSettings {
     corsOrigins: cors,
     ...(allowRemoteImages && { remoteImages: publicImages }),
     limits: { ...defaultLimits, bodyBytes: options.maxBody * MIB, images: options.maxImages },
+    receipts: options.receipt,
     log: pino({ level: logLevel, base: null }, pino.destination({ dest: 2, sync: true })),
     logPrompts,
   };

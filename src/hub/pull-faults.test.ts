@@ -113,7 +113,7 @@ describe("a server that", () => {
   test("sends wrong bytes of a small file is found out too", async () => {
     misbehave(({ path }) => (path.endsWith("chat_template.jinja") ? { isWrong: true } : undefined));
     await expectFailure(
-      /chat_template\.jinja: its hash is [0-9a-f]{40}, wanted 3b18e512dba79e4c8300dd08aeb37f8e728b8dad/,
+      /chat_template\.jinja: its hash is [0-9a-f]{40}, expected 3b18e512dba79e4c8300dd08aeb37f8e728b8dad/,
     );
   });
 

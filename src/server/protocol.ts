@@ -19,7 +19,7 @@ export interface WireMessage {
   readonly content: string | readonly WirePart[];
 }
 
-type Drawing = "seed" | "steps" | "guidance";
+type Drawing = "seed" | "steps" | "guidance" | "receipt";
 type Sampling = "temperature" | "topK" | "topP";
 
 /**

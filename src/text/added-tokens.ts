@@ -1,10 +1,10 @@
-// Tokens beside the vocabulary: which there are (`added_tokens`), and where they stand in a text.
+// Added tokens: their definitions (`added_tokens`), and finding them in text.
 
 import * as z from "zod";
 import { parseConfig } from "../checkpoint/parse-config.ts";
 import { type ModelError, quote } from "../errors.ts";
 
-/** Above any vocabulary of today, and the limit of a config's `vocab_size`. */
+/** Larger than any current vocabulary, and the limit of a config's `vocab_size`. */
 export const MAX_VOCABULARY = 4_194_304;
 const MAX_ADDED_TOKENS = 10_000;
 const MAX_TOKEN_LENGTH = 200;
@@ -21,25 +21,25 @@ export const addedTokenSchema = z.looseObject({
     .min(1)
     .max(MAX_TOKEN_LENGTH)
     .refine((text) => text.isWellFormed(), { message: "has half of a character" }),
-  // Borders of words are the only flag that nothing here looks at.
+  // Word boundaries are the only flag that is not supported.
   single_word: z.literal(false).default(false),
   lstrip: flag,
   rstrip: flag,
   normalized: flag,
   special: flag,
 });
-/** A token beside the vocabulary, matched in text before it is split. */
+/** A token outside the vocabulary, matched before the text is split. */
 export type AddedToken = z.infer<typeof addedTokenSchema>;
 
 /** `added_tokens_decoder` of tokenizer_config.json: tokens by their ids. */
 const decoderSchema = z.record(z.string().regex(/^\d{1,7}$/), addedTokenSchema.omit({ id: true }));
 
-/** What is wrong with a file, as its error. */
+/** Makes the error for a fault in a file. */
 export type Complain = (what: string) => ModelError;
 
 /**
- * The tokens of tokenizer.json and those that only `added_tokens_decoder` has, each id and name once. Of a token that both have the
- * latter can only make a special one, as in transformers.
+ * The tokens of tokenizer.json, plus those only in `added_tokens_decoder`, with unique ids and names. For a token in both, the
+ * latter can only mark it as special, as in transformers.
  */
 export function mergeAddedTokens(
   listed: readonly AddedToken[],
@@ -50,7 +50,7 @@ export function mergeAddedTokens(
   const added = new Map<string, AddedToken>();
   const ids = new Set<number>();
   const add = (token: AddedToken) => {
-    if (added.has(token.content)) throw complain(`the added token ${quote(token.content)} stands twice`);
+    if (added.has(token.content)) throw complain(`the added token ${quote(token.content)} is duplicated`);
     if (ids.has(token.id))
       throw complain(`the added token ${quote(token.content)} has the id ${token.id} of another added token`);
     added.set(token.content, token);
@@ -70,10 +70,10 @@ export function mergeAddedTokens(
   return [...added.values()];
 }
 
-/** Whether a place in a text, where the name of a special token stands, was written by a user and means no token. */
+/** Whether a special token's name at a place in a text was written by a user and so is not a token. */
 export type IsPlain = (start: number, end: number) => boolean;
 
-/** Finds added tokens in texts: from the left, the longest at each place, as the reference's tokenizer does. */
+/** Finds added tokens in text: from the left, the longest at each place, as in the reference's tokenizer. */
 export class AddedTokens {
   readonly #byName: ReadonlyMap<string, AddedToken>;
   readonly #names: RegExp;
@@ -87,7 +87,7 @@ export class AddedTokens {
     this.#names = new RegExp(escaped.join("|") || "(?!)", "g");
   }
 
-  /** Texts and the tokens between them: always a text, a token, a text, .. and at last a text, which may be empty. */
+  /** Alternating texts and tokens, starting and ending with a text, which may be empty. */
   split(text: string, isPlain: IsPlain): (string | AddedToken)[] {
     const pieces: (string | AddedToken)[] = [];
     let from = 0;
@@ -112,7 +112,7 @@ export class AddedTokens {
 
 const SPACE = /\p{White_Space}/u;
 
-/** The border of text[start..end) without the white space at its start (1) or its end (-1); none of it is beyond the basic plane. */
+/** The boundary of text[start..end) without white space at its start (1) or end (-1); white space is all in the basic plane. */
 function skipSpace(text: string, start: number, end: number, direction: 1 | -1): number {
   let [first, last] = [start, end];
   if (direction === 1) while (first < last && SPACE.test(text[first]!)) first++;

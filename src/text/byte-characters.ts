@@ -1,6 +1,6 @@
-// How byte-level tokenizers write bytes as characters, after GPT-2 (`bytes_to_unicode`).
+// The byte-to-character table of byte-level tokenizers, from GPT-2 (`bytes_to_unicode`).
 
-/** The printable character that stands for each byte: itself where it is printable, else one from 256 on. */
+/** The printable character for each byte: itself if printable, else one from 256 on. */
 export const byteCharacters: readonly string[] = (() => {
   const isPrintable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
   let next = 256;

@@ -149,7 +149,7 @@ describe("images", () => {
 
   test("are rejected by a template that is for text alone", () => {
     expect(() => make(textOnly).encode([question], tokenizer)).toThrow(InputError);
-    expect(() => make(textOnly).encode([question], tokenizer)).toThrow("t.jinja: this chat template is for text alone");
+    expect(() => make(textOnly).encode([question], tokenizer)).toThrow("t.jinja: this chat template is text-only");
     expect(() => make("{{ messages | length }}").encode([question], tokenizer)).toThrow(InputError);
   });
 
@@ -181,7 +181,7 @@ test("a template's own complaint about a conversation reaches whoever wrote it",
   const strict = make("{{ raise_exception('roles must alternate') }}");
   expect(() => strict.render([])).toThrow(InputError);
   expect(() => strict.render([])).toThrow(
-    't.jinja: the chat template refuses this conversation: "roles must alternate"',
+    't.jinja: the chat template rejects this conversation: "roles must alternate"',
   );
 });
 
@@ -194,7 +194,7 @@ test("a text that no model could read is rejected before it is encoded", () => {
   expect(() => wordy.encode([], tokenizer, { maxCharacters: 1000 })).toThrow("6000 characters");
   const doubling =
     "{% set n = namespace(x='0123456789') %}{% for i in range(20) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}";
-  expect(() => make(doubling).render([])).toThrow("t.jinja: the chat template makes 10485760 characters");
+  expect(() => make(doubling).render([])).toThrow("t.jinja: the chat template produces 10485760 characters");
 });
 
 test("dates are written in English, whatever the machine speaks", () => {
@@ -215,7 +215,7 @@ test("of several named templates the default one is taken; what is none is rejec
   ).toBe("b");
   expect(chooseTemplate({ rag: "a", default: "b" }, "f")).toBe("b");
   expect(() => chooseTemplate([{ name: "rag", template: "a" }], "f")).toThrow(
-    'f: chat_template is no text and has no template named "default"; it has "rag"',
+    'f: chat_template is not text and has no template named "default"; it has "rag"',
   );
   for (const value of [["x"], [null], 7, true, {}, { default: 5 }]) {
     expect(() => chooseTemplate(value, "f"), JSON.stringify(value)).toThrow(ModelError);

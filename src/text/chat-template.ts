@@ -1,4 +1,4 @@
-// Conversations -> the text and ids a model was trained on, by its checkpoint's own Jinja template.
+// Conversations -> the text and ids that a model was trained on, by its checkpoint's own Jinja template.
 // Each image becomes <|vision_start|><|image_pad|><|vision_end|>; its codes take the pad's place later (sequence/).
 
 import { InputError, ModelError, quote } from "../errors.ts";
@@ -12,37 +12,37 @@ export type ContentPart<Image = unknown> =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "image"; readonly image: Image };
 
-/** One turn; images may stand on both sides, in any order. */
+/** One turn; both sides may have images, in any order. */
 export interface Message<Image = unknown> {
   readonly role: Role;
   readonly content: string | readonly ContentPart<Image>[];
 }
 
 export interface RenderOptions {
-  /** Ends with the opening of an assistant turn. Default true. */
+  /** Whether to end with an open assistant turn. Default true. */
   readonly addGenerationPrompt?: boolean;
 }
 
 export interface EncodeOptions extends RenderOptions {
-  /** More than any conversation that the model could read has; longer ones are rejected before they are encoded. */
+  /** Longer conversations could never fit and are rejected before they are encoded. */
   readonly maxCharacters?: number;
 }
 
 export interface TemplateSetting {
-  /** Where the template comes from, for messages. */
+  /** The template's source, for messages. */
   readonly file: string;
-  /** `bos_token` and the like, as the tokenizer's config has them. */
+  /** `bos_token` and similar, from the tokenizer's config. */
   readonly variables: Readonly<Record<string, string>>;
   readonly sandbox: TemplateSandbox;
 }
 
 /** Runs templates, which are untrusted programs. */
 export interface TemplateSandbox {
-  /** Prepares it, so that the first template need not wait. */
+  /** Starts it, so that the first template does not wait. */
   warm(): void;
-  /** Undefined when the template took more time or memory than it may. */
+  /** Undefined if the template exceeded its time or memory limit. */
   render(job: TemplateJob): TemplateResult | undefined;
-  /** In words. */
+  /** The limits, in words. */
   readonly limits: string;
 }
 
@@ -58,21 +58,21 @@ export class ChatTemplate {
     this.#setting = setting;
     if (PRIVATE_USE.test(source)) {
       throw new ModelError(
-        `${setting.file}: the chat template holds private-use characters, which mean nothing to a model`,
+        `${setting.file}: the chat template contains private-use characters, which have no meaning for a model`,
       );
     }
     this.#textOf(this.#run({ source }));
   }
 
-  /** The conversation as one text. Throws a ModelError when the template fails, an InputError when it rejects the conversation. */
+  /** The conversation as one text. Throws a ModelError if the template fails, an InputError if it rejects the conversation. */
   render(messages: readonly Message[], options: RenderOptions = {}): string {
     return this.#textOf(this.#render(messages, options));
   }
 
   /**
-   * The conversation as ids, with exactly one <|image_pad|> for each image. The names of special tokens in a message are text.
-   * Throws an InputError for an image where the template is for text alone, for a text of more than `maxCharacters`, and when the
-   * template rejects the conversation; a ModelError when the template fails.
+   * The conversation as ids, with exactly one <|image_pad|> per image. Names of special tokens in a message are plain text.
+   * Throws an InputError for an image if the template is text-only, for text beyond `maxCharacters`, and if the
+   * template rejects the conversation; a ModelError if the template fails.
    */
   encode(
     messages: readonly Message[],
@@ -96,17 +96,17 @@ export class ChatTemplate {
     return ids;
   }
 
-  /** The one place where pads meet images. */
+  /** Checks pads against images, only here. */
   #checkPads(pads: number, images: number): void {
     const { file } = this.#setting;
     if (pads === images) return;
     if (pads === 0) throw noImages(file);
     throw new ModelError(
-      `${file}: the chat template writes ${pads} ${IMAGE_PAD} for ${images} images, wanted one for each`,
+      `${file}: the chat template writes ${pads} ${IMAGE_PAD} for ${images} images, expected one each`,
     );
   }
 
-  /** Templates for text alone take no lists of parts: they get the text of one, or the caller is told that they take no images. */
+  /** Text-only templates take no lists of parts: they get the joined text, or images are rejected. */
   #renderAny(messages: readonly Message[], options: RenderOptions): { given: readonly Message[]; text: string } {
     const result = this.#render(messages, options);
     const hasParts = messages.some(({ content }) => typeof content !== "string");
@@ -119,17 +119,17 @@ export class ChatTemplate {
   }
 
   #render(messages: readonly Message[], { addGenerationPrompt = true }: RenderOptions): TemplateResult {
-    // As transformers: what is not used is there, and none.
+    // As in transformers: unused variables exist and are none.
     const unused = { tools: null, documents: null };
     const variables = { ...unused, ...this.#setting.variables, add_generation_prompt: addGenerationPrompt };
     return this.#run({ source: this.#source, variables: { ...variables, messages: messages.map(forTemplate) } });
   }
 
-  /** Throws a ModelError when the template went beyond its limits. */
+  /** Throws a ModelError if the template exceeded its limits. */
   #run(job: TemplateJob): TemplateResult {
     const { file, sandbox } = this.#setting;
     const result = sandbox.render(job);
-    if (!result) throw new ModelError(`${file}: the chat template takes more than ${sandbox.limits}, and was stopped`);
+    if (!result) throw new ModelError(`${file}: the chat template exceeded ${sandbox.limits} and was stopped`);
     return result;
   }
 
@@ -139,8 +139,8 @@ export class ChatTemplate {
     const { fault, reason } = result;
     const cause = new Error(reason);
     if (fault === "refused") {
-      // The sentence comes from the model's author and is meant for the caller.
-      throw new InputError(`${file}: the chat template refuses this conversation: ${quote(reason)}`, {
+      // The message is from the model's author, for the caller.
+      throw new InputError(`${file}: the chat template rejects this conversation: ${quote(reason)}`, {
         code: "invalid_messages",
         cause,
       });
@@ -148,7 +148,7 @@ export class ChatTemplate {
     const what = {
       syntax: "is not a Jinja template",
       runtime: "fails on this conversation",
-      size: `makes ${reason} of this conversation`,
+      size: `produces ${reason} for this conversation`,
     };
     throw new ModelError(`${file}: the chat template ${what[fault]}`, { cause });
   }
@@ -158,12 +158,12 @@ function checkLength(texts: readonly string[], maxCharacters: number): void {
   const length = texts.reduce((sum, text) => sum + text.length, 0);
   if (length <= maxCharacters) return;
   throw new InputError(
-    `The conversation has ${length} characters; this model reads at most ${maxCharacters}, if every token is a long one`,
+    `The conversation has ${length} characters; this model reads at most ${maxCharacters}, even if every token is long`,
     { code: "too_long" },
   );
 }
 
-/** A message with its texts changed. */
+/** A message with its texts mapped. */
 function withText({ role, content }: Message, change: (text: string) => string): Message {
   if (typeof content === "string") return { role, content: change(content) };
   return {
@@ -172,7 +172,7 @@ function withText({ role, content }: Message, change: (text: string) => string):
   };
 }
 
-/** Every image of a conversation, in the order of its pads. */
+/** Every image of a conversation, in pad order. */
 export function imagesOf<Image>(messages: readonly Message<Image>[]): Image[] {
   return messages.flatMap(({ content }) =>
     typeof content === "string" ? [] : content.flatMap((part) => (part.type === "image" ? [part.image] : [])),
@@ -185,13 +185,13 @@ function textOf(content: Message["content"]): string {
 }
 
 function noImages(file: string, result?: TemplateResult): InputError {
-  return new InputError(`${file}: this chat template is for text alone and takes no images`, {
+  return new InputError(`${file}: this chat template is text-only and takes no images`, {
     code: "invalid_messages",
     ...(result && "reason" in result && { cause: new Error(result.reason) }),
   });
 }
 
-/** What templates of vision models expect: lists of parts, the image itself left out. */
+/** The messages for vision models' templates: lists of parts, without the image data. */
 function forTemplate({ role, content }: Message): Record<string, unknown> {
   if (typeof content === "string") return { role, content };
   return {
@@ -200,7 +200,7 @@ function forTemplate({ role, content }: Message): Record<string, unknown> {
   };
 }
 
-/** The template among several named ones, in any of the forms that a config may have it in. Throws a ModelError. */
+/** Selects the template, in any of the forms that a config may have. Throws a ModelError. */
 export function chooseTemplate(value: unknown, file: string): string | undefined {
   if (value == null) return undefined;
   if (typeof value === "string") return value;
@@ -213,6 +213,6 @@ export function chooseTemplate(value: unknown, file: string): string | undefined
   if (typeof chosen === "string") return chosen;
   const names = entries.map(([name]) => name).join(", ");
   throw new ModelError(
-    `${file}: chat_template is no text and has no template named "default"${names ? `; it has ${quote(names)}` : ""}`,
+    `${file}: chat_template is not text and has no template named "default"${names ? `; it has ${quote(names)}` : ""}`,
   );
 }

@@ -1,18 +1,18 @@
-// Compares a tokenizer with the config of the language model that it is for: ids that disagree give nonsense without an error.
+// Compares a tokenizer with its language model's config: mismatched ids would give nonsense without an error.
 
 import { ModelError, quote } from "../errors.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
-/** What the language model's config says of text. */
+/** The text fields of the language model's config. */
 export interface TextIds {
-  /** Ids of text are below it. */
+  /** Text ids are below this. */
   readonly vocabSize: number;
   readonly eos: number;
   readonly visionStart: number;
   readonly visionEnd: number;
   readonly imagePad: number;
   readonly qEos: number;
-  /** Fills rows while training, if anything does. */
+  /** Pads rows in training, if set. */
   readonly pad: number | null;
 }
 
@@ -21,13 +21,13 @@ const names = {
   visionEnd: ["vision_end_token_id", "<|vision_end|>"],
   imagePad: ["image_token_id", "<|image_pad|>"],
 } as const;
-/** Whether a token has a part in every prompt or answer. */
+/** Whether a token occurs in every prompt or answer. */
 const steers = (name: string) => /^<\|(im_start|im_end|endoftext|vision_\w+|image_pad|video_pad)\|>$/.test(name);
 
-/** Tokens that may end an answer. */
+/** Tokens that can end an answer. */
 const ends = ["<|im_end|>", "<|endoftext|>"];
 
-/** Throws a ModelError, naming the token, when an id of text is beyond the vocabulary or a special token has another id than the config's. */
+/** Throws a ModelError that names the token if a text id is beyond the vocabulary or a special token's id differs from the config's. */
 export function checkTextIds(tokenizer: TextTokenizer, ids: TextIds): void {
   const { file } = tokenizer;
   if (tokenizer.maxId >= ids.vocabSize)
@@ -41,15 +41,15 @@ export function checkTextIds(tokenizer: TextTokenizer, ids: TextIds): void {
   // The released vocabularies leave q_eos without a name.
   const qEos = tokenizer.tokenOf(ids.qEos);
   if (qEos !== undefined && (tokenizer.addedName(ids.qEos) === undefined || steers(qEos)))
-    throw new ModelError(`${file}: the config's q_eos_token ${ids.qEos} is ${quote(qEos)}, wanted a token of its own`);
+    throw new ModelError(`${file}: the config's q_eos_token ${ids.qEos} is ${quote(qEos)}, expected a separate token`);
   const pad = ids.pad === null || ids.pad === ids.eos ? undefined : tokenizer.tokenOf(ids.pad);
   if (pad !== undefined && (tokenizer.addedName(ids.pad!) === undefined || (steers(pad) && pad !== "<|endoftext|>")))
-    throw new ModelError(`${file}: the config's pad_token_id ${ids.pad} is ${quote(pad)}, wanted <|endoftext|>`);
+    throw new ModelError(`${file}: the config's pad_token_id ${ids.pad} is ${quote(pad)}, expected <|endoftext|>`);
   const end = tokenizer.addedName(ids.eos);
   if (end === undefined || !ends.includes(end)) {
     const found = end === undefined ? "not an added token" : end;
     throw new ModelError(
-      `${file}: the config's eos_token_id ${ids.eos} is ${found}, wanted that of ${ends.join(" or ")}`,
+      `${file}: the config's eos_token_id ${ids.eos} is ${found}, expected that of ${ends.join(" or ")}`,
     );
   }
 }

@@ -1,12 +1,12 @@
-// The patterns that split text before it is encoded. A pattern from a stranger's file can take for ever on a short text, so only
-// these run, each as the file that is named beside it spells it.
+// The patterns that split text before it is encoded. A pattern from an untrusted file can take forever on a short text, so only
+// these run, each spelled as in the file named beside it.
 
-/** Contractions of English, which most of the patterns begin with. */
+/** English contractions, at the start of most patterns. */
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-/** What most of them end with: runs of signs, line ends, spaces before a word, other spaces. */
+/** The end of most patterns: runs of signs, line ends, spaces before a word, other spaces. */
 const REST = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** What a ByteLevel pre-tokenizer with `use_regex` splits by. */
+/** The pattern of a ByteLevel pre-tokenizer with `use_regex`. */
 export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 export const knownPatterns: ReadonlyMap<string, string> = new Map([

@@ -1,4 +1,4 @@
-// A model's tokenizer and chat template.
+// Loads a model's tokenizer and chat template.
 
 import { readJsonIfPresent } from "../checkpoint/json-file.ts";
 import { ModelError } from "../errors.ts";
@@ -12,12 +12,12 @@ export interface TextFiles {
   readonly chatTemplate: ChatTemplate;
 }
 
-/** A template beyond this is none: the released models' have a few thousand characters. */
+/** A larger file is not a real template: the released models' have a few thousand characters. */
 const MAX_TEMPLATE_BYTES = 200_000;
 
 /**
- * tokenizer.json of a folder and its chat template: chat_template.jinja, or the one inside chat_template.json or
- * tokenizer_config.json, or else that of the released models. Throws a ModelError, naming the file, when one is unusable.
+ * Loads a folder's tokenizer.json and chat template: chat_template.jinja, or the one inside chat_template.json or
+ * tokenizer_config.json, or else that of the released models. Throws a ModelError that names an unusable file.
  */
 export async function loadText(files: ModelFiles, sandbox: TemplateSandbox): Promise<TextFiles> {
   sandbox.warm();
@@ -71,7 +71,7 @@ function decodeText(bytes: Uint8Array, file: string): string {
   }
 }
 
-/** Tokens that templates may name; a file has them as texts or with their settings. */
+/** Tokens that templates may name; a file has them as strings or with settings. */
 function namedTokens(config: Config): Record<string, string> {
   const names = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
   return Object.fromEntries(
@@ -83,7 +83,7 @@ function namedTokens(config: Config): Record<string, string> {
   );
 }
 
-/** Qwen's turns, with a system turn put first where there is none, and each image between its two marks. */
+/** Qwen's turns, with a default system turn, and each image between its two marks. */
 export const releasedTemplate: string = [
   "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}",
   "{% for message in messages %}",

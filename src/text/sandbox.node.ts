@@ -1,16 +1,16 @@
-// Runs chat templates in a thread of their own, with a deadline and a limit on memory: a loop that never ends, or text that doubles
-// until memory is full, ends in a sentence and not with the process. The caller waits, which takes a fraction of a millisecond.
+// Runs chat templates in a separate thread, with a deadline and a memory limit: an endless loop, or text that doubles
+// until memory is full, ends with an error instead of killing the process. The caller waits, for a fraction of a millisecond.
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { TemplateSandbox } from "./chat-template.ts";
 import type { TemplateJob, TemplateResult } from "./render-template.js";
 
 const DEADLINE_MS = 2_000;
-/** For the thread to start, which takes some 40 ms on an idle machine. */
+/** Deadline for starting the thread, which takes some 40 ms on an idle machine. */
 const START_MS = 30_000;
 const MEMORY_MB = 256;
 
-/** Templates in a thread. */
+/** Runs templates in a thread. */
 export const threadSandbox: TemplateSandbox = {
   warm: () => {
     sandbox ??= start();
@@ -58,7 +58,7 @@ function start(): Sandbox {
     stdout: true,
     stderr: true,
   });
-  // Neither keeps the process alive; a thread that runs out of memory ends with an error of its own.
+  // Neither keeps the process alive; a thread that runs out of memory ends with its own error.
   worker.unref();
   port1.unref();
   worker.on("error", () => undefined);

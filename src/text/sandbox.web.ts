@@ -1,5 +1,5 @@
-// Runs chat templates in a browser, on the thread of the caller, which should be a worker's: a deadline between the steps of the
-// template ends loops and recursion. One step is not interrupted, but the longest text and the longest list bound it.
+// Runs chat templates in a browser, on the caller's thread, which should be a worker: a deadline between the template's
+// steps ends loops and recursion. A single step is not interrupted, but limits on text and lists bound it.
 
 import type { TemplateSandbox } from "./chat-template.ts";
 import { renderTemplate } from "./render-template.js";

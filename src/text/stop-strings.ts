@@ -1,5 +1,5 @@
-// Ends an answer where it spells a stop string. Text comes in pieces that know nothing of such strings, so what may be the
-// beginning of one is held back until it is certain: no part of a stop string is ever given out.
+// Ends an answer at a stop string. Text arrives in arbitrary pieces, so a possible start of a stop string is held back until
+// it is decided: no part of a stop string is ever returned.
 
 export class StopStrings {
   readonly #strings: readonly string[];
@@ -10,12 +10,12 @@ export class StopStrings {
     this.#strings = strings;
   }
 
-  /** Whether a stop string was found; nothing is given out after it. */
+  /** Whether a stop string was found; nothing is returned after it. */
   get hasStopped(): boolean {
     return this.#hasStopped;
   }
 
-  /** The text that is certain to come before any stop string. */
+  /** The text that certainly precedes any stop string. */
   push(piece: string): string {
     if (this.#hasStopped) return "";
     const text = this.#held + piece;
@@ -26,14 +26,14 @@ export class StopStrings {
     return text.slice(0, end);
   }
 
-  /** What was held back, when no more text follows. */
+  /** The held-back text, at the end of the answer. */
   end(): string {
     const rest = this.#held;
     this.#held = "";
     return rest;
   }
 
-  /** Where the stop string begins that is complete first, the longest one if several are: the same for any pieces. */
+  /** The start of the stop string that is completed first, the longest if several are: independent of the pieces. */
   #find(text: string): number | undefined {
     let [start, end] = [text.length, Number.POSITIVE_INFINITY];
     for (const string of this.#strings) {
@@ -44,7 +44,7 @@ export class StopStrings {
     return end < Number.POSITIVE_INFINITY ? start : undefined;
   }
 
-  /** Characters at the end of a text that begin a stop string. */
+  /** Number of characters at the end of a text that may start a stop string. */
   #uncertain(text: string): number {
     const begins = (n: number) =>
       this.#strings.some((string) => string.length > n && string.startsWith(text.slice(-n)));

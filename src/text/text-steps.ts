@@ -1,5 +1,5 @@
-// What a tokenizer.json does to a text before and after BPE (`normalizer`, `pre_tokenizer`, `post_processor`), checked and in the form
-// in which the library does the same as the reference's. What the library does differently is rejected by name.
+// A tokenizer.json's steps before and after BPE (`normalizer`, `pre_tokenizer`, `post_processor`), checked and converted to the form
+// in which our library matches the reference's. Settings that it handles differently are rejected by name.
 
 import * as z from "zod";
 import { parseConfig } from "../checkpoint/parse-config.ts";
@@ -25,20 +25,20 @@ const byteLevel = z.looseObject({ add_prefix_space: flag, use_regex: z.boolean()
 
 const postProcessor = stepOf(["ByteLevel"]);
 
-/** `normalizer` as the library takes it. Throws a ModelError that names the file and the field. */
+/** `normalizer` in the library's form. Throws a ModelError that names the file and the field. */
 export function readNormalizer(value: unknown, file: string): object | null {
   if (value == null) return null;
   const normalizers = readSequence(normalizer, value, file, "normalizer", "normalizers").map(({ step }) => step);
   return { type: "Sequence", normalizers };
 }
 
-/** `pre_tokenizer` as the library takes it: splits by known patterns, then bytes as characters. */
+/** `pre_tokenizer` in the library's form: splits by known patterns, then bytes as characters. */
 export function readPreTokenizer(value: unknown, file: string): object {
   const steps = readSequence(preTokenizer, value, file, "pre_tokenizer", "pretokenizers");
   const last = steps.at(-1);
   if (last?.step.type !== "ByteLevel" || steps.filter(({ step }) => step.type === "ByteLevel").length > 1) {
     throw new ModelError(
-      `${file}: pre_tokenizer has not ByteLevel once and last, as only byte-level vocabularies have it`,
+      `${file}: pre_tokenizer must have ByteLevel exactly once, at the end: only byte-level vocabularies are supported`,
       {
         code: "unsupported_model",
       },
@@ -59,17 +59,17 @@ function readSplit(step: unknown, at: string): object {
   const { pattern, behavior, invert } = parseConfig(split, step, at);
   const { Regex, String: separator } = pattern;
   if ((Regex === undefined) === (separator === undefined)) {
-    throw new ModelError(`${at}: pattern has to hold either a Regex or a String`);
+    throw new ModelError(`${at}: pattern must have either a Regex or a String`);
   }
   if (Regex !== undefined && !knownPatterns.has(Regex)) {
     const known = [...knownPatterns.values()].join("; ");
     throw unsupported(`${at}: the pattern ${quote(Regex)} is not supported: only those of ${known}`);
   }
-  // The known patterns match all of a text, so that what is between two matches is nothing.
+  // The known patterns match all text, so there is nothing between two matches.
   if (behavior === "Removed" && !(invert && Regex !== undefined)) {
     throw unsupported(`${at}: a Split that removes ${quote(Regex ?? separator)} is not supported`);
   }
-  // Inverted or not, isolated pieces are the same; the library would drop some.
+  // Isolated pieces are the same, inverted or not; the library would drop some.
   return { type: "Split", pattern, behavior: "Isolated", invert: false };
 }
 
@@ -78,11 +78,11 @@ function readByteLevel(step: unknown, at: string): object[] {
   const bytes = { type: "ByteLevel", add_prefix_space, use_regex: false };
   if (!use_regex) return [bytes];
   if (add_prefix_space) throw unsupported(`${at}: add_prefix_space with use_regex is not supported`);
-  // The library's own pattern takes JavaScript's white space for Unicode's.
+  // The library's own pattern uses JavaScript's white space instead of Unicode's.
   return [{ type: "Split", pattern: { Regex: gpt2Pattern }, behavior: "Isolated", invert: false }, bytes];
 }
 
-/** The steps of one, or of a Sequence of them, each with its place for messages. */
+/** The steps of a single step or a Sequence, each with its path for messages. */
 function readSequence<T extends string>(
   schema: z.ZodType<{ readonly type: T }>,
   value: unknown,

@@ -100,7 +100,7 @@ test.each<[string, (json: Json) => void, string]>([
     (json) => {
       json.pre_tokenizer.pretokenizers.pop();
     },
-    "has not ByteLevel once and last",
+    "must have ByteLevel exactly once, at the end",
   ],
   [
     "tokens that a post-processor would add",
@@ -156,7 +156,7 @@ test.each<[string, (json: Json) => void, string]>([
     (json) => {
       json.model.vocab["!"] = -1;
     },
-    "wanted a whole number",
+    "expected an integer",
   ],
   [
     "no vocabulary",

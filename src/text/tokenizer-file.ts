@@ -1,5 +1,5 @@
-// What a tokenizer.json may say. It comes from strangers: every field that is read is checked, only known patterns run, and what
-// is not supported is rejected by name, because a tokenizer that differs in silence gives a model other ids than it was trained on.
+// Checks a tokenizer.json, which is untrusted: every field read is checked, only known patterns run, and unsupported settings
+// are rejected by name, because a tokenizer that silently differs gives a model other ids than it was trained on.
 
 import * as z from "zod";
 import { ignored, parseConfig } from "../checkpoint/parse-config.ts";
@@ -36,16 +36,16 @@ const tokenizerSchema = z.looseObject({
   }),
 });
 
-/** What a tokenizer is made of, checked. */
+/** A tokenizer's checked contents. */
 export interface TokenizerDefinition {
-  /** As the library takes it, without the added tokens that AddedTokens finds. */
+  /** In the library's form, without the added tokens that AddedTokens finds. */
   readonly json: object;
   readonly added: readonly AddedToken[];
-  /** Added tokens that are matched in normalized text, which the library does. */
+  /** Added tokens matched in normalized text, by the library. */
   readonly normalized: readonly AddedToken[];
   /** The largest id. */
   readonly maxId: number;
-  /** Bytes that one token stands for at most. */
+  /** Maximum bytes of one token. */
   readonly longestToken: number;
 }
 
@@ -65,7 +65,8 @@ export function readTokenizer(value: unknown, file: string, decoder: unknown = u
   if (unk_token != null && !vocabulary.has(unk_token))
     throw complain(`model.unk_token ${quote(unk_token)} is not in its vocabulary`);
   const missing = unk_token == null && byteCharacters.find((character) => !vocabulary.has(character));
-  if (missing) throw complain(`the vocabulary lacks ${quote(missing)}, one of the 256 bytes that any text is made of`);
+  if (missing)
+    throw complain(`the vocabulary lacks ${quote(missing)}, one of the 256 bytes of which all text consists`);
   const added = mergeAddedTokens(json.added_tokens, decoder, TOKENIZER_CONFIG, complain);
   const isStripped = (token: AddedToken) => token.lstrip || token.rstrip;
   const normalized = added.filter((token) => token.normalized && !token.special && !isStripped(token));
@@ -86,14 +87,14 @@ export function readTokenizer(value: unknown, file: string, decoder: unknown = u
   };
 }
 
-/** Of any number of values; as arguments of Math.max a stack holds some 120,000, and Qwen3's vocabulary has more. */
+/** The maximum of any number of values: Math.max overflows the stack at some 120,000 arguments, fewer than Qwen3's vocabulary. */
 function largest(values: readonly number[]): number {
   return values.reduce((max, value) => (value > max ? value : max), 0);
 }
 
 function checkVocabulary(vocab: unknown, complain: Complain): ReadonlyMap<string, number> {
   if (typeof vocab !== "object" || vocab === null || Array.isArray(vocab))
-    throw complain("model.vocab is missing; a table of tokens and their ids was wanted");
+    throw complain("model.vocab is missing; expected a table of tokens and their ids");
   const entries: [string, unknown][] = Object.entries(vocab);
   if (entries.length > MAX_VOCABULARY)
     throw complain(`model.vocab has ${entries.length} tokens, at most ${MAX_VOCABULARY} are read`);
@@ -102,7 +103,7 @@ function checkVocabulary(vocab: unknown, complain: Complain): ReadonlyMap<string
   for (const [token, id] of entries) {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= MAX_VOCABULARY)
       throw complain(
-        `model.vocab: the id of ${quote(token)} is ${quote(id)}, wanted a whole number from 0 to ${MAX_VOCABULARY - 1}`,
+        `model.vocab: the id of ${quote(token)} is ${quote(id)}, expected an integer from 0 to ${MAX_VOCABULARY - 1}`,
       );
     if (seen.has(id)) throw complain(`model.vocab: ${quote(token)} has the id ${id} of another token`);
     seen.add(id);
@@ -112,14 +113,14 @@ function checkVocabulary(vocab: unknown, complain: Complain): ReadonlyMap<string
 }
 
 function checkMerges(merges: unknown, vocabulary: ReadonlyMap<string, number>, complain: Complain): void {
-  if (!Array.isArray(merges)) throw complain("model.merges is missing; a list of pairs of tokens was wanted");
+  if (!Array.isArray(merges)) throw complain("model.merges is missing; expected a list of pairs of tokens");
   if (merges.length > MAX_MERGES)
     throw complain(`model.merges has ${merges.length} pairs, at most ${MAX_MERGES} are read`);
-  // The library takes all for pairs, or all for texts, as the first one is.
+  // The library decides by the first entry whether all are pairs or strings.
   const isText = typeof merges[0] === "string";
   merges.forEach((merge: unknown, i) => {
     const pair: unknown = isText && typeof merge === "string" ? merge.split(" ") : merge;
-    if (!isPair(pair)) throw complain(`model.merges[${i}] is ${quote(merge)}, wanted a pair of tokens`);
+    if (!isPair(pair)) throw complain(`model.merges[${i}] is ${quote(merge)}, expected a pair of tokens`);
     const [left, right] = pair;
     if (vocabulary.has(left) && vocabulary.has(right) && vocabulary.has(left + right)) return;
     const foreign = [left, right, left + right].find((token) => !vocabulary.has(token));

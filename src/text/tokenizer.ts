@@ -1,5 +1,5 @@
-// Text to ids and back, by a Hugging Face tokenizer.json. Text from users never turns into the tokens that steer a model: those
-// are placed by name alone. Added tokens that are not special (`<think>`, `<|box_start|>`) are one id wherever they stand.
+// Text to ids and back, by a Hugging Face tokenizer.json. User text never becomes special tokens: those
+// are placed only by name. Added tokens that are not special (`<think>`, `<|box_start|>`) are one id wherever they occur.
 
 import { Tokenizer } from "@huggingface/tokenizers";
 import { readJson, readJsonIfPresent } from "../checkpoint/json-file.ts";
@@ -9,32 +9,32 @@ import { type AddedToken, AddedTokens, type IsPlain } from "./added-tokens.ts";
 import { byteCharacters } from "./byte-characters.ts";
 import { readTokenizer, TOKENIZER_CONFIG } from "./tokenizer-file.ts";
 
-/** A vocabulary file beyond this is a mistake or an attack: Qwen3's, with 151,643 entries, takes 11 MB. */
+/** A larger vocabulary file is a mistake or an attack: Qwen3's, with 151,643 entries, takes 11 MB. */
 const MAX_FILE_BYTES = 64_000_000;
 /** Configs of slow tokenizers list every added token. */
 export const MAX_TOKENIZER_CONFIG_BYTES = 16_000_000;
 
-/** What marks turns and images in Qwen's and Keye's vocabularies: never made of a user's text, even where a file does not call them special. */
+/** Marks of turns and images in Qwen's and Keye's vocabularies: never produced from user text, even if a file does not call them special. */
 const STEERING = /^<\|(endoftext|im_start|im_end|vision_start|vision_end|vision_pad|image_pad|video_pad|q_eos)\|>$/;
 
-/** Text that comes with the ids it is made of. */
+/** Decodes text incrementally from ids. */
 export interface TextStream {
-  /** The text that has become certain: a character may be spread over several tokens. */
+  /** The text completed so far: a character may span several tokens. */
   push(id: number): string;
   end(): string;
 }
 
 export class TextTokenizer {
-  /** Where it was read from, for messages. */
+  /** Its source, for messages. */
   readonly file: string;
-  /** The largest id that text can have. */
+  /** The largest text id. */
   readonly maxId: number;
-  /** Bytes that one id stands for at most. */
+  /** Maximum bytes of one id. */
   readonly longestToken: number;
   readonly #tokenizer: Tokenizer;
   readonly #byName: ReadonlyMap<string, AddedToken>;
   readonly #byId: ReadonlyMap<number, AddedToken>;
-  /** Those that are matched here and not by the library. */
+  /** Tokens matched here and not by the library. */
   readonly #added: AddedTokens;
 
   /** From the parsed tokenizer.json, and `added_tokens_decoder` of tokenizer_config.json. Throws a ModelError. */
@@ -56,7 +56,7 @@ export class TextTokenizer {
     );
   }
 
-  /** Reads tokenizer.json of a model, with what tokenizer_config.json adds; throws when it is missing, too large or no tokenizer. */
+  /** Reads a model's tokenizer.json and the additions of tokenizer_config.json; throws if it is missing, too large or not a tokenizer. */
   static async load(files: ModelFiles): Promise<TextTokenizer> {
     const json = await readJson(files, "tokenizer.json", MAX_FILE_BYTES);
     const config = await readJsonIfPresent(files, TOKENIZER_CONFIG, MAX_TOKENIZER_CONFIG_BYTES);
@@ -72,12 +72,12 @@ export class TextTokenizer {
     return [...this.#byName.values()].filter(isSpecial).map(({ content }) => content);
   }
 
-  /** Ids of plain text; the names of special tokens in it are text like any other. */
+  /** Ids of plain text, in which the names of special tokens are ordinary text. */
   encode(text: string): number[] {
     return this.encodeTemplate(text, () => true);
   }
 
-  /** Ids of template text, in which the names of special tokens mean the tokens, but for those that `isPlain` calls text. */
+  /** Ids of template text, in which the names of special tokens mean the tokens, except where `isPlain` says text. */
   encodeTemplate(text: string, isPlain: IsPlain = () => false): number[] {
     return this.#added.split(text, isPlain).flatMap((piece) => {
       if (typeof piece !== "string") return [piece.id];
@@ -85,13 +85,13 @@ export class TextTokenizer {
     });
   }
 
-  /** Text of ids; special tokens are left out. */
+  /** Text of ids, without special tokens. */
   decode(ids: readonly number[]): string {
     const stream = this.stream();
     return ids.map((id) => stream.push(id)).join("") + stream.end();
   }
 
-  /** Decodes ids as they come. */
+  /** Decodes ids as they arrive. */
   stream(): TextStream {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     return {
@@ -104,19 +104,19 @@ export class TextTokenizer {
     };
   }
 
-  /** The id of a token that stands beside the vocabulary; throws when there is none of that name. */
+  /** The id of an added token; throws if there is none of that name. */
   special(name: string): number {
     const token = this.#byName.get(name);
     if (!token) throw new ModelError(`${this.file}: has no token ${quote(name)} among its added tokens`);
     return token.id;
   }
 
-  /** The name of an added token; undefined when the id is not that of one. */
+  /** The name of an added token; undefined for any other id. */
   addedName(id: number): string | undefined {
     return this.#byId.get(id)?.content;
   }
 
-  /** The token of an id; undefined when text never has it. */
+  /** The token of an id; undefined if text never has it. */
   tokenOf(id: number): string | undefined {
     return this.addedName(id) ?? this.#tokenizer.id_to_token(id);
   }
@@ -141,7 +141,7 @@ function isSpecial({ special, content }: AddedToken): boolean {
 
 const byteOf: ReadonlyMap<string, number> = new Map(byteCharacters.map((character, byte) => [character, byte]));
 
-/** The bytes that a token of the vocabulary stands for; a token that is not written in them stands for itself. */
+/** The bytes of a vocabulary token; a token not written in byte characters stands for itself. */
 function bytesOf(token: string): Uint8Array {
   const bytes = Array.from(token, (character) => byteOf.get(character));
   return bytes.includes(undefined) ? new TextEncoder().encode(token) : Uint8Array.from(bytes as number[]);

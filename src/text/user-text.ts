@@ -1,17 +1,17 @@
-// Tells what a template wrote from what users wrote in the text that it made of both. A template gets the messages as they are and
-// may look into them, cut them and put them together; so nothing in the text itself says where a special token's name comes from.
-// The conversation is therefore rendered again with other characters in place of those that names are made of, in the messages
-// alone: where these turn up in a text that is otherwise the same, a user's character stands.
+// Distinguishes the template's text from the users' in a rendered conversation. A template gets the messages unchanged and
+// may inspect, cut and join them, so the text itself does not say where a special token's name comes from.
+// The conversation is therefore rendered again, with the characters of special names replaced in the messages only: where
+// the replacements appear in otherwise equal text, a user wrote the character.
 
 import { InputError, quote } from "../errors.ts";
 import type { IsPlain } from "./added-tokens.ts";
 
-/** The Basic Multilingual Plane's. No template holds any (chat-template.ts), and those that a user wrote are not used. */
+/** Private-use characters of the Basic Multilingual Plane. No template contains any (chat-template.ts), and those in user text are not used. */
 export const PRIVATE_USE: RegExp = /[\ue000-\uf8ff]/;
 
 /**
- * Which parts of `text` users wrote. `texts` are theirs, `names` those of special tokens, and `render` makes the same text of the
- * messages with each of their texts changed, or undefined if the template fails then. Throws an InputError when the text
+ * Which parts of `text` users wrote. `texts` are the users', `names` those of special tokens, and `render` renders the
+ * messages with each of their texts mapped, or returns undefined if the template then fails. Throws an InputError if the text
  * has a special token that a user may have written and the template makes it impossible to tell.
  */
 export function traceUserText(
@@ -27,7 +27,7 @@ export function traceUserText(
   const marked: string[] = [];
   const traced = new Set<string>();
   const standIns = unusedCharacters(signs.length, written);
-  // All at once, if the template allows; else each sign that it does not look for itself.
+  // All at once, if the template allows it; else each sign that it does not look for itself.
   for (const group of [signs, ...(signs.length > 1 ? signs.map((sign) => [sign]) : [])]) {
     const change = exchange(group, standIns);
     const again = render(change);
@@ -46,14 +46,14 @@ export function traceUserText(
   return (start, end) => marked.some((again) => again.slice(start, end) !== text.slice(start, end));
 }
 
-/** The characters that give a name away: those that words are not made of, or all if there are none. */
+/** The characters that identify a name: its non-word characters, or all if there are none. */
 function signsOf(name: string): string[] {
   const units = name.split("");
   const signs = units.filter((unit) => !/[\p{L}\p{N}\s]/u.test(unit));
   return signs.length > 0 ? signs : units;
 }
 
-/** Puts the k-th of `to` in place of the k-th of `from`. */
+/** Replaces the k-th of `from` by the k-th of `to`. */
 function exchange(from: readonly string[], to: readonly string[]): (text: string) => string {
   const table = new Map(from.map((unit, k) => [unit, to[k]]));
   return (text) => text.replace(/./gs, (unit) => table.get(unit) ?? unit);

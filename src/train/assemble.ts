@@ -1,4 +1,4 @@
-// Assembles trained parts into a model folder: bf16 weights under the reference's names, with their configs. The last step of
+// Assembles trained parts into a model folder: weights under the reference's names, with their configs. The last step of
 // `kelix export` and `kelix train toy`.
 
 import { writeFile } from "node:fs/promises";
@@ -31,6 +31,8 @@ export interface TrainedParts {
   readonly vae?: TrainedPart;
   /** Text and settings files: tokenizer.json, chat_template.jinja, preprocessor_config.json, generation_config.json, .. */
   readonly files: Readonly<Record<string, string | Uint8Array>>;
+  /** Of the weights: bf16 if absent. */
+  readonly precision?: "bf16" | "f32";
 }
 
 type Tensors = Map<string, HostTensor>;
@@ -42,6 +44,8 @@ export async function assembleModel(
   log: (line: string) => void = () => {},
 ): Promise<void> {
   const { token_decoder_config: head } = parseKeyeArConfig(parts.ar, "config.json");
+  const round = (tensor: HostTensor) => (parts.precision === "f32" ? tensor : toBf16(tensor));
+  const collect = (source: Weights, keep?: (name: string) => boolean) => read(source, round, keep);
   await createFolder(out, async (folder) => {
     const tokenizer = await collect(parts.visualTokenizer, (name) => name.startsWith("visual_tokenizer."));
     const language = await collect(parts.languageModel, (name) => name.startsWith("model.") || name === LM_HEAD);
@@ -72,7 +76,11 @@ export async function assembleModel(
 const LM_HEAD = "lm_head.weight";
 const OUTPUT = "model.model.output.weight";
 
-async function collect(source: Weights, keep: (name: string) => boolean = () => true): Promise<Tensors> {
+async function read(
+  source: Weights,
+  round: (tensor: HostTensor) => HostTensor,
+  keep: (name: string) => boolean = () => true,
+): Promise<Tensors> {
   const checkpoint = await openLayers(source);
   try {
     const names = checkpoint.names().filter(keep);
@@ -85,6 +93,6 @@ async function collect(source: Weights, keep: (name: string) => boolean = () => 
   }
 }
 
-function round({ dtype, data, shape }: HostTensor): HostTensor {
+function toBf16({ dtype, data, shape }: HostTensor): HostTensor {
   return dtype === "f32" ? hostTensor("bf16", f32ToBf16(data as Float32Array), shape) : hostTensor(dtype, data, shape);
 }

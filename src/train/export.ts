@@ -31,18 +31,20 @@ const optional = ["tokenizer_config.json", "chat_template.jinja", "chat_template
 export interface ExportOptions {
   /** A folder with tokenizer.json, chat template, preprocessor_config.json and generation_config.json. */
   readonly files?: string | undefined;
+  /** Of the weights. bf16 if absent. */
+  readonly precision?: "bf16" | "f32";
   readonly log?: (line: string) => void;
 }
 
 /**
- * Writes the new model folder `out` from the run in the folder `run`, in bf16. A diffusion run gives a whole model, a language-model or
+ * Writes the new model folder `out` from the run in the folder `run`. A diffusion run gives a whole model, a language-model or
  * tokenizer run one that describes but does not draw. Text and settings files come from `files`, else from the config's vocabulary
  * folder, else from kelix-nano. Throws an InputError if something is missing or `out` exists.
  */
 export async function exportRun(
   run: string,
   out: string,
-  { files, log = () => {} }: ExportOptions = {},
+  { files, precision, log = () => {} }: ExportOptions = {},
 ): Promise<void> {
   await refuseExisting(out);
   const path = join(run, "config.json");
@@ -60,7 +62,7 @@ export async function exportRun(
   if (stage === "autoencoder")
     throw new InputError(`${run} trains only the autoencoder: export the diffusion run that uses it`);
   const found = await readFiles([files, data.tokenizer, await findLocalModel("kelix-nano")]);
-  await assembleModel(out, { ...collect(stage, model, own, path), files: found }, log);
+  await assembleModel(out, { ...collect(stage, model, own, path), files: found, ...(precision && { precision }) }, log);
 }
 
 function collect(stage: keyof typeof partsOf, model: unknown, own: string, path: string): Omit<TrainedParts, "files"> {

@@ -19,6 +19,7 @@ import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
 import { nanoPrecision } from "./nano-precision.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
+import { serveChat } from "./serving/serve-chat.ts";
 import { visionTraining } from "./vision.ts";
 
 const benchmarks: readonly Benchmark[] = [
@@ -36,6 +37,7 @@ const experiments: readonly Experiment[] = [
   secondQuestion,
   secondQuestionAtSize,
   nanoPrecision,
+  serveChat,
 ];
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
 

@@ -137,5 +137,5 @@ export function codeColour(code: number, codesPerBook: number): string {
 /** Orange above 0, blue below, clear at 0. */
 function heatColour(value: number): string {
   const strength = Math.min(1, Math.abs(value));
-  return value >= 0 ? `rgb(255 120 0 / ${0.8 * strength})` : `rgb(0 110 255 / ${0.8 * strength})`;
+  return value >= 0 ? `rgb(255 120 0 / ${0.6 * strength})` : `rgb(0 110 255 / ${0.6 * strength})`;
 }

@@ -26,7 +26,7 @@ export async function runRequest(kelix: Kelix, request: EngineRequest, sink: Sin
     sink.send({ type: "end", finishReason: "stop", usage: { ...NOTHING, ...usage } });
   const sendImage = async (image: Image, codes: ImageCodes, seed: number) => {
     const { width, height, receipt } = image;
-    const isAlone = receipt?.alone ?? context.isAlone();
+    const isAlone = context.isAlone();
     const png = await image.toPng();
     await sink.send({
       type: "image",

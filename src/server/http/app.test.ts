@@ -397,6 +397,12 @@ test("images: whole, and streamed with what comes on the way", async () => {
   }
 });
 
+test("without receipts none is asked for", async () => {
+  const { post, engine } = httpApp({ receipts: false }, gives(drawn, end));
+  await post("/v1/images/generations", { prompt: "a star", seed: 7 });
+  expect(engine.requests).toEqual([{ kind: "imagine", prompt: "a star", options: { seed: 7, receipt: false } }]);
+});
+
 test("edits: forms as clients send them", async () => {
   const { ask, engine } = httpApp({}, gives({ type: "preview", index: 0, png }, drawn, end));
   const edit = (fields: Record<string, string | Blob>) => {

@@ -5,6 +5,7 @@ import { Hono, type MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { checkHost, checkKey, checkOrigin } from "./access.ts";
 import { ApiError, toApiError } from "./api-error.ts";
+import { discardBody } from "./body.ts";
 import { HttpMetrics, showMetrics } from "./health.ts";
 import { openApi } from "./openapi.ts";
 import { servePage } from "./page.ts";
@@ -52,7 +53,8 @@ export function createApp(service: Service): Hono<HttpEnv> {
   app.notFound((c) =>
     fail(c, new ApiError(404, "There is no such path; /openapi.json lists them", { code: "not_found" })),
   );
-  app.onError((error, c) => {
+  app.onError(async (error, c) => {
+    await discardBody(c, settings.limits);
     const failure = toApiError(error);
     if (failure.status >= 500 && !c.req.raw.signal.aborted) {
       const { code, cause } = failure;

@@ -146,6 +146,20 @@ test("a chunked body without a length is cut at the limit", async () => {
   expect(await isAlive()).toBe(true);
 });
 
+test("a refused client reads why, although it has not sent all", async () => {
+  await start();
+  const body = "x".repeat(3_000_000);
+  for (const [headers, status] of [
+    [{ "content-encoding": "gzip", "content-type": "application/json" }, 415],
+    [{ "content-type": "text/plain" }, 415],
+    [{ "content-type": "application/json", origin: "https://evil.org" }, 403],
+  ] as const) {
+    const response = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", headers, body });
+    expect([headers, response.status]).toEqual([headers, status]);
+    await response.text();
+  }
+});
+
 test("1,000 idle connections stop nobody", async () => {
   await start();
   const sockets = Array.from({ length: 1000 }, () => net.connect(server.port, "127.0.0.1"));

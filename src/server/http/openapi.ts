@@ -1,7 +1,7 @@
 // /openapi.json: the table of routes and the schemas that check bodies, as OpenAPI 3.1.
 
-import { readFileSync } from "node:fs";
 import * as z from "zod";
+import { version } from "../../version.ts";
 import { publicPaths } from "./access.ts";
 import type { Route } from "./routes.ts";
 
@@ -23,7 +23,7 @@ export function openApi(routes: readonly Route[]): unknown {
   }
   return {
     openapi: "3.1.0",
-    info: { title: "Kelix", version: packageVersion() },
+    info: { title: "Kelix", version },
     paths,
     components: {
       securitySchemes: { key: { type: "http", scheme: "bearer" } },
@@ -63,9 +63,4 @@ function jsonSchema(schema: z.ZodType): unknown {
 
 function mapValues<T, U>(object: Readonly<Record<string, T>>, to: (value: T) => U): Record<string, U> {
   return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, to(value)]));
-}
-
-function packageVersion(): string {
-  const file = new URL("../../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }

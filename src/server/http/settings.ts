@@ -14,6 +14,8 @@ export interface HttpSettings {
   readonly remoteImages?: RemoteImages;
   readonly limits: Limits;
   readonly log: Logger;
+  /** Whether images carry what they were drawn with; they do if absent. */
+  readonly receipts?: boolean;
   /** Whether the log has what clients wrote. */
   readonly logPrompts: boolean;
 }

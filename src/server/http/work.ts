@@ -25,8 +25,15 @@ export function begin(service: Service, c: HttpContext, model: ModelCard, reques
   const signal = AbortSignal.any([c.req.raw.signal, own.signal]);
   const { requestMs } = settings.limits;
   const options = { model: model.id, key: c.get("key"), signal, ...(requestMs && { deadlineMs: requestMs }) };
-  const runs = requests.map((request) => engine.run(request, options)[Symbol.asyncIterator]());
+  const wanted = settings.receipts === false ? requests.map(withoutReceipt) : requests;
+  const runs = wanted.map((request) => engine.run(request, options)[Symbol.asyncIterator]());
   return { events: merge(runs, (reason) => own.abort(reason)), leave: (reason) => own.abort(reason) };
+}
+
+function withoutReceipt(request: EngineRequest): EngineRequest {
+  return "options" in request
+    ? ({ ...request, options: { ...request.options, receipt: false } } as EngineRequest)
+    : request;
 }
 
 type Run = AsyncIterator<EngineEvent, unknown, unknown>;
