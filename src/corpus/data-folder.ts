@@ -1,4 +1,4 @@
-// The folder that data lies in: rows name images below it, and nothing outside of it is opened, whatever they say.
+// A data folder: rows name images below it, and nothing outside it is ever opened.
 
 import { realpath, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, sep, win32 } from "node:path";
@@ -20,11 +20,11 @@ export class DataFolder {
     return new DataFolder(await realpath(path));
   }
 
-  /** What a row has where an image belongs. Throws an InputError for what can be none; files are opened when they are read. */
+  /** The image of a row's field. Throws an InputError for anything that cannot be an image; files are opened when read. */
   image(value: unknown): StoredImage {
     if (value instanceof Uint8Array) return imageOfBytes(value, "image");
     if (typeof value === "string") return this.#imageOfText(value);
-    // As the datasets library stores images in Parquet.
+    // The form in which the datasets library stores images in Parquet.
     const { bytes, path } = (value ?? {}) as { bytes?: unknown; path?: unknown };
     if (bytes instanceof Uint8Array) return imageOfBytes(bytes, typeof path === "string" ? basename(path) : "image");
     if (typeof path === "string") return this.#imageOfText(path);

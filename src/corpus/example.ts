@@ -1,13 +1,13 @@
-// One example of somebody's training data, whatever file it lies in. Images are named here and read when they are needed.
+// One example of a user's training data, from any format. Images are named here and read when needed.
 
 import type { RgbImage } from "../image/rgb.ts";
 import type { Role } from "../text/chat-template.ts";
 
-/** An image that has not been read yet. */
+/** An image not yet read. */
 export interface StoredImage {
-  /** For messages: its file, or where it stands in a row. */
+  /** For messages: its file, or its place in a row. */
   readonly name: string;
-  /** Throws an InputError for what cannot be decoded. */
+  /** Throws an InputError if it cannot be decoded. */
   read(): Promise<RgbImage>;
 }
 
@@ -23,11 +23,11 @@ export interface Turn {
 /** `where` is the file and the line or sample, for messages. */
 export type Example = { readonly where: string } & (
   | { readonly kind: "image"; readonly image: StoredImage }
-  /** Serves both ways: the image is described, or asked for. */
+  /** Used both ways: to describe the image, or to draw it. */
   | { readonly kind: "caption"; readonly image: StoredImage; readonly caption: string }
-  /** Only what the assistant says is learned. */
+  /** Only the assistant's turns are trained on. */
   | { readonly kind: "chat"; readonly turns: readonly Turn[] }
-  /** Text, or text and images in turn, all of it learned. */
+  /** Text, or text and images in sequence, all trained on. */
   | { readonly kind: "document"; readonly parts: readonly Part[] }
 );
 
@@ -36,18 +36,18 @@ export interface DataSource {
   /** What was found, for people: "3 shards of WebDataset". */
   readonly format: string;
   readonly count: number;
-  /** Sizes of runs of examples that are cheap to read together, in order; absent where each can be read alone. */
+  /** Sizes of groups of examples that are cheap to read together, in order; absent if each can be read alone. */
   readonly groups?: readonly number[];
-  /** Differs when the rows differ; the same wherever they lie. Image files beside the rows are not part of it. */
+  /** Identifies the rows, wherever they are stored. Image files beside the rows are not part of it. */
   readonly fingerprint: string;
-  /** Throws an InputError, which says where, for an example that cannot be used. Its images are not decoded yet. */
+  /** Throws an InputError that says where, for an unusable example. Its images are not decoded yet. */
   read(index: number): Promise<Example>;
   /** What its file calls an example: a name, the key of a sample, or the number of a row from 1. A label only, which may be anything. */
   key(index: number): Promise<string>;
   close(): Promise<void>;
 }
 
-/** The images of an example in the order of their mention. */
+/** The images of an example, in order of mention. */
 export function imagesOf(example: Example): readonly StoredImage[] {
   if (example.kind === "image" || example.kind === "caption") return [example.image];
   const parts = example.kind === "document" ? example.parts : example.turns.flatMap(({ content }) => content);

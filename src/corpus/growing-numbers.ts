@@ -1,4 +1,4 @@
-// A list of numbers that grows, eight bytes each: an index over millions of rows. And the search in such a list.
+// A growing list of numbers, eight bytes each, as an index over millions of rows; and a search in it.
 
 export class GrowingNumbers {
   #values = new Float64Array(1024);

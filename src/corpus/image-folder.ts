@@ -1,4 +1,4 @@
-// A folder of images without words: what the autoencoder learns from.
+// A folder of images without text, for training the autoencoder.
 
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
@@ -8,7 +8,7 @@ import { DataFolder } from "./data-folder.ts";
 import type { DataSource } from "./example.ts";
 
 export const IMAGE_SUFFIX = /\.(png|jpe?g|webp)$/i;
-/** Names are kept in memory. */
+/** Limits the names kept in memory. */
 const MAX_FILES = 5_000_000;
 
 export async function openImageFolder(path: string): Promise<DataSource> {
@@ -24,7 +24,7 @@ export async function openImageFolder(path: string): Promise<DataSource> {
   };
 }
 
-/** The images of a folder and those below it, in order. Throws an InputError where there are too many. */
+/** The images of a folder and its subfolders, in order. Throws an InputError if there are too many. */
 export async function imageNames(path: string): Promise<string[]> {
   const names = (await readdir(path, { recursive: true })).filter((name) => IMAGE_SUFFIX.test(name)).sort();
   if (names.length > MAX_FILES) throw new InputError(`${quote(path)}: has more than ${MAX_FILES / 1e6} million images`);

@@ -1,4 +1,4 @@
-// Rows of JSON Lines: one pass finds where each line begins, and a line is read when it is drawn. Images are paths below the file's
+// Rows of JSON Lines: one pass indexes the lines, and a line is read when it is drawn. Images are paths below the file's
 // folder, or data URLs.
 
 import { createHash } from "node:crypto";
@@ -21,13 +21,13 @@ const BLOCK_BYTES = 1 << 20;
 interface Lines {
   readonly name: string;
   readonly file: OpenFile;
-  /** Of each line that is not blank: where it begins and ends, and its number from 1. */
+  /** For each non-blank line: its start, end and number from 1. */
   readonly starts: GrowingNumbers;
   readonly ends: GrowingNumbers;
   readonly numbers: GrowingNumbers;
 }
 
-/** Files of rows as one source, in the order given. Throws an InputError where one cannot be read or has a line that is too long. */
+/** Files of rows as one source, in the given order. Throws an InputError if one cannot be read or has too long a line. */
 export async function openJsonLines(paths: readonly string[], signal?: AbortSignal): Promise<DataSource> {
   const hash = createHash("sha256");
   const files: Lines[] = [];
@@ -73,7 +73,7 @@ export function keyIn(file: string | undefined, number: number): string {
   return file === undefined ? `${number}` : `${file}:${number}`;
 }
 
-/** JSON of a row. Throws an InputError that begins with `where`. */
+/** JSON of a row. Throws an InputError that starts with `where`. */
 export function parseRow(bytes: Uint8Array, where: string): unknown {
   try {
     return parseJson(bytes, `${where}:`);
@@ -87,7 +87,7 @@ export interface Readable extends Pick<OpenFile, "read"> {
   stat(): Promise<{ readonly size: number }>;
 }
 
-/** Throws an InputError where the file ends before; it has changed since it was indexed. */
+/** Throws an InputError if the file ends earlier: it has changed since it was indexed. */
 export async function readExactly(file: Readable, start: number, length: number, where: string): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let done = 0; done < length; ) {
@@ -149,7 +149,7 @@ async function indexLines(
   }
 }
 
-/** Opens a file of data. Throws an InputError unless it is a plain one that can be read. */
+/** Opens a data file. Throws an InputError unless it is a readable plain file. */
 export async function openPlainFile(path: string): Promise<OpenFile> {
   const file = await OpenFile.open(path).catch((cause: unknown) => {
     throw new InputError(`${quote(path)}: cannot be read: ${systemReason(cause)}`, { cause });

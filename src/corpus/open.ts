@@ -1,4 +1,4 @@
-// Training data of whatever kind `--data PATH` names, told by its names: a folder with captions.jsonl, rows of JSON Lines, WebDataset
+// Opens the training data of `--data PATH` in a format detected from file names: a folder with captions.jsonl, JSON Lines, WebDataset
 // tars, Parquet, or images alone.
 
 import { readdir, stat } from "node:fs/promises";
@@ -20,7 +20,7 @@ const formats: readonly (readonly [
   [/\.parquet$/i, openParquet],
 ];
 
-/** Opens a file or a folder. Throws an InputError that names what cannot be used. */
+/** Opens a file or a folder. Throws an InputError for unusable data. */
 export async function openData(path: string, signal?: AbortSignal): Promise<DataSource> {
   const info = await stat(path).catch((cause: unknown) => {
     throw new InputError(`${quote(path)}: cannot be read: ${systemReason(cause)}`, { cause });

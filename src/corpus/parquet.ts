@@ -1,5 +1,5 @@
-// Parquet rows, as the reference's training sets are stored, or with an image and a text in each. Row groups are decoded as a whole
-// and kept while their rows are drawn, so they should be small: some hundred rows with images.
+// Parquet rows, as in the reference's training sets, or with an image and a text each. Row groups are decoded whole
+// and kept while their rows are drawn, so they should be small: a few hundred rows with images.
 
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
@@ -12,9 +12,9 @@ import { findLast } from "./growing-numbers.ts";
 import { keyIn, openPlainFile, readExactly } from "./jsonl.ts";
 import { readRow } from "./row.ts";
 
-/** The columns that are read, where a file has them: see row.ts. */
+/** The columns that are read if a file has them: see row.ts. */
 const columns = ["messages", "message", "segments", "images", "image", "caption", "text", "question", "answer"];
-/** Of a row group, unpacked. */
+/** Maximum bytes of a row group, unpacked. */
 const MAX_GROUP_BYTES = 1_000_000_000;
 /** Row groups kept are as large together. */
 const KEPT_BYTES = 1_000_000_000;
@@ -38,7 +38,7 @@ interface Group {
   readonly sizeBytes: number;
 }
 
-/** Files as one source, in the order given. Throws an InputError for what is no Parquet, or has none of the columns. */
+/** Files as one source, in the given order. Throws an InputError for a file that is not Parquet or has none of the columns. */
 export async function openParquet(paths: readonly string[]): Promise<DataSource> {
   const files: ParquetFile[] = [];
   const close = async () => {
@@ -130,7 +130,7 @@ function groupsOf(parquet: ParquetFile): Group[] {
   });
 }
 
-/** Row groups that were decoded last, the latest at the end. */
+/** The most recently decoded row groups, the latest at the end. */
 class GroupCache {
   readonly #groups: readonly Group[];
   readonly #kept = new Map<number, Promise<readonly unknown[]>>();

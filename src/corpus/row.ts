@@ -1,23 +1,23 @@
-// A row of JSON Lines, of Parquet or of a tar -> an example. All formats share the shapes of their rows: docs/data.md lists them.
+// A row of JSON Lines, Parquet or a tar -> an example. All formats share the row shapes listed in docs/data.md.
 
 import { parseJson } from "../checkpoint/strict-json.ts";
 import { InputError, quote } from "../errors.ts";
 import type { Example, Part, StoredImage, Turn } from "./example.ts";
 
-/** No honest row has more. */
+/** No legitimate row has more. */
 const MAX_IMAGES = 256;
 const MAX_TURNS = 1024;
 
 export interface RowReader {
   /** The file and the line or sample, for messages. */
   readonly where: string;
-  /** An image that a row holds or names: a path, a data URL, base64, or bytes. Throws an InputError. */
+  /** An image in a row: a path, a data URL, base64, or bytes. Throws an InputError. */
   image(value: unknown): StoredImage;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Throws an InputError that begins with `where`. */
+/** Throws an InputError that starts with `where`. */
 export function readRow(row: unknown, reader: RowReader): Example {
   const { where } = reader;
   try {
@@ -98,7 +98,7 @@ function readParts(content: unknown, at: string, images: RowImages): Part[] {
   });
 }
 
-/** The images of one row: named in a table of the row, listed in the order of their use, or given where they stand. */
+/** The images of one row: named in a table, listed in order of use, or given inline. */
 class RowImages {
   readonly #reader: RowReader;
   readonly #named: Fields;
@@ -116,7 +116,7 @@ class RowImages {
     this.#listed = Array.isArray(table) ? table : isAbsent(image) ? [] : [image];
   }
 
-  /** What a part names, or, where it names nothing, the next of the list. */
+  /** The image named by a part or, if it names none, the next of the list. */
   next(value: unknown): StoredImage {
     if (++this.#count > MAX_IMAGES)
       throw new InputError(`has more than ${MAX_IMAGES} images, the most that a row may have`);

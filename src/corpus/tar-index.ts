@@ -1,12 +1,12 @@
-// Where the members of a tar lie, found by reading its headers alone (POSIX.1-2001: ustar and pax; GNU's long names and sizes).
-// Nothing is unpacked. Links, devices and folders are passed over: no member leads anywhere but into the tar itself.
+// Indexes the members of a tar by reading only its headers (POSIX.1-2001: ustar and pax; GNU's long names and sizes).
+// Nothing is unpacked. Links, devices and folders are skipped, so no member leads outside the tar.
 
 import { InputError } from "../errors.ts";
 import { type Readable, readExactly } from "./jsonl.ts";
 
 export interface TarMember {
   readonly name: string;
-  /** Where its headers begin: its own, and before it those that give it a long name or size. */
+  /** The start of its headers, including those that give it a long name or size. */
   readonly header: number;
   /** Of its bytes in the tar. */
   readonly start: number;
@@ -14,7 +14,7 @@ export interface TarMember {
 }
 
 export interface TarOptions {
-  /** A place where headers of a member begin. */
+  /** An offset where a member's headers start. */
   readonly from?: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -23,7 +23,7 @@ const BLOCK = 512;
 /** Of a header that only extends the next one. */
 const MAX_EXTENSION_BYTES = 1_000_000;
 
-/** The plain files of a tar, in order. Throws an InputError if it is not a tar, or one that was cut off. */
+/** The plain files of a tar, in order. Throws an InputError if it is not a tar or is truncated. */
 export async function* tarMembers(
   file: Readable,
   tar: string,
@@ -69,7 +69,7 @@ function hasChecksum(header: Uint8Array): boolean {
   return sum === wanted;
 }
 
-/** Octal digits, or base 256 where the first bit is set. */
+/** Octal digits, or base 256 if the first bit is set. */
 function readNumber(field: Uint8Array): number {
   if (field[0]! & 0x80) return field.subarray(1).reduce((value, byte) => value * 256 + byte, field[0]! & 0x7f);
   const digits = textOf(field).trim();

@@ -1,5 +1,5 @@
-// Writes a tar member by member (POSIX.1-2001: ustar, with pax headers for long names). The same members give the same bytes: no
-// times, no owners.
+// Writes a tar member by member (POSIX.1-2001: ustar, with pax headers for long names). The same members give the same bytes:
+// there are no times and no owners.
 
 import { type WritableFile, writeAll } from "../files/atomic-file.ts";
 

@@ -1,4 +1,4 @@
-// WebDataset: tars in which members of one sample stand side by side under one key: 0001.jpg, 0001.txt, 0001.json. One pass over the
+// WebDataset: tars in which a sample's members are adjacent and share a key: 0001.jpg, 0001.txt, 0001.json. One pass over the
 // headers indexes all shards; a sample's bytes are read from its tar when it is drawn.
 
 import { createHash } from "node:crypto";
@@ -13,7 +13,7 @@ import { openPlainFile, parseRow, readExactly } from "./jsonl.ts";
 import { readRow } from "./row.ts";
 import { type TarMember, tarMembers } from "./tar-index.ts";
 
-/** What is read of a sample; other members are passed over. */
+/** The members read from a sample; others are skipped. */
 const kinds = ["jpg", "jpeg", "png", "webp", "txt", "json"] as const;
 type Kind = (typeof kinds)[number];
 const MAX_TEXT_BYTES = 16_000_000;
@@ -23,17 +23,17 @@ const MAX_MEMBERS = 50_000_000;
 interface Shard {
   readonly name: string;
   readonly file: OpenFile;
-  /** Of each sample: the index of its first member. */
+  /** For each sample: the index of its first member. */
   readonly samples: GrowingNumbers;
-  /** Of each sample: where the headers of its first member begin, from which its key is read when it is asked for. */
+  /** For each sample: the offset of its first member's headers, from which its key is read on demand. */
   readonly headers: GrowingNumbers;
-  /** Of each member: where it lies, its size, and its kind. */
+  /** For each member: its offset, size and kind. */
   readonly starts: GrowingNumbers;
   readonly sizes: GrowingNumbers;
   readonly kinds: GrowingNumbers;
 }
 
-/** Shards as one source, in the order given. Throws an InputError if it is not a tar, or holds no sample. */
+/** Shards as one source, in the given order. Throws an InputError if one is not a tar, or there is no sample. */
 export async function openWebDataset(paths: readonly string[], signal?: AbortSignal): Promise<DataSource> {
   const hash = createHash("sha256");
   const shards: Shard[] = [];

@@ -13,6 +13,9 @@ self.addEventListener("install", (event) => {
     (async () => {
       const cache = await caches.open(SHELL);
       await cache.addAll(FILES.map((file) => new Request(file, { cache: "no-cache" })));
+      // On the first visit the worker asks for these before this one is in place; another model's are kept from the second visit on.
+      const lists = await caches.open(LISTS);
+      await lists.addAll(["./kelix-nano/files.json", "./kelix-nano/generation_config.json"]).catch(() => undefined);
       await self.skipWaiting();
     })(),
   );
