@@ -22,6 +22,7 @@ export {
   ModelError,
 } from "./errors.ts";
 export type { GivenFile } from "./files/memory.ts";
+export { publicUrl, withoutSecrets } from "./files/safe-url.ts";
 export type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 export { DrawnImage, Image, type RgbaBytes } from "./image/image.ts";
 export type { ImageFormat } from "./image/image-format.ts";
@@ -31,22 +32,24 @@ export type { RawImage, RgbImage } from "./image/rgb.ts";
 export { Kelix } from "./kelix.ts";
 export type { ReadInput } from "./model/image-reader.ts";
 export type { ModelInfo, PartInfo } from "./model/info.ts";
-export type {
-  ChatOptions,
-  DescribeOptions,
-  DrawOptions,
-  EditOptions,
-  EmbedOptions,
-  ImagineOptions,
-  InspectOptions,
-  LoadOptions,
-  Progress,
-  PullOptions,
-  ReconstructOptions,
-  SampleOptions,
-  ScoreOptions,
-  TokenizeOptions,
-  WorkOptions,
+export {
+  type Call,
+  type ChatOptions,
+  type DescribeOptions,
+  type DrawOptions,
+  type EditOptions,
+  type EmbedOptions,
+  type ImagineOptions,
+  type InspectOptions,
+  type LoadOptions,
+  optionsOf,
+  type Progress,
+  type PullOptions,
+  type ReconstructOptions,
+  type SampleOptions,
+  type ScoreOptions,
+  type TokenizeOptions,
+  type WorkOptions,
 } from "./options.ts";
 export type { ModelSource } from "./platform.ts";
 export { type Receipt, type ReceiptRequest, readReceipt } from "./receipt/receipt.ts";

@@ -6,7 +6,6 @@ import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
 import type { HubSettings } from "./hub/settings.ts";
 import type { Image } from "./image/image.ts";
 import type { MaskInput } from "./image/mask.ts";
-import type { ConvertProgress } from "./quantize/convert.ts";
 import { devices } from "./runtime/backend.ts";
 import { fusions } from "./vision/config.ts";
 
@@ -21,32 +20,32 @@ export interface Progress {
 }
 
 /** The message of each check says what is wanted, in words that follow "Expected `name` to be". */
-function integer(from: number, to: number) {
+export function integer(from: number, to: number) {
   const error = `an integer from ${from} to ${to}`;
   return z.int({ error }).min(from, { error }).max(to, { error });
 }
 
-function number(from: number, to: number) {
+export function number(from: number, to: number) {
   const error = `a number from ${from} to ${to}`;
   return z.number({ error }).min(from, { error }).max(to, { error });
 }
 
-function above(from: number, to: number) {
+export function above(from: number, to: number) {
   const error = `a number above ${from} and at most ${to}`;
   return z.number({ error }).gt(from, { error }).max(to, { error });
 }
 
-function callback<F extends (...args: never[]) => unknown>() {
+export function callback<F extends (...args: never[]) => unknown>() {
   return z.custom<F>((value) => typeof value === "function", { error: "a function" });
 }
 
-const text = z.string({ error: "a text" }).min(1, { error: "a text that is not empty" });
-const flag = z.boolean({ error: "true or false" });
+export const text = z.string({ error: "a text" }).min(1, { error: "a text that is not empty" });
+export const flag = z.boolean({ error: "true or false" });
 const bytes = integer(0, Number.MAX_SAFE_INTEGER);
-const texts = z.array(text, { error: "a list of texts" }).readonly();
+export const texts = z.array(text, { error: "a list of texts" }).readonly();
 
 /** By what it does: a signal may come from another realm. */
-const signal = z
+export const signal = z
   .custom<AbortSignal>(
     (value) => {
       const { aborted, throwIfAborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
@@ -67,7 +66,7 @@ export const ranges = {
   topP: above(0, 1),
 };
 
-const seeded = {
+export const seeded = {
   /** The same seed gives the same result. 0 if absent. */
   seed: integer(0, Number.MAX_SAFE_INTEGER).default(0).describe("the same seed gives the same result"),
 };
@@ -100,29 +99,26 @@ const sampling = {
   topP: ranges.topP.optional().describe("sample from the most likely that together reach this probability"),
 };
 
-const parts = {
+export const parts = {
   /** Folders of diffusion transformers, in place of those in sub-folders. */
   detokenizer: z.union([text, texts], { error: "a folder's name, or a list of them" }).optional(),
   /** The folder of the autoencoder, in place of one in a sub-folder. */
   autoencoder: text.optional().describe("folder of the autoencoder, if it is elsewhere"),
 };
 
-const fetching = {
+export const fetching = {
   signal,
   onProgress: callback<(progress: PullProgress) => void>().optional(),
   /** Called when another process is fetching the repository, and when the server asks to be left alone for a while. */
   onWait: callback<(wait: PullWait) => void>().optional(),
 };
 
-const machine = {
+export const machine = {
   /** Threads of one operation; as many as there are cores if absent. */
   threads: integer(1, 256).optional().describe("threads for each operation"),
 };
 
 export const DEFAULT_DRAWING_BYTES = 9 * 2 ** 30;
-
-/** Precisions that linear maps can be stored at. */
-export const weightFormats = ["int4", "int8", "bf16"] as const;
 
 const load = {
   ...parts,
@@ -285,103 +281,6 @@ const pull = {
 
 const inspect = { ...parts, ...fetching };
 
-const convert = {
-  ...parts,
-  signal,
-  /** Of linear maps. */
-  weights: z
-    .enum(weightFormats, { error: `one of ${weightFormats.join(", ")}` })
-    .describe("precision of the weights of linear layers"),
-  /** Weights that share a scale; if absent 32 for 4 bits in rows below 1024, else 128. */
-  block: z
-    .literal([32, 128], { error: "32 or 128" })
-    .optional()
-    .describe("number of weights that share a scale (default: 32 at 4 bits in rows shorter than 1024, else 128)"),
-  /** Called as weights are written. */
-  onProgress: callback<(progress: ConvertProgress) => void>().optional(),
-  /** Called while a model of the Hub that is not in the cache is fetched. */
-  onFetch: fetching.onProgress,
-  onWait: fetching.onWait,
-  /** Size of one file; 5 GiB if absent. */
-  maxShardBytes: integer(1, Number.MAX_SAFE_INTEGER).optional(),
-};
-
-const finetune = {
-  signal,
-  ...machine,
-  /** A file or folder of training data; docs/data.md lists the formats. */
-  data: text.describe("a folder with captions.jsonl, or a .jsonl, .tar or .parquet file"),
-  /** Leaves out examples that cannot be read. */
-  skipBad: flag.default(false).describe("leave out examples that cannot be read"),
-  /** Of the two factors that are trained beside each matrix: what can be learned, and the adapter's size. */
-  rank: integer(1, 4096).default(8).describe("rank of the adapter"),
-  /** The adapter's output is scaled by alpha / rank; twice the rank if absent. */
-  alpha: number(0, 1_000_000)
-    .optional()
-    .describe("the adapter's output is scaled by alpha / rank; twice the rank if absent"),
-  /**
-   * What of the trained change is written: 1 all. Less gives up a little of the new for much of the old, as interpolation between weights
-   * before and after fine-tuning does (WiSE-FT, arXiv:2109.01903).
-   */
-  strength: above(0, 1)
-    .default(0.75)
-    .describe("share of the trained change that the adapter has; less keeps more of what was known"),
-  /** Names of linear maps, as PEFT's target_modules: the ends of their paths; `all` for every one. */
-  targets: texts
-    .default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
-    .describe("linear maps to adapt, such as q_proj v_proj, or all"),
-  rate: above(0, 1).default(1.5e-3).describe("learning rate"),
-  steps: integer(1, 1_000_000).default(60).describe("updates"),
-  batch: integer(1, 4096).default(16).describe("conversations of an update"),
-  /** Of a batch's conversations, how many are the model's own: they hold what it knows in place. */
-  replay: integer(0, 4096).default(12).describe("how many of them are the model's own, which keep what it knows"),
-  replayImages: integer(0, 1_000_000).default(96).describe("images that it describes for those before training begins"),
-  /** Images to describe, without words; the model imagines some if absent. */
-  replayData: text.optional().describe("where those images lie; the model imagines some if absent"),
-  /** Views of each image: moved, scaled, turned and recoloured a little. */
-  variants: integer(1, 10_000)
-    .default(16)
-    .describe("views of each image, moved and recoloured a little; 1 for itself alone"),
-  seed: seeded.seed,
-  /** The folder of the training's state; the adapter's name with `.run` if absent. */
-  run: text.optional().describe("folder of the training's state; the adapter's name with .run if absent"),
-  resume: flag.default(false).describe("go on with a training that was stopped"),
-  /** Told a line of progress. */
-  log: callback<(line: string) => void>().optional(),
-};
-
-const merge = {
-  signal,
-  /** Called as weights are written. */
-  onProgress: callback<(progress: ConvertProgress) => void>().optional(),
-};
-
-const evaluate = {
-  signal,
-  /** Called before each image with the part of the suite that it belongs to. */
-  onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
-  /** Divides the number of images of each part; for a quick look. */
-  every: integer(1, 100).default(1).describe("use every n-th image only, for a quick look"),
-  /** Images imagined for each prompt: one is drawn at random, so more of them tell two models apart better. */
-  seeds: integer(1, 1000).default(1).describe("images drawn for each prompt; more of them separate two models better"),
-};
-
-const suites = {
-  ...seeded,
-  signal,
-  /** Called before each item with the part of the suite that it belongs to. */
-  onProgress: callback<(part: string, done: number, total: number) => void>().optional(),
-  /** Told in a sentence what is fetched or computed once, and what cannot be measured. */
-  onNote: callback<(line: string) => void>().optional(),
-  /** Items of each kind at most, for a quick look; as many as the suite asks for if absent. */
-  limit: integer(1, 1_000_000).optional().describe("maximum number of items of each kind, for a quick look"),
-  seeds: evaluate.seeds,
-  /** The questions of the suite `vqa`: a file of JSON Lines. */
-  data: text.optional().describe("questions for vqa: one {image, question, answer} a line"),
-  /** Where drawn training data and the judge's weights lie; KELIX_CACHE or ~/.cache/kelix/data if absent. */
-  cacheFolder: text.optional(),
-};
-
 /** The options of each public call, by its name. */
 export const optionsOf = {
   load: z.strictObject(load),
@@ -393,20 +292,15 @@ export const optionsOf = {
   chat: z.strictObject(chat),
   embed: z.strictObject(embed),
   score: z.strictObject(score),
-  convertModel: z.strictObject(convert),
-  finetuneModel: z.strictObject(finetune),
-  mergeAdapter: z.strictObject(merge),
   pullModel: z.strictObject(pull),
   inspectModel: z.strictObject(inspect),
   planModel: z.strictObject(inspect),
   examineMachine: z.strictObject(machine),
-  evaluateNano: z.strictObject(evaluate),
-  evaluateSuites: z.strictObject(suites),
 };
 export type Call = keyof typeof optionsOf;
 
 /** What callers may give: mapped from the shape itself, so that editors show what is written beside each option. */
-type Options<Shape extends z.core.$ZodLooseShape> = {
+export type Options<Shape extends z.core.$ZodLooseShape> = {
   readonly [Name in keyof Shape]?: z.input<Shape[Name]> | undefined;
 };
 
@@ -419,18 +313,9 @@ export interface DescribeOptions extends Options<typeof describe> {}
 export interface ChatOptions extends Options<typeof chat> {}
 export interface EmbedOptions extends Options<typeof embed> {}
 export interface ScoreOptions extends Options<typeof score> {}
-export interface ConvertOptions extends Options<typeof convert> {
-  readonly weights: z.input<typeof convert.weights>;
-}
-export interface FinetuneOptions extends Options<typeof finetune> {
-  readonly data: z.input<typeof finetune.data>;
-}
-export interface MergeOptions extends Options<typeof merge> {}
 export interface PullOptions extends Options<typeof pull> {}
 export interface InspectOptions extends Options<typeof inspect> {}
 export interface MachineOptions extends Options<typeof machine> {}
-export interface EvalOptions extends Options<typeof evaluate> {}
-export interface SuiteOptions extends Options<typeof suites> {}
 /** Whose positions a condition is given. */
 export type ConditionPositions = z.output<typeof written.positions>;
 /** Options of all that draws. */

@@ -12,16 +12,20 @@ export type LoadSettings = Settings<"load">;
 
 /** The options of a call, checked, with their defaults. What is `undefined` counts as absent. */
 export function readOptions<C extends Call>(call: C, given: unknown): Settings<C> {
+  return checkOptions(call, optionsOf[call], given) as Settings<C>;
+}
+
+/** As readOptions, by the schema of a call that has its own. */
+export function checkOptions<S extends z.ZodObject>(call: string, schema: S, given: unknown): z.output<S> {
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     throw new InputError(`Expected the options of \`${call}\` as an object, got ${quote(given)}`, CODE);
   }
-  const schema = optionsOf[call];
   const options: Record<string, unknown> = {};
   // With `in`: a caller may derive options from others.
   for (const name in given) {
     const value = (given as Record<string, unknown>)[name];
     if (value === undefined) continue;
-    if (!Object.hasOwn(schema.shape, name)) throw new InputError(unknownOption(call, name), CODE);
+    if (!Object.hasOwn(schema.shape, name)) throw new InputError(unknownOption(call, schema, name), CODE);
     options[name] = value;
   }
   const { data, error } = schema.safeParse(options);
@@ -30,19 +34,13 @@ export function readOptions<C extends Call>(call: C, given: unknown): Settings<C
     const name = String(path[0]);
     throw new InputError(`Expected \`${name}\` to be ${message}, got ${quote(options[name])}`, CODE);
   }
-  return data as Settings<C>;
+  return data;
 }
 
 const CODE = { code: "invalid_option" } as const;
 
-/** What an option has to be, in the words of its messages: "an integer from 1 to 1000". */
-export function expectation(option: z.ZodType): string {
-  // No option is a symbol, and the first complaint is about the kind.
-  return option.safeParse(Symbol()).error!.issues[0]!.message;
-}
-
-function unknownOption(call: Call, name: string): string {
-  const names = Object.keys(optionsOf[call].shape);
+function unknownOption(call: string, { shape }: z.ZodObject, name: string): string {
+  const names = Object.keys(shape);
   const unknown = `Unknown option \`${excerpt(name)}\` of \`${call}\``;
   const other = (Object.keys(optionsOf) as Call[]).find((other) => Object.hasOwn(optionsOf[other].shape, name));
   if (other) return `${unknown}; it is one of \`${other}\``;

@@ -14,9 +14,9 @@ const sources = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "s
   .split("\n")
   .filter((path) => path.endsWith(".ts"));
 const imports: Import[] = sources.flatMap((from) =>
-  [...readFileSync(from, "utf8").matchAll(/\b(?:from|import\()\s*"(\.[^"]+)"/g)].map(([, to]) => ({
+  [...readFileSync(from, "utf8").matchAll(/\b(?:from|import\()\s*"([.#][^"]+)"/g)].map(([, to]) => ({
     from,
-    to: join(dirname(from), to!),
+    to: to!.startsWith("#") ? to! : join(dirname(from), to!),
   })),
 );
 const isTest = (path: string) => path.endsWith(".test.ts");
@@ -28,7 +28,7 @@ test("finds the imports of the sources", () => {
 });
 
 test("src/ imports nothing outside itself, so what ships needs no tool", () => {
-  const outside = imports.filter(({ from, to }) => from.startsWith("src/") && !to.startsWith("src/"));
+  const outside = imports.filter(({ from, to }) => from.startsWith("src/") && !/^(src\/|#)/.test(to));
   expect(shown(outside.filter(({ from }) => !isTest(from)))).toEqual([]);
   expect(shown(outside.filter(({ to }) => to.startsWith("tools/")))).toEqual([]);
 });
@@ -37,4 +37,11 @@ test("no part of a model knows of training, evaluation or the command line", () 
   const above = /^src\/(train|eval|jobs|cli|check)\//;
   const faults = imports.filter(({ from, to }) => from.startsWith("src/") && above.test(to) && !above.test(from));
   expect(shown(faults.filter(({ from }) => !isTest(from)))).toEqual([]);
+});
+
+test("the command line uses the public API and the folders of its commands, and nothing below", () => {
+  // `corpus` is the data of the commands `train` and `jobs`.
+  const allowed = /^src\/(index\.ts$|(cli|train|eval|hub|quantize|plan|check|server|jobs|corpus|attack)\/)/;
+  const faults = imports.filter(({ from, to }) => from.startsWith("src/cli/") && !allowed.test(to));
+  expect(shown(faults)).toEqual([]);
 });

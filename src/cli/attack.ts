@@ -2,8 +2,9 @@
 
 import type { Command } from "commander";
 import { type AttackResult, attackServer, attacks } from "../attack/attack.ts";
-import { InputError, KelixError } from "../errors.ts";
-import { complainOf, interrupted, printable, printJson, showProgress } from "./terminal.ts";
+import { InputError, KelixError } from "../index.ts";
+import { complainOf } from "./failures.ts";
+import { interrupted, printable, printJson, showProgress } from "./terminal.ts";
 
 interface Options {
   readonly apiKey?: string;

@@ -5,27 +5,29 @@ import { on } from "node:events";
 import { lstat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
-import { descriptorOf } from "../files/descriptor.ts";
 import {
   type ChatMessage,
   type ChatOptions,
   type ContentPart,
   type DrawnImage,
+  descriptorOf,
   type ImageCodes,
   type ImageInput,
   InputError,
   type Kelix,
+  optionsOf,
   writeImage,
 } from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
+import { complain, complainOf } from "./failures.ts";
 import { inputPath } from "./inputs.ts";
 import { addFlags } from "./option-flags.ts";
-import { complain, complainOf, interrupted, note } from "./terminal.ts";
+import { interrupted, note } from "./terminal.ts";
 
 const HELP = "/image FILE adds an image to your next message, /new starts over, /quit ends.";
 
 export function define(command: Command): void {
-  addFlags(command, "chat", { seed: "<n>" })
+  addFlags(command, optionsOf.chat, { seed: "<n>" })
     .option("--no-receipt", "do not keep in its PNG what an image was drawn with, the conversation included")
     .argument("[image...]", "images of the first message")
     .addHelpText(

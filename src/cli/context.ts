@@ -2,9 +2,17 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Output } from "../files/output.ts";
-import { type Device, Kelix, type LoadOptions, type Progress, type PullProgress, type PullWait } from "../index.ts";
-import { complain, interrupted, report, showProgress } from "./terminal.ts";
+import {
+  type Device,
+  Kelix,
+  type LoadOptions,
+  type Output,
+  type Progress,
+  type PullProgress,
+  type PullWait,
+} from "../index.ts";
+import { complain } from "./failures.ts";
+import { interrupted, report, showProgress } from "./terminal.ts";
 import { Transfer } from "./transfer.ts";
 
 export interface GlobalOptions {

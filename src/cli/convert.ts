@@ -1,8 +1,8 @@
 // kelix convert SRC DST --weights int4: stores a model at lower precision, as a folder that loads like any other.
 
 import type { Command } from "commander";
-import type { ConvertOptions } from "../options.ts";
 import { type ConvertedTensor, type ConvertReport, convertModel } from "../quantize/convert.ts";
+import { type ConvertOptions, convertOptions } from "../quantize/options.ts";
 import type { StoredForm } from "../quantize/precision.ts";
 import { type GlobalOptions, partFolders, showTransfer, showWait } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
@@ -10,7 +10,7 @@ import { interrupted, printable, printJson, showProgress } from "./terminal.ts";
 import { formatBytes, Transfer } from "./transfer.ts";
 
 export function define(command: Command): void {
-  addFlags(command, "convertModel", { weights: "<format>", block: "<n>" })
+  addFlags(command, convertOptions, { weights: "<format>", block: "<n>" })
     .argument("<source>", "a folder, a repository of the Hub or a built-in name")
     .argument("<target>", "the new folder")
     .addHelpText(

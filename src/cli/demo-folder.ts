@@ -1,13 +1,8 @@
 // The folder that kelix demo writes. Before any work, all its files are checked to be writable and not inputs.
 
 import { join } from "node:path";
-import { InputError, quote } from "../errors.ts";
-import { writeAll } from "../files/atomic-file.ts";
-import { type Output, openOutput } from "../files/output.ts";
-import { systemReason } from "../files/system-error.ts";
-import { makeFolder } from "../hub/make-folder.ts";
-import { encodeImage } from "../image/codec.node.ts";
-import type { RgbImage } from "../index.ts";
+import { makeOutputFolder } from "../hub/make-folder.ts";
+import { encodePng, type Output, openOutput, type RgbImage } from "../index.ts";
 
 export class DemoFolder {
   readonly #outputs: ReadonlyMap<string, Output>;
@@ -18,12 +13,7 @@ export class DemoFolder {
 
   /** Makes the folder if needed; throws an InputError if one of these files cannot be written in it. */
   static async open(folder: string, names: readonly string[], inputs: readonly string[]): Promise<DemoFolder> {
-    await makeFolder(folder).catch((cause) => {
-      throw new InputError(`${quote(folder)} cannot be created: ${systemReason(cause)}`, {
-        code: "output_refused",
-        cause,
-      });
-    });
+    await makeOutputFolder(folder);
     const outputs = new Map<string, Output>();
     for (const name of names) outputs.set(name, await openOutput(join(folder, name), { inputs }));
     return new DemoFolder(outputs);
@@ -34,7 +24,7 @@ export class DemoFolder {
   }
 
   async writePng(name: string, image: RgbImage): Promise<void> {
-    await this.#write(name, await encodeImage(image, "png"));
+    await this.#write(name, await encodePng(image));
   }
 
   /** Returns the file's path. */
@@ -44,6 +34,6 @@ export class DemoFolder {
   }
 
   async #write(name: string, bytes: Uint8Array): Promise<void> {
-    await this.#outputs.get(name)!.write((file) => writeAll(file, bytes));
+    await this.#outputs.get(name)!.write(bytes);
   }
 }

@@ -3,9 +3,7 @@
 
 import type { Command } from "commander";
 import { type DemoImage, listDemoImages } from "../eval/heldout.ts";
-import { loadImage } from "../image/image-source.node.ts";
-import { readPixels } from "../image/rgb.ts";
-import { encodePng, type Kelix, type RgbImage } from "../index.ts";
+import { encodePng, type Kelix, loadImage, type RgbImage } from "../index.ts";
 import { pixelError } from "../train/metrics.ts";
 import { drawCodes } from "./code-image.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
@@ -64,7 +62,7 @@ async function showImages(kelix: Kelix, list: readonly DemoImage[], folder: Demo
     note(`image ${i + 1}/${list.length}`);
     const original = await loadImage(path);
     const codes = await kelix.tokenize(original);
-    const reconstruction = readPixels(await kelix.reconstruct(codes, { seed: i, signal: interrupted.signal }));
+    const reconstruction = await loadImage(await kelix.reconstruct(codes, { seed: i, signal: interrupted.signal }));
     const code = drawCodes(codes, kelix.info().codesPerBook);
     const [originalName, codesName, reconstructedName] = imageNames(i);
     await folder.writePng(originalName, original);
@@ -91,7 +89,7 @@ async function imagineImages(kelix: Kelix, folder: DemoFolder): Promise<Imagined
     note(`imagining ${i + 1}/${prompts.length}: ${prompt}`);
     const started = performance.now();
     const [drawn] = await kelix.imagine(prompt, { seed: i, signal: interrupted.signal });
-    const image = readPixels(drawn!);
+    const image = await loadImage(drawn!);
     await folder.writePng(imaginedName(i), image);
     results.push({ prompt, seed: i, image: await dataUrl(image), seconds: (performance.now() - started) / 1000 });
   }

@@ -1,8 +1,7 @@
 // kelix describe IMAGE..: text for each image, streamed as it is generated.
 
 import type { Command } from "commander";
-import { publicUrl } from "../files/safe-url.ts";
-import type { Kelix } from "../index.ts";
+import { type Kelix, optionsOf, publicUrl } from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, readPrompt } from "./inputs.ts";
 import { addFlags } from "./option-flags.ts";
@@ -14,7 +13,7 @@ interface Options {
 }
 
 export function define(command: Command): void {
-  addFlags(command, "chat", { maxNewTokens: "<n>" })
+  addFlags(command, optionsOf.chat, { maxNewTokens: "<n>" })
     .argument("<image...>", "paths or URLs; - reads standard input")
     .option("--prompt <text>", "what to ask; - reads it from standard input", "What is this?")
     .addHelpText(

@@ -1,12 +1,12 @@
 // Shared by commands that draw: their options, and writing finished images.
 
 import type { Command } from "commander";
-import { withoutSecrets } from "../files/safe-url.ts";
-import { type DrawOptions, InputError, type KelixError, type RawImage } from "../index.ts";
+import { type DrawOptions, InputError, type KelixError, optionsOf, type RawImage, withoutSecrets } from "../index.ts";
 import { type GlobalOptions, onProgress } from "./context.ts";
-import { addFlags } from "./option-flags.ts";
+import { complainOf, messageOf } from "./failures.ts";
+import { addFlags, expectation } from "./option-flags.ts";
 import type { ImageOutputs } from "./outputs.ts";
-import { complainOf, interrupted, messageOf, note, printJson } from "./terminal.ts";
+import { interrupted, note, printJson } from "./terminal.ts";
 
 /** Drawing options as parsed from the command line. */
 export interface DrawingOptions {
@@ -21,10 +21,19 @@ export interface DrawingOptions {
 export function addDrawingOptions(command: Command, several?: string): Command {
   const more = several === undefined ? "" : `; ${several}`;
   command.requiredOption("-o, --output <file>", `.png, .jpg or .webp; - writes a PNG to standard output${more}`);
-  return addFlags(command, "reconstruct", { seed: "<n>", steps: "<n>", guidance: "<x>" }).option(
+  return addFlags(command, optionsOf.reconstruct, { seed: "<n>", steps: "<n>", guidance: "<x>" }).option(
     "--no-receipt",
     "do not keep in a PNG what the image was drawn with, the prompt included",
   );
+}
+
+/** Throws when the seeds of `n` images, one after the other from `first` on, go beyond the largest. */
+export function checkSeeds(first: number, n: number): void {
+  const { seed } = optionsOf.imagine.shape;
+  if (seed.safeParse(first + n - 1).success) return;
+  throw new InputError(`The last of ${n} seeds from ${first} on would not be ${expectation(seed)}`, {
+    code: "invalid_option",
+  });
 }
 
 /** Passed to every drawing call: progress on the terminal, and Ctrl-C. */

@@ -1,7 +1,7 @@
 // kelix edit IMAGE PROMPT -o FILE: edits an image according to a prompt.
 
 import type { Command } from "commander";
-import type { EditOptions, Kelix } from "../index.ts";
+import { type EditOptions, type Kelix, optionsOf } from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
 import { checkInputs, inputPath, readPrompt } from "./inputs.ts";
@@ -16,7 +16,7 @@ export function define(command: Command): void {
     .argument("<image>", "a path or URL; - reads standard input")
     .argument("<prompt>", "what to change; - reads it from standard input");
   addDrawingOptions(command);
-  addFlags(command, "edit", { temperature: "<x>", topK: "<n>", topP: "<x>", positions: "<whose>" })
+  addFlags(command, optionsOf.edit, { temperature: "<x>", topK: "<n>", topP: "<x>", positions: "<whose>" })
     .option("--mask <image>", "rewrite only where this image is white; default: everywhere")
     .addHelpText(
       "after",

@@ -1,14 +1,14 @@
 // kelix embed IMAGE..: a vector per image, one line of JSON each.
 
 import type { Command } from "commander";
-import { publicUrl } from "../files/safe-url.ts";
+import { optionsOf, publicUrl } from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath } from "./inputs.ts";
 import { addFlags } from "./option-flags.ts";
 import { interrupted, printJson } from "./terminal.ts";
 
 export function define(command: Command): void {
-  addFlags(command, "embed", { fusion: "<how>" })
+  addFlags(command, optionsOf.embed, { fusion: "<how>" })
     .argument("<image...>", "paths or URLs; - reads standard input")
     .addHelpText(
       "after",

@@ -1,16 +1,13 @@
 // kelix eval SUITE...: measures a model on held-out data.
 
 import type { Command } from "commander";
-import { InputError } from "../errors.ts";
 import { checkSuites, evaluateSuites, measuresOf } from "../eval/evaluate.ts";
 import { evaluateNano } from "../eval/nano.ts";
+import { evalOptions, type SuiteOptions, suiteOptions } from "../eval/options.ts";
 import { evalReport } from "../eval/report.ts";
 import { showResults } from "../eval/show.ts";
 import { suites } from "../eval/suites/all.ts";
-import { writeAll } from "../files/atomic-file.ts";
-import { openOutput } from "../files/output.ts";
-import type { Kelix } from "../index.ts";
-import type { SuiteOptions } from "../options.ts";
+import { InputError, type Kelix, openOutput } from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
 import { interrupted, printable, printJson, report, showProgress } from "./terminal.ts";
@@ -26,8 +23,8 @@ const usual = Object.keys(suites).filter((name) => name !== "vqa");
 
 export function define(command: Command): void {
   const about = Object.entries(suites).map(([name, suite]) => `  ${name.padEnd(15)} ${suite.about}`);
-  addFlags(command, "evaluateSuites", { limit: "<n>", seed: "<n>", seeds: "<n>", data: "<file>" });
-  addFlags(command, "evaluateNano", { every: "<n>" })
+  addFlags(command, suiteOptions, { limit: "<n>", seed: "<n>", seeds: "<n>", data: "<file>" });
+  addFlags(command, evalOptions, { every: "<n>" })
     .argument("<suites...>", "names of suites, or all; or nano by itself")
     .option("--report <file>", "write a page with the numbers and images")
     .addHelpText(
@@ -86,7 +83,7 @@ async function runSuites(
         seed: options.seed ?? 0,
         command: `kelix eval ${names.join(" ")}${given(command)}`,
       });
-      await output.write((file) => writeAll(file, Buffer.from(html)));
+      await output.write(Buffer.from(html));
     }
     if (globals.json) printJson(measuresOf(results));
     else process.stdout.write(showResults(results));

@@ -1,14 +1,14 @@
 // kelix finetune MODEL --data PATH -o ADAPTER: trains a low-rank adapter on a frozen model.
 
 import type { Command } from "commander";
-import type { FinetuneOptions } from "../options.ts";
 import { finetuneModel } from "../train/finetune.ts";
+import { type FinetuneOptions, finetuneOptions } from "../train/finetune-options.ts";
 import type { GlobalOptions } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
 import { interrupted, outliveReader, printable, printJson, report, say } from "./terminal.ts";
 
 export function define(command: Command): void {
-  addFlags(command, "finetuneModel", {
+  addFlags(command, finetuneOptions, {
     data: "<path>",
     skipBad: "",
     rank: "<n>",

@@ -1,11 +1,9 @@
 // kelix imagine PROMPT -o FILE: draws images for a prompt; with --prompts FILE -o FOLDER, for many prompts.
 
 import type { Command } from "commander";
-import { checkLastSeed } from "../arguments.ts";
-import { InputError } from "../errors.ts";
-import type { ImagineOptions, Kelix } from "../index.ts";
+import { type ImagineOptions, InputError, type Kelix, optionsOf } from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
-import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
+import { addDrawingOptions, checkSeeds, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
 import { readPrompt } from "./inputs.ts";
 import { addFlags } from "./option-flags.ts";
 import { checkStandardOutput, ImageOutputs, numbered } from "./outputs.ts";
@@ -19,7 +17,7 @@ export function define(command: Command): void {
   command.argument("[prompt]", "what to draw; - reads it from standard input");
   addDrawingOptions(command, "with --n above 1 a number is added to the name; with --prompts a folder");
   command.option("--prompts <file>", "draw each line's prompt ({\"prompt\"} or plain text) into GenEval's folders");
-  addFlags(command, "imagine", { n: "<n>", temperature: "<x>", topK: "<n>", topP: "<x>", positions: "<whose>" })
+  addFlags(command, optionsOf.imagine, { n: "<n>", temperature: "<x>", topK: "<n>", topP: "<x>", positions: "<whose>" })
     .addHelpText(
       "after",
       '\nExamples:\n  kelix imagine "two red circles" -o circles.png --seed 3 --n 4\n  kelix imagine --prompts evaluation_metadata.jsonl -o images --n 4',
@@ -34,7 +32,7 @@ export function define(command: Command): void {
       }
       const { output, seed: first, n = 1, ...options } = given;
       checkStandardOutput(output, globals);
-      checkLastSeed(first, n);
+      checkSeeds(first, n);
       const names = n === 1 ? [output] : Array.from({ length: n }, (_, i) => numbered(output, i + 1));
       const outputs = await ImageOutputs.open(output, names);
       const prompt = await readPrompt(argument!);
@@ -62,7 +60,7 @@ async function drawFile(
   { output, seed, n = 1, ...options }: Options,
   globals: GlobalOptions,
 ): Promise<void> {
-  checkLastSeed(seed, n);
+  checkSeeds(seed, n);
   const rows = await readPrompts(file);
   await withModel(globals, async (kelix) => {
     const folders = await drawPrompts(rows, output, (prompt, index) => {

@@ -1,10 +1,8 @@
 // What commands read: images by name, `-` for standard input. If one cannot be used, the others are still processed.
 
-import { InputError, type KelixError } from "../errors.ts";
-import { descriptorOf } from "../files/descriptor.ts";
-import { readInput } from "../files/input.ts";
-import { publicUrl, withoutSecrets } from "../files/safe-url.ts";
-import { complainOf, interrupted, messageOf, showProgress } from "./terminal.ts";
+import { descriptorOf, InputError, type KelixError, publicUrl, readInput, withoutSecrets } from "../index.ts";
+import { complainOf, messageOf } from "./failures.ts";
+import { interrupted, showProgress } from "./terminal.ts";
 
 const STDIN = "/dev/stdin";
 
@@ -27,7 +25,7 @@ const MAX_PROMPT_BYTES = 1_000_000;
 /** The argument's text, or standard input for `-`. */
 export async function readPrompt(argument: string): Promise<string> {
   if (argument !== "-") return argument;
-  const limits = { maxBytes: MAX_PROMPT_BYTES, code: "invalid_input", signal: interrupted.signal } as const;
+  const limits = { maxBytes: MAX_PROMPT_BYTES, signal: interrupted.signal };
   return new TextDecoder().decode(await readInput(STDIN, limits)).trim();
 }
 

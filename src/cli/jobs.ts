@@ -2,9 +2,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
-import { InputError } from "../errors.ts";
-import { publicUrl } from "../files/safe-url.ts";
 import { formatSeconds } from "../hub/format-bytes.ts";
+import { InputError, optionsOf, publicUrl } from "../index.ts";
 import { JobQueue, type QueueStatus } from "../jobs/queue.ts";
 import { type Shard, type TaskName, taskNames, tasks } from "../jobs/shard.ts";
 import type { GlobalOptions } from "./context.ts";
@@ -100,14 +99,14 @@ function workOptions(command: Command): Command {
       "folders, .tar, .parquet, .safetensors (codes), with patterns such as {000..999}",
     )
     .requiredOption("--output <place>", "a folder, or s3://bucket/prefix");
-  addFlags(command, "describe", {
+  addFlags(command, optionsOf.describe, {
     prompt: "<text>",
     maxNewTokens: "<n>",
     temperature: "<x>",
     topK: "<k>",
     topP: "<p>",
   });
-  return addFlags(command, "reconstruct", {
+  return addFlags(command, optionsOf.reconstruct, {
     seed: "<n>",
     steps: "<n>",
     guidance: "<x>",

@@ -3,11 +3,10 @@
 // Exit status: 0 done, 1 failed (also when one of many images failed), 2 usage error, 130 interrupted.
 
 import { Command, CommanderError, Help, type Option } from "commander";
-import { excerpt, InputError } from "../errors.ts";
-import { devices } from "../runtime/backend.ts";
-import { version } from "../version.ts";
+import type { Device } from "../index.ts";
 import { preload } from "./few-descriptors.ts";
-import { complain, complainOf, hasFailed, interrupted, outlivesReader, setVoice } from "./terminal.ts";
+import { excerpt } from "./quote.ts";
+import { hasFailed, interrupted, outlivesReader, packageVersion, printFault, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
@@ -53,6 +52,9 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 
+/** All of them, which the compiler holds this to: the library's own list would have to be loaded. */
+const devices = Object.keys({ cpu: 0, webgpu: 0, cuda: 0, wasm: 0 } satisfies Record<Device, number>);
+
 /** Global options that some commands lack, because they load no model or only inspect one. */
 const loading = ["model", "dit", "vae", "adapter", "ignoreMemory", "device", "threads"];
 const without: Readonly<Record<string, readonly string[]>> = {
@@ -78,13 +80,11 @@ function hasOption(command: Command, option: Option): boolean {
   return !without[command.name()]?.includes(option.attributeName());
 }
 
-/** Throws for an option that a command would ignore. */
+/** Ends the program for an option that a command would ignore. */
 function checkOptions(program: Command, command: Command): void {
   for (const option of program.options) {
     if (hasOption(command, option) || program.getOptionValueSource(option.attributeName()) !== "cli") continue;
-    throw new InputError(`${command.name()} has no ${option.long} (try kelix ${command.name()} --help)`, {
-      code: "invalid_option",
-    });
+    command.error(`${command.name()} has no ${option.long}`);
   }
 }
 
@@ -105,7 +105,7 @@ function createProgram(): Command {
     .option("--json", "print one JSON value on stdout")
     .option("-q, --quiet", "print only errors on stderr")
     .option("--verbose", "print errors in full")
-    .version(version, "-v, --version")
+    .version(packageVersion(), "-v, --version")
     .helpOption("-h, --help")
     .configureHelp({
       showGlobalOptions: true,
@@ -129,18 +129,19 @@ function createProgram(): Command {
   return program;
 }
 
+let usageFault = "";
+
 /** A usage error is one line that ends with a pointer to the help. */
 function sayUsage(command: Command): void {
   const help = command.parent ? `kelix ${command.name()} --help` : "kelix --help";
   command.configureOutput({
-    outputError: (text) =>
-      complain(
-        `${text
-          .replace(/^error: /, "")
-          .trim()
-          .replace(/\s*\n\s*/g, " ")
-          .replace(/'[^']{200,}'/g, (text) => `'${excerpt(text.slice(1, -1))}'`)} (try ${help})`,
-      ),
+    outputError: (text) => {
+      usageFault = `${text
+        .replace(/^error: /, "")
+        .trim()
+        .replace(/\s*\n\s*/g, " ")
+        .replace(/'[^']{200,}'/g, (text) => `'${excerpt(text.slice(1, -1))}'`)} (try ${help})`;
+    },
   });
 }
 
@@ -168,7 +169,7 @@ async function run(args: readonly string[]): Promise<number> {
     // The reader may close the pipe early, as `head` does.
     if (error.code === "EPIPE" && outlivesReader()) return;
     if (error.code === "EPIPE") process.exit(0);
-    complain(
+    printFault(
       `the results cannot be printed: ${error.code === "ENOSPC" ? "the disk is full" : (error.code ?? error.name)}`,
     );
     process.exit(FAILED);
@@ -177,10 +178,19 @@ async function run(args: readonly string[]): Promise<number> {
     await createProgram().parseAsync(translate(args), { from: "user" });
     return hasFailed() ? FAILED : 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USED_WRONGLY;
-    if (interrupted.signal.aborted) {
-      complain("interrupted");
+    if (interrupted.signal.aborted && !(error instanceof CommanderError)) {
+      printFault("interrupted");
       return INTERRUPTED;
+    }
+    if (error instanceof CommanderError && usageFault === "") return error.exitCode === 0 ? 0 : USED_WRONGLY;
+    // Not before: most of the program's start would be spent on loading the library.
+    const [{ complain, complainOf }, { InputError }] = await Promise.all([
+      import("./failures.ts"),
+      import("../index.ts"),
+    ]);
+    if (error instanceof CommanderError) {
+      complain(usageFault);
+      return USED_WRONGLY;
     }
     complainOf(error);
     const isUsage = error instanceof InputError && ["invalid_option", "output_refused"].includes(error.code);

@@ -1,13 +1,16 @@
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { InputError } from "../errors.ts";
-import { addFlags } from "./option-flags.ts";
+import { evalOptions, suiteOptions } from "../eval/options.ts";
+import { InputError, optionsOf } from "../index.ts";
+import { convertOptions, mergeOptions } from "../quantize/options.ts";
+import { finetuneOptions } from "../train/finetune-options.ts";
+import { addFlags, expectation } from "./option-flags.ts";
 
 function parse(...args: string[]): Record<string, unknown> {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
-  addFlags(command, "imagine", { n: "<n>", topP: "<x>" });
-  addFlags(command, "reconstruct", { seed: "<n>", keepSize: "", fusion: "<how>" });
-  addFlags(command, "pullModel", { revision: "<name>", include: "<pattern...>" });
+  addFlags(command, optionsOf.imagine, { n: "<n>", topP: "<x>" });
+  addFlags(command, optionsOf.reconstruct, { seed: "<n>", keepSize: "", fusion: "<how>" });
+  addFlags(command, optionsOf.pullModel, { revision: "<name>", include: "<pattern...>" });
   return command.parse(args, { from: "user" }).opts();
 }
 
@@ -57,7 +60,7 @@ describe("flags", () => {
   });
 
   test("say in the help what they are for and what they have to be", () => {
-    const help = addFlags(new Command(), "convertModel", { weights: "<format>", block: "<n>" }).helpInformation();
+    const help = addFlags(new Command(), convertOptions, { weights: "<format>", block: "<n>" }).helpInformation();
     expect(help.replace(/\s+/g, " ")).toContain(
       "--weights <format> precision of the weights of linear layers (one of int4, int8, bf16)",
     );
@@ -65,7 +68,14 @@ describe("flags", () => {
 
   test("are required where the option is", () => {
     const command = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
-    addFlags(command, "convertModel", { weights: "<format>" });
+    addFlags(command, convertOptions, { weights: "<format>" });
     expect(() => command.parse([], { from: "user" })).toThrow("--weights");
   });
+});
+
+test("every option can say what it has to be, in words that fit its messages", () => {
+  const ofCommands = [convertOptions, mergeOptions, finetuneOptions, evalOptions, suiteOptions];
+  for (const { shape } of [...Object.values(optionsOf), ...ofCommands])
+    for (const option of Object.values(shape))
+      expect(expectation(option)).toMatch(/^(an?|one of|true|32|the|sum or|training or) /);
 });

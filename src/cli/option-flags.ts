@@ -2,20 +2,17 @@
 
 import { type Command, Option } from "commander";
 import type * as z from "zod";
-import { excerpt, InputError } from "../errors.ts";
-import { type Call, optionsOf } from "../options.ts";
-import { expectation } from "../read-options.ts";
+import { InputError } from "../index.ts";
+import { excerpt } from "./quote.ts";
 
-type Name<C extends Call> = keyof (typeof optionsOf)[C]["shape"] & string;
-
-/** Declares a flag for each of these options of a call, with the placeholder of its value in the help; none for a switch. */
-export function addFlags<C extends Call>(
+/** Declares a flag for each of these options of a schema, with the placeholder of its value in the help; none for a switch. */
+export function addFlags<S extends z.ZodObject>(
   command: Command,
-  call: C,
-  values: Readonly<Partial<Record<Name<C>, string>>>,
+  options: S,
+  values: Readonly<Partial<Record<keyof S["shape"] & string, string>>>,
 ): Command {
   for (const [name, value] of Object.entries<string | undefined>(values)) {
-    command.addOption(flag(name, value ?? "", (optionsOf[call].shape as Record<string, z.ZodType>)[name]!));
+    command.addOption(flag(name, value ?? "", options.shape[name] as z.ZodType));
   }
   return command;
 }
@@ -31,6 +28,12 @@ function flag(name: string, value: string, option: z.ZodType): Option {
   if (absent.data !== undefined) declared.default(absent.data);
   // Each value of a list is checked by itself; commander collects them.
   return value.endsWith("...>") ? declared : declared.argParser((text) => parse(`--${kebab}`, option, text));
+}
+
+/** What an option has to be, in the words of its messages: "an integer from 1 to 1000". */
+export function expectation(option: z.ZodType): string {
+  // No option is a symbol, and the first complaint is about the kind.
+  return option.safeParse(Symbol()).error!.issues[0]!.message;
 }
 
 /** The value of a text: a number if it spells one, else the text. */

@@ -1,12 +1,16 @@
 // What commands write: `-` for standard output, and images in the format of their suffix.
 
-import { InputError, quote } from "../errors.ts";
-import { writeAll } from "../files/atomic-file.ts";
-import { descriptorOf } from "../files/descriptor.ts";
-import { type Output, openOutput } from "../files/output.ts";
-import { encodeImage, formatOfName } from "../image/codec.node.ts";
-import type { ImageFormat } from "../image/image-format.ts";
-import type { RawImage } from "../index.ts";
+import {
+  descriptorOf,
+  encodeImage,
+  formatOfName,
+  type ImageFormat,
+  InputError,
+  type Output,
+  openOutput,
+  type RawImage,
+} from "../index.ts";
+import { quote } from "./quote.ts";
 import { interrupted } from "./terminal.ts";
 
 /** The path that an argument of -o stands for. */
@@ -61,8 +65,7 @@ export class ImageOutputs {
   }
 
   async write(index: number, image: RawImage): Promise<void> {
-    const bytes = await encodeImage(image, this.#formats[index]!);
-    await this.outputs[index]!.write((file) => writeAll(file, bytes));
+    await this.outputs[index]!.write(await encodeImage(image, this.#formats[index]!));
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { decodeImage } from "../image/codec.node.ts";
+import { loadImage } from "../index.ts";
 import { drawPrompts, parsePrompts } from "./prompt-folder.ts";
 
 let folder: string;
@@ -37,7 +37,7 @@ test("each prompt has a folder with its line, its images and all of them side by
     prompt: "grey",
     tag: "colors",
   });
-  const grid = await decodeImage(await readFile(join(folders[0]!, "grid.png")));
+  const grid = await loadImage(await readFile(join(folders[0]!, "grid.png")));
   expect([grid.width, grid.height]).toEqual([8, 6]);
   expect([grid.data[0], grid.data[3 * 7]]).toEqual([128, 129]);
 });

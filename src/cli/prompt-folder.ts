@@ -5,15 +5,10 @@
 //   OUT/00000/grid.png            all of them side by side
 
 import { join } from "node:path";
-import { InputError, quote } from "../errors.ts";
-import { replaceFile, writeAll } from "../files/atomic-file.ts";
-import { readInput } from "../files/input.ts";
-import { whileWriting } from "../files/system-error.ts";
-import { makeFolder } from "../hub/make-folder.ts";
-import { encodePng } from "../image/codec.node.ts";
-import { type RgbImage, readPixels } from "../image/rgb.ts";
-import type { RawImage } from "../index.ts";
+import { makeOutputFolder } from "../hub/make-folder.ts";
+import { encodePng, InputError, loadImage, openOutput, type RawImage, type RgbImage, readInput } from "../index.ts";
 import { inputPath } from "./inputs.ts";
+import { quote } from "./quote.ts";
 import { interrupted } from "./terminal.ts";
 
 export interface PromptRow {
@@ -26,7 +21,7 @@ const MAX_FILE_BYTES = 100_000_000;
 
 /** Reads prompts: one per line, as a JSON object with `prompt` (GenEval's metadata) or plain text. Throws an InputError. */
 export async function readPrompts(file: string): Promise<PromptRow[]> {
-  const limits = { maxBytes: MAX_FILE_BYTES, code: "invalid_input", signal: interrupted.signal } as const;
+  const limits = { maxBytes: MAX_FILE_BYTES, signal: interrupted.signal };
   return parsePrompts(new TextDecoder().decode(await readInput(inputPath(file), limits)), file);
 }
 
@@ -70,20 +65,23 @@ export async function drawPrompts(
   for (const [index, { prompt, line }] of rows.entries()) {
     interrupted.signal.throwIfAborted();
     const folder = join(out, String(index).padStart(5, "0"));
-    await whileWriting(folder, () => makeFolder(join(folder, "samples")));
+    await makeOutputFolder(join(folder, "samples"));
     const images = await draw(prompt, index);
     for (const [i, image] of images.entries()) {
       await write(join(folder, "samples", `${String(i).padStart(5, "0")}.png`), await encodePng(image));
     }
-    await write(join(folder, "grid.png"), await encodePng(sideBySide(images.map((image) => readPixels(image)))));
+    await write(
+      join(folder, "grid.png"),
+      await encodePng(sideBySide(await Promise.all(images.map((image) => loadImage(image))))),
+    );
     await write(join(folder, "metadata.jsonl"), Buffer.from(`${line}\n`));
     folders.push(folder);
   }
   return folders;
 }
 
-function write(path: string, bytes: Uint8Array): Promise<void> {
-  return whileWriting(path, () => replaceFile(path, (file) => writeAll(file, bytes)));
+async function write(path: string, bytes: Uint8Array): Promise<void> {
+  await (await openOutput(path)).write(bytes);
 }
 
 /** Images of equal height, side by side. */

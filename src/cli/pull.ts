@@ -1,15 +1,15 @@
 // kelix pull REPO: downloads a model from the Hugging Face Hub into its cache.
 
 import { type Command, InvalidArgumentError } from "commander";
-import { parseHubName } from "../files/hub-name.ts";
-import { InputError, type PullResult, pullModel } from "../index.ts";
+import { isHubName } from "../hub/pull.ts";
+import { InputError, optionsOf, type PullResult, pullModel } from "../index.ts";
 import { type GlobalOptions, showTransfer, showWait } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
 import { interrupted, printJson } from "./terminal.ts";
 import { formatBytes } from "./transfer.ts";
 
 export function define(command: Command): void {
-  addFlags(command, "pullModel", { revision: "<name>", include: "<pattern...>" })
+  addFlags(command, optionsOf.pullModel, { revision: "<name>", include: "<pattern...>" })
     .argument("<repo>", "owner/name, or owner/name@revision", repoName)
     .addHelpText(
       "after",
@@ -33,7 +33,7 @@ export function define(command: Command): void {
 }
 
 function repoName(text: string): string {
-  if (!parseHubName(text)) throw new InvalidArgumentError("Expected owner/name or owner/name@revision.");
+  if (!isHubName(text)) throw new InvalidArgumentError("Expected owner/name or owner/name@revision.");
   return text;
 }
 

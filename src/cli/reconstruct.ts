@@ -3,9 +3,15 @@
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { areCodes, holdsCodes, parseCodes, readCodes } from "../corpus/code-files.ts";
-import { isStream, readInput } from "../files/input.ts";
-import { MAX_FILE_BYTES } from "../image/image-format.ts";
-import type { CodeFields, ImageInput, Kelix, ReconstructOptions } from "../index.ts";
+import {
+  type CodeFields,
+  type ImageInput,
+  isStream,
+  type Kelix,
+  optionsOf,
+  type ReconstructOptions,
+  readInput,
+} from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { addDrawingOptions, type DrawingOptions, DrawnFiles, watched } from "./drawing.ts";
 import { inputPath } from "./inputs.ts";
@@ -18,7 +24,7 @@ interface Options extends DrawingOptions, Pick<ReconstructOptions, "keepSize" | 
 export function define(command: Command): void {
   command.argument("<input>", "an image, or codes from kelix tokenize; - reads standard input");
   addDrawingOptions(command, "if the input has several images, a number is added to the name");
-  addFlags(command, "reconstruct", { keepSize: "", fusion: "<how>" })
+  addFlags(command, optionsOf.reconstruct, { keepSize: "", fusion: "<how>" })
     .addHelpText(
       "after",
       "\nExamples:\n  kelix reconstruct cat.png -o back.png\n  kelix reconstruct cat.safetensors -o back.png --steps 20",
@@ -63,6 +69,6 @@ async function readSources(input: string): Promise<Source[]> {
   if (path === undefined) return [input];
   if (!(await isStream(path))) return (await holdsCodes(path)) ? readCodes(path) : [path];
   const { signal } = interrupted;
-  const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_input", signal });
+  const bytes = await readInput(path, { signal });
   return areCodes(bytes) ? parseCodes(bytes, input === "-" ? "standard input" : path) : [bytes];
 }

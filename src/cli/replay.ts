@@ -1,15 +1,22 @@
 // kelix replay IMAGE: draws an image again by its receipt, and compares.
 
 import type { Command } from "commander";
-import { readInput } from "../files/input.ts";
-import { MAX_FILE_BYTES } from "../image/image-format.ts";
-import { type Kelix, KelixError, type Receipt, type Replay, readReceipt, replay } from "../index.ts";
-import { optionsOf } from "../options.ts";
+import {
+  type Kelix,
+  KelixError,
+  optionsOf,
+  type Receipt,
+  type Replay,
+  readInput,
+  readReceipt,
+  replay,
+} from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { watched } from "./drawing.ts";
+import { complainOf } from "./failures.ts";
 import { inputPath } from "./inputs.ts";
 import { checkStandardOutput, ImageOutputs } from "./outputs.ts";
-import { complainOf, interrupted, printable, printJson } from "./terminal.ts";
+import { interrupted, printable, printJson } from "./terminal.ts";
 
 export function define(command: Command): void {
   command
@@ -26,7 +33,7 @@ export function define(command: Command): void {
       const path = inputPath(image);
       if (output !== undefined) checkStandardOutput(output, globals);
       const { signal } = interrupted;
-      const bytes = await readInput(path, { maxBytes: MAX_FILE_BYTES, code: "invalid_image", signal });
+      const bytes = await readInput(path, { code: "invalid_image", signal });
       const receipt = await readReceipt(bytes); // what is wrong with it is said before a model is loaded
       const outputs = output === undefined ? undefined : await ImageOutputs.open(output, [output], [path]);
       const draw = async (kelix: Kelix) => {

@@ -2,13 +2,14 @@
 
 import { type Command, Option } from "commander";
 import { pino } from "pino";
-import { excerpt, InputError } from "../errors.ts";
+import { InputError } from "../index.ts";
 import { openEngine } from "../server/engine/engine.ts";
 import { isLoopback } from "../server/http/access.ts";
 import { listen } from "../server/http/listen.ts";
 import { publicImages } from "../server/http/remote-image.ts";
 import { defaultLimits, type HttpSettings } from "../server/http/settings.ts";
 import { type GlobalOptions, partFolders } from "./context.ts";
+import { excerpt } from "./quote.ts";
 import { interrupted, note, printJson } from "./terminal.ts";
 
 const DEFAULT_PORT = 8080;

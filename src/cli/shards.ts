@@ -1,15 +1,14 @@
 // Shards done one after the other on this machine: `kelix tokenize FOLDER`, and `kelix jobs run`.
 
-import { withoutSecrets } from "../files/safe-url.ts";
-import type { KelixError } from "../index.ts";
+import { type KelixError, withoutSecrets } from "../index.ts";
 import { findShards } from "../jobs/find-shards.ts";
 import { loadShardModel } from "../jobs/load-model.ts";
 import { runShard } from "../jobs/run-shard.ts";
 import type { Shard, ShardReport } from "../jobs/shard.ts";
 import { parseLocation } from "../jobs/storage.ts";
-import { version } from "../version.ts";
 import { type GlobalOptions, loadOptions } from "./context.ts";
-import { complainOf, interrupted, messageOf, printJson, report, showProgress } from "./terminal.ts";
+import { complainOf, messageOf } from "./failures.ts";
+import { interrupted, packageVersion, printJson, report, showProgress } from "./terminal.ts";
 
 export type Work = Pick<Shard, "task" | "options">;
 
@@ -36,7 +35,7 @@ export async function runHere(shards: readonly Shard[], globals: GlobalOptions):
       const { name } = shard;
       const onItem = (done: number, total: number) => showProgress(`${name} ${done}/${total}`);
       try {
-        const result = await runShard(shard, { model, version, signal, onItem });
+        const result = await runShard(shard, { model, version: packageVersion(), signal, onItem });
         report(`${name}: ${sentence(result)}`);
         results.push({ shard: name, ...result });
       } catch (error) {

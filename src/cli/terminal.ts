@@ -1,9 +1,8 @@
-// Terminal output and how commands end: results on stdout, everything else as lines on stderr. Imports only the library's
-// errors, so that `kelix --version` is fast.
+// Terminal output and how commands end: results on stdout, everything else as lines on stderr. Imports nothing of the library,
+// so that `kelix --version` is fast.
 
-import { inspect } from "node:util";
-import { KelixError, printable } from "../errors.ts";
-import { withoutSecrets } from "../files/safe-url.ts";
+import { readFileSync } from "node:fs";
+import { printable } from "./quote.ts";
 
 export { printable };
 
@@ -18,9 +17,19 @@ export function setVoice(voice: { readonly quiet?: boolean; readonly verbose?: b
   state.isVerbose = voice.verbose ?? false;
 }
 
+/** --verbose. */
+export function isVerbose(): boolean {
+  return state.isVerbose;
+}
+
 /** Whether something failed without ending the command, such as one image of many. */
 export function hasFailed(): boolean {
   return state.hasFailed;
+}
+
+/** Makes the exit status 1. */
+export function noteFailure(): void {
+  state.hasFailed = true;
 }
 
 /** Overwrites one line of a terminal's stderr; prints nothing elsewhere. */
@@ -59,32 +68,19 @@ export function outlivesReader(): boolean {
 const MAX_LINE = 1000;
 
 /** Prints an error on one line of stderr, terminal or not. */
-export function complain(text: string): void {
+export function printFault(text: string): void {
   showProgress("");
-  const line = printable(
-    withoutSecrets(text)
-      .trim()
-      .replace(/:?\s*\n\s*/g, "; "),
-  );
+  const line = printable(text.trim().replace(/:?\s*\n\s*/g, "; "));
   process.stderr.write(`kelix: ${line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1)}…` : line}\n`);
-}
-
-/** Reports an error that does not end the command; the exit status becomes 1. */
-export function complainOf(error: unknown, about?: string): void {
-  state.hasFailed = true;
-  if (state.isVerbose) process.stderr.write(`${withoutSecrets(inspect(error))}\n`);
-  else complain(about === undefined ? messageOf(error) : `${about}: ${messageOf(error)}`);
-}
-
-/** An error as a sentence for the user; messages of engines and libraries appear only with --verbose. */
-export function messageOf(error: unknown): string {
-  if (error instanceof KelixError || (error instanceof Error && error.constructor === Error && !("code" in error)))
-    return error.message;
-  const { name, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { name: typeof error, code: "" };
-  return `Something went wrong inside Kelix (${code || name}); --verbose shows what, for a bug report`;
 }
 
 /** The one value that --json prints. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Kelix's own version. */
+export function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
 }

@@ -4,13 +4,11 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { checkCodesOutput, checkCount, imageName, type NamedCodes, writeCodes } from "../corpus/code-files.ts";
-import { InputError, quote } from "../errors.ts";
-import { openOutput } from "../files/output.ts";
-import { publicUrl } from "../files/safe-url.ts";
-import type { Kelix } from "../index.ts";
+import { InputError, type Kelix, openOutput, publicUrl } from "../index.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
 import { checkInputs, forEachImage, inputPath, isFailure, withoutFailures } from "./inputs.ts";
 import { checkStandardOutput, outputPath } from "./outputs.ts";
+import { quote } from "./quote.ts";
 import { runHere, shardsOf } from "./shards.ts";
 import { interrupted, note, printJson } from "./terminal.ts";
 

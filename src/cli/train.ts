@@ -1,7 +1,7 @@
 // kelix train STAGE --config FILE: runs one training stage.
 
 import type { Command } from "commander";
-import { InputError } from "../errors.ts";
+import { InputError } from "../index.ts";
 import { readRunConfig } from "../train/config.ts";
 import { writeRunReport } from "../train/run-report.ts";
 import { startTraining } from "../train/start.ts";

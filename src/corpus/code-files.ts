@@ -6,7 +6,6 @@ import { basename } from "node:path";
 import * as z from "zod";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { type ErrorCode, InputError, quote } from "../errors.ts";
-import { writeAll } from "../files/atomic-file.ts";
 import { isStream, readInput } from "../files/input.ts";
 import { OpenFile } from "../files/open-file.ts";
 import type { Output } from "../files/output.ts";
@@ -46,7 +45,7 @@ export async function writeCodes(
       return { image, grid, width, height, codes: [...codes] };
     });
     const text = JSON.stringify({ format: "kelix-codes", model, images: list });
-    return output.write((file) => writeAll(file, new TextEncoder().encode(`${text}\n`)));
+    return output.write(new TextEncoder().encode(`${text}\n`));
   }
   const end = (i: number) => (images.length === 1 ? "" : `.${i}`);
   const tensors = images.map(({ grid, codes }, i) => {

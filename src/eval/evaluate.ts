@@ -2,11 +2,11 @@
 
 import { InputError, quote } from "../errors.ts";
 import type { Kelix } from "../kelix.ts";
-import type { SuiteOptions } from "../options.ts";
-import { readOptions } from "../read-options.ts";
+import { checkOptions } from "../read-options.ts";
 import { defaultCacheFolder } from "../train/data/icon-sets.ts";
 import { evalModel } from "./eval-model.ts";
 import type { Measure } from "./measure.ts";
+import { type SuiteOptions, suiteOptions } from "./options.ts";
 import type { SuiteContext, SuiteResult } from "./suite.ts";
 import { suites } from "./suites/all.ts";
 
@@ -24,7 +24,11 @@ export async function evaluateSuites(
   names: readonly string[],
   given: SuiteOptions = {},
 ): Promise<NamedResult[]> {
-  const { signal, limit, seed, seeds, data, onProgress, onNote, cacheFolder } = readOptions("evaluateSuites", given);
+  const { signal, limit, seed, seeds, data, onProgress, onNote, cacheFolder } = checkOptions(
+    "evaluateSuites",
+    suiteOptions,
+    given,
+  );
   checkSuites(names);
   const context: SuiteContext = {
     model: evalModel(kelix, signal),

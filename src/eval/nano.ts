@@ -1,17 +1,18 @@
 // The suite `nano`: kelix-nano on held-out images. Emoji in a style held out from training
 // (known concepts for captions, all for reconstruction), and newly drawn scenes.
 
+import type * as z from "zod";
 import { type RgbImage, readPixels } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
-import type { EvalOptions } from "../options.ts";
 import { counterRandom } from "../random/counter.ts";
-import { readOptions, type Settings } from "../read-options.ts";
+import { checkOptions } from "../read-options.ts";
 import { withArticle } from "../train/data/concepts.ts";
 import { askAboutScene, parseScenePrompt, questionOnlyFloor, type SceneQuestion } from "../train/data/scene-text.ts";
 import { colours, drawScene, sampleScene } from "../train/data/scenes.ts";
 import { shapes } from "../train/data/shapes.ts";
 import { pixelError } from "../train/metrics.ts";
 import { openHeldOut } from "./heldout.ts";
+import { type EvalOptions, evalOptions } from "./options.ts";
 import { judgeScene } from "./scene-judge.ts";
 
 export interface NanoResults {
@@ -25,7 +26,7 @@ export interface NanoResults {
   readonly imagine: { readonly accuracy: number; readonly n: number };
 }
 
-type NanoSettings = Settings<"evaluateNano">;
+type NanoSettings = z.output<typeof evalOptions>;
 
 /** Seed of the evaluation's scenes, which no training config uses. */
 const SCENE_SEED = 900_913;
@@ -35,7 +36,7 @@ const CAPTION_QUESTION = "What is this?";
 
 /** Runs the whole suite. */
 export async function evaluateNano(kelix: Kelix, given: EvalOptions = {}): Promise<NanoResults> {
-  const options = readOptions("evaluateNano", given);
+  const options = checkOptions("evaluateNano", evalOptions, given);
   return {
     reconstruction: await measureReconstruction(kelix, options),
     caption: await measureCaptions(kelix, options),

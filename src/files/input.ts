@@ -13,14 +13,20 @@ import { NO_WAITING, OpenFile } from "./open-file.ts";
 import { systemCode, systemReason } from "./system-error.ts";
 
 export interface InputLimits {
-  readonly maxBytes: number;
-  /** Of the InputError that says why it cannot be read. */
-  readonly code: ErrorCode;
+  /** 100 MB if absent, as much as the file of an image may have. */
+  readonly maxBytes?: number;
+  /** Of the InputError that says why it cannot be read; `invalid_input` if absent. */
+  readonly code?: ErrorCode;
   readonly signal?: AbortSignal;
 }
 
+type Limits = InputLimits & { readonly maxBytes: number; readonly code: ErrorCode };
+
+const MAX_BYTES = 100_000_000;
+
 /** Everything that `path` holds. Throws an InputError for what cannot be read, is no file or pipe, or is too large. */
-export async function readInput(path: string, limits: InputLimits): Promise<Uint8Array<ArrayBuffer>> {
+export async function readInput(path: string, given: InputLimits = {}): Promise<Uint8Array<ArrayBuffer>> {
+  const limits: Limits = { maxBytes: MAX_BYTES, code: "invalid_input", ...given };
   limits.signal?.throwIfAborted();
   const name = path === "/dev/stdin" ? "standard input" : excerpt(path);
   try {
@@ -34,13 +40,13 @@ export async function readInput(path: string, limits: InputLimits): Promise<Uint
   }
 }
 
-/** Whether `path` is read as a stream: a descriptor or a pipe. */
+/** Whether `path` is read as a stream, which can be done once: a descriptor or a pipe. */
 export async function isStream(path: string): Promise<boolean> {
   if (descriptorOf(path) !== undefined) return true;
   return (await stat(path).catch(() => undefined))?.isFIFO() ?? false;
 }
 
-async function openStream(path: string, name: string, limits: InputLimits): Promise<Readable | undefined> {
+async function openStream(path: string, name: string, limits: Limits): Promise<Readable | undefined> {
   const fd = descriptorOf(path);
   if (fd === 0) return process.stdin;
   const info = fd === undefined ? await stat(path) : await promisify(fstat)(fd);
@@ -51,7 +57,7 @@ async function openStream(path: string, name: string, limits: InputLimits): Prom
   throw new InputError(`${name}: is not a file`, { code: limits.code });
 }
 
-async function readStream(stream: Readable, name: string, limits: InputLimits): Promise<Uint8Array<ArrayBuffer>> {
+async function readStream(stream: Readable, name: string, limits: Limits): Promise<Uint8Array<ArrayBuffer>> {
   if (limits.signal) addAbortSignal(limits.signal, stream);
   const pieces: Uint8Array[] = [];
   let size = 0;
@@ -66,7 +72,7 @@ async function readStream(stream: Readable, name: string, limits: InputLimits): 
 
 const FIRST_READ_BYTES = 65_536;
 
-async function readFile(path: string, name: string, limits: InputLimits): Promise<Uint8Array<ArrayBuffer>> {
+async function readFile(path: string, name: string, limits: Limits): Promise<Uint8Array<ArrayBuffer>> {
   const file = await OpenFile.open(path);
   try {
     const { size } = await file.stat();
@@ -89,7 +95,7 @@ async function readFile(path: string, name: string, limits: InputLimits): Promis
   }
 }
 
-function refuseLarge(size: number, name: string, { maxBytes, code }: InputLimits): void {
+function refuseLarge(size: number, name: string, { maxBytes, code }: Limits): void {
   if (size <= maxBytes) return;
   throw new InputError(`${name}: has more than ${maxBytes / 1e6} MB, the most that is read`, { code });
 }
@@ -99,7 +105,7 @@ const PIPE_WAIT_MS = 5000;
 const PIPE_POLL_MS = 20;
 
 /** Opens a named pipe as soon as somebody has opened it for writing: until then it is at its end, not silent. */
-async function openPipe(path: string, name: string, { code, signal }: InputLimits): Promise<Readable> {
+async function openPipe(path: string, name: string, { code, signal }: Limits): Promise<Readable> {
   const fd = await promisify(open)(path, constants.O_RDONLY | NO_WAITING);
   try {
     const first = new Uint8Array(FIRST_READ_BYTES);

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { InputError, quote } from "../errors.ts";
-import { replaceFile, type WritableFile } from "./atomic-file.ts";
+import { replaceFile, type WritableFile, writeAll } from "./atomic-file.ts";
 import { descriptorOf } from "./descriptor.ts";
 import { NO_WAITING, OpenFile } from "./open-file.ts";
 import { systemCode, systemReason, whileWriting } from "./system-error.ts";
@@ -22,6 +22,8 @@ export interface OutputOptions {
   readonly signal?: AbortSignal;
 }
 
+export type Writer = (file: WritableFile) => Promise<void>;
+
 export interface Output {
   /** As the user called it. */
   readonly name: string;
@@ -29,7 +31,8 @@ export interface Output {
   readonly isFile: boolean;
   /** Throws an InputError when one of these is the same file. */
   refuseToReplace(inputs: readonly (string | URL)[]): Promise<void>;
-  write(write: (file: WritableFile) => Promise<void>): Promise<void>;
+  /** Writes these bytes, or what the function puts into the file. */
+  write(content: Uint8Array | Writer): Promise<void>;
   /** Lets go of a pipe that is not written after all. */
   close(): Promise<void>;
 }
@@ -42,53 +45,48 @@ export async function openOutput(name: string, { inputs = [], signal }: OutputOp
   });
   const { info } = target;
   await refuseSame(name, info, inputs);
-  const common = {
+  const output = (isFile: boolean, put: (write: Writer) => Promise<void>, close = async () => {}): Output => ({
     name,
-    isFile: false,
-    refuseToReplace: (more: readonly (string | URL)[]) => refuseSame(name, info, more),
-    close: async () => {},
-  };
+    isFile,
+    refuseToReplace: (more) => refuseSame(name, info, more),
+    write: (content) => whileWriting(name, () => put(toWriter(content))),
+    close,
+  });
   if (target.fd === 1 || target.fd === 2) {
     const stream = target.fd === 1 ? process.stdout : process.stderr;
-    return { ...common, write: (write) => whileWriting(name, () => write(intoStream(stream))) };
+    return output(false, (write) => write(intoStream(stream)));
   }
   if (info?.isFIFO() || info?.isSocket()) {
     const fd = target.fd ?? (await openPipe(name, target.path, signal));
     const socket = new Socket({ fd, readable: false, writable: true });
     socket.on("error", () => undefined); // the write that fails says so too
-    return {
-      ...common,
-      write: (write) =>
-        whileWriting(name, async () => {
-          await write(intoStream(socket));
-          await new Promise<void>((done) => socket.end(done));
-        }),
-      close: async () => {
-        socket.destroy();
-      },
+    const put = async (write: Writer) => {
+      await write(intoStream(socket));
+      await new Promise<void>((done) => socket.end(done));
     };
+    return output(false, put, async () => {
+      socket.destroy();
+    });
   }
   if (target.fd !== undefined) {
     const { fd } = target;
-    return { ...common, write: (write) => whileWriting(name, () => write(intoDescriptor(fd))) };
+    return output(false, (write) => write(intoDescriptor(fd)));
   }
   if (info?.isCharacterDevice()) {
     const file = await OpenFile.open(target.path, constants.O_WRONLY).catch((error: unknown) => {
       throw refusal(name, systemReason(error), error);
     });
-    return {
-      ...common,
-      write: (write) => whileWriting(name, () => write(file).finally(() => file.close())),
-      close: () => file.close(),
-    };
+    const close = () => file.close();
+    return output(false, (write) => write(file).finally(close), close);
   }
   await checkPlain(name, target);
   const mode = info && Number(info.mode & 0o7777n);
-  return {
-    ...common,
-    isFile: true,
-    write: (write) => whileWriting(name, () => replaceFile(target.path, write, mode)),
-  };
+  return output(true, (write) => replaceFile(target.path, write, mode));
+}
+
+/** Content as what puts it into a file. */
+export function toWriter(content: Uint8Array | Writer): Writer {
+  return typeof content === "function" ? content : (file) => writeAll(file, content);
 }
 
 interface Target {

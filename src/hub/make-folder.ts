@@ -3,6 +3,8 @@
 
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { InputError, quote } from "../errors.ts";
+import { systemReason } from "../files/system-error.ts";
 
 /** The topmost folder created; undefined if all existed. Throws the system's error. */
 export async function makeFolder(path: string): Promise<string | undefined> {
@@ -20,6 +22,13 @@ export async function makeFolder(path: string): Promise<string | undefined> {
     });
   }
   return missing[0];
+}
+
+/** Makes a folder for output; throws an InputError that says why it cannot be made. */
+export async function makeOutputFolder(path: string): Promise<void> {
+  await makeFolder(path).catch((cause) => {
+    throw new InputError(`${quote(path)} cannot be made: ${systemReason(cause)}`, { code: "output_refused", cause });
+  });
 }
 
 async function look(path: string) {

@@ -37,6 +37,11 @@ export async function pullModel(name: string, options: PullOptions = {}): Promis
   return pull(name, readOptions("pullModel", options));
 }
 
+/** Whether a text is the name of a repository: "owner/name" or "owner/name@revision". */
+export function isHubName(text: string): boolean {
+  return parseHubName(text) !== undefined;
+}
+
 /** Like `pullModel`, with checked options. */
 export async function pull(name: string, options: PullOptions): Promise<PullResult> {
   const hubName = typeof name === "string" ? parseHubName(name, options.revision) : undefined;

@@ -4,7 +4,6 @@
 import { basename } from "node:path";
 import type { Sharp } from "sharp";
 import { InputError, quote } from "../errors.ts";
-import { writeAll } from "../files/atomic-file.ts";
 import { openOutput } from "../files/output.ts";
 import { withReceipt } from "../receipt/receipt.ts";
 import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
@@ -77,8 +76,7 @@ export function encodePng(image: RawImage): Promise<Uint8Array> {
 export async function writeImage(path: string, image: RawImage): Promise<void> {
   const format = formatOfName(path);
   const output = await openOutput(path);
-  const bytes = await encodeImage(image, format);
-  await output.write((file) => writeAll(file, bytes));
+  await output.write(await encodeImage(image, format));
 }
 
 /** As writeImage, of names that end in .png only. */

@@ -3,6 +3,7 @@
 
 import { copyFile, readdir, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type * as z from "zod";
 import { checkModelName } from "../arguments.ts";
 import { InputError, ModelError, quote } from "../errors.ts";
 import { listModelFiles } from "../files/listing.node.ts";
@@ -13,12 +14,12 @@ import { formatBytes } from "../hub/format-bytes.ts";
 import { makeFolder } from "../hub/make-folder.ts";
 import { checkModel } from "../model/declare.ts";
 import { openModelAt } from "../model/find.node.ts";
-import type { ConvertOptions } from "../options.ts";
-import { readOptions, type Settings } from "../read-options.ts";
+import { checkOptions } from "../read-options.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
 import { createFolder, refuseExisting } from "./atomic-folder.ts";
 import { ConvertMemory, type SquareSums } from "./convert-memory.ts";
 import { convertTensor, storedTensors } from "./convert-tensor.ts";
+import { type ConvertOptions, convertOptions } from "./options.ts";
 import { type PartPlan, type Precision, planPrecision, type StoredForm, type TensorPlan } from "./precision.ts";
 import { tensorBytes } from "./safetensors-layout.ts";
 import { ShardedWriter } from "./sharded-writer.ts";
@@ -56,7 +57,7 @@ export interface ConvertReport {
 export async function convertModel(source: string, target: string, given: ConvertOptions): Promise<ConvertReport> {
   checkModelName(source, "convertModel(source, target, options)");
   checkTarget(target);
-  const options = readOptions("convertModel", given);
+  const options = checkOptions("convertModel", convertOptions, given);
   if (options.weights === "bf16" && options.block)
     throw new InputError("Weights in bf16 have no blocks: omit `block` (--block)", { code: "invalid_option" });
   const { detokenizer, autoencoder, signal, onFetch, onWait } = options;
@@ -93,7 +94,7 @@ function checkTarget(target: unknown): asserts target is string {
 async function writeParts(
   parts: readonly PartPlan[],
   target: string,
-  { signal, onProgress, maxShardBytes, weights, block }: Settings<"convertModel">,
+  { signal, onProgress, maxShardBytes, weights, block }: z.output<typeof convertOptions>,
 ): Promise<ConvertedTensor[]> {
   const totalBytes = sum(parts.flatMap(({ tensors }) => tensors.map(writtenBytes)));
   const metadata = { format: "pt", weights, ...(weights !== "bf16" && block && { block: `${block}` }) };

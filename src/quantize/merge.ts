@@ -13,13 +13,13 @@ import { type Adapter, checkAdapter, readAdapter } from "../model/adapter.ts";
 import { checkModel } from "../model/declare.ts";
 import { openModelAt } from "../model/find.node.ts";
 import { languageConfig } from "../model/open.ts";
-import type { MergeOptions } from "../options.ts";
-import { readOptions } from "../read-options.ts";
+import { checkOptions } from "../read-options.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
 import { isQuantized, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
 import { createFolder, refuseExisting } from "./atomic-folder.ts";
 import { ConvertMemory } from "./convert-memory.ts";
 import { convertTensor } from "./convert-tensor.ts";
+import { type MergeOptions, mergeOptions } from "./options.ts";
 import type { StoredForm } from "./precision.ts";
 import type { TensorShape } from "./safetensors-layout.ts";
 import { ShardedWriter } from "./sharded-writer.ts";
@@ -51,7 +51,7 @@ export async function mergeAdapter(
   given: MergeOptions = {},
 ): Promise<MergeReport> {
   checkModelName(source, "mergeAdapter(source, adapter, target, options)");
-  const { signal, onProgress } = readOptions("mergeAdapter", given);
+  const { signal, onProgress } = checkOptions("mergeAdapter", mergeOptions, given);
   await refuseExisting(target);
   const adapter = await readAdapter(folderFiles(adapterFolder));
   const model = await openModelAt(source, { signal });

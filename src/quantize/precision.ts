@@ -9,11 +9,11 @@ import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
 import { generationGraphs, type MatrixName } from "../llm/generation-graphs.ts";
 import { isUnused, outputMatrices, traceTransformer } from "../model/declare.ts";
 import { languageConfig, type ModelPart, type OpenedModel } from "../model/open.ts";
-import type { weightFormats } from "../options.ts";
 import { type BlockFormat, isQuantized } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
 import { bookRows } from "../vision/quantizer.ts";
 import { declareTokenizer } from "../vision/tokenizer.ts";
+import type { weightFormats } from "./options.ts";
 import { quantizableWeights } from "./quantizable-weights.ts";
 
 export type WeightFormat = (typeof weightFormats)[number];

@@ -2,10 +2,10 @@
 // stage; the adapter's folder appears when it is complete.
 
 import { resolveModel } from "../model/find.node.ts";
-import type { FinetuneOptions } from "../options.ts";
 import { refuseExisting } from "../quantize/atomic-folder.ts";
-import { readOptions } from "../read-options.ts";
+import { checkOptions } from "../read-options.ts";
 import { runSchema } from "./config.ts";
+import { type FinetuneOptions, finetuneOptions } from "./finetune-options.ts";
 import type { LogEntry } from "./run.ts";
 import { startRun } from "./start.ts";
 
@@ -17,7 +17,7 @@ const CHECKPOINT_EVERY = 20;
  * losses. Throws an InputError if `out` exists, the data cannot be used, or another process trains there.
  */
 export async function finetuneModel(model: string, out: string, given: FinetuneOptions): Promise<LogEntry[]> {
-  const options = readOptions("finetuneModel", given);
+  const options = checkOptions("finetuneModel", finetuneOptions, given);
   const { rank, alpha = 2 * rank, steps, batch, replay, resume, signal, log = () => {} } = options;
   await refuseExisting(out);
   const config = runSchema.parse({

@@ -1,6 +1,7 @@
 // tokenize: the codes of a shard's images as one file of safetensors, which `kelix reconstruct` and later jobs read.
 
 import { MAX_IMAGES, type NamedCodes, writeCodes } from "../../corpus/code-files.ts";
+import { toWriter } from "../../files/output.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import type { ImageCodes } from "../../vision/image-codes.ts";
 import { pixelsOf, type Task } from "./task.ts";
@@ -15,6 +16,10 @@ export const task: Task<"tokenize", RgbImage, ImageCodes> = {
     // A header with all places comes first, so all codes are kept until the end: some hundred bytes for each image.
     const images: NamedCodes[] = [];
     for await (const { key, value } of results) images.push({ ...value, image: key });
-    await writeCodes({ name: "codes.safetensors", write: (put) => put(file) }, images, `sha256:${modelHash}`);
+    await writeCodes(
+      { name: "codes.safetensors", write: (content) => toWriter(content)(file) },
+      images,
+      `sha256:${modelHash}`,
+    );
   },
 };
