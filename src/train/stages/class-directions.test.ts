@@ -2,10 +2,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openCheckpointAt } from "../open-checkpoint.ts";
 import { writeSafetensors } from "../../quantize/safetensors-file.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
+import { openCheckpointAt } from "../open-checkpoint.ts";
 import { classDirections } from "./class-directions.ts";
 
 const D = 6;

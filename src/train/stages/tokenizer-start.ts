@@ -5,25 +5,17 @@
 // A codebook's numbers pass through a layer norm, which would remove their mean and length. So two numbers of each carry a constant:
 // the norm then hardly changes the others. They come out as a 0 and a 1, and the 1 carries the embeddings' mean.
 
-import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { InputError } from "../../errors.ts";
-import type { RgbImage } from "../../image/rgb.ts";
 import { counterRandom } from "../../random/counter.ts";
-import { type HostTensor, joinFloats } from "../../runtime/host-tensor.ts";
-import { openSession } from "../../runtime/session.ts";
-import { Graph } from "../../tensor/graph.ts";
+import { joinFloats } from "../../runtime/host-tensor.ts";
 import { bookSize, codeWidth, type TokenizerConfig } from "../../vision/config.ts";
-import { visionEncoder } from "../../vision/encoder.ts";
-import { projector } from "../../vision/projector.ts";
-import { patchesOf } from "../data/patch-images.ts";
 import { kMeans } from "../kmeans.ts";
 import { applyLinear, RidgeProbe } from "../linear-probe.ts";
 import { openCheckpointAt } from "../open-checkpoint.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { balanceGroups, predictiveComponents } from "../principal.ts";
-import type { VisionTargets } from "../vision-targets.ts";
 import { collect, type Sample, type StartContext } from "./start-sample.ts";
-import { embedImages, type Model, pixelInput } from "./tokenizer-graph.ts";
+import type { Model } from "./tokenizer-graph.ts";
 
 /** Numbers of a codebook that carry the constant. */
 const CARRIERS = 2;
