@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { InputError } from "../errors.ts";
+import { InputError } from "../index.ts";
 import { exportRun } from "../train/export.ts";
 import { exportModel, exportPrecisions } from "../train/export-model.ts";
 import { printable, report } from "./terminal.ts";
