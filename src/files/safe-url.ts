@@ -16,7 +16,7 @@ export function publicUrl(input: string | URL): string {
 }
 
 const addressPattern =
-  /\b[a-z][a-z0-9+.-]{1,30}:[/\\]{2}[^\s"<>]+|\bdata:(?:[\w.+-]+\/[\w.+-]+)?(?:;[\w=.+-]+)*,[^\s"<>]*/gi;
+  /\b(?:[a-z][a-z0-9+.-]{1,30}:[/\\]{2}|(?:https?|wss?|ftp):[/\\])[^\s"<>]+|\bdata:(?:[\w.+-]+\/[\w.+-]+)?(?:;[\w=.+-]+)*,[^\s"<>]*/gi;
 
 /** As the Hub makes tokens, and as headers carry them. */
 const tokenPattern = /\bhf_[A-Za-z0-9]{12,}|\b([Bb]earer|[Bb]asic) +[\w.~+/=-]{8,}/g;

@@ -81,12 +81,13 @@ class Guided {
       if (this.#coverage.hasNew(this.#coverage.take())) found.push(...(await this.#search(batch)));
       this.#accepted = accepted;
     }
+    const reached = this.#coverage.size;
     if (keeps) await this.#keep(seeds, found.slice(seeds.length));
     return {
       inputs: done,
       accepted: this.#accepted,
       reachedBySeeds,
-      reached: this.#coverage.size,
+      reached,
       slowestMs: Math.round(this.#slowestMs),
       peakMegabytes: Math.round(process.resourceUsage().maxRSS / 1000),
       seconds: Math.round((performance.now() - begin) / 1000),
