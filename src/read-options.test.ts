@@ -23,6 +23,7 @@ describe("reading options", () => {
       mayDraw: true,
       stop: [],
       promptLookupNumTokens: 0,
+      receipt: true,
       topK: 3,
     });
     expect(readOptions("tokenize", Object.create({ signal: AbortSignal.abort() })).signal?.aborted).toBe(true);
