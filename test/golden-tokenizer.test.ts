@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { f32, i32 } from "../src/runtime/host-tensor.ts";
 import { openSession } from "../src/runtime/session.ts";
-import { gradients } from "../src/tensor/gradients.ts";
 import { Graph } from "../src/tensor/graph.ts";
+import { gradients } from "../src/train/autodiff/gradients.ts";
 import { parseTokenizerConfig, type TokenizerConfig } from "../src/vision/config.ts";
 import { inputLayout, layoutFeeds } from "../src/vision/layout.ts";
 import { gridsFrom } from "../src/vision/packing.ts";

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { findBucket } from "../../tools/parity/buckets.ts";
+import { crop, resizeAndCenterCrop } from "../../tools/parity/crop.ts";
 import { InputError } from "../errors.ts";
 import { readSafetensors } from "../quantize/safetensors-file.ts";
-import { findBucket } from "./buckets.ts";
-import { crop, resizeAndCenterCrop } from "./crop.ts";
 import { loadImage } from "./image-source.node.ts";
 import { cutPatches, fetchResize, processImage } from "./patches.ts";
 import { type ImageFit, preparedSizes, prepareImage } from "./processor.ts";

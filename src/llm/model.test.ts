@@ -3,13 +3,13 @@ import { largestDifference, randomTensor, randomWeights, runOnce } from "../../t
 import type { KeyValue } from "../nn/attention.ts";
 import { i32 } from "../runtime/host-tensor.ts";
 import { expandRow } from "../sequence/blocks.ts";
-import { gradients } from "../tensor/gradients.ts";
 import { Graph } from "../tensor/graph.ts";
 import { concat } from "../tensor/tensor.ts";
+import { gradients } from "../train/autodiff/gradients.ts";
+import { supervisedRows } from "../train/loss/block-loss.ts";
+import { traceLanguageModelLoss, trainingFeeds } from "../train/loss/language-model-loss.ts";
 import { blockVocabulary, parseKeyeArConfig, tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
-import { supervisedRows } from "./loss.ts";
 import { cacheMask, HIDDEN, segmentMask } from "./mask.ts";
-import { traceLanguageModelLoss, trainingFeeds } from "./model.ts";
 import { tokenHead } from "./token-head.ts";
 
 const qwen = {

@@ -1,20 +1,13 @@
-// The language model put together: blocks -> embeddings -> trunk -> token head -> loss. What training traces whole and
+// The language model put together: blocks -> embeddings -> trunk -> token head. What training traces whole (train/loss/) and
 // generation in two parts (language-model.ts). Paths are those of an autoregressive checkpoint.
 
 import type { KeyValue } from "../nn/attention.ts";
-import { rotary1d } from "../nn/rotary.ts";
-import { f32, type HostTensor, i32 } from "../runtime/host-tensor.ts";
-import { blockInputs } from "../sequence/blocks.ts";
-import { blockLabels } from "../sequence/labels.ts";
-import { type BlockIds, segmentPositions } from "../sequence/layout.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
+import type { LanguageModelConfig } from "./config.ts";
 import { type Decoded, decoderStack } from "./decoder.ts";
 import { type BlockEmbeddings, embedBlocks, embeddingTable } from "./embedding.ts";
-import { type BlockLoss, blockLoss, joinSupervised, type SupervisedRows, supervisedRows } from "./loss.ts";
-import { segmentMask } from "./mask.ts";
 import { finalNorm, outputMatrix } from "./output.ts";
 import { teacherForced, tokenHead } from "./token-head.ts";
 
@@ -88,19 +81,24 @@ export function predictNextBlocks(
   return { input, output: tokenHead(languageModelPaths(root).head, input, head).output };
 }
 
-/** Sizes of a training graph: B packed rows of T blocks, of which at most Q are scored, with at most R labels in all. */
-export interface TrainingSizes {
+/** Sizes of a graph over B packed rows of T blocks, of which Q are scored. */
+export interface ScoredSizes {
   /** 1 if absent. */
   readonly rows?: number;
   readonly blocks: number;
   readonly scoredBlocks: number;
-  readonly labels: number;
 }
 
-/** The training loss over packed rows; trainingFeeds gives the inputs that it declares. */
-export function traceLanguageModelLoss(graph: Graph, config: LanguageModelConfig, sizes: TrainingSizes): BlockLoss {
+/**
+ * The whole model with the true block after each scored one. Declares every parameter that training has.
+ * -> the head's results after the final norm [Q, N+1, D], and the output matrix [V+S, D].
+ */
+export function traceScored(
+  graph: Graph,
+  config: LanguageModelConfig,
+  { rows: B = 1, blocks: T, scoredBlocks: Q }: ScoredSizes,
+) {
   const { qwen } = config;
-  const { rows: B = 1, blocks: T, scoredBlocks: Q, labels: R } = sizes;
   const groups = [B, T, qwen.n_q_tokens];
   const angles = [B, T, qwen.head_dim / 2];
   const read = readBlocks(
@@ -119,103 +117,5 @@ export function traceLanguageModelLoss(graph: Graph, config: LanguageModelConfig
   const { output } = predictNextBlocks(graph.params, read, positions, next, config);
   const { trunk, lmHead } = languageModelPaths(graph.params);
   const matrix = outputMatrix(lmHead, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
-  return blockLoss(finalNorm(trunk, output, qwen.norm_eps), matrix, {
-    rows: graph.input("rows", [R], "i32"),
-    labels: graph.input("labels", [R], "i32"),
-    weights: graph.input("weights", [R]),
-  });
-}
-
-/** A packed row ready to train on. */
-export interface PackedRow {
-  /** [T, N+1] */
-  readonly blocks: BlockIds;
-  /** [T, N+1] what is read where it differs from what is scored. */
-  readonly read?: BlockIds;
-  /** [T] */
-  readonly lossMask: ArrayLike<number>;
-  /** [n+1], 0 and the ends of the samples. */
-  readonly cuSegments: ArrayLike<number>;
-}
-
-/** Inputs of traceLanguageModelLoss; `scored` is what lossByKind wants beside the row losses. */
-export function trainingFeeds(
-  rows: readonly PackedRow[],
-  config: LanguageModelConfig,
-  sizes: TrainingSizes,
-): { readonly feeds: Record<string, HostTensor>; readonly scored: SupervisedRows } {
-  const { qwen } = config;
-  const vocabulary = blockVocabulary(qwen);
-  const { rows: B = 1, blocks: T } = sizes;
-  if (rows.length !== B) throw new Error(`${rows.length} rows for a batch of ${B}`);
-  const parts = rows.map(({ blocks, lossMask }) =>
-    supervisedRows(blockLabels(blocks, lossMask, vocabulary), vocabulary),
-  );
-  const room = { positions: sizes.scoredBlocks, rows: sizes.labels };
-  const scored = joinSupervised(parts, T, vocabulary, room);
-  const inputs = rows.map(({ blocks, read = blocks }) => blockInputs(read, vocabulary));
-  const index = joined(
-    Int32Array,
-    inputs.map((input) => input.index),
-  );
-  const ropes = rows.map((row) => rotary1d(segmentPositions(row.cuSegments), qwen.head_dim, qwen.rope_base));
-  const groups = [B, T, qwen.n_q_tokens];
-  const angles = [B, T, qwen.head_dim / 2];
-  const feeds = {
-    index: i32(index, groups),
-    weight: f32(
-      joined(
-        Float32Array,
-        inputs.map((input) => input.weight),
-      ),
-      groups,
-    ),
-    frozen: f32(frozenRows(index, qwen.pad_token_id), groups),
-    cos: f32(
-      joined(
-        Float32Array,
-        ropes.map(({ cos }) => cos),
-      ),
-      angles,
-    ),
-    sin: f32(
-      joined(
-        Float32Array,
-        ropes.map(({ sin }) => sin),
-      ),
-      angles,
-    ),
-    mask: f32(
-      joined(
-        Float32Array,
-        rows.map((row) => segmentMask(row.cuSegments)),
-      ),
-      [B, T, T],
-    ),
-    positions: i32(scored.positions, [scored.positions.length]),
-    // Only blocks with a successor in their row are scored, so a row's last position never matters here.
-    next: i32(
-      scored.positions.map((t) => (t + 1) % (B * T)),
-      [scored.positions.length],
-    ),
-    rows: i32(scored.rows, [scored.rows.length]),
-    labels: i32(scored.labels, [scored.labels.length]),
-    weights: f32(scored.weights, [scored.weights.length]),
-  };
-  return { feeds, scored };
-}
-
-function joined<T extends Int32Array | Float32Array>(kind: new (length: number) => T, parts: readonly T[]): T {
-  const all = new kind(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-/** 1 where the padding entry is looked up: its row of the table stays as it is. Without one all rows learn. */
-export function frozenRows(index: Int32Array, padding: number | null): Float32Array {
-  return Float32Array.from(index, (id) => (id === padding ? 1 : 0));
+  return { output: finalNorm(trunk, output, qwen.norm_eps), matrix };
 }

@@ -9,7 +9,7 @@ import { diffusionTransformer } from "../detokenizer/diffusion-transformer.ts";
 import { ModelError } from "../errors.ts";
 import { baseName } from "../files/model-files.ts";
 import { type KeyeArConfig, type LanguageModelConfig, languageModelConfig } from "../llm/config.ts";
-import { languageModelPaths, traceLanguageModelLoss } from "../llm/model.ts";
+import { languageModelPaths, traceScored } from "../llm/model.ts";
 import { outputMatrix } from "../llm/output.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
 import { Graph, type Parameter } from "../tensor/graph.ts";
@@ -165,7 +165,7 @@ export function declareAutoencoder(config: AutoencoderConfig): Parameter[] {
 
 function declareLanguageModel(graph: Graph, language: LanguageModelConfig): void {
   const { qwen } = language;
-  traceLanguageModelLoss(graph, language, { blocks: 2, scoredBlocks: 1, labels: 1 });
+  traceScored(graph, language, { blocks: 2, scoredBlocks: 1 });
   outputMatrix(languageModelPaths(graph.params).output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
 }
 

@@ -5,9 +5,9 @@ import { counterRandom } from "../random/counter.ts";
 import type { Device } from "../runtime/backend.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
 import { openSession, type SessionOptions } from "../runtime/session.ts";
-import { gradients } from "../tensor/gradients.ts";
 import { Graph } from "../tensor/graph.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";
+import { gradients } from "../train/autodiff/gradients.ts";
 import { lower } from "./lower.ts";
 
 type Pair = (inputs: Record<string, Tensor>) => readonly [fast: Tensor, plain: Tensor];

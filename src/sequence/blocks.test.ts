@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readSafetensors } from "../quantize/safetensors-file.ts";
+import { blockLabels, lossMask } from "../train/loss/labels.ts";
 import { blockInputs, expandRow, findImages, textBlock } from "./blocks.ts";
-import { blockLabels, lossMask } from "./labels.ts";
 import { type BlockVocabulary, bookRange, segmentPositions } from "./layout.ts";
 
 /** That of test/golden/ar. */

@@ -4,15 +4,15 @@
 import { InputError } from "../errors.ts";
 import type { LanguageModelConfig } from "../llm/config.ts";
 import { blockVocabulary } from "../llm/config.ts";
-import type { SupervisedRows } from "../llm/loss.ts";
-import { type TrainingSizes, trainingFeeds } from "../llm/model.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { idsFromCodes } from "../sequence/ids.ts";
-import { blockLabels, IGNORED, lossMask } from "../sequence/labels.ts";
 import type { Message } from "../text/chat-template.ts";
 import type { TextFiles } from "../text/load-text.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
+import type { SupervisedRows } from "./loss/block-loss.ts";
+import { blockLabels, IGNORED, lossMask } from "./loss/labels.ts";
+import { type TrainingSizes, trainingFeeds } from "./loss/language-model-loss.ts";
 
 /** A row without padding; plain data, so it can be stored in a file. */
 export interface ConversationRow {

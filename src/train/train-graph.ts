@@ -9,9 +9,9 @@ import {
   type Values,
   type WeightSource,
 } from "../runtime/session.ts";
-import { gradients } from "../tensor/gradients.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { gradients } from "./autodiff/gradients.ts";
 import type { ParameterStore } from "./parameter-store.ts";
 
 /** The result of tracing a training step: the scalar to minimise, and scalars or tensors to report. */

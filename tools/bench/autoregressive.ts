@@ -9,12 +9,12 @@ import {
 } from "../../src/llm/config.ts";
 import { generate } from "../../src/llm/generate.ts";
 import { LanguageModel } from "../../src/llm/language-model.ts";
-import { type TrainingSizes, traceLanguageModelLoss, trainingFeeds } from "../../src/llm/model.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { memoryWeights } from "../../src/runtime/memory-weights.ts";
 import type { SessionOptions } from "../../src/runtime/session.ts";
 import { textBlock } from "../../src/sequence/blocks.ts";
 import { type BlockIds, bookRange, slotsPerBlock } from "../../src/sequence/layout.ts";
+import { type TrainingSizes, traceLanguageModelLoss, trainingFeeds } from "../../src/train/loss/language-model-loss.ts";
 import { ParameterStore } from "../../src/train/parameter-store.ts";
 import { traceLoss } from "../../src/train/train-graph.ts";
 import type { Benchmark, Workload } from "./benchmark.ts";

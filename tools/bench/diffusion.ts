@@ -2,10 +2,10 @@
 
 import { attentionBias } from "../../src/detokenizer/condition.ts";
 import { parseDitConfig } from "../../src/detokenizer/config.ts";
-import { traceFlowLoss } from "../../src/detokenizer/flow-training.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32, type HostTensor } from "../../src/runtime/host-tensor.ts";
 import type { Graph } from "../../src/tensor/graph.ts";
+import { traceFlowLoss } from "../../src/train/loss/flow-loss.ts";
 import type { TracedLoss } from "../../src/train/train-graph.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { openTraining } from "./training.ts";

@@ -3,9 +3,9 @@
 
 import { counterRandom } from "../../src/random/counter.ts";
 import type { SessionOptions, Values } from "../../src/runtime/session.ts";
-import { gradients } from "../../src/tensor/gradients.ts";
 import { countFlop } from "../../src/tensor/products.ts";
 import { AdamW } from "../../src/train/adamw.ts";
+import { gradients } from "../../src/train/autodiff/gradients.ts";
 import { ParameterStore } from "../../src/train/parameter-store.ts";
 import { type TraceLoss, TrainGraph, traceLoss } from "../../src/train/train-graph.ts";
 import type { Workload } from "./benchmark.ts";

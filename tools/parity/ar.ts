@@ -4,25 +4,19 @@
 import { z } from "zod";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../src/llm/config.ts";
-import { lossByKind } from "../../src/llm/loss.ts";
 import { segmentMask } from "../../src/llm/mask.ts";
-import {
-  languageModelPaths,
-  type PackedRow,
-  predictNextBlocks,
-  readBlocks,
-  traceLanguageModelLoss,
-  trainingFeeds,
-} from "../../src/llm/model.ts";
+import { languageModelPaths, predictNextBlocks, readBlocks } from "../../src/llm/model.ts";
 import { finalNorm, outputMatrix } from "../../src/llm/output.ts";
 import { rotary1d } from "../../src/nn/rotary.ts";
 import { f32, type HostTensor, hostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { blockInputs, expandRow } from "../../src/sequence/blocks.ts";
 import { idsFromCodes } from "../../src/sequence/ids.ts";
-import { blockLabels, IGNORED } from "../../src/sequence/labels.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import { AdamW } from "../../src/train/adamw.ts";
+import { lossByKind } from "../../src/train/loss/block-loss.ts";
+import { blockLabels, IGNORED } from "../../src/train/loss/labels.ts";
+import { type PackedRow, traceLanguageModelLoss, trainingFeeds } from "../../src/train/loss/language-model-loss.ts";
 import { ParameterStore } from "../../src/train/parameter-store.ts";
 import { TrainGraph, traceLoss } from "../../src/train/train-graph.ts";
 import { constantLayout } from "../../src/vision/layout.ts";

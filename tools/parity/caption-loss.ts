@@ -5,11 +5,11 @@ import { decoderStack } from "../../src/llm/decoder.ts";
 import { segmentMask } from "../../src/llm/mask.ts";
 import { finalNorm, outputMatrix } from "../../src/llm/output.ts";
 import { rotary1d } from "../../src/nn/rotary.ts";
-import { IGNORED } from "../../src/sequence/labels.ts";
 import { segmentPositions } from "../../src/sequence/layout.ts";
 import type { Graph } from "../../src/tensor/graph.ts";
 import { init } from "../../src/tensor/params.ts";
 import { concat, crossEntropy, type Tensor } from "../../src/tensor/tensor.ts";
+import { IGNORED } from "../../src/train/loss/labels.ts";
 
 export interface CaptionRow {
   readonly config: Qwen3Config;

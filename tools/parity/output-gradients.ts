@@ -1,8 +1,8 @@
 // Gradients as outputs of a parity graph, under the names that a golden folder has for them.
 
-import { gradients } from "../../src/tensor/gradients.ts";
 import type { Graph } from "../../src/tensor/graph.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
+import { gradients } from "../../src/train/autodiff/gradients.ts";
 
 /** Names d loss / d P "<prefix><P>" for each such name in `wanted`, P being a parameter of the graph under `root`. */
 export function outputGradients(graph: Graph, loss: Tensor, wanted: Iterable<string>, prefix: string, root = ""): void {

@@ -10,7 +10,6 @@ import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { fileAt, folderFiles } from "../../files/folder.node.ts";
 import { type LanguageModelConfig, languageModelConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
-import { type TrainingSizes, traceLanguageModelLoss } from "../../llm/model.ts";
 import { checkModel } from "../../model/declare.ts";
 import { openModelAt } from "../../model/find.node.ts";
 import { languageConfig } from "../../model/open.ts";
@@ -27,6 +26,7 @@ import { type ConversationRow, ConversationRows, type RowSize } from "../convers
 import { OwnData, sourceSchema } from "../data/own-data.ts";
 import { describeQuestions } from "../data/phrasing.ts";
 import { ExampleRows } from "../example-rows.ts";
+import { type TrainingSizes, traceLanguageModelLoss } from "../loss/language-model-loss.ts";
 import { Replay, type ReplayRows } from "../replay.ts";
 import { pathSchema } from "../settings.ts";
 import type { Batch, Stage, StageContext } from "../stage.ts";

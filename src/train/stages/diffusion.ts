@@ -5,12 +5,12 @@
 import { type DitConfig, parseDitConfig } from "../../detokenizer/config.ts";
 import type { CrossRope } from "../../detokenizer/diffusion-transformer.ts";
 import { drawU, timestepIndex, trainingSchedule } from "../../detokenizer/flow-schedule.ts";
-import { traceFlowLoss } from "../../detokenizer/flow-training.ts";
 import { computePositions, crossRotaryTables } from "../../detokenizer/positions.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, joinFloats } from "../../runtime/host-tensor.ts";
 import type { Graph } from "../../tensor/graph.ts";
 import { parseSection, type RunConfig } from "../config.ts";
+import { traceFlowLoss } from "../loss/flow-loss.ts";
 import type { Stage, StageContext } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import {

@@ -1,13 +1,13 @@
 // Every gradient rule against central differences, over random shapes, broadcasts included.
 
 import { describe, expect, test } from "vitest";
-import { counterRandom } from "../random/counter.ts";
-import { f32, type HostTensor } from "../runtime/host-tensor.ts";
-import { openTrainingSession } from "../runtime/session.ts";
+import { counterRandom } from "../../random/counter.ts";
+import { f32, type HostTensor } from "../../runtime/host-tensor.ts";
+import { openTrainingSession } from "../../runtime/session.ts";
+import { Graph } from "../../tensor/graph.ts";
+import { concat, crossEntropy, linearCrossEntropy, type Tensor } from "../../tensor/tensor.ts";
 import { gradientRules } from "./gradient-rules.ts";
 import { gradients } from "./gradients.ts";
-import { Graph } from "./graph.ts";
-import { concat, crossEntropy, linearCrossEntropy, type Tensor } from "./tensor.ts";
 
 interface Case {
   /** Shapes of the differentiable operands. */

@@ -1,11 +1,11 @@
 // Reverse-mode differentiation as a transform of the graph: walks the nodes backwards and adds, with the rules of
 // gradient-rules.ts, the nodes that compute the gradients. Only what leads from `wrt` to the loss is differentiated.
 
-import { broadcastShapes, formatShape, type Shape } from "./dims.ts";
+import { broadcastShapes, formatShape, type Shape } from "../../tensor/dims.ts";
+import type { GraphNode } from "../../tensor/graph.ts";
+import type { OpName } from "../../tensor/ops.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import { gradientRules, type Rule } from "./gradient-rules.ts";
-import type { GraphNode } from "./graph.ts";
-import type { OpName } from "./ops.ts";
-import type { Tensor } from "./tensor.ts";
 
 /** d loss / d each of `wrt`; undefined where the loss does not depend on it. The loss has one element. */
 export function gradients(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] {

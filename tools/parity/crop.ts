@@ -1,8 +1,8 @@
 // Crops for training targets: images for the autoencoder are scaled with Lanczos, unlike those for the encoder.
 
-import { resize } from "./resize.ts";
-import type { RgbImage } from "./rgb.ts";
-import { roundHalfEven } from "./rounding.ts";
+import { resize } from "../../src/image/resize.ts";
+import type { RgbImage } from "../../src/image/rgb.ts";
+import { roundHalfEven } from "../../src/image/rounding.ts";
 
 /** A rectangle of an image; what lies outside it is black, as in Pillow. */
 export function crop(image: RgbImage, left: number, top: number, width: number, height: number): RgbImage {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { gradients } from "../tensor/gradients.ts";
-import { Graph } from "../tensor/graph.ts";
-import { countFlop } from "./products.ts";
+import { Graph } from "../../tensor/graph.ts";
+import { countFlop } from "../../tensor/products.ts";
+import { gradients } from "./gradients.ts";
 
 test("a linear layer costs 2 MKN forward and twice that backward", () => {
   const graph = new Graph();

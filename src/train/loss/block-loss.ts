@@ -1,10 +1,10 @@
 // The training loss: cross entropy of every scored sub-token, weighted so that text and visual blocks count alike, over
 // the plain number of scored sub-tokens (arXiv 2602.09843). Rows without a label never meet the output matrix.
 
-import { InputError } from "../errors.ts";
-import { type BlockLabels, IGNORED } from "../sequence/labels.ts";
-import type { BlockVocabulary } from "../sequence/layout.ts";
-import { linearCrossEntropy, type Tensor } from "../tensor/tensor.ts";
+import { InputError } from "../../errors.ts";
+import type { BlockVocabulary } from "../../sequence/layout.ts";
+import { linearCrossEntropy, type Tensor } from "../../tensor/tensor.ts";
+import { type BlockLabels, IGNORED } from "./labels.ts";
 
 /** Inputs of blockLoss, R rows each; see supervisedRows. */
 export interface LossInputs {

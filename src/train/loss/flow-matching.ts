@@ -1,7 +1,7 @@
 // Rectified flow between latents and noise (reference: FlowMatchingLoss), as pieces of a training graph.
 // The model learns the velocity, noise - latents, at a point of the straight line between the two.
 
-import type { Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 
 /** (1 - sigma) x0 + sigma noise. x0, noise [B, C, h, w], sigma [B] -> [B, C, h, w] */
 export function noisyLatents(x0: Tensor, noise: Tensor, sigma: Tensor): Tensor {

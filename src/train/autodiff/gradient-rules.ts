@@ -2,10 +2,10 @@
 // A rule gets its node and the gradients of the node's outputs (undefined where nothing used that output) and returns a
 // closure for each input, called only when that input's gradient is wanted. Broadcasting is undone by the caller.
 
+import type { GraphNode } from "../../tensor/graph.ts";
+import type { OpName } from "../../tensor/ops.ts";
+import { concat, type Tensor } from "../../tensor/tensor.ts";
 import { convolutionRules } from "./convolution-gradients.ts";
-import type { GraphNode } from "./graph.ts";
-import type { OpName } from "./ops.ts";
-import { concat, type Tensor } from "./tensor.ts";
 
 type InputGradient = (() => Tensor) | undefined;
 export type Rule<K extends OpName> = (

@@ -1,10 +1,10 @@
 // The training loss of the diffusion transformer as one graph (reference: FlowMatchingLoss): noisy latents in, the squared
 // error of the velocity out.
 
-import type { Graph } from "../tensor/graph.ts";
-import type { Tensor } from "../tensor/tensor.ts";
-import type { DitConfig } from "./config.ts";
-import { type DitInputs, diffusionTransformer } from "./diffusion-transformer.ts";
+import type { DitConfig } from "../../detokenizer/config.ts";
+import { type DitInputs, diffusionTransformer } from "../../detokenizer/diffusion-transformer.ts";
+import type { Graph } from "../../tensor/graph.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import { flowLoss, noisyLatents, velocityTarget } from "./flow-matching.ts";
 
 /** Declares the inputs x0 and noise [B, in, h, w] and sigma [B] beside those of the condition; returns the loss, a scalar. */

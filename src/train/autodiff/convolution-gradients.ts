@@ -1,10 +1,10 @@
 // Gradients of convolutions in the forms that run fastest on ONNX Runtime's CPU kernels: the input's by a convolution with
 // the flipped kernel, the weight's by unfolding the input into columns and a matrix product (depthwise: by shifted products).
 
-import { formatShape } from "./dims.ts";
+import { formatShape } from "../../tensor/dims.ts";
+import type { GraphNode } from "../../tensor/graph.ts";
+import { concat, type Tensor } from "../../tensor/tensor.ts";
 import type { Rule } from "./gradient-rules.ts";
-import type { GraphNode } from "./graph.ts";
-import { concat, type Tensor } from "./tensor.ts";
 
 export const convolutionRules: { readonly conv2d: Rule<"conv2d">; readonly convInput: null } = {
   conv2d: (node, [g]) => {

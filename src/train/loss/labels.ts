@@ -1,7 +1,7 @@
 // What a training row is scored on: the loss mask from the chat turns, the label and weight of every slot.
 // Weights make a text block and a visual block count the same in the sum (arXiv 2602.09843).
 
-import { type BlockIds, type BlockVocabulary, blockCount, isVisual } from "./layout.ts";
+import { type BlockIds, type BlockVocabulary, blockCount, isVisual } from "../../sequence/layout.ts";
 
 /** Token runs around an assistant's turn. */
 export interface TurnPatterns {
