@@ -89,8 +89,8 @@ export async function readCodes(path: string, signal?: AbortSignal): Promise<Sto
 }
 
 /** Codes of a file that has been read; its form is told by its first byte. */
-export async function parseCodes(bytes: Uint8Array<ArrayBuffer>, name: string): Promise<StoredCodes[]> {
-  return isJson(bytes) ? parseList(bytes, name) : readTensors(await parseSafetensors(bytes, name), name);
+export async function parseCodes(bytes: Uint8Array, name: string): Promise<StoredCodes[]> {
+  return isJson(bytes) ? parseList(bytes, name) : readTensors(await parseSafetensors(bytes.slice(), name), name);
 }
 
 /** Whether a plain file is one of codes, by its name or how it begins. */

@@ -25,7 +25,7 @@ type Limits = InputLimits & { readonly maxBytes: number; readonly code: ErrorCod
 const MAX_BYTES = 100_000_000;
 
 /** Everything that `path` holds. Throws an InputError for what cannot be read, is no file or pipe, or is too large. */
-export async function readInput(path: string, given: InputLimits = {}): Promise<Uint8Array<ArrayBuffer>> {
+export async function readInput(path: string, given: InputLimits = {}): Promise<Uint8Array> {
   const limits: Limits = { maxBytes: MAX_BYTES, code: "invalid_input", ...given };
   limits.signal?.throwIfAborted();
   const name = path === "/dev/stdin" ? "standard input" : excerpt(path);

@@ -1,15 +1,15 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { findBucket } from "../../tools/parity/buckets.ts";
-import { crop, resizeAndCenterCrop } from "../../tools/parity/crop.ts";
-import { InputError } from "../errors.ts";
-import { readSafetensors } from "../quantize/safetensors-file.ts";
-import { loadImage } from "./image-source.node.ts";
-import { cutPatches, fetchResize, processImage } from "./patches.ts";
-import { type ImageFit, preparedSizes, prepareImage } from "./processor.ts";
-import { resize } from "./resize.ts";
-import { roundHalfEven } from "./rounding.ts";
-import { smartResizeFetch, smartResizeProcessor } from "./smart-resize.ts";
+import { InputError } from "../../src/errors.ts";
+import { loadImage } from "../../src/image/image-source.node.ts";
+import { cutPatches, fetchResize, processImage } from "../../src/image/patches.ts";
+import { type ImageFit, preparedSizes, prepareImage } from "../../src/image/processor.ts";
+import { resize } from "../../src/image/resize.ts";
+import { roundHalfEven } from "../../src/image/rounding.ts";
+import { smartResizeFetch, smartResizeProcessor } from "../../src/image/smart-resize.ts";
+import { readSafetensors } from "../../src/quantize/safetensors-file.ts";
+import { findBucket } from "./buckets.ts";
+import { crop, resizeAndCenterCrop } from "./crop.ts";
 
 const golden = join(import.meta.dirname, "../../test/golden/preprocess");
 const outputs = await readSafetensors(join(golden, "outputs.safetensors"));

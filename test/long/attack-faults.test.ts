@@ -1,10 +1,10 @@
 // kelix attack finds every planted fault of a broken server, nothing in the same server without faults, and nothing in ours (test/long/attack.test.ts).
 
 import { describe, expect, test } from "vitest";
-import { type AttackResult, attackServer } from "../src/attack/attack.ts";
-import { leakIn } from "../src/attack/complaints.ts";
-import { breakServer, type Fault, faults } from "./broken-server.ts";
-import { runCli } from "./run-cli.ts";
+import { type AttackResult, attackServer } from "../../src/attack/attack.ts";
+import { leakIn } from "../../src/attack/complaints.ts";
+import { breakServer, type Fault, faults } from "../broken-server.ts";
+import { runCli } from "../run-cli.ts";
 
 /** For servers that answer at once. */
 const quick = { patienceMs: 2000, answerMs: 2000, hugeBytes: 2 ** 23 };
