@@ -62,10 +62,9 @@ async function metadata(target: Target): Promise<Finding> {
     "http://10.0.0.1/x.png",
     "http://metadata.google.internal/",
   ];
-  const complaints: (string | undefined)[] = [];
-  for (const url of urls)
-    complaints.push(complainUnlessRefused(url, await target.chat(showing(url), {}, { timeoutMs: 15_000 })));
-  return judge(complaints, "addresses of the cloud and of private networks are refused");
+  return refusedImages(target, urls, "addresses of the cloud and of private networks are refused", {
+    timeoutMs: 15_000,
+  });
 }
 
 async function localFiles(target: Target): Promise<Finding> {
@@ -78,9 +77,19 @@ async function localFiles(target: Target): Promise<Finding> {
     "gopher://127.0.0.1/",
     "javascript:1",
   ];
+  return refusedImages(target, urls, "files of the machine are not opened as images");
+}
+
+/** Shows each URL as an image, one after the other: all must be refused. */
+async function refusedImages(
+  target: Target,
+  urls: readonly string[],
+  held: string,
+  limits?: Parameters<Target["chat"]>[2],
+): Promise<Finding> {
   const complaints: (string | undefined)[] = [];
-  for (const url of urls) complaints.push(complainUnlessRefused(url, await target.chat(showing(url))));
-  return judge(complaints, "files of the machine are not opened as images");
+  for (const url of urls) complaints.push(complainUnlessRefused(url, await target.chat(showing(url), {}, limits)));
+  return judge(complaints, held);
 }
 
 async function bombs(target: Target): Promise<Finding> {
