@@ -10,7 +10,7 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { IMAGE_SUFFIX } from "../corpus/image-folder.ts";
 import { FetchError, InputError, quote } from "../errors.ts";
 import type { WritableFile } from "../files/atomic-file.ts";
-import { needPackage } from "./optional-package.ts";
+import { needPackage } from "../runtime/optional-package.ts";
 import type { Entry, Storage } from "./storage.ts";
 
 /** Of an object that is read: a shard is a copy on the disk while it is worked on. */
