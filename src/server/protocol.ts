@@ -128,6 +128,11 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** From now on, the wait in the queue included; the engine's own limit if absent. */
   readonly deadlineMs?: number;
+  /**
+   * The same for each repetition of a request. Engines that share a queue do such work once, finish it although nobody reads it, and
+   * give its events to all who ask, from the first.
+   */
+  readonly id?: string;
 }
 
 /** `starting` while no worker is ready, at the beginning and after the last one died: requests wait in the queue. */
