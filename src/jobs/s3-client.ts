@@ -3,7 +3,7 @@
 
 import type { S3Client } from "@aws-sdk/client-s3";
 import { FetchError, InputError, quote } from "../errors.ts";
-import { needPackage } from "./optional-package.ts";
+import { needPackage } from "../runtime/optional-package.ts";
 
 /** Establishing a connection may take this long. */
 const CONNECT_MS = 10_000;
