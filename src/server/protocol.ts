@@ -35,6 +35,8 @@ export type EngineRequest =
       readonly mayDraw: boolean;
       /** Tokens beside the chosen one whose probabilities are wanted, 0 to 20; none at all if absent. */
       readonly topLogprobs?: number;
+      /** Previews of each image wanted at most, spread over the steps. */
+      readonly previews?: number;
     }
   | {
       readonly kind: "imagine";
@@ -89,7 +91,10 @@ export type EngineEvent =
     }
   | { readonly type: "codes"; readonly codes: CodeFields }
   | { readonly type: "vector"; readonly vector: Float32Array }
-  /** The last event of every request that does not fail. Only chats count tokens; an image alone counts as `imagesOut`. */
+  /**
+   * The last event of every request that does not fail. Positions of `tokenize` and `embed` are those of the image's grid; `reconstruct`
+   * has none, since the language model takes no part.
+   */
   | { readonly type: "end"; readonly finishReason: "stop" | "length"; readonly usage: Usage };
 
 /** A model that answers. */
