@@ -26,14 +26,6 @@ export interface BlockMemory {
   readonly v: Tensor;
 }
 
-export interface ConditionOptions {
-  /** The connector has already run: y has C channels, not the connector's width. */
-  readonly isConnected?: boolean;
-  /** [B] of 0 and 1: samples whose condition becomes the null condition (dropout in training). */
-  readonly drop?: Tensor;
-  readonly probe?: Probe;
-}
-
 /** The connector alone: hidden states of the language model [B, L, connector] -> conditions [B, L, C]. */
 export function connectCondition(p: Params, y: Tensor, config: DitConfig): Tensor {
   const C = config.captionChannels;
@@ -48,22 +40,11 @@ export function nullCondition(p: Params, config: DitConfig): Tensor {
   return p.at("y_embedder").get("y_embedding", [config.modelMaxLength, C], initial).stopGradient();
 }
 
-/** Conditions y [B, L, connector or C] -> what every block attends to, [B, L, D]. */
-export function embedCondition(p: Params, y: Tensor, config: DitConfig, options: ConditionOptions = {}): Tensor {
-  const { isConnected = !config.useConnector, drop, probe } = options;
+/** Conditions y [B, L, C], after the connector -> what every block attends to, [B, L, D]. */
+export function embedCondition(p: Params, y: Tensor, config: DitConfig, probe?: Probe): Tensor {
   const D = config.hiddenSize;
-  let x = y;
-  if (!isConnected) {
-    x = connectCondition(p, x, config);
-    probe?.(p.at("diffusion_connector").path, x);
-  }
-  if (drop) {
-    const rows = nullCondition(p, config).slice(0, 0, x.size(1)); // the mask stays the sample's own
-    const isDropped = drop.reshape([drop.dim(0), 1, 1]);
-    x = x.mul(isDropped.neg().add(1)).add(isDropped.mul(rows));
-  }
   const projection = p.at("y_embedder", "y_proj");
-  x = linear(projection.at("fc1"), x, D, true, init.normal(0.02)).geluTanh();
+  let x = linear(projection.at("fc1"), y, D, true, init.normal(0.02)).geluTanh();
   x = linear(projection.at("fc2"), x, D, true, init.normal(0.02));
   probe?.(p.at("y_embedder").path, x);
   if (config.yNorm) {

@@ -8,27 +8,13 @@ import { linearAttention } from "../nn/linear-attention.ts";
 import { layerNorm, rmsNorm } from "../nn/norm.ts";
 import { init, type Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import {
-  type BlockMemory,
-  type ConditionOptions,
-  crossMemory,
-  embedCondition,
-  type Probe,
-  RMS_EPS,
-  type Rope,
-} from "./condition.ts";
+import { type BlockMemory, type Probe, RMS_EPS, type Rope } from "./condition.ts";
 import type { DitConfig } from "./config.ts";
 import { sinCosPositions } from "./positions.ts";
 import { timestepEmbedding } from "./timestep.ts";
 
 const LAYER_NORM_EPS = 1e-6;
 const LINEAR_ATTENTION_EPS = 1e-8;
-
-/** Positions of both sides of cross-attention; absent where the model has none. */
-export interface CrossRope {
-  readonly latent: Rope;
-  readonly condition: Rope;
-}
 
 export interface VelocityInputs {
   /** Latents [B, in, h, w], h and w fixed. */
@@ -76,22 +62,6 @@ export function predictVelocity(p: Params, inputs: VelocityInputs, config: DitCo
     .reshape([B, rows, columns, patch, patch, out])
     .transpose([0, 5, 1, 3, 2, 4])
     .reshape([B, out, rows * patch, columns * patch]);
-}
-
-export interface DitInputs extends ConditionOptions {
-  readonly x: Tensor;
-  readonly timestep: Tensor;
-  /** Conditions [B, L, connector or C]. */
-  readonly y: Tensor;
-  readonly bias: Tensor;
-  readonly rope?: CrossRope | undefined;
-}
-
-/** The whole transformer, conditions to velocity, in one graph: training and comparison. */
-export function diffusionTransformer(p: Params, inputs: DitInputs, config: DitConfig): Tensor {
-  const { x, timestep, bias, rope, probe } = inputs;
-  const memory = crossMemory(p, embedCondition(p, inputs.y, config, inputs), config, rope?.condition);
-  return predictVelocity(p, { x, timestep, memory, bias, rope: rope?.latent, probe }, config);
 }
 
 interface CrossInputs {

@@ -43,11 +43,6 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
    * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed, and only while nobody else writes.
    */
   readonly lookupBlocks?: number;
-  /**
-   * `all` scores every slot against the whole output matrix, as the reference does; `needed`, if absent, only against the
-   * rows that the grammar admits. The same ids are written when greedy.
-   */
-  readonly scores?: "needed" | "all";
 }
 
 /** An image between its vision_start and vision_end. */
@@ -102,7 +97,7 @@ export async function* generate(
     );
   const sampler = readSampler(options, vocabulary);
   const imageSampler = readSampler({ ...options, ...options.images }, vocabulary);
-  const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling) && options.scores !== "all";
+  const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling);
   const grammar = new BlockGrammar(vocabulary, options);
   const row: number[] = []; // the slots 0
   let start = -1; // block of the open image's vision_start

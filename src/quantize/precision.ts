@@ -4,10 +4,10 @@
 import { isAbsolute, relative } from "node:path";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { DitConfig } from "../detokenizer/config.ts";
-import { withNullLength } from "../detokenizer/denoiser.ts";
+import { transformerGraphs, withNullLength } from "../detokenizer/denoiser.ts";
 import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
 import { generationGraphs, type MatrixName } from "../llm/generation-graphs.ts";
-import { isUnused, outputMatrices, traceTransformer } from "../model/declare.ts";
+import { isUnused, outputMatrices } from "../model/declare.ts";
 import { languageConfig, type ModelPart, type OpenedModel } from "../model/open.ts";
 import { type BlockFormat, isQuantized } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
@@ -63,8 +63,8 @@ export function planPrecision(model: OpenedModel, precision: Precision): PartPla
   const ar = languageConfig(model);
   const { hidden, codes, autoencoder } = detokenizer;
   const transformer = (part: ModelPart<DitConfig>, name: string) => {
-    const graph = traceTransformer(withNullLength(part.config, part.weights));
-    return { folder: placeOf(part, name, model), checkpoint: part.weights, quantizable: quantizableWeights([graph]) };
+    const quantizable = quantizableWeights(transformerGraphs(withNullLength(part.config, part.weights)));
+    return { folder: placeOf(part, name, model), checkpoint: part.weights, quantizable };
   };
   const parts = [
     { folder: "", checkpoint: weights, quantizable: quantizableWeights(autoregressiveGraphs(ar, weights)) },

@@ -2,9 +2,9 @@
 
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32 } from "../../src/runtime/host-tensor.ts";
+import { constantLayout } from "../../src/train/constant-layout.ts";
 import { parseVisionConfig } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
-import { constantLayout } from "../../src/vision/layout.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { openTraining } from "./training.ts";
 

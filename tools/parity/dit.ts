@@ -2,10 +2,9 @@
 // What is computed follows from the inputs present and from the names in outputs*.safetensors, not from the folder's name.
 
 import { z } from "zod";
-import { attentionBias, embedCondition, type Probe } from "../../src/detokenizer/condition.ts";
+import { attentionBias, type Probe } from "../../src/detokenizer/condition.ts";
 import { type DitConfig, parseDitConfig } from "../../src/detokenizer/config.ts";
 import { Denoiser, withNullLength } from "../../src/detokenizer/denoiser.ts";
-import { type CrossRope, diffusionTransformer } from "../../src/detokenizer/diffusion-transformer.ts";
 import { defaultSigmas, demoSigmas } from "../../src/detokenizer/flow-schedule.ts";
 import {
   type CrossPositions,
@@ -21,6 +20,7 @@ import { Graph } from "../../src/tensor/graph.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { trainingSchedule } from "../../src/train/flow-schedule.ts";
 import { flowLoss, noisyLatents, velocityTarget } from "../../src/train/loss/flow-matching.ts";
+import { type CrossRope, diffusionTransformer, wholeCondition } from "../../src/train/whole-transformer.ts";
 import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
 import { dpmTimes, sampleDpm } from "./dpm-solver.ts";
 import { input } from "./input.ts";
@@ -186,7 +186,7 @@ async function addForward(setting: Setting): Promise<void> {
       ),
       probe: (name: string, x: Tensor) => name === "y_embedder" && drop.output("y_embedder_forced_drop", x),
     };
-    embedCondition(drop.params, drop.input("y", cond.shape), config, options);
+    wholeCondition(drop.params, { y: drop.input("y", cond.shape), ...options }, config);
     await runInto(results, folder, drop, { y: cond });
     results.set("y_embedder_forced_drop", likeCond(folder, results.get("y_embedder_forced_drop")!));
   }

@@ -3,9 +3,9 @@
 import { f32 } from "../../src/runtime/host-tensor.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
+import { constantLayout } from "../../src/train/constant-layout.ts";
 import { parseVisionConfig } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
-import { constantLayout } from "../../src/vision/layout.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
 import { gridsFrom } from "./grids.ts";
 import { input, numbers } from "./input.ts";

@@ -1,7 +1,6 @@
 // The language model's training loss over packed rows of blocks, and what such a graph is fed.
 
 import { blockVocabulary, type LanguageModelConfig } from "../../llm/config.ts";
-import { type ScoredSizes, traceScored } from "../../llm/model.ts";
 import { rotary1d } from "../../nn/rotary.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import { blockInputs } from "../../sequence/blocks.ts";
@@ -10,6 +9,7 @@ import type { Graph } from "../../tensor/graph.ts";
 import { segmentMask, segmentPositions } from "../segments.ts";
 import { type BlockLoss, blockLoss, joinSupervised, type SupervisedRows, supervisedRows } from "./block-loss.ts";
 import { blockLabels } from "./labels.ts";
+import { type ScoredSizes, traceScored } from "./scored-blocks.ts";
 
 /** Sizes of a training graph: B packed rows of T blocks, of which at most Q are scored, with at most R labels in all. */
 export interface TrainingSizes extends ScoredSizes {
