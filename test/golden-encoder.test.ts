@@ -33,8 +33,7 @@ async function encode(
   const graph = new Graph();
   const layout = makeLayout(graph);
   const patches = layout.groups.length === 1 && Object.keys(feeds).length > 0 ? "4*M" : pixels.shape[0]!;
-  const encoded = visionEncoder(graph.params, graph.input("pixels", [patches, pixelWidth]), layout, settings);
-  graph.output("features", encoded.features);
+  graph.output("features", visionEncoder(graph.params, graph.input("pixels", [patches, pixelWidth]), layout, settings));
   const weights = randomWeights(graph);
   return { features: (await runOnce(graph, { ...weights, ...feeds, pixels })).features!, weights };
 }

@@ -2,6 +2,7 @@
 // image comes with the hidden states it was written from.
 
 import { InputError } from "../errors.ts";
+import { joinIntegers } from "../runtime/host-tensor.ts";
 import { textBlock } from "../sequence/blocks.ts";
 import type { BlockIds, BlockVocabulary } from "../sequence/layout.ts";
 import { BlockGrammar, type GrammarOptions, isAllowed, without } from "./grammar.ts";
@@ -121,10 +122,10 @@ export async function* generate(
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
     const most = isGuessing && mayStop && !grammar.isInImage && sequence.isAlone ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
-    await sequence.read(joinBlocks(unread, ...guess.map((id) => textBlock(id, vocabulary))), { signal, blocksPerRun });
+    await sequence.read(joinIntegers([unread, ...guess.map((id) => textBlock(id, vocabulary))]), { signal, blocksPerRun });
     signal?.throwIfAborted();
     let blocks = grammar.isInImage ? forcedBlocks(drawn.length, mostWritten - written, options, vocabulary) : [];
-    unread = joinBlocks(...blocks);
+    unread = joinIntegers(blocks);
     let scores: Float32Array | undefined;
     if (blocks.length === 0) {
       const onScores = (all: Float32Array) => {
@@ -172,18 +173,6 @@ export async function* generate(
 
 const NOTHING: BlockIds = new Int32Array(0);
 const ANY = Number.POSITIVE_INFINITY;
-
-/** Blocks one after the other. */
-function joinBlocks(...blocks: readonly BlockIds[]): BlockIds {
-  if (blocks.length === 1) return blocks[0]!;
-  const joined = new Int32Array(blocks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const block of blocks) {
-    joined.set(block, at);
-    at += block.length;
-  }
-  return joined;
-}
 
 /** The forced blocks of an image from a position on, up to the next one that the model chooses. */
 function forcedBlocks(

@@ -119,8 +119,11 @@ function autoregressiveGraphs(ar: KeyeArConfig, weights: Checkpoint): Graph[] {
 
 /** The language model's layers are most of the bytes and tolerate 4 bits. Elsewhere 4 bits hurt, and 8 cost little. */
 const bearsFourBits = /^model\.model\.layers\./;
-/** The codebooks' projections: moving entries changes which is nearest, for 2 % of all codes at 8 bits. */
-const staysPrecise = /^visual_tokenizer\.quantizer\./;
+/**
+ * The codebooks' projections: moving entries changes which is nearest, for 2 % of all codes at 8 bits. The encoder's table of
+ * positions is small.
+ */
+const staysPrecise = /^visual_tokenizer\.(quantizer|visual\.embeddings\.position_embedding)\./;
 
 /** The form of a matrix [out, in] that the graphs can read in blocks. */
 export function matrixForm(name: string, shape: readonly number[], precision: Precision): StoredForm {

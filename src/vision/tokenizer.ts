@@ -29,7 +29,7 @@ export function imageTokenizer(
   layout: VisionLayout,
   config: TokenizerConfig,
 ): TokenizedImages {
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
   return { features, projected, ze, quantized: quantize(p, ze, config) };

@@ -31,7 +31,7 @@ export const visionTraining: Benchmark = {
       {
         trace: (graph) => {
           const layout = constantLayout(graph, [GRID], config);
-          const { features } = visionEncoder(graph.params, graph.input("pixels", [P, patchValues]), layout, config);
+          const features = visionEncoder(graph.params, graph.input("pixels", [P, patchValues]), layout, config);
           return { loss: features.square().mean([0, 1]) };
         },
         feeds: { pixels: f32(pixels, [P, patchValues]) },

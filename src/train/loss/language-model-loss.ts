@@ -2,7 +2,7 @@
 
 import { blockVocabulary, type LanguageModelConfig } from "../../llm/config.ts";
 import { rotary1d } from "../../nn/rotary.ts";
-import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
+import { f32, type HostTensor, i32, joinFloats, joinIntegers } from "../../runtime/host-tensor.ts";
 import { blockInputs } from "../../sequence/blocks.ts";
 import type { BlockIds } from "../../sequence/layout.ts";
 import type { Graph } from "../../tensor/graph.ts";
@@ -55,9 +55,7 @@ export function trainingFeeds(
   const room = { positions: sizes.scoredBlocks, rows: sizes.labels };
   const scored = joinSupervised(parts, T, vocabulary, room);
   const inputs = rows.map(({ blocks, read = blocks }) => blockInputs(read, vocabulary));
-  const index = joined(
-    Int32Array,
-    inputs.map((input) => input.index),
+  const index = joinIntegers(inputs.map((input) => input.index),
   );
   const ropes = rows.map((row) => rotary1d(segmentPositions(row.cuSegments), qwen.head_dim, qwen.rope_base));
   const groups = [B, T, qwen.n_q_tokens];
@@ -65,31 +63,23 @@ export function trainingFeeds(
   const feeds = {
     index: i32(index, groups),
     weight: f32(
-      joined(
-        Float32Array,
-        inputs.map((input) => input.weight),
+      joinFloats(inputs.map((input) => input.weight),
       ),
       groups,
     ),
     frozen: f32(frozenRows(index, qwen.pad_token_id), groups),
     cos: f32(
-      joined(
-        Float32Array,
-        ropes.map(({ cos }) => cos),
+      joinFloats(ropes.map(({ cos }) => cos),
       ),
       angles,
     ),
     sin: f32(
-      joined(
-        Float32Array,
-        ropes.map(({ sin }) => sin),
+      joinFloats(ropes.map(({ sin }) => sin),
       ),
       angles,
     ),
     mask: f32(
-      joined(
-        Float32Array,
-        rows.map((row) => segmentMask(row.cuSegments)),
+      joinFloats(rows.map((row) => segmentMask(row.cuSegments)),
       ),
       [B, T, T],
     ),
@@ -104,16 +94,6 @@ export function trainingFeeds(
     weights: f32(scored.weights, [scored.weights.length]),
   };
   return { feeds, scored };
-}
-
-function joined<T extends Int32Array | Float32Array>(kind: new (length: number) => T, parts: readonly T[]): T {
-  const all = new kind(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** 1 where the padding entry is looked up: its row of the table stays as it is. Without one all rows learn. */

@@ -90,7 +90,7 @@ export interface EmbeddedImages {
 export function embedImages(graph: Graph, pixels: Tensor, layout: VisionLayout, model: Model): EmbeddedImages {
   const config = model.config.tokenizer_config;
   const p = graph.params.at("visual_tokenizer");
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
   const D = config.output_dim;
