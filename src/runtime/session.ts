@@ -80,7 +80,8 @@ export async function openGraph(
   const outputs = selectOutputs(graph, options.outputs);
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
   const { residualNorms = true, widensForEachReader = false } = options;
-  const model = lower(outputs, graph, parameters(folder), { residualNorms, widensForEachReader });
+  const isWebGpu = backend.device === "webgpu";
+  const model = lower(outputs, graph, parameters(folder), { residualNorms, widensForEachReader, isWebGpu });
   const bytes = encodeModel(model);
   const { threads, profile, widening = "load", runMemory = "planned", prepacks = true } = options;
   const foldsConstants = widening === "load";
