@@ -2,12 +2,12 @@
 // (read-options.ts), the command line's flags (cli/option-flags.ts) and the config of a model are read off these schemas.
 
 import * as z from "zod";
+import type { PullProgress, PullWait } from "./files/transfer.ts";
 import type { HubSettings } from "./hub/settings.ts";
 import type { Image } from "./image/image.ts";
 import type { MaskInput } from "./image/mask.ts";
 import { devices } from "./runtime/backend.ts";
 import { fusions } from "./vision/config.ts";
-import { type PullProgress, type PullWait } from "./files/transfer.ts";
 
 /**
  * Where long work has got to: bytes of a model's files on the disk, steps of opening it, blocks written, steps of the sampler,

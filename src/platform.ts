@@ -3,6 +3,7 @@
 
 import type { GivenFile } from "./files/memory.ts";
 import type { ModelFiles } from "./files/model-files.ts";
+import type { PullProgress, PullWait } from "./files/transfer.ts";
 import type { FileBytes, ImageFormat } from "./image/image-format.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import type { RawImage, RgbImage } from "./image/rgb.ts";
@@ -13,7 +14,6 @@ import type { Receipt } from "./receipt/receipt.ts";
 import type { SessionOptions } from "./runtime/session.ts";
 import type { SessionCache } from "./runtime/session-cache.ts";
 import type { TemplateSandbox } from "./text/chat-template.ts";
-import { type PullProgress, type PullWait } from "./files/transfer.ts";
 
 /** A model by its name, or its files. */
 export type ModelSource = string | URL | Iterable<GivenFile>;

@@ -12,8 +12,8 @@ import { askedPauseMs } from "./rate-limit.ts";
 import { withRetries } from "./retry.ts";
 import { publicUrl, splitCredentials } from "./safe-url.ts";
 import { sha256 } from "./sha256.ts";
+import type { PullProgress, PullWait } from "./transfer.ts";
 import { fileFilter } from "./wanted-files.ts";
-import { type PullProgress, type PullWait } from "./transfer.ts";
 
 export interface HttpOptions {
   readonly signal?: AbortSignal | undefined;

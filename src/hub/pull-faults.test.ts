@@ -11,9 +11,9 @@ import {
   useHub,
 } from "../../test/hub-repository.ts";
 import { type Fault, HubServer, type Seen } from "../../test/hub-server.ts";
+import type { PullWait } from "../files/transfer.ts";
 import { pullModel } from "./pull.ts";
 import type { HubSettings } from "./settings.ts";
-import { type PullWait } from "../files/transfer.ts";
 
 const hub = useHub();
 const pull = (more: Partial<HubSettings> = {}) => pullModel(repo, { settings: { ...hub.settings, ...more } });

@@ -122,7 +122,10 @@ export async function* generate(
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
     const most = isGuessing && mayStop && !grammar.isInImage && sequence.isAlone ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
-    await sequence.read(joinIntegers([unread, ...guess.map((id) => textBlock(id, vocabulary))]), { signal, blocksPerRun });
+    await sequence.read(joinIntegers([unread, ...guess.map((id) => textBlock(id, vocabulary))]), {
+      signal,
+      blocksPerRun,
+    });
     signal?.throwIfAborted();
     let blocks = grammar.isInImage ? forcedBlocks(drawn.length, mostWritten - written, options, vocabulary) : [];
     unread = joinIntegers(blocks);

@@ -55,34 +55,17 @@ export function trainingFeeds(
   const room = { positions: sizes.scoredBlocks, rows: sizes.labels };
   const scored = joinSupervised(parts, T, vocabulary, room);
   const inputs = rows.map(({ blocks, read = blocks }) => blockInputs(read, vocabulary));
-  const index = joinIntegers(inputs.map((input) => input.index),
-  );
+  const index = joinIntegers(inputs.map((input) => input.index));
   const ropes = rows.map((row) => rotary1d(segmentPositions(row.cuSegments), qwen.head_dim, qwen.rope_base));
   const groups = [B, T, qwen.n_q_tokens];
   const angles = [B, T, qwen.head_dim / 2];
   const feeds = {
     index: i32(index, groups),
-    weight: f32(
-      joinFloats(inputs.map((input) => input.weight),
-      ),
-      groups,
-    ),
+    weight: f32(joinFloats(inputs.map((input) => input.weight)), groups),
     frozen: f32(frozenRows(index, qwen.pad_token_id), groups),
-    cos: f32(
-      joinFloats(ropes.map(({ cos }) => cos),
-      ),
-      angles,
-    ),
-    sin: f32(
-      joinFloats(ropes.map(({ sin }) => sin),
-      ),
-      angles,
-    ),
-    mask: f32(
-      joinFloats(rows.map((row) => segmentMask(row.cuSegments)),
-      ),
-      [B, T, T],
-    ),
+    cos: f32(joinFloats(ropes.map(({ cos }) => cos)), angles),
+    sin: f32(joinFloats(ropes.map(({ sin }) => sin)), angles),
+    mask: f32(joinFloats(rows.map((row) => segmentMask(row.cuSegments))), [B, T, T]),
     positions: i32(scored.positions, [scored.positions.length]),
     // Only blocks with a successor in their row are scored, so a row's last position never matters here.
     next: i32(
