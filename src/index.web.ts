@@ -32,6 +32,7 @@ export type { RawImage, RgbImage } from "./image/rgb.ts";
 export { Kelix } from "./kelix.ts";
 export type { ReadInput } from "./model/image-reader.ts";
 export type { ModelInfo, PartInfo } from "./model/info.ts";
+export type { LoadedModelInfo, NetworkPlace } from "./model/networks.ts";
 export {
   type Call,
   type ChatOptions,
