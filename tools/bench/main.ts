@@ -20,6 +20,8 @@ import { nanoPrecision } from "./nano-precision.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { serveChat } from "./serving/serve-chat.ts";
+import { serveImages, serveTokenize } from "./serving/serve-images.ts";
+import { serveLag } from "./serving/serve-lag.ts";
 import { visionTraining } from "./vision.ts";
 
 const benchmarks: readonly Benchmark[] = [
@@ -38,6 +40,9 @@ const experiments: readonly Experiment[] = [
   secondQuestionAtSize,
   nanoPrecision,
   serveChat,
+  serveImages,
+  serveTokenize,
+  serveLag,
 ];
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
 
