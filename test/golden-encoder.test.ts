@@ -2,12 +2,13 @@ import { describe, expect, test } from "vitest";
 import { f32, type HostTensor, i32 } from "../src/runtime/host-tensor.ts";
 import type { Values } from "../src/runtime/session.ts";
 import { Graph } from "../src/tensor/graph.ts";
+import { constantLayout } from "../src/train/constant-layout.ts";
 import { parseVisionConfig, type VisionConfig } from "../src/vision/config.ts";
 import { visionEncoder } from "../src/vision/encoder.ts";
-import { constantLayout, inputLayout, layoutFeeds, type VisionLayout } from "../src/vision/layout.ts";
-import { gridsFrom } from "../src/vision/packing.ts";
+import { inputLayout, layoutFeeds, type VisionLayout } from "../src/vision/layout.ts";
 import { openGolden } from "../tools/parity/case.ts";
 import { compareAll } from "../tools/parity/compare.ts";
+import { gridsFrom } from "../tools/parity/grids.ts";
 import { vitCase } from "../tools/parity/vit.ts";
 import { largestDifference, randomTensor, randomWeights, runOnce } from "./random-weights.ts";
 
@@ -32,8 +33,7 @@ async function encode(
   const graph = new Graph();
   const layout = makeLayout(graph);
   const patches = layout.groups.length === 1 && Object.keys(feeds).length > 0 ? "4*M" : pixels.shape[0]!;
-  const encoded = visionEncoder(graph.params, graph.input("pixels", [patches, pixelWidth]), layout, settings);
-  graph.output("features", encoded.features);
+  graph.output("features", visionEncoder(graph.params, graph.input("pixels", [patches, pixelWidth]), layout, settings));
   const weights = randomWeights(graph);
   return { features: (await runOnce(graph, { ...weights, ...feeds, pixels })).features!, weights };
 }

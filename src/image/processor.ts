@@ -1,7 +1,7 @@
 // From an image of any size to the patches that a model reads: the resize where the reference fetches an image (variant A),
 // then that of its processor (variant B), as preprocessor_config.json says.
 
-import { InputError } from "../errors.ts";
+import { imageError } from "./image-error.ts";
 import { cutPatches, MAX_PATCHES, type Patches, type PatchOptions } from "./patches.ts";
 import { resize } from "./resize.ts";
 import type { RgbImage } from "./rgb.ts";
@@ -45,9 +45,7 @@ export function fitGrid(
   if (fits(image)) return image;
   const size = { width: columns * factor, height: rows * factor };
   if (fits(size)) return resize(image, size.width, size.height, "lanczos");
-  throw new InputError(`The model reads no image of ${rows} x ${columns} positions, which are those that it draws`, {
-    code: "invalid_image",
-  });
+  throw imageError(`The model reads no image of ${rows} x ${columns} positions, which are those that it draws`);
 }
 
 type Size = Pick<RgbImage, "width" | "height">;
@@ -72,9 +70,8 @@ export function preparedSizes(
   const [preparedHeight, preparedWidth] = sides.map((side) => Math.max(side, factor)) as [number, number];
   const patches = (preparedHeight * preparedWidth) / patchSize ** 2;
   if (patches > MAX_PATCHES) {
-    throw new InputError(
+    throw imageError(
       `The model's limits make ${patches} patches of an image of ${width} x ${height}, at most ${MAX_PATCHES} are read at once`,
-      { code: "invalid_image" },
     );
   }
   return {

@@ -131,6 +131,13 @@ export const generationGraphs = {
   },
 };
 
+/** Declares every parameter of the language model of an autoregressive checkpoint: with both names of its output matrix. */
+export function declareLanguageModel(graph: Graph, config: LanguageModelConfig): void {
+  generationGraphs.trunk(graph, config);
+  generationGraphs.text(graph, config, "output");
+  headParts(graph.params, config, "lmHead");
+}
+
 /** The input of `image` with the noise of slot i, [B, k]. */
 function noiseInput(i: number): string {
   return `noise.${i}`;

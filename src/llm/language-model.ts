@@ -21,7 +21,7 @@ export class LanguageModel {
   /** Blocks that one run of its sequences reads at most, unless ReadOptions say otherwise. */
   readonly blocksPerRun: number;
   readonly scheduler: Scheduler;
-  readonly #open: (graph: Graph) => Promise<Session>;
+  readonly #open: (graph: Graph, part: string) => Promise<Session>;
   readonly #matrix: MatrixName;
   readonly #adaptLinear: WeightSource["adaptLinear"];
   readonly #sessions = new Map<string, Promise<Session>>();
@@ -31,7 +31,7 @@ export class LanguageModel {
     this.config = config;
     this.vocabulary = blockVocabulary(config.qwen);
     this.blocksPerRun = options.widening === "run" ? BLOCKS_PER_WIDENING_RUN : BLOCKS_PER_RUN;
-    this.#open = (graph) => openSession(graph, weights, options);
+    this.#open = (graph, part) => openSession(graph, weights, { ...options, network: `language model: ${part}` });
     this.#adaptLinear = weights.adaptLinear;
     this.#matrix = weights.find("model.model.output.weight") ? "output" : "lmHead";
     this.scheduler = new Scheduler(this, options.arenaBytes ?? usualArenaBytes(config.qwen));
@@ -69,7 +69,7 @@ export class LanguageModel {
       const graph = new Graph();
       graph.adaptLinear = this.#adaptLinear;
       generationGraphs[part](graph, this.config, this.#matrix);
-      session = this.#open(graph);
+      session = this.#open(graph, part);
       this.#sessions.set(part, session);
     }
     return session;

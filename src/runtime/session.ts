@@ -1,7 +1,7 @@
 // A session runs one graph with its weights. Weights stay where they lie: tensors of checkpoint files are handed to ONNX
 // Runtime as external data by file, offset and length, and only backends without files (WASM) get their bytes.
 
-import { type Backend, loadBackend, type OrtTensor } from "#backend";
+import { type Backend, loadBackend, type OrtTensor, placeSession } from "#backend";
 import { ModelError } from "../errors.ts";
 import { encodeModel, type OnnxInitializer } from "../onnx/encode.ts";
 import { lower, type ParameterSource } from "../onnx/lower.ts";
@@ -9,7 +9,7 @@ import type { Weight } from "../onnx/weight.ts";
 import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { Device } from "./backend.ts";
+import type { Device, Place } from "./backend.ts";
 import { turnEventLoop } from "./event-loop.ts";
 import { type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
 import { hasShape, isQuantized, scalesName, type TensorLocation, type WeightSource } from "./weight-source.ts";
@@ -32,6 +32,10 @@ export interface SessionOptions {
    */
   readonly widening?: "load" | "run";
   readonly runMemory?: RunMemory;
+  /** What the graph is called where its place is told. */
+  readonly network?: string;
+  /** Told where a network runs when that is settled, and meanwhile where it runs until then. */
+  readonly onPlaced?: (network: string, place: Place) => void;
 }
 
 /**
@@ -55,61 +59,30 @@ export interface Session {
    */
   run(feeds: Values, fetch?: readonly string[] | Targets): Promise<Record<string, HostTensor>>;
   release(): Promise<void>;
+  readonly device: Device;
 }
 
 /** Opens a session whose parameters are fixed values from `weights`. Throws, naming it, when a used parameter is missing or differs in shape. */
 export async function openSession(graph: Graph, weights: WeightSource, options: SessionOptions = {}): Promise<Session> {
-  return open(graph, (folder) => (path) => weight(graph, weights, path, folder), weights, options);
+  const { device: asked, network = "", onPlaced } = options;
+  const openOn = (device: Device) =>
+    openGraph(graph, (folder) => (path) => weight(graph, weights, path, folder), weights, { ...options, device });
+  const tell = (device: Device, reason: string) => onPlaced?.(network, { device, reason });
+  if (asked === undefined) return placeSession(graph, openOn, tell);
+  const session = await openOn(asked);
+  tell(session.device, "asked for");
+  return session;
 }
 
-/** What an optimizer changes, and where the rest comes from. */
-export interface TrainedPart {
-  /** Whether a parameter trains: those are inputs, fed by path at each run. */
-  readonly isTrained: (path: string) => boolean;
-  /** The others, which stay where and as they are stored. */
-  readonly frozen: WeightSource;
-}
-
-const everything: TrainedPart = { isTrained: () => true, frozen: { find: () => undefined } };
-
-/**
- * Opens a session for training. Parameters that train are inputs; the others are weights, widened or dequantised just before each
- * use, so that memory holds them as they are stored. Throws, naming it, when one of those is missing or differs in shape.
- */
-export async function openTrainingSession(
-  graph: Graph,
-  options: SessionOptions = {},
-  { isTrained, frozen }: TrainedPart = everything,
-): Promise<Session> {
-  const fixed = [...graph.parameters.keys()].filter((path) => !isTrained(path));
-  const hasQuantized = fixed.some((path) => {
-    const found = frozen.find(path);
-    return found !== undefined && isQuantized(found);
-  });
-  return open(
-    graph,
-    (folder) => (path) => (isTrained(path) ? "input" : weight(graph, frozen, path, folder)),
-    { find: (path) => (isTrained(path) ? undefined : frozen.find(path)) },
-    {
-      ...options,
-      residualNorms: false,
-      widening: fixed.length > 0 ? "run" : "load",
-      // Beside a model that is large enough to stay frozen there is no room for results twice.
-      ...(fixed.length > 0 && { runMemory: "kept" as const }),
-      widensForEachReader: true,
-      // A packed copy of a float32 weight, one for each direction; of a quantised one it is what computes.
-      prepacks: hasQuantized || fixed.length === 0,
-    },
-  );
-}
-
+/** What training asks for beside the options of every session. */
 interface OpenOptions extends SessionOptions {
   readonly widensForEachReader?: boolean;
   /** Whether the engine may keep copies of weights in the order that its products read. */
   readonly prepacks?: boolean;
 }
 
-async function open(
+/** Opens a session; `parameters` says where each parameter comes from, given the folder of the weights' files. */
+export async function openGraph(
   graph: Graph,
   parameters: (folder: string | undefined) => (path: string) => ParameterSource,
   weights: WeightSource,
@@ -119,7 +92,8 @@ async function open(
   const outputs = selectOutputs(graph, options.outputs);
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
   const { residualNorms = true, widensForEachReader = false } = options;
-  const model = lower(outputs, graph, parameters(folder), { residualNorms, widensForEachReader });
+  const isWebGpu = backend.device === "webgpu";
+  const model = lower(outputs, graph, parameters(folder), { residualNorms, widensForEachReader, isWebGpu });
   const bytes = encodeModel(model);
   const { threads, profile, widening = "load", runMemory = "planned", prepacks = true } = options;
   const foldsConstants = widening === "load";
@@ -127,6 +101,7 @@ async function open(
   const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, prepacks, runMemory });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
+    device: backend.device,
     async run(feeds, fetch) {
       if (backend.isBlocking) await turnEventLoop();
       const given: Record<string, OrtTensor> = {};
@@ -170,8 +145,8 @@ function selectOutputs(graph: Graph, names: readonly string[] | undefined): Map<
   );
 }
 
-/** The parameter at `path` as a fixed weight. */
-function weight(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): Weight {
+/** The parameter at `path` as a fixed weight. Throws, naming it, when it is missing or differs in shape. */
+export function weight(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): Weight {
   const declared = graph.parameters.get(path)!;
   const found = weights.find(path);
   if (!found) throw new ModelError(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);

@@ -133,10 +133,18 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** From now on, the wait in the queue included; the engine's own limit if absent. */
   readonly deadlineMs?: number;
+  /**
+   * The same for each repetition of a request. Engines that share a queue do such work once, finish it although nobody reads it, and
+   * give its events to all who ask, from the first.
+   */
+  readonly id?: string;
 }
 
-/** `starting` while no worker is ready, at the beginning and after the last one died: requests wait in the queue. */
-export type EngineState = "starting" | "ready" | "draining";
+/**
+ * `starting` while no worker is ready, at the beginning and after the last one died: requests wait in the queue. `queue_unavailable` while
+ * the queue that it shares with others cannot be reached.
+ */
+export type EngineState = "starting" | "ready" | "draining" | "queue_unavailable";
 
 export interface Engine {
   readonly models: readonly ModelCard[];
@@ -167,5 +175,5 @@ export class EngineError extends KelixError {
   }
 }
 
-/** `queue_full` is a 429, `draining` a 503, `deadline_exceeded` a 408 or 504, `worker_died` a 500. */
-export type EngineErrorCode = "queue_full" | "deadline_exceeded" | "worker_died" | "draining";
+/** `queue_full` is a 429, `draining` and `queue_unavailable` a 503, `deadline_exceeded` a 408 or 504, `worker_died` a 500. */
+export type EngineErrorCode = "queue_full" | "deadline_exceeded" | "worker_died" | "draining" | "queue_unavailable";

@@ -47,12 +47,13 @@ export class ImageTokenizer {
     limits: PixelLimits,
     options: SessionOptions = {},
   ): Promise<ImageTokenizer> {
-    const openEmbedding = (fusion: Fusion) => openSession(embeddingGraph(config, fusion), weights, options);
+    const open = (graph: Graph, network: string) => openSession(graph, weights, { ...options, network });
+    const openEmbedding = (fusion: Fusion) => open(embeddingGraph(config, fusion), "code embeddings");
     return new ImageTokenizer(
       config,
       patches,
       limits,
-      await openSession(encodingGraph(config), weights, options),
+      await open(encodingGraph(config), "vision encoder"),
       openEmbedding,
     );
   }

@@ -2,12 +2,13 @@
 // them. Checkpoint names are those of `visual_tokenizer.` in a Kelix checkpoint.
 
 import { linear } from "../nn/linear.ts";
+import { mulDims } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { codeWidth, type Fusion, type TokenizerConfig } from "./config.ts";
 import { visionEncoder } from "./encoder.ts";
-import { constantLayout, type VisionLayout } from "./layout.ts";
+import { inputLayout, type VisionLayout } from "./layout.ts";
 import { projector } from "./projector.ts";
 import { lookUpCodes, type Quantized, quantize } from "./quantizer.ts";
 
@@ -28,7 +29,7 @@ export function imageTokenizer(
   layout: VisionLayout,
   config: TokenizerConfig,
 ): TokenizedImages {
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
   return { features, projected, ze, quantized: quantize(p, ze, config) };
@@ -45,31 +46,16 @@ export function embedCodes(
   return fuse(p.at("up_projectors"), parts, config.output_dim, fusion);
 }
 
-export interface PoolOptions {
-  /** "avg" divides by the number of books. */
-  readonly pool: "avg" | "sum";
-  readonly amplifier: number;
-}
-
-/**
- * Embeddings for a language model trained together with the tokenizer: zq, one [M, d] for each book -> [M, D]. p is where
- * the matrices `{i}.weight` lie: `quant_projector`, which a finished checkpoint calls `up_projectors`.
- */
-export function poolCodes(p: Params, zq: readonly Tensor[], D: number, options: PoolOptions): Tensor {
-  const fused = fuse(p, zq, D, options.pool === "avg" ? "mean" : "sum");
-  return options.amplifier === 1 ? fused : fused.mul(options.amplifier);
-}
-
-function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: Fusion): Tensor {
+/** Each part [M, d] through its own matrix to `width`, and their sum or mean. */
+export function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: Fusion): Tensor {
   const sum = parts.map((part, i) => linear(p.at(i), part, width, false)).reduce((a, b) => a.add(b));
   return fusion === "mean" ? sum.div(parts.length) : sum;
 }
 
-/** Declares every parameter of a tokenizer checkpoint under `p`, up-projectors too, by tracing the smallest image. */
+/** Declares every parameter of a tokenizer checkpoint under `p`, up-projectors too, by tracing both directions. */
 export function declareTokenizer(graph: Graph, p: Params, config: TokenizerConfig): void {
   const { num_channels: C, patch_size: side } = config.vision_config;
-  const layout = constantLayout(graph, [{ frames: 1, rows: 2, columns: 2 }], config.vision_config);
-  const pixels = graph.constant(new Float32Array(4 * C * side * side), [4, C * side * side]);
-  const { quantized } = imageTokenizer(p, pixels, layout, config);
+  const pixels = graph.input("pixels", [mulDims("M", 4), C * side * side]);
+  const { quantized } = imageTokenizer(p, pixels, inputLayout(graph, config.vision_config), config);
   embedCodes(p, quantized.codes, config);
 }

@@ -170,7 +170,7 @@ describe.each(places)("with %s", (name, open) => {
     `${REDIS_KILLS} times kill -9 of Redis`,
     async () => {
       workers = startWorkers(2, ["--redis", redis.url, ...LOCK], { env: place.env(), restart: true });
-      await whileWorking(REDIS_KILLS, () => redis.killAndRestart(2000 * random.uniform()));
+      await whileWorking(REDIS_KILLS, () => redis.killAndRestart(() => sleep(2000 * random.uniform())));
     },
     LONG_MS,
   );

@@ -9,12 +9,13 @@ import { f32, type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import { memoryWeights } from "../../src/runtime/memory-weights.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
-import { crossEntropy, type Tensor } from "../../src/tensor/tensor.ts";
+import type { Tensor } from "../../src/tensor/tensor.ts";
 import { type GlyphGrid, glyphSymbols, isColoured } from "../../src/train/data/glyph-grid.ts";
 import { patchesOf } from "../../src/train/data/patch-images.ts";
 import type { RowWriter } from "../../src/train/data/rows.ts";
 import { colours } from "../../src/train/data/scenes.ts";
 import { kMeans } from "../../src/train/kmeans.ts";
+import { crossEntropy } from "../../src/train/loss/cross-entropy.ts";
 import { openCheckpointAt } from "../../src/train/open-checkpoint.ts";
 import { type ParameterStore, valuesOf } from "../../src/train/parameter-store.ts";
 import type { Batch, Stage } from "../../src/train/stage.ts";
@@ -278,7 +279,7 @@ async function normedFeatures(
   const pixels = graph.input("pixels", [B * 4 * POSITIONS, 3 * 8 * 8]);
   const layout = imageLayout(graph, model, B);
   const p = graph.params.at("visual_tokenizer");
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
   ze.split(1, new Array<number>(config.n_q_tokens).fill(codeWidth(config))).forEach((part, i) => {
