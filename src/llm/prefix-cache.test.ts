@@ -122,3 +122,24 @@ test("keeps one sequence, not also those that it begins with", async () => {
   cache.keep(long);
   expect(cache.bytes).toBe(long.bytes);
 });
+
+test("counts each piece once, however many have it and whoever goes", async () => {
+  const most = 60_000;
+  const cache = new PrefixCache(model, most);
+  const kept: Sequence[] = [];
+  for (let i = 0; i < 12; i++) {
+    const { sequence } = await readOn(cache, aboutImage([4, ...Array.from({ length: 1 + (i % 5) }, () => 5 + i)]));
+    cache.keep(sequence);
+    kept.push(sequence);
+    expect(cache.bytes).toBeLessThanOrEqual(most);
+    // What is held is the newest of what was kept: some of the last sequences, less those that later ones begin with.
+    const sums = kept.map((_, from) => {
+      const held = kept.slice(from);
+      const pieces = new Set(held.flatMap(({ rows }) => rows.map(({ data }) => data)));
+      const own = held.reduce((sum, { ownBytes }) => sum + ownBytes, 0);
+      return own + [...pieces].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    });
+    expect(sums).toContain(cache.bytes);
+  }
+  expect(kept.length).toBe(12);
+});
