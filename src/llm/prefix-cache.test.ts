@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { scoreSlot } from "../eval/slot-scores.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
@@ -46,7 +47,7 @@ async function readOn(cache: PrefixCache, row: Int32Array): Promise<{ sequence: 
 async function expectFreshScores(sequence: Sequence, row: Int32Array): Promise<void> {
   const fresh = model.start();
   await fresh.read(row);
-  const [found, wanted] = [await sequence.scoreSlot([]), await fresh.scoreSlot([])];
+  const [found, wanted] = [await scoreSlot(model, sequence, []), await scoreSlot(model, fresh, [])];
   const scale = Math.max(...wanted.map(Math.abs));
   expect(Math.max(...found.map((x, i) => Math.abs(x - wanted[i]!)))).toBeLessThan(1e-5 * scale);
   const states = (from: Sequence) => from.hidden(0, from.length);

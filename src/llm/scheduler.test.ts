@@ -310,7 +310,7 @@ function countRuns(model: LanguageModel) {
   const runs = { trunk: [] as { B: number; S: number }[], text: [] as { B: number }[], image: [] as { B: number }[] };
   const open = model.session.bind(model);
   vi.spyOn(model, "session").mockImplementation(async (part): Promise<Session> => {
-    const session = await open(part);
+    const session = await open(part as "trunk");
     return {
       ...session,
       run(feeds, fetch) {
