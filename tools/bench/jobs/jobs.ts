@@ -22,7 +22,7 @@ const SHARDS = 24;
 export const jobs: Experiment = {
   name: "jobs",
   about: "corpus jobs, images/s: { alone, one, two, overhead: 1 - one / alone, ratio: two / one }; needs redis-server",
-  async report({ processes, isSmall, images = isSmall ? SHARDS : IMAGES }, log) {
+  async report({ processes, isSmall, images = isSmall ? 20 * SHARDS : IMAGES }, log) {
     const folder = await mkdtemp(join(tmpdir(), "kelix-bench-jobs-"));
     try {
       const each = Math.ceil(images / SHARDS);
