@@ -4,6 +4,7 @@
 import { InputError } from "../errors.ts";
 import { withReceipt } from "../receipt/receipt.ts";
 import { readGrey16 } from "./grey16.ts";
+import { imageError } from "./image-error.ts";
 import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { readImageHeader } from "./image-header.ts";
 import { clipGrey16, spreadGrey } from "./pixel-formats.ts";
@@ -18,9 +19,7 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Rg
   if (grey) return imageFromPixels(width, height, spreadGrey(clipGrey16(grey, 1), 1), name);
   if (channels === 4 || isGrey16(bytes)) {
     const kind = channels === 4 ? "a JPEG in CMYK" : "a PNG of 16-bit grey that is interlaced, transparent or has EXIF";
-    throw new InputError(`${name}: is ${kind}, which browsers decode in their own way: convert it to RGB of 8 bits`, {
-      code: "invalid_image",
-    });
+    throw imageError(`${name}: is ${kind}, which browsers decode in their own way: convert it to RGB of 8 bits`);
   }
   // Embedded colour profiles are ignored, as Pillow does in the reference.
   const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" } as const;
