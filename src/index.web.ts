@@ -24,7 +24,7 @@ export {
 export type { GivenFile } from "./files/memory.ts";
 export { publicUrl, withoutSecrets } from "./files/safe-url.ts";
 export type { PullProgress, PullWait } from "./hub/fetch-files.ts";
-export { DrawnImage, Image, type RgbaBytes } from "./image/image.ts";
+export { DrawnImage, type DrawnUsage, Image, type RgbaBytes } from "./image/image.ts";
 export type { ImageFormat } from "./image/image-format.ts";
 export type { ImageInput } from "./image/image-input.ts";
 export type { MaskInput } from "./image/mask.ts";

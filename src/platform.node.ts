@@ -26,10 +26,10 @@ export const platform: Platform = {
   guardMemory,
   templates: threadSandbox,
   async describeMachine({ device = "cpu", threads = availableParallelism() }) {
-    const { readsFiles: isNative } = await loadBackend(device);
+    const backend = await loadBackend(device);
     const processor = cpus()[0]?.model.trim();
     return {
-      device: isNative ? device : "wasm",
+      device: backend.device,
       threads,
       system: `${process.platform} ${process.arch}`,
       ...(processor && { processor }),

@@ -5,9 +5,9 @@ import { Graph } from "../src/tensor/graph.ts";
 import { parseVisionConfig, type VisionConfig } from "../src/vision/config.ts";
 import { visionEncoder } from "../src/vision/encoder.ts";
 import { constantLayout, inputLayout, layoutFeeds, type VisionLayout } from "../src/vision/layout.ts";
-import { gridsFrom } from "../src/vision/packing.ts";
 import { openGolden } from "../tools/parity/case.ts";
 import { compareAll } from "../tools/parity/compare.ts";
+import { gridsFrom } from "../tools/parity/grids.ts";
 import { vitCase } from "../tools/parity/vit.ts";
 import { largestDifference, randomTensor, randomWeights, runOnce } from "./random-weights.ts";
 

@@ -3,13 +3,15 @@ import { f32, i32 } from "../src/runtime/host-tensor.ts";
 import { openSession } from "../src/runtime/session.ts";
 import { Graph } from "../src/tensor/graph.ts";
 import { gradients } from "../src/train/autodiff/gradients.ts";
+import { quantizerLosses } from "../src/train/loss/quantizer-loss.ts";
+import { poolCodes } from "../src/train/pool-codes.ts";
 import { parseTokenizerConfig, type TokenizerConfig } from "../src/vision/config.ts";
 import { inputLayout, layoutFeeds } from "../src/vision/layout.ts";
-import { gridsFrom } from "../src/vision/packing.ts";
-import { quantize, quantizerLosses } from "../src/vision/quantizer.ts";
-import { declareTokenizer, embedCodes, imageTokenizer, poolCodes } from "../src/vision/tokenizer.ts";
+import { quantize } from "../src/vision/quantizer.ts";
+import { declareTokenizer, embedCodes, imageTokenizer } from "../src/vision/tokenizer.ts";
 import { openGolden } from "../tools/parity/case.ts";
 import { compareAll } from "../tools/parity/compare.ts";
+import { gridsFrom } from "../tools/parity/grids.ts";
 import { tokenizerCase } from "../tools/parity/tokenizer.ts";
 import { largestDifference, randomTensor, randomWeights, runOnce } from "./random-weights.ts";
 

@@ -7,11 +7,12 @@ import { readAdapter, withAdapter } from "../src/model/adapter.ts";
 import { linear } from "../src/nn/linear.ts";
 import { readSafetensors } from "../src/quantize/safetensors-file.ts";
 import type { HostTensor } from "../src/runtime/host-tensor.ts";
-import { openSession, openTrainingSession } from "../src/runtime/session.ts";
+import { openSession } from "../src/runtime/session.ts";
 import { Graph } from "../src/tensor/graph.ts";
 import type { Tensor } from "../src/tensor/tensor.ts";
 import { gradients } from "../src/train/autodiff/gradients.ts";
 import { openCheckpointAt } from "../src/train/open-checkpoint.ts";
+import { openTrainingSession } from "../src/train/training-session.ts";
 
 const folder = "test/peft";
 

@@ -2,8 +2,9 @@
 
 import { counterRandom } from "../src/random/counter.ts";
 import { f32, type HostTensor } from "../src/runtime/host-tensor.ts";
-import { openTrainingSession, type Values } from "../src/runtime/session.ts";
+import type { Values } from "../src/runtime/session.ts";
 import type { Graph } from "../src/tensor/graph.ts";
+import { openTrainingSession } from "../src/train/training-session.ts";
 
 /** Matrices N(0, 1/width), vectors N(mean, 0.2^2) with mean 1 for norm scales: nothing is left at a value that hides mistakes. */
 export function randomWeights(graph: Graph, seed = 1): Record<string, HostTensor> {

@@ -38,6 +38,11 @@ afterAll(async () => {
   await server.close();
 });
 
+interface DrawnPart {
+  readonly image_url: { readonly url: string };
+  readonly codes: { readonly grid: number[]; readonly codes: number[] };
+}
+
 /** Width and height of an image, which must be one. */
 async function sizeOf(base64: string): Promise<number[]> {
   const { width, height } = await decodeImage(Buffer.from(base64.replace(/^data:image\/png;base64,/, ""), "base64"));
@@ -79,14 +84,16 @@ describe.each([
     const messages = user("Draw two red circles.");
     const request = { model: MODEL, messages, modalities: ["text", "image"] as never, seed: 1, ...few };
     const { choices } = await client.chat.completions.create(request);
-    const message = choices[0]!.message as OpenAI.ChatCompletionMessage & { images: { image_url: { url: string } }[] };
+    const message = choices[0]!.message as OpenAI.ChatCompletionMessage & { images: DrawnPart[] };
     expect(await sizeOf(message.images[0]!.image_url.url)).toEqual([96, 96]);
     const stream = client.chat.completions.stream(request);
     const streamed = (await stream.finalMessage()) as typeof message;
     expect(streamed.images[0]!.image_url.url.length).toBeGreaterThan(100);
+    expect(streamed.images[0]!.codes).toEqual(message.images[0]!.codes);
     const again = [...messages, message, ...user("What is this?")] as OpenAI.ChatCompletionMessageParam[];
     const { usage } = await client.chat.completions.create({ model: MODEL, messages: again });
-    expect(usage!.prompt_tokens).toBeGreaterThan(36);
+    // With its codes it is what the model wrote: the KV cache still has it.
+    expect(usage!.prompt_tokens_details!.cached_tokens).toBeGreaterThan(36);
   });
 
   test("responses: text, events, and an image as a tool's result", async () => {
@@ -112,6 +119,8 @@ describe.each([
     expect(await sizeOf(a.data![0]!.b64_json!)).toEqual([96, 96]);
     const pixels = async (image: string) => (await decodeImage(Buffer.from(image, "base64"))).data;
     expect(await pixels(a.data![0]!.b64_json!)).toEqual(await pixels(b.data![0]!.b64_json!));
+    expect(a.usage).toMatchObject({ output_tokens: 37, input_tokens_details: { image_tokens: 0 } });
+    expect(a.usage!.input_tokens).toBeGreaterThan(5);
     const types: string[] = [];
     const streaming = { ...request, stream: true as const, partial_images: 2 };
     for await (const event of await client.images.generate(streaming)) types.push(event.type);
@@ -123,8 +132,9 @@ describe.each([
   test("edits an image, as a stream and with a mask too", async () => {
     const image = await toFile(rocket, "rocket.png", { type: "image/png" });
     const request = { model: MODEL, image, prompt: "make it blue", n: 1, num_inference_steps: 2 } as const;
-    const { data } = await client.images.edit({ ...request, mask: await toFile(await holed(), "mask.png") });
+    const { data, usage } = await client.images.edit({ ...request, mask: await toFile(await holed(), "mask.png") });
     expect(await sizeOf(data![0]!.b64_json!)).toEqual([96, 96]);
+    expect(usage).toMatchObject({ output_tokens: 37, input_tokens_details: { image_tokens: 36 } });
     const types = [];
     for await (const event of await client.images.edit({ ...request, stream: true, partial_images: 1 }))
       types.push(event.type);
@@ -133,7 +143,9 @@ describe.each([
 
   test("embeds an image: in base64, which the client asks for by itself, the numbers are those of float", async () => {
     const request = { model: MODEL, input: rocketUrl };
-    const coded = (await client.embeddings.create(request)).data[0]!.embedding;
+    const { data, usage } = await client.embeddings.create(request);
+    const coded = data[0]!.embedding;
+    expect(usage).toEqual({ prompt_tokens: 36, total_tokens: 36 });
     const plain = (await client.embeddings.create({ ...request, encoding_format: "float" })).data[0]!.embedding;
     expect(coded.length).toBeGreaterThan(8);
     expect(coded.map(Math.fround)).toEqual(plain.map(Math.fround));

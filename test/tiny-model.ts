@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { f32ToBf16 } from "../src/checkpoint/bfloat16.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "../src/detokenizer/config.ts";
 import { parseKeyeArConfig } from "../src/llm/config.ts";
-import { declareModel } from "../src/model/declare.ts";
+import { declareAutoencoder, declareAutoregressive, declareTransformer } from "../src/model/declare.ts";
 import { writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { type CounterRandom, counterRandom } from "../src/random/counter.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
@@ -30,10 +30,15 @@ export async function writeTinyModel(
   change = (configs: TinyConfigs) => configs,
 ): Promise<string> {
   const { main, dit, vae, preprocessor, generation } = change(await tinyConfigs());
-  const declared = declareModel(parseKeyeArConfig(main), parseDitConfig(dit), parseAutoencoderConfig(vae));
-  await writePart(folder, "model.safetensors", main, declared.main, seed);
-  await writePart(join(folder, "dit"), "model.safetensors", dit, declared.transformer, seed);
-  await writePart(join(folder, "vae"), "diffusion_pytorch_model.safetensors", vae, declared.autoencoder, seed);
+  await writePart(folder, "model.safetensors", main, declareAutoregressive(parseKeyeArConfig(main)), seed);
+  await writePart(join(folder, "dit"), "model.safetensors", dit, declareTransformer(parseDitConfig(dit)), seed);
+  await writePart(
+    join(folder, "vae"),
+    "diffusion_pytorch_model.safetensors",
+    vae,
+    declareAutoencoder(parseAutoencoderConfig(vae)),
+    seed,
+  );
   for (const file of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]) {
     await copyFile(join(nano, file), join(folder, file));
   }

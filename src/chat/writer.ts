@@ -3,7 +3,7 @@
 
 import type { DetokenizeOptions } from "../detokenizer/detokenizer.ts";
 import { ModelError } from "../errors.ts";
-import { DrawnImage, Image } from "../image/image.ts";
+import { DrawnImage, type DrawnUsage, Image } from "../image/image.ts";
 import { blockVocabulary } from "../llm/config.ts";
 import { type GenerateOptions, generate, type WrittenBlock, type WrittenImage } from "../llm/generate.ts";
 import type { SamplingOptions } from "../llm/sampling.ts";
@@ -113,10 +113,12 @@ export class Writer {
     const write = async (seed: number) => {
       let [done, written] = [0, undefined as WrittenImage | undefined];
       for await (const { image } of this.#write(prompt, { ...writing, seed }, cacheKey)) {
-        onProgress?.({ task: "write", done: ++done, total });
+        done++;
+        onProgress?.({ task: "write", done, total });
         written = image;
       }
-      if (written) return written;
+      const usage = { promptTokens: blockCount(prompt, setting.vocabulary), completionTokens: done };
+      if (written) return { ...written, usage };
       throw new ModelError("the language model's image is not complete: its weights are not those of its config");
     };
     return async (seeds) => {
@@ -159,7 +161,7 @@ export class Writer {
   /** Decodes an image that was written. `request` is asked for the receipt. */
   async #draw(
     choice: DetokenizerChoice,
-    { ids, hidden, isOwn }: WrittenImage,
+    { ids, hidden, isOwn, usage }: WrittenImage & { readonly usage?: DrawnUsage },
     settings: DrawSettings,
     request: () => ReceiptRequest | Promise<ReceiptRequest>,
   ): Promise<DrawnImage> {
@@ -175,9 +177,10 @@ export class Writer {
       width,
       height,
     });
-    if (!settings.receipt) return new DrawnImage(pixels, codes, seed);
+    const counted = usage && { usage };
+    if (!settings.receipt) return new DrawnImage(pixels, codes, seed, counted);
     const drawing = { request: await request(), seed, pixels, codes, isAlone: isOwn };
-    return new DrawnImage(pixels, codes, seed, await this.#receipts.receiptOf(drawing));
+    return new DrawnImage(pixels, codes, seed, { ...counted, receipt: await this.#receipts.receiptOf(drawing) });
   }
 
   #drawnWith({ steps, guidance }: DrawSettings) {

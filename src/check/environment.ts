@@ -38,7 +38,7 @@ async function describeEngine(device: Device): Promise<string> {
   const backend = await loadBackend(device).catch(() => undefined);
   if (!backend) return `${device} is not available`;
   const name = backend.readsFiles ? "onnxruntime-node" : "onnxruntime-web";
-  return `${name} ${versionOf(name)} on ${backend.readsFiles ? device : "wasm"}`;
+  return `${name} ${versionOf(name)} on ${backend.device}`;
 }
 
 /** The version of an installed package. ONNX Runtime's packages do not export package.json, so their folder is searched for. */

@@ -219,19 +219,6 @@ export function findDifferences(
   ].filter((fault) => fault !== "");
 }
 
-/** Throws one ModelError that lists everything in which a checkpoint differs from a model's parameters. */
-export function checkParameters(
-  declared: readonly DeclaredParameter[],
-  checkpoint: Pick<Checkpoint, "path" | "names" | "find">,
-  knownUnused?: (name: string) => boolean,
-): void {
-  const faults = findDifferences(declared, checkpoint, knownUnused);
-  if (faults.length === 0) return;
-  throw new ModelError(
-    `${baseName(checkpoint.path)} does not fit the model. ${faults.join("; ")}. Is this the right preset?`,
-  );
-}
-
 function isFloat(dtype: HostDType): boolean {
   return dtype === "f32" || dtype === "bf16" || dtype === "f16" || dtype === "f64";
 }

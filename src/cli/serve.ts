@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { InputError } from "../index.ts";
 import { openEngine } from "../server/engine/engine.ts";
 import { isLoopback } from "../server/http/access.ts";
+import { defaultAnswerLimits, MemoryAnswers } from "../server/http/answers.ts";
 import { listen } from "../server/http/listen.ts";
 import { publicImages } from "../server/http/remote-image.ts";
 import { defaultLimits, type HttpSettings } from "../server/http/settings.ts";
@@ -16,6 +17,7 @@ const DEFAULT_PORT = 8080;
 /** After the engine has ended, for answers that are still being sent. */
 const SENDING_MS = 2000;
 const MIB = 2 ** 20;
+const HOUR_MS = 3600 * 1000;
 const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 
 interface Options extends GlobalOptions {
@@ -33,6 +35,8 @@ interface Options extends GlobalOptions {
   readonly maxBody: number;
   readonly maxImages: number;
   readonly maxConnections: number;
+  readonly keepAnswers: number;
+  readonly keepAnswersSize: number;
   readonly name?: string;
   readonly logLevel: (typeof logLevels)[number];
   readonly logPrompts?: boolean;
@@ -42,6 +46,7 @@ interface Options extends GlobalOptions {
 export function define(command: Command): void {
   const number = (flags: string, about: string, from: number, to: number, absent: number) =>
     new Option(flags, about).argParser((text) => parseInteger(flags.split(" ")[0]!, text, from, to)).default(absent);
+  const { keepMs, keepBytes } = defaultAnswerLimits;
   command
     .option("--host <address>", "address to listen at", "127.0.0.1")
     .addOption(number("--port <n>", "port; 0 takes any free one", 0, 65_535, DEFAULT_PORT))
@@ -58,6 +63,8 @@ export function define(command: Command): void {
     .addOption(number("--max-body <MiB>", "of one request", 1, 1024, defaultLimits.bodyBytes / MIB))
     .addOption(number("--max-images <n>", "in one request", 1, 256, defaultLimits.images))
     .addOption(number("--max-connections <n>", "at once", 1, 1_000_000, 4096))
+    .addOption(number("--keep-answers <hours>", "for requests that are repeated", 0, 720, keepMs / HOUR_MS))
+    .addOption(number("--keep-answers-size <MiB>", "of all of them", 0, 1_000_000, keepBytes / MIB))
     .addOption(new Option("--log-level <level>", "of the JSON log on stderr").choices(logLevels).default("info"))
     .option("--no-receipt", "do not keep in its PNG what an image was drawn with, the prompt included")
     .option("--log-prompts", "write what clients ask into the log")
@@ -93,8 +100,9 @@ async function serve(options: Options): Promise<void> {
     log: ({ level, message, detail }) => log[level]({ ...(detail !== undefined && { detail }) }, message),
   });
   try {
-    const { port, maxConnections } = options;
-    const server = await listen({ engine, settings }, { port, maxConnections });
+    const { port, maxConnections, keepAnswers, keepAnswersSize } = options;
+    const answers = new MemoryAnswers({ keepMs: keepAnswers * HOUR_MS, keepBytes: keepAnswersSize * MIB });
+    const server = await listen({ engine, settings, answers }, { port, maxConnections });
     try {
       if (json) printJson({ url: server.url });
       else process.stdout.write(`${server.url}\n`);

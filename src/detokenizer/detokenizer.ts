@@ -9,7 +9,7 @@ import type { WeightSource } from "../runtime/session.ts";
 import type { SessionCache } from "../runtime/session-cache.ts";
 import { type AutoencoderConfig, type DitConfig, type LatentGrid, pixelsPerLatent } from "./config.ts";
 import { Denoiser } from "./denoiser.ts";
-import { DEFAULT_SHIFT, defaultSigmas, demoSigmas } from "./flow-schedule.ts";
+import { defaultSigmas, demoSigmas } from "./flow-schedule.ts";
 import { LatentDecoder } from "./latent-decoder.ts";
 import { type CrossPositions, computePositions, type PositionRequest } from "./positions.ts";
 import { guide, type SamplerStep, sampleEuler, type Velocity } from "./samplers.ts";
@@ -26,7 +26,6 @@ export interface DetokenizerSettings {
   readonly positions: PositionRequest["scheme"];
   /** Rows and columns of latents; the transformer's input_size squared if absent. */
   readonly latentGrid?: LatentGrid;
-  readonly flowShift?: number;
 }
 
 /** One image to make. */
@@ -115,7 +114,7 @@ export class Detokenizer {
       await onPreview(await this.#decoder.decode(estimate(), this.#grid, { signal, isExtra: true }));
     };
     const sigmas = solver === "euler" ? demoSigmas : defaultSigmas;
-    const levels = sigmas(steps, this.#settings.flowShift ?? DEFAULT_SHIFT);
+    const levels = sigmas(steps);
     const latents = await sampleEuler(velocity, noise, levels, { signal, onStep });
     return this.#decoder.decode(latents, this.#grid, { signal, onPart: options.onDecode });
   }

@@ -1,16 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { readSafetensors } from "../quantize/safetensors-file.ts";
-import {
-  defaultSigmas,
-  demoSigmas,
-  drawU,
-  modeDensity,
-  modelTimesteps,
-  shiftSigma,
-  timestepIndex,
-  trainingSchedule,
-} from "./flow-schedule.ts";
+import { defaultSigmas, demoSigmas, shiftSigma, TIMESTEPS } from "./flow-schedule.ts";
 
+/** What the model is told at each sigma but the last 0. */
+const modelTimesteps = (sigmas: Float32Array) => sigmas.subarray(0, -1).map((sigma) => sigma * TIMESTEPS);
 const round = (values: Float32Array) => Array.from(values, (value) => Math.round(value * 1e4) / 1e4);
 
 describe("noise levels", () => {
@@ -29,13 +22,6 @@ describe("noise levels", () => {
   test("start at 1 and end at 0 in a single step", () => {
     expect([...demoSigmas(1)]).toEqual([1, 0]);
     expect([...defaultSigmas(1)]).toEqual([1, 0]);
-  });
-
-  test("rise with the training index and are told to the model times 1000", () => {
-    const { sigmas, timesteps } = trainingSchedule();
-    expect(sigmas[999]).toBeCloseTo(0.9996664, 6);
-    expect(timesteps[999]).toBeCloseTo(999.6664, 3);
-    expect(sigmas.every((sigma, i) => i === 0 || sigma > sigmas[i - 1]!)).toBe(true);
   });
 });
 
@@ -62,24 +48,5 @@ describe("the whole timesteps that the model reads", () => {
       const row = Array.from({ length: steps }, () => Number(wanted[at++]));
       expect(whole(schedule(steps, shift)), `${steps} steps`).toEqual(row);
     }
-  });
-});
-
-describe("drawing", () => {
-  const fixed = (uniform: number, normal: number) => ({ uniform: () => uniform, normal: () => normal });
-
-  test("maps u to an index inside the table", () => {
-    expect([0, 0.1, 0.4999, 0.5, 0.9989, 1].map((u) => timestepIndex(u))).toEqual([0, 100, 499, 500, 998, 999]);
-    expect(timestepIndex(0.99, 10)).toBe(9);
-  });
-
-  test("follows the density asked for", () => {
-    expect(drawU({ kind: "uniform" }, fixed(0.3, 9))).toBe(0.3);
-    expect(drawU({ kind: "logit-normal" }, fixed(9, 0))).toBe(0.5);
-    expect(drawU({ kind: "logit-normal", mean: 1, std: 2 }, fixed(9, -0.5))).toBe(0.5);
-    expect(drawU({ kind: "mode", scale: 0 }, fixed(0.25, 9))).toBe(0.75);
-    expect([modeDensity(0, 1.29), modeDensity(1, 1.29), modeDensity(0.5, 1.29)]).toEqual(
-      [1, 0, 0.5].map((u) => expect.closeTo(u, 12)),
-    );
   });
 });

@@ -42,8 +42,6 @@ export interface PositionRequest {
   readonly scheme: "raster" | "reference" | "reference-codes" | "demo";
   /** Side of the finished image in pixels, not read by `raster`. */
   readonly imageSize?: number;
-  /** Multiplies the condition's positions before they are truncated; not read by `raster`. */
-  readonly conditionScale?: number;
 }
 
 /** Positions of latents and conditions. Throws where the condition cannot hold the grid's codes. */
@@ -71,7 +69,7 @@ function rasterPositions(request: PositionRequest, latent: GridPositions): Cross
 }
 
 function referencePositions(request: PositionRequest, latent: GridPositions): CrossPositions {
-  const { conditionLength, maxConditionLength, imageSize, conditionScale = 1 } = request;
+  const { conditionLength, maxConditionLength, imageSize } = request;
   const guess = Math.floor(Math.sqrt(maxConditionLength));
   const codeGrid = request.scheme === "demo" ? ([guess, guess] as const) : request.codeGrid;
   if (imageSize === undefined)
@@ -82,8 +80,8 @@ function referencePositions(request: PositionRequest, latent: GridPositions): Cr
   const rows = new Int32Array(maxConditionLength);
   const columns = new Int32Array(maxConditionLength);
   for (let k = 0; k < Math.min(hc * wc, maxConditionLength); k++) {
-    rows[k] = Math.trunc(Math.floor(k / wc) * conditionScale);
-    columns[k] = Math.trunc((k % wc) * conditionScale);
+    rows[k] = Math.floor(k / wc);
+    columns[k] = k % wc;
   }
   const isPixels = request.scheme === "reference-codes";
   const side = isPixels ? imageSize : Math.floor(imageSize / CODE_PIXELS);

@@ -2,16 +2,7 @@
 // The 2 x 2 merge groups neighbours later, in the projector; here it only fixes that the grid divides by it.
 
 import { InputError } from "../errors.ts";
-import { resize } from "./resize.ts";
 import type { RgbImage } from "./rgb.ts";
-import {
-  DEFAULT_FACTOR,
-  FETCH_LIMITS,
-  type PixelLimits,
-  PROCESSOR_LIMITS,
-  smartResizeFetch,
-  smartResizeProcessor,
-} from "./smart-resize.ts";
 
 export interface Patches {
   /** [P, 3, patch, patch], values -1 .. 1 */
@@ -64,21 +55,4 @@ export function cutPatches(image: RgbImage, { patchSize, mergeSize, mean = HALF,
 function normalizedLevels(mean: number, std: number): Float32Array {
   const [m, s] = [Math.fround(mean), Math.fround(std)];
   return Float32Array.from({ length: 256 }, (_, level) => Math.fround(Math.fround(level * (1 / 255)) - m) / s);
-}
-
-/** The resize of the reference's `fetch_image`: variant A, bicubic. */
-export function fetchResize(image: RgbImage, limits: PixelLimits = FETCH_LIMITS, factor = DEFAULT_FACTOR): RgbImage {
-  const [height, width] = smartResizeFetch(image.height, image.width, limits, factor);
-  return resize(image, width, height);
-}
-
-/** A fetched image through the processor: variant B, bicubic if that changes the size, then patches. */
-export function processImage(image: RgbImage, options: PatchOptions, limits: PixelLimits = PROCESSOR_LIMITS): Patches {
-  const [height, width] = smartResizeProcessor(
-    image.height,
-    image.width,
-    limits,
-    options.patchSize * options.mergeSize,
-  );
-  return cutPatches(resize(image, width, height), options);
 }

@@ -16,9 +16,6 @@ export const DEFAULT_FACTOR = 28;
 /** Limits of variant A where the reference's demos fetch an image: 4 to 16384 merged positions. */
 export const FETCH_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixels: 16384 * 784 };
 
-/** Limits of variant A where its training code does, in a copy of its own: 4 to 20160 merged positions. */
-export const TRAINING_FETCH_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixels: 20160 * 784 };
-
 /** Limits of the public Keye-VL-8B processor (variant B): 4 to 1280 merged positions. */
 export const PROCESSOR_LIMITS: PixelLimits = { minPixels: 4 * 784, maxPixels: 1280 * 784 };
 
@@ -33,22 +30,6 @@ export function smartResizeFetch(
   const nearest = (side: number) => Math.max(factor, roundHalfEven(side / factor) * factor);
   const [h, w] = fitPixels(height, width, nearest(height), nearest(width), limits, factor);
   return [Math.max(h, factor), Math.max(w, factor)];
-}
-
-/**
- * Variant B, in the processor: sides below `factor` are enlarged first, keeping the aspect, and nothing is raised
- * at the end, so that an extreme strip may get a side of 0 (as in the reference; after variant A it never does).
- */
-export function smartResizeProcessor(
-  height: number,
-  width: number,
-  limits: PixelLimits = PROCESSOR_LIMITS,
-  factor = DEFAULT_FACTOR,
-): [height: number, width: number] {
-  if (height < factor) [height, width] = [factor, roundHalfEven((width * factor) / height)];
-  if (width < factor) [height, width] = [roundHalfEven((height * factor) / width), factor];
-  checkAspect(height, width);
-  return processorSize(height, width, limits, factor);
 }
 
 /** Variant B of an image that variant A has checked and sized: the reference checks again, and there may refuse A's rounding. */
@@ -83,7 +64,7 @@ function fitPixels(
   return [roundedHeight, roundedWidth];
 }
 
-function checkAspect(height: number, width: number): void {
+export function checkAspect(height: number, width: number): void {
   if (Math.max(height, width) / Math.min(height, width) > MAX_ASPECT) {
     throw new InputError(
       `The image is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,

@@ -4,8 +4,8 @@
 import { createHash } from "node:crypto";
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
+import { connectRedis, loadBull } from "../redis/redis.ts";
 import { PREFIX, QUEUE, TOTALS } from "./queue-names.ts";
-import { connectRedis, loadBull } from "./redis.ts";
 import type { Shard } from "./shard.ts";
 import { readWorkers, type WorkerState } from "./worker-state.ts";
 

@@ -1,5 +1,4 @@
-// Shards in storage that speaks S3: Amazon's, MinIO, Ceph, R2. An object appears when its upload is completed, never in parts.
-// Credentials, region and endpoint come from the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3) and ~/.aws, as the SDK reads them.
+// Shards in S3-compatible storage: Amazon's, MinIO, Ceph, R2. An object appears once its upload is complete, never in part.
 
 import { createWriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -10,82 +9,82 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { IMAGE_SUFFIX } from "../corpus/image-folder.ts";
 import { FetchError, InputError, quote } from "../errors.ts";
 import type { WritableFile } from "../files/atomic-file.ts";
-import { needPackage } from "./optional-package.ts";
+import { needPackage } from "../runtime/optional-package.ts";
+import { explainS3, loadS3, openS3, statusOf } from "./s3-client.ts";
 import type { Entry, Storage } from "./storage.ts";
 
-/** Of an object that is read: a shard is a copy on the disk while it is worked on. */
+/** The largest object that is read: a shard is copied to the disk while it is worked on. */
 const MAX_SHARD_BYTES = 200e9;
-/** Parts of an upload; S3 takes at most 10,000 of them, and none but the last below 5 MiB. */
+/** The size of an upload's parts. S3 takes at most 10,000 of them, and only the last may be smaller than 5 MiB. */
 const PART_BYTES = 16 * 2 ** 20;
-/** Images of a folder, fetched at the same time. */
+/** Images of a folder that are fetched at the same time. */
 const TOGETHER = 8;
+/** A connection without traffic for this long is given up. */
+const SILENCE_MS = 60_000;
 
-let client: Promise<S3Client> | undefined;
-
-function load() {
-  const packages = "@aws-sdk/client-s3@3 @aws-sdk/lib-storage@3";
-  return needPackage(() => import("@aws-sdk/client-s3"), "s3://", packages);
+/** The storage behind s3:// locations. Its client is opened when it is first needed. */
+export function s3Storage({ silenceMs = SILENCE_MS } = {}): Storage {
+  let client: Promise<S3Client> | undefined;
+  const open: Open = () => {
+    client ??= openS3(silenceMs);
+    return client;
+  };
+  return {
+    list: (location) => list(open, location),
+    fetch: (location, scratch, signal) => fetch(open, location, scratch, signal),
+    read: (location, maxBytes) => read(open, location, maxBytes),
+    sizeBytes: (location) => sizeBytes(open, location),
+    publish: (location, write, signal) => publish(open, location, write, signal),
+  };
 }
 
-function open(): Promise<S3Client> {
-  client ??= load().then(({ S3Client }) => {
-    const isElsewhere = Boolean(process.env.AWS_ENDPOINT_URL_S3 || process.env.AWS_ENDPOINT_URL);
-    return new S3Client({
-      // Other servers than Amazon's have no names of hosts for buckets.
-      forcePathStyle: isElsewhere,
-      // Newer checksums than the protocol asks for are not known everywhere.
-      requestChecksumCalculation: "WHEN_REQUIRED",
-      responseChecksumValidation: "WHEN_REQUIRED",
-    });
-  });
-  return client;
-}
+type Open = () => Promise<S3Client>;
 
-/** The storage behind s3:// locations. */
-export function s3Storage(): Storage {
-  return { list, fetch, read, sizeBytes, publish };
-}
-
-async function list(location: string): Promise<readonly Entry[] | undefined> {
+async function list(open: Open, location: string): Promise<readonly Entry[] | undefined> {
   const { Bucket, Key } = split(location);
   const prefix = Key === "" ? "" : `${Key.replace(/\/+$/, "")}/`;
   const entries: Entry[] = [];
-  for await (const { key, isFolder } of walk(location, Bucket, prefix, "/"))
+  for await (const { key, isFolder } of walk(open, location, Bucket, prefix, "/"))
     entries.push({ name: key.slice(prefix.length).replace(/\/$/, ""), isFolder });
   return entries.length > 0 ? entries : undefined;
 }
 
-async function* walk(location: string, Bucket: string, Prefix: string, Delimiter?: string) {
-  const { ListObjectsV2Command } = await load();
+async function* walk(open: Open, location: string, Bucket: string, Prefix: string, Delimiter?: string) {
+  const { ListObjectsV2Command } = await loadS3();
   const s3 = await open();
   let ContinuationToken: string | undefined;
   do {
     const command = new ListObjectsV2Command({ Bucket, Prefix, Delimiter, ContinuationToken });
-    const page = await s3.send(command).catch(explain(location));
+    const page = await s3.send(command).catch(explainS3(location));
     for (const { Key = "" } of page.Contents ?? []) if (Key !== Prefix) yield { key: Key, isFolder: false };
     for (const { Prefix: key = "" } of page.CommonPrefixes ?? []) yield { key, isFolder: true };
     ContinuationToken = page.NextContinuationToken;
   } while (ContinuationToken !== undefined);
 }
 
-async function fetch(location: string, scratch: () => Promise<string>, signal?: AbortSignal): Promise<string> {
+async function fetch(
+  open: Open,
+  location: string,
+  scratch: () => Promise<string>,
+  signal?: AbortSignal,
+): Promise<string> {
   const { Bucket, Key } = split(location);
   const folder = await scratch();
   const last = Key.replace(/\/+$/, "").replace(/^.*\//, "");
   if (!IMAGE_SUFFIX.test(Key) && !/\.[a-z\d]+$/i.test(last))
-    return fetchFolder(location, join(folder, "images"), signal);
+    return fetchFolder(open, location, join(folder, "images"), signal);
   // Its own name, since messages and manifests have it.
   const path = join(folder, last.replaceAll("\0", "_"));
-  await download(Bucket, Key, path, location, signal);
+  await download(open, Bucket, Key, path, location, signal);
   return path;
 }
 
 /** Copies the images below a prefix. Names that lead out of a folder are left out: no image has one. */
-async function fetchFolder(location: string, folder: string, signal?: AbortSignal): Promise<string> {
+async function fetchFolder(open: Open, location: string, folder: string, signal?: AbortSignal): Promise<string> {
   const { Bucket, Key } = split(location);
   const prefix = `${Key.replace(/\/+$/, "")}/`;
   const keys: string[] = [];
-  for await (const { key } of walk(location, Bucket, prefix)) {
+  for await (const { key } of walk(open, location, Bucket, prefix)) {
     const parts = key.slice(prefix.length).split("/");
     if (IMAGE_SUFFIX.test(key) && parts.every((part) => /^[^\\\0]+$/.test(part) && !/^\.\.?$/.test(part)))
       keys.push(key);
@@ -97,7 +96,7 @@ async function fetchFolder(location: string, folder: string, signal?: AbortSigna
       const key = keys[next++]!;
       const path = join(folder, ...key.slice(prefix.length).split("/"));
       await mkdir(dirname(path), { recursive: true });
-      await download(Bucket, key, path, location, signal);
+      await download(open, Bucket, key, path, location, signal);
     }
   };
   await Promise.all(Array.from({ length: TOGETHER }, work));
@@ -105,16 +104,19 @@ async function fetchFolder(location: string, folder: string, signal?: AbortSigna
 }
 
 async function download(
+  open: Open,
   Bucket: string,
   Key: string,
   path: string,
   location: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { GetObjectCommand } = await load();
+  const { GetObjectCommand } = await loadS3();
   const s3 = await open();
   const abort = signal && { abortSignal: signal };
-  const { Body, ContentLength } = await s3.send(new GetObjectCommand({ Bucket, Key }), abort).catch(explain(location));
+  const { Body, ContentLength } = await s3
+    .send(new GetObjectCommand({ Bucket, Key }), abort)
+    .catch(explainS3(location));
   let bytes = 0;
   const limit = new Transform({
     transform(piece: Uint8Array, _, done) {
@@ -123,7 +125,7 @@ async function download(
     },
   });
   await pipeline(Body as Readable, limit, createWriteStream(path, { mode: 0o600 }), signal ? { signal } : {}).catch(
-    explain(location),
+    explainS3(location),
   );
   if (ContentLength !== undefined && bytes !== ContentLength)
     throw new FetchError(`${quote(location)}: ${bytes} bytes came of ${ContentLength}`, { canRetry: true });
@@ -133,68 +135,74 @@ function tooLarge(location: string): InputError {
   return new InputError(`${quote(location)}: has more than ${MAX_SHARD_BYTES / 1e9} GB; split it`);
 }
 
-async function read(location: string, maxBytes: number): Promise<Uint8Array | undefined> {
-  const size = await sizeBytes(location);
-  if (size === undefined) return undefined;
-  if (size > maxBytes) throw new InputError(`${quote(location)}: has ${size} bytes, at most ${maxBytes} are read`);
-  const { GetObjectCommand } = await load();
+async function read(open: Open, location: string, maxBytes: number): Promise<Uint8Array | undefined> {
+  const { GetObjectCommand } = await loadS3();
   const s3 = await open();
-  const { Body } = await s3.send(new GetObjectCommand(split(location))).catch(explain(location));
-  return Body?.transformToByteArray().catch(explain(location));
+  try {
+    const { Body, ContentLength = 0 } = await s3.send(new GetObjectCommand(split(location)));
+    if (ContentLength <= maxBytes) return await Body?.transformToByteArray();
+    (Body as Readable).destroy();
+    throw new InputError(`${quote(location)}: has ${ContentLength} bytes, at most ${maxBytes} are read`);
+  } catch (error) {
+    // Unlike HEAD, this tells a missing bucket from a missing object, so that a shard fails before its work is done.
+    if ((error as Error).name === "NoSuchKey") return undefined;
+    return explainS3(location)(error);
+  }
 }
 
-async function sizeBytes(location: string): Promise<number | undefined> {
-  const { HeadObjectCommand } = await load();
+async function sizeBytes(open: Open, location: string): Promise<number | undefined> {
+  const { HeadObjectCommand } = await loadS3();
   const s3 = await open();
   try {
     return (await s3.send(new HeadObjectCommand(split(location)))).ContentLength;
   } catch (error) {
     if (statusOf(error) === 404) return undefined;
-    return explain(location)(error);
+    return explainS3(location)(error);
   }
 }
 
 async function publish(
+  open: Open,
   location: string,
   write: (file: WritableFile) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
   const { Upload } = await needPackage(() => import("@aws-sdk/lib-storage"), "s3://", "@aws-sdk/lib-storage@3");
   const stream = new PassThrough();
-  const upload = new Upload({
-    client: await open(),
-    params: { ...split(location), Body: stream },
-    partSize: PART_BYTES,
-    queueSize: 2,
-  });
-  const stop = () => void upload.abort();
+  const params = { ...split(location), Body: stream };
+  const upload = new Upload({ client: await open(), params, partSize: PART_BYTES, queueSize: 2 });
+  // An upload whose stream fails removes the parts that were sent, and then ends. Its own abort() would not wait for that.
+  const stop = () => void stream.destroy(new Error("the upload was stopped"));
+  stream.on("error", () => undefined); // the upload ends with it
   signal?.addEventListener("abort", stop, { once: true });
-  const sent = upload.done().catch(explain(location));
-  // An upload that fails ends the writing, which would wait for ever for room in the stream.
-  const broken = sent.then(() => new Promise<never>(() => undefined));
-  broken.catch(() => undefined);
+  const sent = upload.done().catch(explainS3(location));
+  // When the upload fails, the writer would wait for ever for room in the stream.
+  const failed = new Promise<never>((_, reject) => sent.catch(reject));
+  failed.catch(() => undefined);
   try {
-    await Promise.race([write(intoStream(stream)), broken]);
+    await Promise.race([write(intoStream(stream)), failed]);
+    stream.end();
+    await sent;
   } catch (error) {
-    // Parts that were sent are removed, and no object appears.
-    await upload.abort().catch(() => undefined);
-    stream.destroy();
-    await sent.catch(() => undefined);
-    throw error;
+    stop();
+    const reason = await sent.catch((reason: unknown) => reason);
+    signal?.throwIfAborted();
+    throw error instanceof StreamEnded ? reason : error;
   } finally {
     signal?.removeEventListener("abort", stop);
   }
-  stream.end();
-  await sent;
 }
+
+/** All that a writer sees of an upload that failed. */
+class StreamEnded extends Error {}
 
 function intoStream(stream: PassThrough): WritableFile {
   return {
     write: (bytes, offset, length) =>
       new Promise((resolve, reject) => {
-        // A copy: the upload reads it later, and who writes may use the bytes again.
-        stream.write(bytes.slice(offset, offset + length), (error) =>
-          error ? reject(error) : resolve({ bytesWritten: length }),
+        // A copy: the upload reads it later, and the writer may reuse the bytes.
+        stream.write(bytes.slice(offset, offset + length), (cause) =>
+          cause ? reject(new StreamEnded("the upload has ended", { cause })) : resolve({ bytesWritten: length }),
         );
       }),
   };
@@ -203,25 +211,4 @@ function intoStream(stream: PassThrough): WritableFile {
 function split(location: string): { Bucket: string; Key: string } {
   const [, Bucket = "", Key = ""] = /^s3:\/\/([^/]*)\/?(.*)$/is.exec(location) ?? [];
   return { Bucket, Key };
-}
-
-function statusOf(error: unknown): number | undefined {
-  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-}
-
-/** What the storage or the way there says, as one sentence. What is not there, or is forbidden, stays so. */
-function explain(location: string): (cause: unknown) => never {
-  return (cause) => {
-    if (cause instanceof InputError) throw cause;
-    const { name = "", code } = (cause ?? {}) as NodeJS.ErrnoException;
-    if (["NoSuchKey", "NoSuchBucket", "NotFound"].includes(name))
-      throw new InputError(`${quote(location)}: there is no such object or bucket`, { cause });
-    if (name === "CredentialsProviderError")
-      throw new InputError(
-        `${quote(location)}: there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`,
-        { cause },
-      );
-    const what = statusOf(cause) === 403 ? "the storage does not allow it" : `the storage failed: ${code ?? name}`;
-    throw new FetchError(`${quote(location)}: ${what}`, { cause, canRetry: true });
-  };
 }

@@ -28,10 +28,13 @@ export interface Storage {
   publish(location: string, write: (file: WritableFile) => Promise<void>, signal?: AbortSignal): Promise<void>;
 }
 
+let buckets: Promise<Storage> | undefined;
+
 /** The storage of a location. */
 export async function storageOf(location: string): Promise<Storage> {
   if (!isBucket(location)) return localStorage;
-  return (await import("./s3-storage.ts")).s3Storage();
+  buckets ??= import("./s3-storage.ts").then(({ s3Storage }) => s3Storage());
+  return buckets;
 }
 
 export function isBucket(location: string): boolean {

@@ -7,11 +7,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { startRedis, type TestRedis } from "../../test/redis-server.ts";
 import { smallImage, tarOf, writeShards } from "../../test/shard-files.ts";
 import { writeTinyModel } from "../../test/tiny-model.ts";
+import { connectRedis } from "../redis/redis.ts";
 import { localEngine, type ShardEngine } from "./engine.ts";
 import { findShards } from "./find-shards.ts";
 import { serveMetrics } from "./metrics.ts";
 import { JobQueue } from "./queue.ts";
-import { connectRedis } from "./redis.ts";
 import { parseShard, type Shard, ShardError } from "./shard.ts";
 import { type WorkerOptions, work } from "./worker.ts";
 

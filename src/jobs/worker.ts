@@ -5,10 +5,10 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Job } from "bullmq";
 import type { Redis } from "ioredis";
+import { connectRedis, explainRedis, loadBull } from "../redis/redis.ts";
 import type { ShardEngine } from "./engine.ts";
 import { PREFIX, QUEUE, TOTALS } from "./queue-names.ts";
 import { Rate } from "./rate.ts";
-import { connectRedis, explainRedis, loadBull } from "./redis.ts";
 import { parseShard, type Shard, ShardError, type ShardReport } from "./shard.ts";
 import { forgetState, tellState } from "./worker-state.ts";
 

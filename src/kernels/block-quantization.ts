@@ -1,7 +1,7 @@
-// The quantizer of checkpoint/block-quantization.ts as a WebAssembly SIMD loop: rounding is bit-identical, sums are float32.
+// The quantizer of plain-quantization.ts as a WebAssembly SIMD loop: rounding is bit-identical, sums are float32.
 // Candidates are compared lane by lane: a branch on the winner would be mispredicted twice per block.
 
-import { reaches, zeroPoint } from "../checkpoint/block-quantization.ts";
+import { zeroPoint } from "../checkpoint/block-quantization.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
 import {
   type Code,
@@ -22,6 +22,7 @@ import {
   vectorLoop,
   type WasmFunction,
 } from "./assembler.ts";
+import { reaches } from "./plain-quantization.ts";
 
 const P = i32.type;
 const V = v128.type;

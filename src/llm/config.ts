@@ -33,7 +33,7 @@ export interface DecoderConfig {
   readonly v_proj_bias: boolean;
 }
 
-const decoderFields = {
+export const decoderFields = {
   vocab_size: z.int().min(1).max(MAX_VOCABULARY).default(151_936),
   embed_dim: width(4096),
   num_layers: z.int().min(1).max(512).default(32),
@@ -75,14 +75,8 @@ const decoderFields = {
   use_gradient_checkpointing: ignored,
 };
 
-const groupsEvenly = (c: { num_heads: number; num_kv_heads: number }) => c.num_heads % c.num_kv_heads === 0;
-const unevenGroups = { message: "must be a divisor of num_heads", path: ["num_kv_heads"] };
-
-/** A plain Qwen3 decoder. */
-export const qwen3ConfigSchema = z
-  .strictObject({ ...decoderFields, eos_token_id: ignored, pad_token_id: ignored })
-  .refine(groupsEvenly, unevenGroups);
-export type Qwen3Config = z.infer<typeof qwen3ConfigSchema>;
+export const groupsEvenly = (c: { num_heads: number; num_kv_heads: number }) => c.num_heads % c.num_kv_heads === 0;
+export const unevenGroups = { message: "must be a divisor of num_heads", path: ["num_kv_heads"] };
 
 /** `qwen_config`: the decoder with visual entries after its V text entries. */
 export const unifiedQwen3ConfigSchema = z
@@ -188,11 +182,6 @@ export type KeyeArConfig = z.infer<typeof keyeArConfigSchema>;
 export interface LanguageModelConfig {
   readonly qwen: UnifiedQwen3Config;
   readonly head: TokenHeadConfig;
-}
-
-/** Reads the config of a plain decoder; throws as parseConfig does. */
-export function parseQwen3Config(value: unknown, file = "the decoder's config", onUnknown?: OnUnknown): Qwen3Config {
-  return parseConfig(qwen3ConfigSchema, value, file, onUnknown);
 }
 
 /** Reads config.json of an autoregressive checkpoint; throws as parseConfig does. */

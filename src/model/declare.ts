@@ -104,15 +104,6 @@ function withoutOptional(declared: readonly Parameter[], weights: Checkpoint): P
   return declared.filter(({ path }) => !isAbsent(path));
 }
 
-/** The parameters of a model's three files: the autoregressive checkpoint, the diffusion transformer, the autoencoder. */
-export function declareModel(ar: KeyeArConfig, transformer: DitConfig, autoencoder: AutoencoderConfig) {
-  return {
-    main: declareAutoregressive(ar),
-    transformer: declareTransformer(transformer),
-    autoencoder: declareAutoencoder(autoencoder),
-  };
-}
-
 /** The parameters of a folder's own checkpoint: an autoregressive model, or an image tokenizer alone. */
 export function declareMain(model: Pick<OpenedModel, "path" | "ar" | "tokenizer">): Parameter[] {
   const declare = () => (model.ar ? declareAutoregressive(model.ar) : declareTokenizerAlone(model.tokenizer));

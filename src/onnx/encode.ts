@@ -45,7 +45,7 @@ const IR_VERSION = 10;
 /** The standard operators' version; from 21 on `DequantizeLinear` takes blocks, and nothing else here needs it. */
 const versionOf = ({ nodes }: OnnxModel) => (nodes.some(({ op }) => op === "DequantizeLinear") ? 21 : 20);
 
-const ELEMENT_TYPES: Readonly<Record<OnnxInitializer["dtype"], number>> = {
+export const ELEMENT_TYPES: Readonly<Record<OnnxInitializer["dtype"], number>> = {
   f32: 1,
   u8: 2,
   i8: 3,

@@ -1,6 +1,7 @@
 // Operations that are written in a fast form give the numbers of the plain one, on the native library and on WASM.
 
 import { describe, expect, test } from "vitest";
+import { loadBackend } from "#backend";
 import { counterRandom } from "../random/counter.ts";
 import type { Device } from "../runtime/backend.ts";
 import { f32, type HostTensor } from "../runtime/host-tensor.ts";
@@ -8,6 +9,7 @@ import { openSession, type SessionOptions } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import { concat, type Tensor } from "../tensor/tensor.ts";
 import { gradients } from "../train/autodiff/gradients.ts";
+import { encodeModel } from "./encode.ts";
 import { lower } from "./lower.ts";
 
 type Pair = (inputs: Record<string, Tensor>) => readonly [fast: Tensor, plain: Tensor];
@@ -128,6 +130,58 @@ describe("a norm after a residual", () => {
     const sum = graph.input("x", [3, 6]).add(graph.input("row", [6]));
     graph.output("norm", sum.rmsNorm(graph.input("w", [6]), 1e-6));
     expect(operators(graph)).not.toContain("SkipSimplifiedLayerNormalization");
+  });
+});
+
+describe("the form for WebGPU", () => {
+  /** Every operation that has one. */
+  const trace = () => {
+    const graph = new Graph();
+    const [x, y, open] = [graph.input("x", [3, 6]), graph.input("y", [5, 6]), graph.input("open", [3, "A"])];
+    const { values, order } = x.largest(graph.constant(BigInt64Array.of(4n), [1]), "k");
+    const [own, rest] = concat([open, x], 1).split(1, ["A", 6]);
+    const results = {
+      product: x.matmul(y, { transB: true, scale: 0.5 }),
+      turned: x.matmul(x, { transA: true }),
+      logits: x.mul(100).logSoftmax(),
+      place: x.argmin(),
+      order,
+      drawn: order.pick(values.neg().argmax()),
+      likely: x.logSoftmax().pick(x.argmax()),
+      own: own!,
+      rest: rest!,
+    };
+    for (const [name, tensor] of Object.entries(results)) graph.output(name, tensor);
+    return graph;
+  };
+  const shapes = { x: [3, 6], y: [5, 6], open: [3, 2] };
+
+  test("gives the numbers of the usual one", async () => {
+    const graph = trace();
+    const usual = await run(graph, shapes, "cpu");
+    const backend = await loadBackend("cpu");
+    const model = encodeModel(lower(graph.outputs, graph, () => "input", { isWebGpu: true }));
+    const session = await backend.create(model, { foldsConstants: true, prepacks: true, runMemory: "kept" });
+    const feeds = Object.entries(shapes).map(
+      ([key, shape]) => [key, backend.tensor("float32", normal(key, shape[0]! * shape[1]!), shape)] as const,
+    );
+    const targets = Object.fromEntries([...graph.outputs.keys()].map((name) => [name, null]));
+    const found = await session.run(Object.fromEntries(feeds), targets);
+    for (const [name, { data, dims, type }] of Object.entries(found)) {
+      const { dtype, shape } = usual[name]!;
+      expect([type, dims], name).toEqual([{ f32: "float32", i32: "int32" }[dtype as "f32"], shape]);
+      expectClose({ ...usual[name]!, data: data as Float32Array }, usual[name]!);
+    }
+    await session.release();
+  });
+
+  test("has no operator that WebGPU lacks, and casts nothing to or from 64 bits", () => {
+    const graph = trace();
+    const { nodes } = lower(graph.outputs, graph, () => "input", { isWebGpu: true });
+    const lacking = nodes.filter(({ op }) => ["FusedMatMul", "LogSoftmax", "Split"].includes(op));
+    expect(lacking).toEqual([]);
+    const casts = nodes.flatMap(({ op, attributes }) => (op === "Cast" ? [attributes.to] : []));
+    expect(casts).toEqual([{ int: 1 }, { int: 6 }]); // around the pick
   });
 });
 

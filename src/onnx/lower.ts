@@ -5,12 +5,26 @@ import { type Dim, formatShape, type Shape, staticShape } from "../tensor/dims.t
 import { type Graph, type GraphNode, neededNodes } from "../tensor/graph.ts";
 import type { DType, OpName } from "../tensor/ops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValue } from "./encode.ts";
+import {
+  ELEMENT_TYPES,
+  type OnnxAttribute,
+  type OnnxInitializer,
+  type OnnxModel,
+  type OnnxNode,
+  type OnnxValue,
+} from "./encode.ts";
 import { residualNorms } from "./residual-norms.ts";
 import { isQuantizedWeight, type QuantizedInitializer, rowsOf, type Weight } from "./weight.ts";
 
 /** How a parameter enters the model: fed at each run (training), or fixed from a checkpoint (inference). */
 export type ParameterSource = "input" | Weight;
+
+/** Indices as ONNX's operators give them: i64, below `count`. */
+interface LongIndices {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly count: Dim;
+}
 
 export interface LowerOptions {
   /** Norms after a residual add it themselves; false if absent. */
@@ -20,6 +34,8 @@ export interface LowerOptions {
    * pass did: a shared float32 copy would stay in memory from the one to the other. False if absent.
    */
   readonly widensForEachReader?: boolean;
+  /** Only operators that ONNX Runtime has WebGPU kernels for, so that no value travels to the CPU in between. False if absent. */
+  readonly isWebGpu?: boolean;
 }
 
 /** The model that computes `outputs`; `parameter` says where each parameter that is used comes from. */
@@ -29,7 +45,7 @@ export function lower(
   parameter: (path: string) => ParameterSource,
   options: LowerOptions = {},
 ): OnnxModel {
-  const emitter = new Emitter(parameter, options.widensForEachReader ?? false);
+  const emitter = new Emitter(parameter, options);
   const needed = neededNodes(graph, outputs.values());
   const norms = options.residualNorms ? residualNorms(needed) : new Map<GraphNode, GraphNode>();
   const postponed = new Set(norms.values());
@@ -63,16 +79,22 @@ class Emitter implements OnnxModel {
   readonly inputs: OnnxValue[] = [];
   readonly outputs: OnnxValue[] = [];
   readonly parameter: (path: string) => ParameterSource;
+  readonly isWebGpu: boolean;
   readonly #widensForEachReader: boolean;
   readonly #names = new Map<Tensor, string>();
   readonly #weights = new Map<Tensor, Weight>();
+  readonly #indices = new Map<Tensor, LongIndices>();
   readonly #shared = new Map<string, string>();
   readonly #widenings: OnnxNode[] = [];
   readonly #nodes: OnnxNode[] = [];
   #count = 0;
 
-  constructor(parameter: (path: string) => ParameterSource, widensForEachReader: boolean) {
+  constructor(
+    parameter: (path: string) => ParameterSource,
+    { widensForEachReader = false, isWebGpu = false }: LowerOptions,
+  ) {
     this.parameter = parameter;
+    this.isWebGpu = isWebGpu;
     this.#widensForEachReader = widensForEachReader;
   }
 
@@ -94,7 +116,8 @@ class Emitter implements OnnxModel {
     let name = this.#names.get(tensor);
     if (name === undefined) {
       const weight = this.#weights.get(tensor);
-      name = weight ? this.#widened(weight, tensor.shape) : this.fresh();
+      const indices = this.#indices.get(tensor);
+      name = weight ? this.#widened(weight, tensor.shape) : indices ? this.#narrowed(indices, tensor) : this.fresh();
       if (!weight || !this.#widensForEachReader) this.#names.set(tensor, name);
     }
     return name;
@@ -107,6 +130,35 @@ class Emitter implements OnnxModel {
 
   holdWeight(tensor: Tensor, weight: Weight): void {
     this.#weights.set(tensor, weight);
+  }
+
+  /** A tensor of indices that an operator gives in 64 bits: they are made i32 when somebody asks for their name. */
+  holdIndices(tensor: Tensor, indices: LongIndices): void {
+    this.#indices.set(tensor, indices);
+  }
+
+  /** Indices [R] as [R, 1], i32 or i64. */
+  column(tensor: Tensor): string {
+    const [R] = tensor.shape as readonly [Dim];
+    return this.#indices.get(tensor)?.name ?? this.reshape(this.name(tensor), [R], [R, 1]);
+  }
+
+  #narrowed({ name, shape, count }: LongIndices, tensor: Tensor): string {
+    const own = this.isWebGpu ? this.#lookedUp(name, count) : this.step("Cast", [name], { to: int(ELEMENT_TYPES.i32) });
+    return shape.length === tensor.rank ? own : this.reshape(own, shape, tensor.shape);
+  }
+
+  /** WebGPU casts nothing from 64 bits, but looks up by them. */
+  #lookedUp(name: string, count: Dim): string {
+    if (typeof count === "string") throw new Error(`indices below ${count} cannot be narrowed on WebGPU`);
+    const all = this.#once(`below ${count}`, () =>
+      this.initializer(
+        "i32",
+        [count],
+        Int32Array.from({ length: count }, (_, i) => i),
+      ),
+    );
+    return this.step("Gather", [all, name], { axis: int(0) });
   }
 
   /** Puts a fixed tensor into the model, once. */
@@ -190,6 +242,7 @@ class Emitter implements OnnxModel {
   sizes(dims: readonly Dim[]): string {
     const parts = dims.map((dim) => (typeof dim === "number" ? this.integers([dim]) : this.#size(dim)));
     if (dims.every((dim) => typeof dim === "number")) return this.integers(dims as number[]);
+    if (parts.length === 1) return parts[0]!;
     return this.#once(`sizes ${dims}`, () => this.step("Concat", parts, { axis: { int: 0 } }));
   }
 
@@ -244,8 +297,9 @@ function reduction<K extends "sum" | "mean">(op: string): Lowering<K> {
 
 function extremum<K extends "argmin" | "argmax">(op: string): Lowering<K> {
   return (node, e) => {
-    const index = e.step(op, names(node, e), { axis: int(-1), keepdims: int(0) });
-    e.node("Cast", [index], results(node, e), { to: int(6) });
+    const name = e.step(op, names(node, e), { axis: int(-1), keepdims: int(1) });
+    const [x] = node.inputs;
+    e.holdIndices(node.outputs[0]!, { name, shape: [...x!.shape.slice(0, -1), 1], count: x!.dim(-1) });
   };
 }
 
@@ -285,6 +339,13 @@ function emitQuantizedGather(
   const matrix = e.hold({ ...values, name: `${values.name} as rows`, shape: [out, blocks * bytes] });
   const attributes = { gather_axis: int(0), quantize_axis: int(1), bits: int(bits), block_size: int(block) };
   e.node("GatherBlockQuantized", [matrix, indices, e.hold(scales)], [target], attributes, microsoft);
+}
+
+/** A tensor with its last two axes exchanged; of a weight it is computed when the session is opened. */
+function turned(tensor: Tensor, e: Emitter): string {
+  const axes = Array.from({ length: tensor.rank }, (_, i) => i);
+  const perm = [...axes.slice(0, -2), tensor.rank - 1, tensor.rank - 2];
+  return e.step("Transpose", [e.name(tensor)], { perm: ints(perm) });
 }
 
 const lowerings: { readonly [K in OpName]: Lowering<K> } = {
@@ -331,6 +392,13 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
       return;
     }
     if (!transA && !transB && scale === 1) return direct("MatMul")(node, e);
+    if (e.isWebGpu) {
+      const operand = (tensor: Tensor, isTurned: boolean) => (isTurned ? turned(tensor, e) : e.name(tensor));
+      const left = operand(x!, transA);
+      const scaled = scale === 1 ? left : e.step("Mul", [left, e.initializer("f32", [], Float32Array.of(scale))]);
+      e.node("MatMul", [scaled, operand(matrix!, transB)], results(node, e));
+      return;
+    }
     const attributes = { transA: int(Number(transA)), transB: int(Number(transB)), alpha: { float: scale } };
     e.node("FusedMatMul", names(node, e), results(node, e), attributes, microsoft);
   },
@@ -381,10 +449,18 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     );
   },
   concat: (node, e) => e.node("Concat", names(node, e), results(node, e), { axis: int(node.attributes.axis) }),
-  split: (node, e) =>
-    e.node("Split", [...names(node, e), e.sizes(node.attributes.sizes)], results(node, e), {
-      axis: int(node.attributes.axis),
-    }),
+  split: (node, e) => {
+    const { axis, sizes } = node.attributes;
+    if (e.isWebGpu && sizes.length === 2 && sizes.some((size) => typeof size === "string")) {
+      // Sizes that are known at run time only would be joined on the CPU.
+      const [x, border, along] = [names(node, e)[0]!, e.sizes([sizes[0]!]), e.integers([axis])];
+      const [first, second] = results(node, e);
+      e.node("Slice", [x, e.integers([0]), border, along], [first!]);
+      e.node("Slice", [x, border, e.integers([2 ** 31 - 1]), along], [second!]);
+      return;
+    }
+    e.node("Split", [...names(node, e), e.sizes(sizes)], results(node, e), { axis: int(axis) });
+  },
   sum: (node, e) => {
     const [x] = node.inputs;
     const { axes } = node.attributes;
@@ -405,13 +481,19 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("Softmax", [e.name(scores!)], [e.name(probabilities!)], { axis: int(-1) });
     e.node("MatMul", [e.name(probabilities!), e.name(values!)], [e.name(y!)]);
   },
-  logSoftmax: direct("LogSoftmax", { axis: int(-1) }),
+  logSoftmax: (node, e) => {
+    if (!e.isWebGpu) return direct("LogSoftmax", { axis: int(-1) })(node, e);
+    const [x] = names(node, e) as [string];
+    const over = (op: string, from: string) => e.step(op, [from, e.integers([-1])], { keepdims: int(1) });
+    const shifted = e.step("Sub", [x, over("ReduceMax", x)]);
+    e.node("Sub", [shifted, over("ReduceLogSumExp", shifted)], results(node, e));
+  },
   gather: (node, e) => {
     const [table, indices] = node.inputs;
     const weight = e.weight(table!);
     const [y] = results(node, e);
     if (weight && isQuantizedWeight(weight)) emitQuantizedGather(weight, e.name(indices!), y!, e);
-    else if (!weight || weight.dtype === "f32") direct("Gather", { axis: int(0) })(node, e);
+    else if (!weight || weight.dtype === "f32" || e.isWebGpu) direct("Gather", { axis: int(0) })(node, e);
     // Only the rows that are asked for are widened, not the table.
     else e.node("Cast", [e.step("Gather", [e.hold(weight), e.name(indices!)], { axis: int(0) })], [y!], { to: int(1) });
   },
@@ -421,9 +503,13 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     e.node("ScatterND", [e.name(x!), positions, e.name(values!)], [e.name(y!)], { reduction: { text: "add" } });
   },
   pick: ({ inputs: [x, indices], outputs: [y] }, e) => {
-    const column = e.reshape(e.name(indices!), indices!.shape, [indices!.dim(0), 1]);
-    const picked = e.step("GatherElements", [e.name(x!), column], { axis: int(1) });
-    e.reshape(picked, [indices!.dim(0), 1], y!.shape, e.name(y!));
+    const column = e.column(indices!);
+    // WebGPU picks floats alone; they hold every index that a graph has.
+    const isCast = e.isWebGpu && x!.dtype !== "f32";
+    const values = isCast ? e.step("Cast", [e.name(x!)], { to: int(ELEMENT_TYPES.f32) }) : e.name(x!);
+    const picked = e.step("GatherElements", [values, column], { axis: int(1) });
+    const own = isCast ? e.step("Cast", [picked], { to: int(ELEMENT_TYPES[x!.dtype]) }) : picked;
+    e.reshape(own, [indices!.dim(0), 1], y!.shape, e.name(y!));
   },
   addAt: ({ inputs: [x, indices, values], outputs: [y] }, e) => {
     const rows = x!.size(0);
@@ -448,9 +534,9 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   argmax: extremum("ArgMax"),
   largest: (node, e) => {
     const [values, order] = node.outputs;
-    const indices = e.fresh();
-    e.node("TopK", names(node, e), [e.name(values!), indices], { axis: int(-1) });
-    e.node("Cast", [indices], [e.name(order!)], { to: int(6) });
+    const name = e.fresh();
+    e.node("TopK", names(node, e), [e.name(values!), name], { axis: int(-1) });
+    e.holdIndices(order!, { name, shape: order!.shape, count: node.inputs[0]!.dim(-1) });
   },
   cumulativeSum: ({ inputs: [x], outputs: [y] }, e) =>
     e.node("CumSum", [e.name(x!), e.integers([x!.rank - 1])], [e.name(y!)]),

@@ -1,7 +1,8 @@
 // The fast form of the quantizer, held to the plain one.
 
 import { describe, expect, test } from "vitest";
-import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
+import { dequantize } from "../checkpoint/block-quantization.ts";
+import { quantize } from "../kernels/plain-quantization.ts";
 import { counterRandom } from "../random/counter.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
 import { ConvertMemory } from "./convert-memory.ts";

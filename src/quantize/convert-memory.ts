@@ -1,8 +1,9 @@
 // The WebAssembly memory of `kelix convert`: files are read into it, converted in place and written
 // from it. The kernels work tile by tile, so that float32 elements stay in the L1 cache.
 
-import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
+import { dequantize } from "../checkpoint/block-quantization.ts";
 import { type ConvertKernels, instantiateKernels } from "../kernels/convert.ts";
+import { quantize } from "../kernels/plain-quantization.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
 import type { StoredForm } from "./precision.ts";
 

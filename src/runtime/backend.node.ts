@@ -1,6 +1,7 @@
 // ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
 
 import { InputError, KelixError } from "../errors.ts";
+import { encodeModel } from "../onnx/encode.ts";
 import {
   type Backend,
   type Device,
@@ -57,16 +58,9 @@ export async function loadBackend(device: Device): Promise<Backend> {
           code: "device_unavailable",
         },
       );
-    const backend = wrapOrt(ort, true, [device]);
-    if (device === "cpu") return backend;
-    // A device may be built in and yet lack its hardware or libraries, which shows with the first session.
-    const refuse = (cause: unknown) => {
-      throw new InputError(
-        `The device ${device} does not work here: its hardware, driver or libraries are missing; available: cpu, wasm`,
-        { code: "device_unavailable", cause },
-      );
-    };
-    return { ...backend, create: (model, options) => backend.create(model, options).catch(refuse) };
+    const backend = wrapOrt(ort, true, device);
+    if (device !== "cpu") await proveDevice(backend);
+    return backend;
   }
   if (device !== "wasm") {
     if (device !== "cpu")
@@ -81,17 +75,46 @@ export async function loadBackend(device: Device): Promise<Backend> {
     }
   }
   const web = (await import("onnxruntime-web")) as unknown as Ort & { default?: Ort };
-  return wrapOrt(web.default ?? web, false, ["wasm"]);
+  return wrapOrt(web.default ?? web, false, "wasm");
 }
 
-function wrapOrt(ort: Ort, isNative: boolean, executionProviders: string[]): Backend {
+const needs: Partial<Record<Device, string>> = {
+  webgpu: "a GPU with a current driver for Vulkan, Metal or Direct3D 12",
+  cuda: "an NVIDIA GPU, its driver, and CUDA's libraries",
+};
+const proofs = new Map<Device, Promise<void>>();
+
+/** Throws for a device that is built in and yet lacks its hardware or libraries, which shows with the first session. */
+function proveDevice(backend: Backend): Promise<void> {
+  const { device } = backend;
+  const value = { dtype: "f32", shape: [1] } as const;
+  const nodes = [{ op: "Neg", domain: "", inputs: ["x"], outputs: ["y"], attributes: {} }];
+  const model = { nodes, initializers: [], inputs: [{ name: "x", ...value }], outputs: [{ name: "y", ...value }] };
+  const prove = async () => {
+    try {
+      const options = { foldsConstants: true, prepacks: true, runMemory: "kept" } as const;
+      await (await backend.create(encodeModel(model), options)).release();
+    } catch (cause) {
+      throw new InputError(
+        `The device ${device} does not work here: it needs ${needs[device] ?? "hardware and a driver"}; available: cpu, wasm`,
+        { code: "device_unavailable", cause },
+      );
+    }
+  };
+  const proof = proofs.get(device) ?? prove();
+  proofs.set(device, proof);
+  return proof;
+}
+
+function wrapOrt(ort: Ort, isNative: boolean, device: Device): Backend {
   ort.env.logLevel = "fatal";
   return {
+    device,
     readsFiles: isNative,
     isBlocking: !isNative,
     async create(model, { folder, threads, profile, foldsConstants, prepacks, runMemory }) {
       const opening = ort.InferenceSession.create(isNative ? castArray(model, mainRealm) : model, {
-        executionProviders,
+        executionProviders: [device],
         logSeverityLevel: LOG_FATAL,
         ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),

@@ -39,6 +39,8 @@ export interface OrtSessionOptions {
 }
 
 export interface Backend {
+  /** What computes: "wasm" also where "cpu" was asked for and there is no native library. */
+  readonly device: Device;
   /** Whether weights may be given as places in files. */
   readonly readsFiles: boolean;
   /** Whether sessions are opened and run on the caller's own thread, where nothing else happens meanwhile. */

@@ -37,12 +37,14 @@ export async function loadBackend(device: Device): Promise<Backend> {
   const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
   starting ??= start(ort);
   await starting;
+  const isWebGpu = device === "webgpu";
   return {
+    device: isWebGpu ? device : "wasm",
     readsFiles: false,
-    isBlocking: device !== "webgpu",
+    isBlocking: !isWebGpu,
     async create(model, { runMemory, foldsConstants }) {
       const opening = ort.InferenceSession.create(model, {
-        executionProviders: [device === "webgpu" ? "webgpu" : "wasm"],
+        executionProviders: [isWebGpu ? "webgpu" : "wasm"],
         logSeverityLevel: LOG_FATAL,
         enableMemPattern: runMemory === "planned",
         enableCpuMemArena: runMemory !== "returned",

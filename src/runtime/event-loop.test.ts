@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
 import { Graph } from "../tensor/graph.ts";
+import { openTrainingSession } from "../train/training-session.ts";
 import { turnEventLoop } from "./event-loop.ts";
 import { f32 } from "./host-tensor.ts";
 import { memoryWeights } from "./memory-weights.ts";
-import { openSession, openTrainingSession, type Session, type SessionOptions } from "./session.ts";
+import { openSession, type Session, type SessionOptions } from "./session.ts";
 
 function doubling(): Graph {
   const graph = new Graph();

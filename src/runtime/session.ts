@@ -59,57 +59,18 @@ export interface Session {
 
 /** Opens a session whose parameters are fixed values from `weights`. Throws, naming it, when a used parameter is missing or differs in shape. */
 export async function openSession(graph: Graph, weights: WeightSource, options: SessionOptions = {}): Promise<Session> {
-  return open(graph, (folder) => (path) => weight(graph, weights, path, folder), weights, options);
+  return openGraph(graph, (folder) => (path) => weight(graph, weights, path, folder), weights, options);
 }
 
-/** What an optimizer changes, and where the rest comes from. */
-export interface TrainedPart {
-  /** Whether a parameter trains: those are inputs, fed by path at each run. */
-  readonly isTrained: (path: string) => boolean;
-  /** The others, which stay where and as they are stored. */
-  readonly frozen: WeightSource;
-}
-
-const everything: TrainedPart = { isTrained: () => true, frozen: { find: () => undefined } };
-
-/**
- * Opens a session for training. Parameters that train are inputs; the others are weights, widened or dequantised just before each
- * use, so that memory holds them as they are stored. Throws, naming it, when one of those is missing or differs in shape.
- */
-export async function openTrainingSession(
-  graph: Graph,
-  options: SessionOptions = {},
-  { isTrained, frozen }: TrainedPart = everything,
-): Promise<Session> {
-  const fixed = [...graph.parameters.keys()].filter((path) => !isTrained(path));
-  const hasQuantized = fixed.some((path) => {
-    const found = frozen.find(path);
-    return found !== undefined && isQuantized(found);
-  });
-  return open(
-    graph,
-    (folder) => (path) => (isTrained(path) ? "input" : weight(graph, frozen, path, folder)),
-    { find: (path) => (isTrained(path) ? undefined : frozen.find(path)) },
-    {
-      ...options,
-      residualNorms: false,
-      widening: fixed.length > 0 ? "run" : "load",
-      // Beside a model that is large enough to stay frozen there is no room for results twice.
-      ...(fixed.length > 0 && { runMemory: "kept" as const }),
-      widensForEachReader: true,
-      // A packed copy of a float32 weight, one for each direction; of a quantised one it is what computes.
-      prepacks: hasQuantized || fixed.length === 0,
-    },
-  );
-}
-
+/** What training asks for beside the options of every session. */
 interface OpenOptions extends SessionOptions {
   readonly widensForEachReader?: boolean;
   /** Whether the engine may keep copies of weights in the order that its products read. */
   readonly prepacks?: boolean;
 }
 
-async function open(
+/** Opens a session; `parameters` says where each parameter comes from, given the folder of the weights' files. */
+export async function openGraph(
   graph: Graph,
   parameters: (folder: string | undefined) => (path: string) => ParameterSource,
   weights: WeightSource,
@@ -119,7 +80,8 @@ async function open(
   const outputs = selectOutputs(graph, options.outputs);
   const folder = backend.readsFiles ? commonFolder(graph, weights) : undefined;
   const { residualNorms = true, widensForEachReader = false } = options;
-  const model = lower(outputs, graph, parameters(folder), { residualNorms, widensForEachReader });
+  const isWebGpu = backend.device === "webgpu";
+  const model = lower(outputs, graph, parameters(folder), { residualNorms, widensForEachReader, isWebGpu });
   const bytes = encodeModel(model);
   const { threads, profile, widening = "load", runMemory = "planned", prepacks = true } = options;
   const foldsConstants = widening === "load";
@@ -170,8 +132,8 @@ function selectOutputs(graph: Graph, names: readonly string[] | undefined): Map<
   );
 }
 
-/** The parameter at `path` as a fixed weight. */
-function weight(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): Weight {
+/** The parameter at `path` as a fixed weight. Throws, naming it, when it is missing or differs in shape. */
+export function weight(graph: Graph, weights: WeightSource, path: string, folder: string | undefined): Weight {
   const declared = graph.parameters.get(path)!;
   const found = weights.find(path);
   if (!found) throw new ModelError(`the weights have no tensor ${path} ${formatShape(declared.shape)}`);

@@ -2,8 +2,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readSafetensors } from "../quantize/safetensors-file.ts";
 import { blockLabels, lossMask } from "../train/loss/labels.ts";
-import { blockInputs, expandRow, findImages, textBlock } from "./blocks.ts";
-import { type BlockVocabulary, bookRange, segmentPositions } from "./layout.ts";
+import { blockInputs, expandRow, textBlock } from "./blocks.ts";
+import { type BlockVocabulary, bookRange } from "./layout.ts";
 
 /** That of test/golden/ar. */
 const vocabulary: BlockVocabulary = {
@@ -37,11 +37,6 @@ describe("expanding a row", () => {
       "1 image placeholders in the text, but ids for 2 positions",
     );
   });
-});
-
-test("positions start again with each segment, as in the reference's packing", async () => {
-  const { take } = await golden();
-  expect([...segmentPositions(take("cu_seqlens"))]).toEqual(take("position_ids"));
 });
 
 test("the books share out the visual ids", () => {
@@ -112,25 +107,5 @@ describe("what the embedding reads", () => {
     const { index, weight } = blockInputs(blocks, vocabulary);
     expect([...index]).toEqual([7, 7, 7, 7, 96, 112, 128, 144, 5, 5, 5, 5, 93, 93, 93, 93, 0, 0, 0, 0]);
     expect([...weight]).toEqual([1, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
-  });
-});
-
-describe("finding images", () => {
-  const text = (...ids: number[]) => ids.flatMap((id) => [...textBlock(id, vocabulary)]);
-  const patch = [96, 112, 128, 144, 93];
-
-  test("pairs each beginning with the nearest free end and skips empty ones", () => {
-    const row = Int32Array.from([
-      ...text(1, 91),
-      ...patch,
-      ...patch,
-      ...text(92, 2, 91, 92, 91),
-      ...patch,
-      ...text(92, 91),
-    ]);
-    expect(findImages(row, vocabulary)).toEqual([
-      { start: 1, end: 4, ids: Int32Array.of(96, 112, 128, 144, 96, 112, 128, 144) },
-      { start: 8, end: 10, ids: Int32Array.of(96, 112, 128, 144) },
-    ]);
   });
 });

@@ -33,46 +33,6 @@ export function expandRow(ids: ArrayLike<number>, imageIds: ArrayLike<number>, v
   return blocks;
 }
 
-/** The first slot of each block: the text, with a visual id where a patch stands. */
-export function firstSlots(blocks: BlockIds, vocabulary: BlockVocabulary): Int32Array {
-  const slots = slotsPerBlock(vocabulary);
-  return Int32Array.from({ length: blockCount(blocks, vocabulary) }, (_, t) => blocks[t * slots]!);
-}
-
-/** An image inside a row of blocks. */
-export interface ImageSpan {
-  /** Block of its vision_start. */
-  readonly start: number;
-  /** Block of its vision_end. */
-  readonly end: number;
-  /** [M, N] ids of the blocks strictly between. */
-  readonly ids: Int32Array;
-}
-
-/**
- * Finds the images of a row: each vision_start is paired with the nearest later vision_end not yet taken, and empty
- * ones are skipped. What stands between is returned as it is; codes.ts decides about ids outside their book.
- */
-export function findImages(blocks: BlockIds, vocabulary: BlockVocabulary): ImageSpan[] {
-  const { codesPerPatch: N, visionStart, visionEnd } = vocabulary;
-  const first = firstSlots(blocks, vocabulary);
-  const isTaken = new Set<number>();
-  const images: ImageSpan[] = [];
-  first.forEach((id, start) => {
-    if (id !== visionStart) return;
-    const end = first.findIndex((other, t) => t > start && other === visionEnd && !isTaken.has(t));
-    if (end < 0) return;
-    isTaken.add(end);
-    if (end === start + 1) return;
-    const ids = new Int32Array((end - start - 1) * N);
-    for (let t = start + 1; t < end; t++) {
-      ids.set(blocks.subarray(t * (N + 1), t * (N + 1) + N), (t - start - 1) * N);
-    }
-    images.push({ start, end, ids });
-  });
-  return images;
-}
-
 /** What the embedding of blocks reads: see blockInputs. */
 export interface BlockInputs {
   /** [T, N] rows of the table. */

@@ -45,13 +45,3 @@ export function bookRange(
   const size = codebookSize / codesPerPatch;
   return [vocabSize + book * size, vocabSize + (book + 1) * size];
 }
-
-/** Positions 0, 1, 2, .. that start again at each segment border: cuSegments [n+1] holds 0 and the ends. */
-export function segmentPositions(cuSegments: ArrayLike<number>): Int32Array {
-  const positions = new Int32Array(cuSegments[cuSegments.length - 1] ?? 0);
-  for (let s = 0; s + 1 < cuSegments.length; s++) {
-    const start = cuSegments[s]!;
-    for (let t = start; t < cuSegments[s + 1]!; t++) positions[t] = t - start;
-  }
-  return positions;
-}

@@ -35,6 +35,8 @@ export type EngineRequest =
       readonly mayDraw: boolean;
       /** Tokens beside the chosen one whose probabilities are wanted, 0 to 20; none at all if absent. */
       readonly topLogprobs?: number;
+      /** Previews of each image wanted at most, spread over the steps. */
+      readonly previews?: number;
     }
   | {
       readonly kind: "imagine";
@@ -89,7 +91,10 @@ export type EngineEvent =
     }
   | { readonly type: "codes"; readonly codes: CodeFields }
   | { readonly type: "vector"; readonly vector: Float32Array }
-  /** The last event of every request that does not fail. Only chats count tokens; an image alone counts as `imagesOut`. */
+  /**
+   * The last event of every request that does not fail. Positions of `tokenize` and `embed` are those of the image's grid; `reconstruct`
+   * has none, since the language model takes no part.
+   */
   | { readonly type: "end"; readonly finishReason: "stop" | "length"; readonly usage: Usage };
 
 /** A model that answers. */
@@ -130,6 +135,11 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** From now on, the wait in the queue included; the engine's own limit if absent. */
   readonly deadlineMs?: number;
+  /**
+   * The same for each repetition of a request. Engines that share a queue do such work once, finish it although nobody reads it, and
+   * give its events to all who ask, from the first.
+   */
+  readonly id?: string;
 }
 
 /** `starting` while no worker is ready, at the beginning and after the last one died: requests wait in the queue. */

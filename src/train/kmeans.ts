@@ -62,8 +62,9 @@ function assign(
   const clusters = centres.length / width;
   let hasMoved = false;
   for (let i = 0; i < nearest.length; i++) {
-    let best = 0;
-    let least = Number.POSITIVE_INFINITY;
+    // Most samples stay with their centre: measured first, it cuts the distances to the others short.
+    let best = Math.max(nearest[i]!, 0);
+    let least = squaredDistance(samples, i * width, centres, best * width, width, Number.POSITIVE_INFINITY);
     for (let k = 0; k < clusters; k++) {
       const distance = squaredDistance(samples, i * width, centres, k * width, width, least);
       if (distance < least) {

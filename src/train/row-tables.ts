@@ -2,9 +2,9 @@
 // used in training and by frozen models. Generation feeds them instead (language-model.ts).
 
 import type { DecoderConfig } from "../llm/config.ts";
-import { segmentMask } from "../llm/mask.ts";
 import { rotary1d } from "../nn/rotary.ts";
 import type { Graph } from "../tensor/graph.ts";
+import { segmentMask } from "./segments.ts";
 
 /** cos and sin [T, E/2], mask [T, T]: for decoderStack and readBlocks. */
 export function rowTables(graph: Graph, T: number, { head_dim: E, rope_base }: DecoderConfig) {

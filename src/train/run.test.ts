@@ -83,6 +83,17 @@ describe("train", () => {
     expect(losses(await train(cut, openToyStage(5), { resume: true }))).toEqual(losses(part.slice(4)));
   });
 
+  test("names what no source has, which starts at random", async () => {
+    await train(configure("half", { steps: 2 }), openToyStage(5));
+    const source = join(folder, "half", "checkpoints", "step-2", "model.safetensors");
+    const part = { initFrom: [source], accumulate: 1, optimizer: {}, train: ["^second."] };
+    await train(configure("half-part", part), openToyStage(5));
+    const lines: string[] = [];
+    const only = join(folder, "half-part", "checkpoints", "step-12", "model.safetensors");
+    await train(configure("half-only", { initFrom: [only] }), openToyStage(5), { log: (line) => lines.push(line) });
+    expect(lines).toContain("in no source, so new: first.bias (1), first.weight (1)");
+  });
+
   test("names what is frozen and nowhere to be found", async () => {
     const frozen = train(configure("frozen", { train: ["second"] }), openToyStage(5));
     await expect(frozen).rejects.toThrow(/^first.bias does not train, and no checkpoint has it/);

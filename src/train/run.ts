@@ -189,8 +189,20 @@ async function startFresh(
     if (used === 0) throw new InputError(`${source} has none of this stage's ${declared.length} parameters`);
     log(`${source}: ${used} of ${declared.length} parameters`);
   }
+  const fresh = [...store.parameters.keys()].filter((path) => !given.has(path));
+  if (given.size > 0 && fresh.length > 0) log(`in no source, so new: ${describePaths(fresh)}`);
   await stage.prepare?.(store, log, given);
   startAverage(store);
+}
+
+/** Counted by the first two names of each path: "visual_tokenizer.visual (75), head (2)". */
+function describePaths(paths: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const path of paths) {
+    const part = path.split(".").slice(0, 2).join(".");
+    counts.set(part, (counts.get(part) ?? 0) + 1);
+  }
+  return [...counts].map(([part, count]) => `${part} (${count})`).join(", ");
 }
 
 function countTrained(store: ParameterStore): number {

@@ -2,17 +2,12 @@
 // the parameter store; other parameters are weights. A run leaves the gradients in the store for the optimizer.
 
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import {
-  openTrainingSession,
-  type Session,
-  type SessionOptions,
-  type Values,
-  type WeightSource,
-} from "../runtime/session.ts";
+import type { Session, SessionOptions, Values, WeightSource } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { gradients } from "./autodiff/gradients.ts";
 import type { ParameterStore } from "./parameter-store.ts";
+import { openTrainingSession } from "./training-session.ts";
 
 /** The result of tracing a training step: the scalar to minimise, and scalars or tensors to report. */
 export interface TracedLoss {

@@ -97,17 +97,6 @@ export function mergePatches(grids: readonly Grid[]): Int32Array {
   return merge;
 }
 
-/** Reads `image_grid_thw`, rows of (frames, rows, columns). */
-export function gridsFrom(rows: ArrayLike<number>): Grid[] {
-  if (rows.length % 3 !== 0)
-    throw new Error(`Expected grids as triples (frames, rows, columns), got ${rows.length} numbers`);
-  return Array.from({ length: rows.length / 3 }, (_, i) => ({
-    frames: rows[3 * i]!,
-    rows: rows[3 * i + 1]!,
-    columns: rows[3 * i + 2]!,
-  }));
-}
-
 function countPatches({ frames, rows, columns }: Grid): number {
   if (![frames, rows, columns].every((n) => Number.isSafeInteger(n) && n >= 1)) {
     throw new Error(`A patch grid needs at least one frame, row and column, got ${frames} x ${rows} x ${columns}`);

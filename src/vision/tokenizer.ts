@@ -45,22 +45,8 @@ export function embedCodes(
   return fuse(p.at("up_projectors"), parts, config.output_dim, fusion);
 }
 
-export interface PoolOptions {
-  /** "avg" divides by the number of books. */
-  readonly pool: "avg" | "sum";
-  readonly amplifier: number;
-}
-
-/**
- * Embeddings for a language model trained together with the tokenizer: zq, one [M, d] for each book -> [M, D]. p is where
- * the matrices `{i}.weight` lie: `quant_projector`, which a finished checkpoint calls `up_projectors`.
- */
-export function poolCodes(p: Params, zq: readonly Tensor[], D: number, options: PoolOptions): Tensor {
-  const fused = fuse(p, zq, D, options.pool === "avg" ? "mean" : "sum");
-  return options.amplifier === 1 ? fused : fused.mul(options.amplifier);
-}
-
-function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: Fusion): Tensor {
+/** Each part [M, d] through its own matrix to `width`, and their sum or mean. */
+export function fuse(p: Params, parts: readonly Tensor[], width: number, fusion: Fusion): Tensor {
   const sum = parts.map((part, i) => linear(p.at(i), part, width, false)).reduce((a, b) => a.add(b));
   return fusion === "mean" ? sum.div(parts.length) : sum;
 }

@@ -1,17 +1,17 @@
 // Training of a plain Qwen3 decoder: 4 layers of width 512, two rows of 256 tokens.
 
-import { parseQwen3Config, type Qwen3Config } from "../../src/llm/config.ts";
 import { decoderStack } from "../../src/llm/decoder.ts";
 import { embeddingTable } from "../../src/llm/embedding.ts";
-import { segmentMask } from "../../src/llm/mask.ts";
 import { finalNorm, outputMatrix } from "../../src/llm/output.ts";
 import { rotary1d } from "../../src/nn/rotary.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32, i32 } from "../../src/runtime/host-tensor.ts";
 import type { Values } from "../../src/runtime/session.ts";
 import type { Graph } from "../../src/tensor/graph.ts";
-import { linearCrossEntropy } from "../../src/tensor/tensor.ts";
+import { linearCrossEntropy } from "../../src/train/loss/cross-entropy.ts";
+import { segmentMask } from "../../src/train/segments.ts";
 import type { TracedLoss } from "../../src/train/train-graph.ts";
+import { parseQwen3Config, type Qwen3Config } from "../parity/qwen3-config.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { openTraining } from "./training.ts";
 

@@ -15,6 +15,7 @@ import {
 } from "../../src/train/data/glyph-grid.ts";
 import { drawLettering, type LetteringSource, letteringOf, letteringOfSize } from "../../src/train/data/lettering.ts";
 import type { Turn } from "../../src/train/data/scene-text.ts";
+import { IMAGE_SIDE, POSITION_SIDE } from "./models.ts";
 import type { SuiteName } from "./protocol.ts";
 
 export type Stream = "train" | "validation" | "test";
@@ -69,8 +70,10 @@ export function turnsOf({ turn, grid }: Item, random: CounterRandom): readonly T
   return [0, 1, 2].map((i) => askGlyphLine(grid, (first + i * step) % grid.columns));
 }
 
+const layout = { positions: IMAGE_SIDE / POSITION_SIDE, position: POSITION_SIDE };
+
 function glyphItem(level: GlyphLevel, random: CounterRandom): Item {
-  const grid = sampleGlyphGrid(level, random.fork("grid"));
+  const grid = sampleGlyphGrid(level, random.fork("grid"), layout);
   const line = random.integer(0, grid.columns);
   const turn = askGlyphLine(grid, line);
   const words = turn.answer.split(" ");

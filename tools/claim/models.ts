@@ -4,9 +4,10 @@ import { type KeyeArConfig, parseKeyeArConfig } from "../../src/llm/config.ts";
 import { type Model, modelSchema } from "../../src/train/stages/tokenizer-graph.ts";
 import { type Arm, arms } from "./protocol.ts";
 
-/** Pixels of an image's side, and positions along it. */
-export const IMAGE_SIDE = 96;
-export const POSITIONS = 36;
+/** Pixels of an image's side and of a position's. Only the bits per position matter here, so a small image asks the same question for less. */
+export const IMAGE_SIDE = 48;
+export const POSITION_SIDE = 16;
+export const POSITIONS = (IMAGE_SIDE / POSITION_SIDE) ** 2;
 
 const WIDTH = 192;
 const LAYERS = 4;
@@ -17,8 +18,8 @@ const HEADS = 6;
 export const CONTINUOUS_PARTS = 8;
 
 /** Maximum tokens and answer tokens of a row. */
-export const ROW_LENGTH = 208;
-export const ANSWERS_PER_ROW = 120;
+export const ROW_LENGTH = 120;
+export const ANSWERS_PER_ROW = 64;
 
 /** Sizes of a batch's rows and answers, for the tokenizer's training graph. */
 export function rowSizes(batch: number): { batch: number; length: number; answers: number } {

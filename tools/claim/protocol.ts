@@ -85,7 +85,7 @@ export const full: Protocol = {
   name: "full",
   steps: { warmUp: 2500, branch: 1500, reader: 1500 },
   batch: 32,
-  kmeansImages: 2000,
+  kmeansImages: 8000,
   items: { test: 4000, validation: 512 },
   seeds: { C: 5, "1": 5, "8": 5, "2": 3, "4": 3, "1x8192": 2, "2x64": 2, "1x4096": 2, "1d32": 2 },
 };

@@ -4,7 +4,6 @@
 import { z } from "zod";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig, parseKeyeArConfig } from "../../src/llm/config.ts";
-import { segmentMask } from "../../src/llm/mask.ts";
 import { languageModelPaths, predictNextBlocks, readBlocks } from "../../src/llm/model.ts";
 import { finalNorm, outputMatrix } from "../../src/llm/output.ts";
 import { rotary1d } from "../../src/nn/rotary.ts";
@@ -18,12 +17,13 @@ import { lossByKind } from "../../src/train/loss/block-loss.ts";
 import { blockLabels, IGNORED } from "../../src/train/loss/labels.ts";
 import { type PackedRow, traceLanguageModelLoss, trainingFeeds } from "../../src/train/loss/language-model-loss.ts";
 import { ParameterStore } from "../../src/train/parameter-store.ts";
+import { segmentMask } from "../../src/train/segments.ts";
 import { TrainGraph, traceLoss } from "../../src/train/train-graph.ts";
 import { constantLayout } from "../../src/vision/layout.ts";
-import { gridsFrom } from "../../src/vision/packing.ts";
 import { imageTokenizer } from "../../src/vision/tokenizer.ts";
 import { generations } from "./ar-generation.ts";
 import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
+import { gridsFrom } from "./grids.ts";
 import { input, numbers } from "./input.ts";
 
 export const arCase: ParityCase = {

@@ -1,15 +1,15 @@
 // The language loss of end-to-end tokenizer training: a plain Qwen3 reads text in which images stand as embeddings.
 
-import type { Qwen3Config } from "../../src/llm/config.ts";
 import { decoderStack } from "../../src/llm/decoder.ts";
-import { segmentMask } from "../../src/llm/mask.ts";
 import { finalNorm, outputMatrix } from "../../src/llm/output.ts";
 import { rotary1d } from "../../src/nn/rotary.ts";
-import { segmentPositions } from "../../src/sequence/layout.ts";
 import type { Graph } from "../../src/tensor/graph.ts";
 import { init } from "../../src/tensor/params.ts";
-import { concat, crossEntropy, type Tensor } from "../../src/tensor/tensor.ts";
+import { concat, type Tensor } from "../../src/tensor/tensor.ts";
+import { crossEntropy } from "../../src/train/loss/cross-entropy.ts";
 import { IGNORED } from "../../src/train/loss/labels.ts";
+import { segmentMask, segmentPositions } from "../../src/train/segments.ts";
+import type { Qwen3Config } from "./qwen3-config.ts";
 
 export interface CaptionRow {
   readonly config: Qwen3Config;

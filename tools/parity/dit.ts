@@ -6,7 +6,7 @@ import { attentionBias, embedCondition, type Probe } from "../../src/detokenizer
 import { type DitConfig, parseDitConfig } from "../../src/detokenizer/config.ts";
 import { Denoiser, withNullLength } from "../../src/detokenizer/denoiser.ts";
 import { type CrossRope, diffusionTransformer } from "../../src/detokenizer/diffusion-transformer.ts";
-import { defaultSigmas, demoSigmas, trainingSchedule } from "../../src/detokenizer/flow-schedule.ts";
+import { defaultSigmas, demoSigmas } from "../../src/detokenizer/flow-schedule.ts";
 import {
   type CrossPositions,
   computePositions,
@@ -19,6 +19,7 @@ import { openSession } from "../../src/runtime/session.ts";
 import { SessionCache } from "../../src/runtime/session-cache.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
+import { trainingSchedule } from "../../src/train/flow-schedule.ts";
 import { flowLoss, noisyLatents, velocityTarget } from "../../src/train/loss/flow-matching.ts";
 import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
 import { dpmTimes, sampleDpm } from "./dpm-solver.ts";

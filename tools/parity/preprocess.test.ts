@@ -2,14 +2,15 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.ts";
 import { loadImage } from "../../src/image/image-source.node.ts";
-import { cutPatches, fetchResize, processImage } from "../../src/image/patches.ts";
+import { cutPatches } from "../../src/image/patches.ts";
 import { type ImageFit, preparedSizes, prepareImage } from "../../src/image/processor.ts";
 import { resize } from "../../src/image/resize.ts";
 import { roundHalfEven } from "../../src/image/rounding.ts";
-import { smartResizeFetch, smartResizeProcessor } from "../../src/image/smart-resize.ts";
+import { smartResizeFetch } from "../../src/image/smart-resize.ts";
 import { readSafetensors } from "../../src/quantize/safetensors-file.ts";
 import { findBucket } from "./buckets.ts";
 import { crop, resizeAndCenterCrop } from "./crop.ts";
+import { fetchResize, processImage, smartResizeProcessor } from "./reference-resize.ts";
 
 const golden = join(import.meta.dirname, "../../test/golden/preprocess");
 const outputs = await readSafetensors(join(golden, "outputs.safetensors"));

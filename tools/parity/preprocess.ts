@@ -4,18 +4,13 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { loadImage } from "../../src/image/image-source.node.ts";
-import { fetchResize, processImage } from "../../src/image/patches.ts";
 import type { RgbImage } from "../../src/image/rgb.ts";
-import {
-  type PixelLimits,
-  smartResizeFetch,
-  smartResizeProcessor,
-  TRAINING_FETCH_LIMITS,
-} from "../../src/image/smart-resize.ts";
+import { type PixelLimits, smartResizeFetch } from "../../src/image/smart-resize.ts";
 import { f32, type HostTensor, hostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import { findBucket } from "./buckets.ts";
 import type { GoldenFolder, ParityCase } from "./case.ts";
 import { resizeAndCenterCrop } from "./crop.ts";
+import { fetchResize, processImage, smartResizeProcessor, TRAINING_FETCH_LIMITS } from "./reference-resize.ts";
 
 const triple = z.tuple([z.number(), z.number(), z.number()]);
 const size = z.tuple([z.int(), z.int()]);

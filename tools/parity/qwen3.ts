@@ -3,10 +3,9 @@
 
 import { ownRows } from "../../src/llm/batch.ts";
 import { CacheArena, type CacheRows, cacheInput } from "../../src/llm/cache.ts";
-import { parseQwen3Config, type Qwen3Config } from "../../src/llm/config.ts";
 import { type Decoded, decoderStack } from "../../src/llm/decoder.ts";
 import { embeddingTable } from "../../src/llm/embedding.ts";
-import { cacheMask, segmentMask } from "../../src/llm/mask.ts";
+import { cacheMask } from "../../src/llm/mask.ts";
 import { finalNorm, outputMatrix } from "../../src/llm/output.ts";
 import type { KeyValue } from "../../src/nn/attention.ts";
 import { rotary1d } from "../../src/nn/rotary.ts";
@@ -14,11 +13,14 @@ import { f32, type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import { openSession, type WeightSource } from "../../src/runtime/session.ts";
 import { addDims, type Dim } from "../../src/tensor/dims.ts";
 import { Graph } from "../../src/tensor/graph.ts";
-import { concat, crossEntropy, type Tensor } from "../../src/tensor/tensor.ts";
+import { concat, type Tensor } from "../../src/tensor/tensor.ts";
+import { crossEntropy } from "../../src/train/loss/cross-entropy.ts";
 import { IGNORED } from "../../src/train/loss/labels.ts";
+import { segmentMask } from "../../src/train/segments.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
 import { input, numbers } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
+import { parseQwen3Config, type Qwen3Config } from "./qwen3-config.ts";
 
 export const qwen3Case: ParityCase = {
   matches: (config) => "embed_dim" in config && "num_kv_heads" in config,

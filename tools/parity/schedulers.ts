@@ -2,14 +2,9 @@
 // The names of the outputs say which shifts and step counts are wanted.
 
 import { z } from "zod";
-import {
-  defaultSigmas,
-  demoSigmas,
-  modelTimesteps,
-  timestepIndex,
-  trainingSchedule,
-} from "../../src/detokenizer/flow-schedule.ts";
+import { defaultSigmas, demoSigmas, TIMESTEPS } from "../../src/detokenizer/flow-schedule.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
+import { timestepIndex, trainingSchedule } from "../../src/train/flow-schedule.ts";
 import { type LrSchedule, learningRateFactor } from "../../src/train/lr-schedule.ts";
 import type { ParityCase } from "./case.ts";
 import { dpmTimes } from "./dpm-solver.ts";
@@ -86,7 +81,9 @@ function noiseLevels(name: string, timesteps: number): Float32Array | undefined 
   if (kind === "dpm") return dpmTimes(steps, shift);
   if (kind !== "euler_demo" && kind !== "euler_default") return undefined;
   const sigmas = kind === "euler_demo" ? demoSigmas(steps, shift) : defaultSigmas(steps, shift);
-  return what === "sigmas" ? sigmas : modelTimesteps(sigmas);
+  if (what === "sigmas") return sigmas;
+  // What the model is told at each sigma but the last 0, where it is not asked.
+  return sigmas.subarray(0, -1).map((sigma) => sigma * TIMESTEPS);
 }
 
 function toSchedule(lr: LrConfig): LrSchedule {

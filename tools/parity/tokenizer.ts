@@ -2,21 +2,22 @@
 // a small Qwen3 reads the quantised images and three losses are differentiated.
 
 import { z } from "zod";
-import { parseQwen3Config } from "../../src/llm/config.ts";
 import { f32, type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { idsFromCodes } from "../../src/sequence/ids.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import { concat, type Tensor } from "../../src/tensor/tensor.ts";
+import { meanOf, quantizerLosses } from "../../src/train/loss/quantizer-loss.ts";
+import { poolCodes } from "../../src/train/pool-codes.ts";
 import { codeWidth, parseTokenizerConfig, type TokenizerConfig } from "../../src/vision/config.ts";
 import { constantLayout } from "../../src/vision/layout.ts";
-import { gridsFrom } from "../../src/vision/packing.ts";
-import { meanOf, quantizerLosses } from "../../src/vision/quantizer.ts";
-import { embedCodes, imageTokenizer, poolCodes, type TokenizedImages } from "../../src/vision/tokenizer.ts";
+import { embedCodes, imageTokenizer, type TokenizedImages } from "../../src/vision/tokenizer.ts";
 import { captionLoss } from "./caption-loss.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
+import { gridsFrom } from "./grids.ts";
 import { input, numbers } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
+import { parseQwen3Config } from "./qwen3-config.ts";
 
 const runSchema = z.object({
   image_token_id: z.int().default(-1),

@@ -6,8 +6,8 @@ import { Graph } from "../../src/tensor/graph.ts";
 import { parseVisionConfig } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
 import { constantLayout } from "../../src/vision/layout.ts";
-import { gridsFrom } from "../../src/vision/packing.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
+import { gridsFrom } from "./grids.ts";
 import { input, numbers } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
 

@@ -124,9 +124,11 @@ test("draws, edits and decodes images, with previews, and tells which were drawn
     all({ kind: "reconstruct", codes: plain, options }),
   ]);
   const same = await kelix.edit(wanted!, "make it blue", options);
+  expect(usageOf(events)).toMatchObject({ ...wanted!.usage!, completionTokens: 37 });
+  expect(usageOf(edited)).toMatchObject({ ...same.usage!, imagesIn: 1, imagesOut: 1 });
   expect(only(edited, "image")[0]).toMatchObject({ isAlone: false, codes: { codes: same.codes.codes } });
   expect(only(decoded, "image")[0]!.codes.codes).toEqual(codes.codes);
-  expect(usageOf(decoded)).toMatchObject({ imagesOut: 1 });
+  expect(usageOf(decoded)).toMatchObject({ imagesOut: 1, promptTokens: 0 });
 });
 
 test("tokenizes and embeds, from a view of a larger body too", async () => {
@@ -138,6 +140,7 @@ test("tokenizes and embeds, from a view of a larger body too", async () => {
   expect(new ImageCodes(tokenized!.codes)).toEqual(wanted);
   const [embedded] = only(await all({ kind: "embed", image: wanted.toJSON() }), "vector");
   expect(embedded!.vector).toEqual(await kelix.embed(wanted));
+  expect(only(await all({ kind: "embed", image }), "vector")[0]!.vector).toEqual(await kelix.embed(rocket));
   expect(body[500]).toBe(rocket[0]); // it still has its bytes
 });
 

@@ -54,6 +54,7 @@ export class Metrics {
     this.#succeeded.inc({ finished_reason: finishReason });
     this.#whole.observe({ kind }, tookMs / 1000);
     this.#count(usage);
+    if (kind === "chat") this.#queries.inc(usage.promptTokens); // no other request looks into the KV cache
   }
 
   /** `code` is that of the error, or "abort". */
@@ -68,7 +69,6 @@ export class Metrics {
   #count({ promptTokens, cachedPromptTokens, completionTokens, imagesOut }: Usage): void {
     this.#promptTokens.inc(promptTokens);
     this.#generatedTokens.inc(completionTokens);
-    this.#queries.inc(promptTokens);
     this.#hits.inc(cachedPromptTokens);
     this.#images.inc(imagesOut);
   }

@@ -41,8 +41,9 @@ export async function runRequest(kelix: Kelix, request: EngineRequest, sink: Sin
   };
   switch (request.kind) {
     case "chat": {
-      const { messages, mayDraw, topLogprobs } = request;
-      const chat = kelix.chat(messages, { ...request.options, mayDraw, topLogprobs, ...common });
+      const { messages, mayDraw, topLogprobs, previews } = request;
+      const options = { ...request.options, mayDraw, topLogprobs, ...common, ...previewing(previews, sink) };
+      const chat = kelix.chat(messages, options);
       for await (const event of chat) {
         if (event.type === "image") await sendImage(event.image, event.codes, event.image.seed);
         else if (event.type === "text") await sink.send(event);
@@ -58,7 +59,7 @@ export async function runRequest(kelix: Kelix, request: EngineRequest, sink: Sin
           ? await kelix.edit(request.image, request.prompt, { ...options, mask: request.mask })
           : (await kelix.imagine(request.prompt, options))[0]!;
       await sendImage(image, image.codes, image.seed);
-      return end({ imagesIn: request.kind === "edit" ? 1 : 0, imagesOut: 1 });
+      return end({ ...image.usage, imagesIn: request.kind === "edit" ? 1 : 0, imagesOut: 1 });
     }
     case "reconstruct": {
       const { codes, options, previews } = request;
@@ -69,14 +70,20 @@ export async function runRequest(kelix: Kelix, request: EngineRequest, sink: Sin
     case "tokenize": {
       const codes = await kelix.tokenize(request.image, common);
       await sink.send({ type: "codes", codes: { ...codes } });
-      return end({ imagesIn: 1 });
+      return end({ promptTokens: positionsOf(codes), imagesIn: 1 });
     }
     case "embed": {
-      const vector = await kelix.embed(request.image, common);
+      const { image } = request;
+      const codes = image instanceof Uint8Array ? await kelix.tokenize(image, common) : ImageCodes.from(image);
+      const vector = await kelix.embed(codes, common);
       await sink.send({ type: "vector", vector });
-      return end({ imagesIn: 1 });
+      return end({ promptTokens: positionsOf(codes), imagesIn: 1 });
     }
   }
+}
+
+function positionsOf({ grid: [rows, columns] }: ImageCodes): number {
+  return rows * columns;
 }
 
 const NOTHING: Usage = {
@@ -88,13 +95,15 @@ const NOTHING: Usage = {
   imagesOut: 0,
 };
 
-/** Options that give up to `count` previews, spread over the steps. */
+/** Options that give up to `count` previews of each image, spread over its steps. */
 function previewing(count = 0, sink: Sink) {
   if (count === 0) return {};
   let [index, share] = [0, 0];
   return {
     onProgress: ({ task, done, total }: Progress) => {
-      if (task === "draw") share = done / total;
+      if (task !== "draw") return;
+      if (done / total < share) index = 0; // the next image
+      share = done / total;
     },
     onPreview: async (image: Image) => {
       if (index >= count || share < (index + 1) / (count + 1)) return;

@@ -54,7 +54,7 @@ export function checkOrigin({ corsOrigins }: HttpSettings): MiddlewareHandler<Ht
   const allow = cors({
     origin: allowsAll ? "*" : [...corsOrigins],
     allowMethods: ["GET", "POST"],
-    exposeHeaders: ["x-request-id", "retry-after"],
+    exposeHeaders: ["x-request-id", "retry-after", "idempotent-replayed"],
     maxAge: 600,
   });
   return async (c, next) => {

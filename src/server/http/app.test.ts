@@ -8,13 +8,14 @@ const CHAT = "/v1/chat/completions";
 const hello = { model: "toy", messages: [{ role: "user", content: "Hi" }] };
 const png = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10]);
 const url = `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
+const codes = { grid: [6, 6], codes: Array.from({ length: 288 }, (_, i) => i % 256) };
 const drawn = {
   type: "image",
   png,
   width: 96,
   height: 96,
   seed: 7,
-  codes: { grid: [6, 6], codes: new Uint16Array(288) },
+  codes: { grid: [6, 6], codes: Uint16Array.from(codes.codes) },
   isAlone: true,
   receipt: { seed: 7 },
 } as const;
@@ -49,7 +50,7 @@ test("streams a chat in OpenAI's chunks, with usage last where it is asked for",
   expect(chunks.map(({ choices }) => choices[0]?.delta)).toEqual([
     { role: "assistant", content: "" },
     { content: "A" },
-    { images: [{ type: "image_url", index: 0, image_url: { url }, seed: 7, receipt: { seed: 7 } }] },
+    { images: [{ type: "image_url", index: 0, image_url: { url }, seed: 7, codes, receipt: { seed: 7 } }] },
     {},
     undefined,
   ]);
@@ -186,6 +187,65 @@ test("images are told by their bytes, and may come back as an answer had them", 
     });
     expect([bad, status, json.error.param]).toEqual([bad, 400, "messages[0].content[0].image_url.url"]);
   }
+});
+
+test("codes stand for an image, and are read in place of its URL", async () => {
+  const { post, engine } = httpApp();
+  const part = { type: "image_url", codes };
+  const both = { ...part, image_url: { url: "https://example.org/a.png" } };
+  const messages = [
+    { role: "user", content: [part] },
+    { role: "assistant", content: "", images: [both] },
+    { role: "user", content: "And?" },
+  ];
+  expect((await post(CHAT, { messages })).status).toBe(200);
+  const input = [
+    { role: "user", content: "Draw" },
+    { type: "image_generation_call", codes, result: "AAAA" },
+  ];
+  expect((await post("/v1/responses", { input })).status).toBe(200);
+  const images = engine.requests.flatMap((request) =>
+    request.kind !== "chat"
+      ? []
+      : request.messages.flatMap(({ content }) =>
+          typeof content === "string" ? [] : content.filter(({ type }) => type === "image"),
+        ),
+  );
+  expect(images).toEqual([1, 2, 3].map(() => ({ type: "image", image: codes })));
+  for (const [wrong, place] of [
+    [{ type: "image_url" }, "image_url"],
+    [{ ...part, codes: { grid: [6], codes: [1] } }, "codes.grid"],
+    [{ ...part, codes: { grid: [6, 6], codes: [-1] } }, "codes.codes[0]"],
+    [{ ...part, codes: 5 }, "codes"],
+  ] as const) {
+    const { status, json } = await post(CHAT, { messages: [{ role: "user", content: [wrong] }] });
+    expect([status, json.error.param]).toEqual([400, `messages[0].content[0].${place}`]);
+  }
+});
+
+test("previews of a chat's images are parts of their own, in Responses events of their own", async () => {
+  const previews = [0, 1].map((index) => ({ type: "preview", index, png }) as const);
+  const { post, engine } = httpApp({}, gives({ type: "text", text: "A" }, ...previews, drawn, end));
+  const asked = { modalities: ["text", "image"], stream: true, partial_images: 2 };
+  const chunks = eventsOf((await post(CHAT, { ...hello, ...asked })).text);
+  const partial = (i: number) => ({ type: "image_url", index: 0, partial_image_index: i, image_url: { url } });
+  expect(chunks.flatMap(({ choices }) => choices[0].delta.partial_images ?? [])).toEqual([partial(0), partial(1)]);
+  expect(chunks.flatMap(({ choices }) => choices[0].delta.images ?? [])).toHaveLength(1);
+  const tools = [{ type: "image_generation", partial_images: 2 }];
+  const events = eventsOf((await post("/v1/responses", { input: "Draw", tools, stream: true })).text);
+  const kinds = events.map(({ type }) => type.replace("response.", ""));
+  const image = ["in_progress", "partial_image", "partial_image", "completed"];
+  expect(kinds.slice(kinds.indexOf("output_item.done") + 1, -2)).toEqual([
+    "output_item.added",
+    ...image.map((kind) => `image_generation_call.${kind}`),
+  ]);
+  expect(events.find(({ partial_image_index }) => partial_image_index === 1)).toMatchObject({
+    output_index: 1,
+    partial_image_b64: Buffer.from(png).toString("base64"),
+  });
+  expect(engine.requests.map((request) => "previews" in request && request.previews)).toEqual([2, 2]);
+  const { json } = await post(CHAT, { ...hello, ...asked, stream: false });
+  expect(json.error.param).toBe("partial_images");
 });
 
 test("log-probabilities are OpenAI's", async () => {
@@ -370,8 +430,15 @@ test("images: whole, and streamed with what comes on the way", async () => {
   const IMAGES = "/v1/images/generations";
   const body = { prompt: "a star", n: 2, seed: 7, guidance_scale: 2, num_inference_steps: 4, size: "96x96" };
   const { json } = await post(IMAGES, body);
-  const one = { b64_json: Buffer.from(png).toString("base64"), seed: 7, receipt: { seed: 7 } };
+  const one = { b64_json: Buffer.from(png).toString("base64"), seed: 7, codes, receipt: { seed: 7 } };
   expect(json).toMatchObject({ data: [one, one], size: "96x96" });
+  expect(json.usage).toEqual({
+    input_tokens: 12,
+    input_tokens_details: { image_tokens: 0, text_tokens: 12 },
+    output_tokens: 6,
+    output_tokens_details: { image_tokens: 6, text_tokens: 0 },
+    total_tokens: 18,
+  });
   expect(engine.requests[1]).toEqual({
     kind: "imagine",
     prompt: "a star",
@@ -382,6 +449,7 @@ test("images: whole, and streamed with what comes on the way", async () => {
   const events = eventsOf(text);
   expect(events.map(({ type }) => type)).toEqual(["image_generation.partial_image", "image_generation.completed"]);
   expect(events[0]).toMatchObject({ partial_image_index: 0, b64_json: one.b64_json });
+  expect(events[1]).toMatchObject({ ...one, usage: { input_tokens: 12, output_tokens: 3, total_tokens: 15 } });
   for (const [fields, param] of [
     [{ size: "1e9x1" }, "size"],
     [{ size: "97x96" }, "size"],
@@ -419,12 +487,17 @@ test("edits: forms as clients send them", async () => {
   expect(engine.requests).toEqual(
     [5, 6].map((seed) => ({ kind: "edit", image: png, prompt: "blue", options: { seed } })),
   );
+  expect((await edit({ image, codes: JSON.stringify(codes), prompt: "blue", seed: "5" })).status).toBe(200);
+  expect(engine.requests.at(-1)).toMatchObject({ kind: "edit", image: codes });
   const streamed = await edit({ image, prompt: "blue", stream: "true", partial_images: "1" });
   expect(eventsOf(streamed.text).map(({ type }) => type)).toEqual(["image_edit.partial_image", "image_edit.completed"]);
   for (const [fields, param] of [
     [{ prompt: "blue" }, "image"],
     [{ image, "image[]": image, prompt: "blue" }, "image"],
     [{ image: "text", prompt: "blue" }, "image"],
+    [{ codes: "{", prompt: "blue" }, "codes"],
+    [{ codes: '{"grid":[6,6],"codes":[0.5]}', prompt: "blue" }, "codes.codes[0]"],
+    [{ codes: image, prompt: "blue" }, "codes"],
     [{ image: new Blob(["GIF89a"]), prompt: "blue" }, "image"],
     [{ image, prompt: "blue", n: "two" }, "n"],
     [{ image }, "prompt"],
@@ -447,6 +520,7 @@ test("embeddings: floats, and the base64 that openai asks for", async () => {
   const vector = Float32Array.of(1, -2, 0.5);
   const { post } = httpApp({}, gives({ type: "vector", vector }, end));
   const { json } = await post("/v1/embeddings", { input: [url, url] });
+  expect(json.usage).toEqual({ prompt_tokens: 24, total_tokens: 24 });
   expect(json.data.map(({ embedding }: { embedding: number[] }) => embedding)).toEqual([
     [1, -2, 0.5],
     [1, -2, 0.5],

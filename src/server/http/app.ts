@@ -7,6 +7,7 @@ import { checkHost, checkKey, checkOrigin } from "./access.ts";
 import { ApiError, toApiError } from "./api-error.ts";
 import { discardBody } from "./body.ts";
 import { HttpMetrics, showMetrics } from "./health.ts";
+import { repeatable } from "./idempotency.ts";
 import { openApi } from "./openapi.ts";
 import { servePage } from "./page.ts";
 import { type Route, routes } from "./routes.ts";
@@ -40,6 +41,7 @@ export function createApp(service: Service): Hono<HttpEnv> {
   app.use(checkOrigin(settings));
   app.use(servePage());
   app.use(checkKey(settings));
+  app.use(repeatable(service));
   for (const { method, path, run } of table) app.on(method, path, (c) => run(service, c));
   for (const path of new Set(table.map(({ path }) => path))) {
     const allowed = table.filter((route) => route.path === path).map(({ method }) => method.toUpperCase());

@@ -7,6 +7,8 @@ import type { Limits } from "./settings.ts";
 
 /** The body's bytes. Throws a 413 as soon as they are too many. */
 export async function readBody(c: Context, { bodyBytes }: Limits): Promise<Buffer> {
+  const known = c.get("body") as Buffer | undefined;
+  if (known) return known;
   const { body, headers } = c.req.raw;
   if ((headers.get("content-encoding") ?? "identity") !== "identity") {
     throw new ApiError(415, "Compressed bodies are not read; send it without Content-Encoding");
@@ -84,6 +86,13 @@ export async function readJson(c: Context, limits: Limits): Promise<Readonly<Rec
   throw new ApiError(400, "Expected the body to be a JSON object", { code: "invalid_json" });
 }
 
+/** What stands between the parts of a form. */
+export function boundaryOf(c: Context): string | undefined {
+  const type = c.req.header("content-type") ?? "";
+  const [, quoted, plain] = /boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))/i.exec(type) ?? [];
+  return quoted ?? plain;
+}
+
 /** More than any form has that a client of images sends. */
 const MAX_PARTS = 64;
 
@@ -92,8 +101,7 @@ export async function readForm(c: Context, limits: Limits): Promise<Map<string, 
   needType(c, ["multipart/form-data"]);
   const bytes = await readBody(c, limits);
   const type = c.req.header("content-type")!;
-  const [, quoted, plain] = /boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))/i.exec(type) ?? [];
-  const boundary = quoted ?? plain;
+  const boundary = boundaryOf(c);
   const broken = (cause?: unknown) =>
     new ApiError(400, "The body is not a multipart form", { code: "invalid_form", cause });
   if (boundary === undefined) throw broken();

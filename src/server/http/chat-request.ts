@@ -20,13 +20,15 @@ import {
   words,
 } from "./fields.ts";
 import { readImageUrl } from "./given-image.ts";
+import { codesInput, codesSchema } from "./image-codes.ts";
 import { factsOf, type HttpContext, type Service } from "./service.ts";
 
 const imageUrl = z.union([z.looseObject({ url: text }, { error: "{ url }" }), text], { error: "{ url }" });
 
 const imagePart = z.looseObject({
   type: z.literal("image_url"),
-  image_url: imageUrl.describe("a data: URL of a PNG, JPEG or WebP"),
+  image_url: imageUrl.describe("a data: URL of a PNG, JPEG or WebP").optional(),
+  codes: codesSchema.describe("extension: the image's codes, read in place of `image_url`").nullish(),
 });
 
 const part = z.discriminatedUnion("type", [z.looseObject({ type: z.literal("text"), text }), imagePart], {
@@ -53,6 +55,9 @@ export const answerFields = {
   stream: flag.default(false),
 };
 
+/** As OpenAI has it for images alone. */
+export const partialImages = integer(0, 3).describe("extension: previews of each image, when streamed").optional();
+
 export const chatSchema = z.looseObject({
   ...answerFields,
   messages,
@@ -72,6 +77,7 @@ export const chatSchema = z.looseObject({
   logprobs: flag.default(false),
   top_logprobs: integer(0, 20).optional(),
   stream_options: z.looseObject({ include_usage: flag.optional() }, { error: "an object" }).optional(),
+  partial_images: partialImages,
 });
 
 export type ChatBody = z.output<typeof chatSchema>;
@@ -117,6 +123,8 @@ export function readChatBody(body: Body): ChatBody {
     throw badField("top_logprobs", "`top_logprobs` needs `logprobs` to be true");
   if (read.stream_options && !read.stream)
     throw badField("stream_options", "`stream_options` needs `stream` to be true");
+  if (read.partial_images && !read.stream)
+    throw badField("partial_images", "`partial_images` needs `stream` to be true");
   return read;
 }
 
@@ -134,12 +142,13 @@ export interface AnswerWish {
   readonly minTokens?: number | undefined;
   readonly stop?: readonly string[] | undefined;
   readonly topLogprobs?: number | undefined;
+  readonly previews?: number | undefined;
 }
 
 /** One request of the engine for each answer, with seeds one after the other. */
 export function answerRequests(
   body: z.output<z.ZodObject<typeof answerFields>>,
-  { messages, mayDraw, count, maxTokens, minTokens, stop, topLogprobs }: AnswerWish,
+  { messages, mayDraw, count, maxTokens, minTokens, stop, topLogprobs, previews }: AnswerWish,
   context: number,
 ): EngineRequest[] {
   const { seed = anySeed(), temperature, top_p, top_k, num_inference_steps, guidance_scale } = body;
@@ -157,6 +166,7 @@ export function answerRequests(
     mayDraw,
     options: { ...options, seed: nthSeed(seed, i) },
     ...(topLogprobs !== undefined && { topLogprobs }),
+    ...(previews && { previews }),
   }));
 }
 
@@ -194,10 +204,10 @@ export async function chatRequests(
     const given = typeof content === "string" ? [{ type: "text" as const, text: content }] : (content ?? []);
     for (const [k, part] of given.entries()) {
       if (part.type === "text") parts.push({ type: "text", text: part.text });
-      else parts.push(await reader.read(part.image_url, `messages[${i}].content[${k}].image_url`));
+      else parts.push(await reader.read(part, `messages[${i}].content[${k}]`));
     }
     for (const [k, part] of (images ?? []).entries())
-      parts.push(await reader.read(part.image_url, `messages[${i}].images[${k}].image_url`));
+      parts.push(await reader.read(part, `messages[${i}].images[${k}]`));
     messages.push({ role: role === "developer" ? "system" : role, content: asContent(parts) });
   }
   if (settings.logPrompts) c.set("logged", { ...c.get("logged"), messages: messages.map(loggable) });
@@ -209,6 +219,7 @@ export async function chatRequests(
     minTokens: body.min_tokens,
     stop: body.stop,
     topLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
+    previews: body.partial_images,
   };
   return answerRequests(body, wish, facts.context);
 }
@@ -231,6 +242,9 @@ export function loggable({ role, content }: WireMessage): unknown {
   return { role, content: content.map((part) => (part.type === "text" ? part.text : image(part.image))) };
 }
 
+/** An image as a part has it: by its codes or, without any, by URL. */
+type GivenImage = Pick<z.output<typeof imagePart>, "image_url" | "codes">;
+
 /** Reads the images of one request, and counts them. */
 export class ImageReader {
   readonly #service: Service;
@@ -242,13 +256,27 @@ export class ImageReader {
     this.#c = c;
   }
 
-  /** Throws a 400 for what is no image, and for one more than a request may have. */
-  async read(image: string | { readonly url: string }, param: string): Promise<WirePart & { readonly type: "image" }> {
+  /** Throws a 400 for what is no image, and for one more than a request may have. `param` names the part. */
+  async read({ image_url, codes }: GivenImage, param: string): Promise<WirePart & { readonly type: "image" }> {
+    if (codes) {
+      this.#admit(`${param}.codes`);
+      return { type: "image", image: codesInput(codes) };
+    }
+    const place = `${param}.image_url`;
+    if (image_url === undefined) throw badField(place, `Expected \`${place}\` to be { url }, got nothing`);
+    if (typeof image_url === "string") return this.readUrl(image_url, place);
+    return this.readUrl(image_url.url, `${place}.url`);
+  }
+
+  /** As `read`, of a URL that `param` names. */
+  async readUrl(url: string, param: string): Promise<WirePart & { readonly type: "image" }> {
     const { settings } = this.#service;
-    const most = settings.limits.images;
+    this.#admit(param);
+    return { type: "image", image: await readImageUrl(url, param, { settings, signal: this.#c.req.raw.signal }) };
+  }
+
+  #admit(param: string): void {
+    const most = this.#service.settings.limits.images;
     if (++this.#count > most) throw badField(param, `A request may have at most ${most} images`, "too_many_images");
-    const url = typeof image === "string" ? image : image.url;
-    const place = typeof image === "string" ? param : `${param}.url`;
-    return { type: "image", image: await readImageUrl(url, place, { settings, signal: this.#c.req.raw.signal }) };
   }
 }

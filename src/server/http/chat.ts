@@ -8,6 +8,7 @@ import type { ApiError } from "./api-error.ts";
 import { readJson } from "./body.ts";
 import { type ChatBody, chatRequests, readChatBody } from "./chat-request.ts";
 import { DONE, event as line } from "./event-stream.ts";
+import { codesOf } from "./image-codes.ts";
 import { findModel, type HttpContext, type Service } from "./service.ts";
 import { begin, type Encoder, gather, type IndexedEvent, respondStream } from "./work.ts";
 
@@ -46,9 +47,9 @@ function choice(index: number, events: readonly EngineEvent[], hasLogprobs: bool
 }
 
 /** An image as a part, which can be sent back in a message as it is. */
-function imageOf({ png, seed, receipt }: ImageEvent, index: number): unknown {
-  const url = dataUrl(png);
-  return { type: "image_url", index, image_url: { url }, seed, ...(receipt !== undefined && { receipt }) };
+function imageOf({ png, seed, codes, receipt }: ImageEvent, index: number): unknown {
+  const facts = { seed, codes: codesOf(codes), ...(receipt !== undefined && { receipt }) };
+  return { type: "image_url", index, image_url: { url: dataUrl(png) }, ...facts };
 }
 
 export function dataUrl(png: Uint8Array): string {
@@ -113,6 +114,12 @@ class ChatEncoder implements Encoder {
       const number = this.#images.get(index)!;
       this.#images.set(index, number + 1);
       return this.#delta(index, { images: [imageOf(event, number)] });
+    }
+    if (event.type === "preview") {
+      const place = { index: this.#images.get(index)!, partial_image_index: event.index };
+      return this.#delta(index, {
+        partial_images: [{ type: "image_url", ...place, image_url: { url: dataUrl(event.png) } }],
+      });
     }
     if (event.type !== "end") return "";
     this.#ends.push(event);

@@ -2,22 +2,12 @@
 // JSON or a .npy file, in and out.
 
 import * as z from "zod";
-import type { CodesInput } from "../../vision/image-codes.ts";
 import { badField, toApiError } from "./api-error.ts";
 import { needType, readBody, readJson } from "./body.ts";
 import { anySeed } from "./chat-request.ts";
-import {
-  type Body,
-  check,
-  drawingFields,
-  integer,
-  isNothing,
-  modelField,
-  oneOf,
-  samplingFields,
-  words,
-} from "./fields.ts";
+import { type Body, check, drawingFields, isNothing, modelField, oneOf, samplingFields, words } from "./fields.ts";
 import { readImageFile, readImageUrl } from "./given-image.ts";
+import { codesFields, codesInput, codesOf } from "./image-codes.ts";
 import { dataOf, now } from "./images.ts";
 import { readNpy, writeNpy } from "./npy.ts";
 import { factsOf, findModel, type HttpContext, type Service } from "./service.ts";
@@ -32,17 +22,11 @@ export const tokenizeSchema = z.looseObject({
   format: oneOf("json", "npy").describe("of the answer; also by the header Accept: application/x-npy").optional(),
 });
 
-const code = integer(0, 65_535);
-
 export const detokenizeSchema = z.looseObject({
   ...modelField,
   ...drawingFields,
   seed: samplingFields.seed,
-  grid: z.array(integer(1, 65_536), { error: "[rows, columns]" }).length(2, { error: "[rows, columns]" }),
-  codes: z
-    .array(code, { error: "a list of codes" })
-    .min(1, { error: "a list of codes" })
-    .describe("codes of each position in raster order, as /v1/images/tokenize gives them"),
+  ...codesFields,
   format: oneOf("json", "png").describe("of the answer; also by the header Accept: image/png").optional(),
 });
 
@@ -64,8 +48,7 @@ export async function tokenize(service: Service, c: HttpContext): Promise<Respon
   const { codes } = only(events!, "codes");
   const wantsNpy = given.format === "npy" || (given.format === undefined && accepts(c, NPY));
   if (wantsNpy) return c.body(new Uint8Array(writeNpy(codes)), 200, { "content-type": NPY });
-  const { grid, width, height } = codes;
-  return c.json({ object: "image.codes", model: model.id, grid, codes: [...codes.codes], width, height });
+  return c.json({ object: "image.codes", model: model.id, ...codesOf(codes) });
 }
 
 /** Takes JSON, or a .npy file with the other fields in the query. */
@@ -95,7 +78,7 @@ const unsupported = { negative_prompt: [isNothing, "an image is decoded from its
 
 async function readCodesJson(service: Service, c: HttpContext) {
   const { grid, codes, ...rest } = check(detokenizeSchema, await readJson(c, service.settings.limits), unsupported);
-  return { ...rest, input: { grid, codes } as CodesInput };
+  return { ...rest, input: codesInput({ grid, codes }) };
 }
 
 const querySchema = detokenizeSchema.omit({ grid: true, codes: true });

@@ -33,12 +33,12 @@ export async function embed(service: Service, c: HttpContext): Promise<Response>
   for (const [i, url] of body.input.entries()) {
     if (!/^(data|https?):/i.test(url))
       throw badField(`input[${i}]`, "Expected an image as a data: URL; texts are not embedded");
-    const { image } = await reader.read(url, `input[${i}]`);
+    const { image } = await reader.readUrl(url, `input[${i}]`);
     requests.push({ kind: "embed", image } as const);
   }
-  const vectors = (await gather(begin(service, c, model, requests), "input")).map(
-    (events) => only(events, "vector").vector,
-  );
+  const answers = await gather(begin(service, c, model, requests), "input");
+  const tokens = answers.reduce((sum, events) => sum + only(events, "end").usage.promptTokens, 0);
+  const vectors = answers.map((events) => only(events, "vector").vector);
   const data = vectors.map((vector, index) => ({
     object: "embedding",
     index,
@@ -47,5 +47,5 @@ export async function embed(service: Service, c: HttpContext): Promise<Response>
         ? base64(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
         : [...vector],
   }));
-  return c.json({ object: "list", data, model: model.id, usage: { prompt_tokens: 0, total_tokens: 0 } });
+  return c.json({ object: "list", data, model: model.id, usage: { prompt_tokens: tokens, total_tokens: tokens } });
 }

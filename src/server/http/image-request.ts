@@ -1,6 +1,7 @@
 // The bodies of /v1/images/generations and /v1/images/edits: JSON, and forms whose numbers are texts.
 
 import * as z from "zod";
+import type { CodesInput } from "../../vision/image-codes.ts";
 import type { EngineRequest, ModelCard } from "../protocol.ts";
 import { badField } from "./api-error.ts";
 import { anySeed, checkCount, drawn, nthSeed } from "./chat-request.ts";
@@ -20,6 +21,7 @@ import {
   words,
 } from "./fields.ts";
 import { readImageFile } from "./given-image.ts";
+import { readCodesText } from "./image-codes.ts";
 import { maskOf } from "./mask.ts";
 import { factsOf, type Service } from "./service.ts";
 
@@ -37,7 +39,8 @@ export const imageSchema = z.looseObject({
 
 /** The files of a form, as its description has them. */
 export const editSchema = imageSchema.extend({
-  image: z.file().describe("one PNG, JPEG or WebP; may be named image[]"),
+  image: z.file().describe("one PNG, JPEG or WebP; may be named image[]").optional(),
+  codes: text.describe("extension: the image's codes { grid, codes } as JSON, read in place of `image`").optional(),
   mask: z.file().describe("transparent, or without transparency white, where to rewrite").optional(),
 });
 
@@ -84,12 +87,12 @@ export async function readImageBody(service: Service, body: Body): Promise<Image
   return read;
 }
 
-/** Throws a 400 unless the model draws, and draws at the size that is wanted. */
-export async function checkDrawing(service: Service, model: ModelCard, size: string): Promise<string> {
-  const { imageSize, canImagine } = await factsOf(service, model);
+/** The size and grid of the model's images. Throws a 400 unless it draws, and draws at the size that is wanted. */
+export async function checkDrawing(service: Service, model: ModelCard, size: string) {
+  const { imageSize, grid, canImagine } = await factsOf(service, model);
   if (!canImagine || !imageSize) throw badField("model", `${model.id} draws no images`, "unsupported_value");
   const own = imageSize.join("x");
-  if (size === "auto" || size === own) return own;
+  if (size === "auto" || size === own) return { size: own, positions: grid[0] * grid[1] };
   throw badField(
     "size",
     `Expected \`size\` to be "auto" or "${own}", the size of this model's images, got ${JSON.stringify(size.slice(0, 50))}`,
@@ -116,23 +119,33 @@ export function generationRequests(body: ImageBody): EngineRequest[] {
   return Array.from({ length: body.n }, (_, i) => ({ kind: "imagine", prompt, ...imageOptions(body, i, seed) }));
 }
 
+type Form = ReadonlyMap<string, readonly (string | File)[]>;
+
 /** Throws a 400 for a form without one image. */
-export async function editRequests(
-  { settings }: Service,
-  body: ImageBody,
-  fields: ReadonlyMap<string, readonly (string | File)[]>,
-): Promise<EngineRequest[]> {
-  const images = [...(fields.get("image") ?? []), ...(fields.get("image[]") ?? [])];
-  if (images.length !== 1) throw badField("image", `Expected one \`image\` to edit, got ${images.length}`);
-  const [image] = images;
+export async function editRequests(service: Service, body: ImageBody, fields: Form): Promise<EngineRequest[]> {
+  const image = await readEdited(service, fields);
   const mask = fields.get("mask")?.[0];
-  if (!(image instanceof Blob)) throw badField("image", "Expected `image` to be a file of the form, got a text");
   if (mask !== undefined && !(mask instanceof Blob))
     throw badField("mask", "Expected `mask` to be a file of the form, got a text");
-  const bytes = await readImageFile(image, "image", settings);
-  const masked = mask && { mask: await maskOf(await readImageFile(mask, "mask", settings)) };
+  const masked = mask && { mask: await maskOf(await readImageFile(mask, "mask", service.settings)) };
   const { prompt, seed = anySeed() } = body;
   return Array.from({ length: body.n }, (_, i) => {
-    return { kind: "edit", image: bytes, ...masked, prompt, ...imageOptions(body, i, seed) };
+    return { kind: "edit", image, ...masked, prompt, ...imageOptions(body, i, seed) };
   });
+}
+
+/** What is to be edited: codes, or the file of an image. */
+async function readEdited({ settings }: Service, fields: Form): Promise<Uint8Array | CodesInput> {
+  const codes = fields.get("codes")?.[0];
+  if (codes !== undefined) {
+    if (typeof codes === "string") return readCodesText(codes, "codes", settings.limits);
+    throw badField("codes", "Expected `codes` to be a text of the form, in JSON, got a file");
+  }
+  const images = [...(fields.get("image") ?? []), ...(fields.get("image[]") ?? [])];
+  if (images.length > 1)
+    throw badField("image", `Expected one \`image\`, got ${images.length}: the model edits one at a time`);
+  const [image] = images;
+  if (image === undefined) throw badField("image", "Expected an `image` to edit, got none");
+  if (!(image instanceof Blob)) throw badField("image", "Expected `image` to be a file of the form, got a text");
+  return readImageFile(image, "image", settings);
 }

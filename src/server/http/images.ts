@@ -5,6 +5,7 @@ import type { ApiError } from "./api-error.ts";
 import { readForm, readJson } from "./body.ts";
 import { base64 } from "./chat.ts";
 import { event as line } from "./event-stream.ts";
+import { codesOf } from "./image-codes.ts";
 import {
   checkDrawing,
   editRequests,
@@ -17,53 +18,73 @@ import { findModel, type HttpContext, type Service } from "./service.ts";
 import { begin, type Encoder, gather, type IndexedEvent, only, respondStream } from "./work.ts";
 
 type ImageEvent = Extract<EngineEvent, { type: "image" }>;
+type End = Extract<EngineEvent, { type: "end" }>;
 
 export async function generateImages(service: Service, c: HttpContext): Promise<Response> {
   const body = await readImageBody(service, await readJson(c, service.settings.limits));
   const model = findModel(service, body.model);
-  const size = await checkDrawing(service, model, body.size);
-  return respond(service, c, { model, body, size, requests: generationRequests(body), name: "image_generation" });
+  const own = await checkDrawing(service, model, body.size);
+  const requests = generationRequests(body);
+  return respond(service, c, { ...own, model, body, requests, name: "image_generation", param: "prompt" });
 }
 
 export async function editImage(service: Service, c: HttpContext): Promise<Response> {
   const fields = await readForm(c, service.settings.limits);
   const body = await readImageBody(service, formBody(fields));
   const model = findModel(service, body.model);
-  const size = await checkDrawing(service, model, body.size);
-  return respond(service, c, {
-    model,
-    body,
-    size,
-    requests: await editRequests(service, body, fields),
-    name: "image_edit",
-  });
+  const own = await checkDrawing(service, model, body.size);
+  const requests = await editRequests(service, body, fields);
+  const param = fields.has("codes") ? "codes" : "image";
+  return respond(service, c, { ...own, model, body, requests, name: "image_edit", param });
 }
 
 interface Drawing {
   readonly model: ModelCard;
   readonly body: ImageBody;
   readonly size: string;
+  /** Of an image's grid. */
+  readonly positions: number;
   readonly requests: readonly EngineRequest[];
   /** What its events are called. */
   readonly name: "image_generation" | "image_edit";
+  /** The field that the engine's complaints are about. */
+  readonly param: string;
 }
 
 async function respond(
   service: Service,
   c: HttpContext,
-  { model, body, size, requests, name }: Drawing,
+  { model, body, size, positions, requests, name, param }: Drawing,
 ): Promise<Response> {
   if (service.settings.logPrompts) c.set("logged", { ...c.get("logged"), prompt: body.prompt });
-  const param = name === "image_edit" ? "image" : "prompt";
   const work = begin(service, c, model, requests);
-  if (body.stream) return respondStream(service, c, work, new ImageEncoder(name, size), param);
-  const images = (await gather(work, param)).map((events) => only(events, "image"));
-  return c.json({ ...facts(size), created: now(), data: images.map(dataOf) });
+  if (body.stream) return respondStream(service, c, work, new ImageEncoder(name, size, positions), param);
+  const answers = await gather(work, param);
+  const data = answers.map((events) => dataOf(only(events, "image")));
+  const usage = usageOf(
+    answers.map((events) => only(events, "end")),
+    positions,
+  );
+  return c.json({ ...facts(size), created: now(), data, usage });
 }
 
-/** An image as base64, with its seed and, where it has one, its receipt. */
-export function dataOf({ png, seed, receipt }: Pick<ImageEvent, "png" | "seed" | "receipt">): Record<string, unknown> {
-  return { b64_json: base64(png), seed, ...(receipt !== undefined && { receipt }) };
+/** An image as base64, with its seed, its codes and, where it has one, its receipt. */
+export function dataOf({ png, seed, codes, receipt }: ImageEvent): Record<string, unknown> {
+  return { b64_json: base64(png), seed, codes: codesOf(codes), ...(receipt !== undefined && { receipt }) };
+}
+
+/** Images of one prompt: it counts once, what was written adds up. Every image that was read takes `positions`. */
+function usageOf(ends: readonly End[], positions: number) {
+  const [{ promptTokens, imagesIn }] = ends.map(({ usage }) => usage) as [End["usage"]];
+  const output = ends.reduce((sum, { usage }) => sum + usage.completionTokens, 0);
+  const images = imagesIn * positions;
+  return {
+    input_tokens: promptTokens,
+    input_tokens_details: { image_tokens: images, text_tokens: promptTokens - images },
+    output_tokens: output,
+    output_tokens_details: { image_tokens: output, text_tokens: 0 },
+    total_tokens: promptTokens + output,
+  };
 }
 
 function facts(size: string) {
@@ -77,17 +98,25 @@ export function now(): number {
 class ImageEncoder implements Encoder {
   readonly #name: string;
   readonly #size: string;
+  readonly #positions: number;
+  /** Images whose usage is still to come. */
+  readonly #images = new Map<number, ImageEvent>();
 
-  constructor(name: string, size: string) {
+  constructor(name: string, size: string, positions: number) {
     this.#name = name;
     this.#size = size;
+    this.#positions = positions;
   }
 
-  encode({ event }: IndexedEvent): string {
+  encode({ index, event }: IndexedEvent): string {
     if (event.type === "preview") {
       return this.#line("partial_image", { b64_json: base64(event.png), partial_image_index: event.index });
     }
-    return event.type === "image" ? this.#line("completed", dataOf(event)) : "";
+    if (event.type === "image") this.#images.set(index, event);
+    if (event.type !== "end") return "";
+    const image = this.#images.get(index)!;
+    this.#images.delete(index);
+    return this.#line("completed", { ...dataOf(image), usage: usageOf([event], this.#positions) });
   }
 
   #line(kind: string, fields: Readonly<Record<string, unknown>>): string {

@@ -12,6 +12,7 @@ import {
   unsupportedInAnswers,
 } from "./chat-request.ts";
 import { type Body, check, integer, is, isNothing, oneOf, text, type Unsupported } from "./fields.ts";
+import { codesSchema } from "./image-codes.ts";
 import { factsOf, type HttpContext, type Service } from "./service.ts";
 
 const itemTypes = '"message" or "image_generation_call"';
@@ -42,6 +43,7 @@ const message = z.looseObject({
 const drawnImage = z.looseObject({
   type: z.literal("image_generation_call", { error: itemTypes }),
   result: text.describe("the image as base64"),
+  codes: codesSchema.describe("extension: the image's codes, read in place of `result`").nullish(),
 });
 
 const item = z.union([message, drawnImage], { error: "a message or an image_generation_call" });
@@ -58,9 +60,13 @@ export const responsesSchema = z.looseObject({
     .describe("extension: as in /v1/chat/completions")
     .optional(),
   tools: z
-    .array(z.looseObject({ type: z.literal("image_generation", { error: '"image_generation", the only tool' }) }), {
-      error: "a list of tools",
-    })
+    .array(
+      z.looseObject({
+        type: z.literal("image_generation", { error: '"image_generation", the only tool' }),
+        partial_images: integer(0, 3).describe("previews of each image, when streamed").optional(),
+      }),
+      { error: "a list of tools" },
+    )
     .describe('[{ "type": "image_generation" }] lets the answer hold images')
     .default([]),
   top_logprobs: integer(0, 20).optional(),
@@ -115,6 +121,7 @@ export async function responsesRequests(
     count: 1,
     maxTokens: body.max_output_tokens,
     topLogprobs: wantsLogprobs(body) ? (body.top_logprobs ?? 0) : undefined,
+    previews: body.stream ? body.tools.find(({ partial_images }) => partial_images)?.partial_images : undefined,
   };
   return answerRequests(body, wish, facts.context);
 }
@@ -132,15 +139,18 @@ async function readMessages(images: ImageReader, { instructions, input }: Respon
   else {
     for (const [i, item] of input.entries()) {
       if ("result" in item && item.type === "image_generation_call") {
-        const url = `data:image/png;base64,${String(item.result)}`;
-        add("assistant", [await images.read(url, `input[${i}].result`)]);
+        const { result, codes } = item as z.output<typeof drawnImage>;
+        const image = codes
+          ? await images.read({ codes }, `input[${i}]`)
+          : await images.readUrl(`data:image/png;base64,${result}`, `input[${i}].result`);
+        add("assistant", [image]);
         continue;
       }
       const { role, content } = item as z.output<typeof message>;
       const parts: WirePart[] = [];
       for (const [k, part] of (typeof content === "string" ? [] : content).entries()) {
         if (part.type === "input_image") {
-          parts.push(await images.read(part.image_url, `input[${i}].content[${k}].image_url`));
+          parts.push(await images.readUrl(part.image_url, `input[${i}].content[${k}].image_url`));
         } else parts.push({ type: "text", text: part.text });
       }
       if (typeof content === "string") parts.push({ type: "text", text: content });

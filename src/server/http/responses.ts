@@ -8,6 +8,7 @@ import type { ApiError } from "./api-error.ts";
 import { readJson } from "./body.ts";
 import { base64, tokenOf } from "./chat.ts";
 import { event as line } from "./event-stream.ts";
+import { codesOf } from "./image-codes.ts";
 import { now } from "./images.ts";
 import { type ResponsesBody, readResponsesBody, responsesRequests } from "./responses-request.ts";
 import { findModel, type HttpContext, type Service } from "./service.ts";
@@ -43,6 +44,8 @@ class ResponseEncoder implements Encoder {
   readonly #output: unknown[] = [];
   /** The message that is being written. */
   #message: Message | undefined;
+  /** Of the image that is being drawn. */
+  #imageId: string | undefined;
   #sequence = 0;
   #status: "in_progress" | "completed" | "incomplete" = "in_progress";
   #usage: Usage | undefined;
@@ -56,7 +59,8 @@ class ResponseEncoder implements Encoder {
     const opening =
       this.#sequence > 0 ? "" : this.#line("created", this.#whole()) + this.#line("in_progress", this.#whole());
     if (event.type === "text") return opening + this.#write(event.text, event.logprobs);
-    if (event.type === "image") return opening + this.#closeMessage("completed") + this.#draw(event);
+    if (event.type === "preview") return opening + this.#preview(event);
+    if (event.type === "image") return opening + this.#draw(event);
     if (event.type !== "end") return opening;
     this.#status = event.finishReason === "length" ? "incomplete" : "completed";
     this.#usage = event.usage;
@@ -92,24 +96,41 @@ class ResponseEncoder implements Encoder {
     return lines;
   }
 
-  #draw({ png, seed, receipt }: Extract<EngineEvent, { type: "image" }>): string {
-    const id = `ig_${randomUUID()}`;
-    const begun = { type: "image_generation_call", id, status: "in_progress", result: null };
-    const done = {
-      ...begun,
-      status: "completed",
-      result: base64(png),
-      seed,
-      ...(receipt !== undefined && { receipt }),
-    };
-    const place = { output_index: this.#output.length, item_id: id };
+  #draw({ png, seed, codes, receipt }: Extract<EngineEvent, { type: "image" }>): string {
+    const opening = this.#openImage();
+    const place = this.#imagePlace();
+    const facts = { seed, codes: codesOf(codes), ...(receipt !== undefined && { receipt }) };
+    const item = { ...callOf(place.item_id, "completed"), result: base64(png), ...facts };
     const lines =
-      this.#line("output_item.added", { output_index: place.output_index, item: begun }) +
-      this.#line("image_generation_call.in_progress", place) +
       this.#line("image_generation_call.completed", place) +
-      this.#line("output_item.done", { output_index: place.output_index, item: done });
-    this.#output.push(done);
-    return lines;
+      this.#line("output_item.done", { output_index: place.output_index, item });
+    this.#output.push(item);
+    this.#imageId = undefined;
+    return opening + lines;
+  }
+
+  #preview({ png, index }: Extract<EngineEvent, { type: "preview" }>): string {
+    const opening = this.#openImage();
+    const image = { partial_image_index: index, partial_image_b64: base64(png) };
+    return opening + this.#line("image_generation_call.partial_image", { ...this.#imagePlace(), ...image });
+  }
+
+  /** The lines before an image's first one; none where it has begun. */
+  #openImage(): string {
+    if (this.#imageId !== undefined) return "";
+    const closing = this.#closeMessage("completed");
+    this.#imageId = `ig_${randomUUID()}`;
+    const place = this.#imagePlace();
+    const item = callOf(place.item_id, "in_progress");
+    return (
+      closing +
+      this.#line("output_item.added", { output_index: place.output_index, item }) +
+      this.#line("image_generation_call.in_progress", place)
+    );
+  }
+
+  #imagePlace() {
+    return { output_index: this.#output.length, item_id: this.#imageId! };
   }
 
   #place() {
@@ -172,6 +193,10 @@ class ResponseEncoder implements Encoder {
     const { error: inner } = error.body;
     return line({ ...inner, type: "error", error: inner, sequence_number: this.#sequence++ }, "error");
   }
+}
+
+function callOf(id: string, status: string) {
+  return { type: "image_generation_call", id, status, result: null };
 }
 
 function usageOf({ promptTokens, cachedPromptTokens, completionTokens }: Usage): unknown {

@@ -2,7 +2,9 @@
 
 import type { Context } from "hono";
 import type { Engine, ModelCard } from "../protocol.ts";
+import type { AnswerStore } from "./answers.ts";
 import { ApiError } from "./api-error.ts";
+import type { Repeatable } from "./idempotency.ts";
 import type { HttpSettings } from "./settings.ts";
 
 export interface HttpEnv {
@@ -16,6 +18,10 @@ export interface HttpEnv {
     key: string;
     /** What the log has of the body. */
     logged: Record<string, unknown>;
+    /** The body, where it was read before the route. */
+    body: Buffer | undefined;
+    /** Set where the same request may come again. */
+    repeat: Repeatable | undefined;
   };
 }
 
@@ -24,6 +30,8 @@ export type HttpContext = Context<HttpEnv>;
 export interface Service {
   readonly engine: Engine;
   readonly settings: HttpSettings;
+  /** Where answers are kept for requests that are repeated; in this process if absent. */
+  readonly answers?: AnswerStore;
 }
 
 /** The model that is asked for, the first if none is named. Throws a 404. */

@@ -18,15 +18,23 @@ export interface Work {
   readonly leave: (reason: Error) => void;
 }
 
-/** Work that begins when its first event is asked for. All of it ends when the client leaves, or one request fails. */
+/**
+ * Work that begins when its first event is asked for. All of it ends when one request fails, or the client leaves; where the client may
+ * come back for it with its Idempotency-Key, it goes on.
+ */
 export function begin(service: Service, c: HttpContext, model: ModelCard, requests: readonly EngineRequest[]): Work {
   const { engine, settings } = service;
   const own = new AbortController();
-  const signal = AbortSignal.any([c.req.raw.signal, own.signal]);
+  const repeat = c.get("repeat");
+  const signal = repeat ? own.signal : AbortSignal.any([c.req.raw.signal, own.signal]);
+  if (repeat) repeat.requests = requests.length;
   const { requestMs } = settings.limits;
   const options = { model: model.id, key: c.get("key"), signal, ...(requestMs && { deadlineMs: requestMs }) };
   const wanted = settings.receipts === false ? requests.map(withoutReceipt) : requests;
-  const runs = wanted.map((request) => engine.run(request, options)[Symbol.asyncIterator]());
+  const runs = wanted.map((request, i) => {
+    const named = repeat ? { ...options, id: `${repeat.id}-${i}` } : options;
+    return engine.run(request, named)[Symbol.asyncIterator]();
+  });
   return { events: merge(runs, (reason) => own.abort(reason)), leave: (reason) => own.abort(reason) };
 }
 
@@ -90,7 +98,9 @@ export async function respondStream(
       for await (const event of events) yield encoder.encode(event);
       yield encoder.end();
     } catch (error) {
-      if (c.req.raw.signal.aborted) return; // nobody reads
+      const repeat = c.get("repeat");
+      if (!repeat && c.req.raw.signal.aborted) return; // nobody reads
+      if (repeat) repeat.hasFailed = true;
       const failure = toApiError(error, param);
       if (failure.status >= 500) settings.log.error({ err: error, requestId: c.get("requestId") }, "a stream failed");
       yield encoder.fail(failure);

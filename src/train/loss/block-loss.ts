@@ -3,7 +3,8 @@
 
 import { InputError } from "../../errors.ts";
 import type { BlockVocabulary } from "../../sequence/layout.ts";
-import { linearCrossEntropy, type Tensor } from "../../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { linearCrossEntropy } from "./cross-entropy.ts";
 import { type BlockLabels, IGNORED } from "./labels.ts";
 
 /** Inputs of blockLoss, R rows each; see supervisedRows. */

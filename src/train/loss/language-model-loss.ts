@@ -1,13 +1,13 @@
 // The language model's training loss over packed rows of blocks, and what such a graph is fed.
 
 import { blockVocabulary, type LanguageModelConfig } from "../../llm/config.ts";
-import { segmentMask } from "../../llm/mask.ts";
 import { type ScoredSizes, traceScored } from "../../llm/model.ts";
 import { rotary1d } from "../../nn/rotary.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import { blockInputs } from "../../sequence/blocks.ts";
-import { type BlockIds, segmentPositions } from "../../sequence/layout.ts";
+import type { BlockIds } from "../../sequence/layout.ts";
 import type { Graph } from "../../tensor/graph.ts";
+import { segmentMask, segmentPositions } from "../segments.ts";
 import { type BlockLoss, blockLoss, joinSupervised, type SupervisedRows, supervisedRows } from "./block-loss.ts";
 import { blockLabels } from "./labels.ts";
 

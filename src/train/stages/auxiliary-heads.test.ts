@@ -3,12 +3,12 @@
 import { describe, expect, test } from "vitest";
 import { counterRandom } from "../../random/counter.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
-import { openTrainingSession } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { gradients } from "../autodiff/gradients.ts";
 import type { Sample } from "../data/corpus.ts";
 import { CHARACTERS } from "../data/fonts.ts";
+import { openTrainingSession } from "../training-session.ts";
 import { classificationFeeds, latentLoss, letterLoss, teacherLoss } from "./auxiliary-heads.ts";
 
 const [M, D, W] = [4, 6, 5];

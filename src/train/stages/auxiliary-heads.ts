@@ -6,12 +6,13 @@ import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norm.ts";
 import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
 import type { Graph } from "../../tensor/graph.ts";
-import { crossEntropy, type Tensor } from "../../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import type { Sample } from "../data/corpus.ts";
 import { CHARACTERS } from "../data/fonts.ts";
 import { letterGrid } from "../data/lettering.ts";
 import { colours } from "../data/scenes.ts";
 import { shapes } from "../data/shapes.ts";
+import { crossEntropy } from "../loss/cross-entropy.ts";
 
 /** embeddings [M, D] -> pixels of each merged position [M, 4*C*p*p] */
 export function drawPixels(graph: Graph, embeddings: Tensor, out: number): Tensor {

@@ -4,12 +4,12 @@
 
 import { type DitConfig, parseDitConfig } from "../../detokenizer/config.ts";
 import type { CrossRope } from "../../detokenizer/diffusion-transformer.ts";
-import { drawU, timestepIndex, trainingSchedule } from "../../detokenizer/flow-schedule.ts";
 import { computePositions, crossRotaryTables } from "../../detokenizer/positions.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, joinFloats } from "../../runtime/host-tensor.ts";
 import type { Graph } from "../../tensor/graph.ts";
 import { parseSection, type RunConfig } from "../config.ts";
+import { drawU, timestepIndex, trainingSchedule } from "../flow-schedule.ts";
 import { traceFlowLoss } from "../loss/flow-loss.ts";
 import type { Stage, StageContext } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
@@ -60,10 +60,7 @@ export async function openDiffusionStage(
       const pool = await pools.at(step);
       const items = Array.from({ length: B }, (_, b) => pool[random.fork("item").integer(b, pool.length)]!);
       const draws = random.fork("sigma").sequence();
-      const sigmas = Float32Array.from(
-        { length: B },
-        () => schedule.sigmas[timestepIndex(drawU({ kind: "logit-normal" }, draws))]!,
-      );
+      const sigmas = Float32Array.from({ length: B }, () => schedule.sigmas[timestepIndex(drawU(draws))]!);
       const drop = Float32Array.from({ length: B }, (_, b) =>
         random.fork("drop").uniform(b) < config.classDropoutProb ? 1 : 0,
       );

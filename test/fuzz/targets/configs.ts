@@ -9,7 +9,7 @@ import { memoryFiles } from "../../../src/files/memory.ts";
 import { parseKeyeArConfig } from "../../../src/llm/config.ts";
 import { readAdapter } from "../../../src/model/adapter.ts";
 import { parseGenerationConfig, parsePreprocessorConfig } from "../../../src/model/config.ts";
-import { declareModel } from "../../../src/model/declare.ts";
+import { declareAutoencoder, declareAutoregressive, declareTransformer } from "../../../src/model/declare.ts";
 import { runSchema } from "../../../src/train/config.ts";
 import { parseSettings } from "../../../src/train/settings.ts";
 import { parseTokenizerConfig } from "../../../src/vision/config.ts";
@@ -119,11 +119,9 @@ export const configTargets: readonly Target[] = [
     run(bytes) {
       const all = parseJson(bytes, "all.json");
       const [ar, dit, vae] = Array.isArray(all) ? all : [];
-      declareModel(
-        parseKeyeArConfig(ar, "config.json", skip),
-        parseDitConfig(dit, "dit/config.json", skip),
-        parseAutoencoderConfig(vae, "vae/config.json", skip),
-      );
+      declareAutoregressive(parseKeyeArConfig(ar, "config.json", skip));
+      declareTransformer(parseDitConfig(dit, "dit/config.json", skip));
+      declareAutoencoder(parseAutoencoderConfig(vae, "vae/config.json", skip));
     },
   },
 ];

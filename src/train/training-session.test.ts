@@ -5,18 +5,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bf16ToF32, f32ToBf16 } from "../checkpoint/bfloat16.ts";
-import { dequantize, quantize } from "../checkpoint/block-quantization.ts";
+import { dequantize } from "../checkpoint/block-quantization.ts";
+import { quantize } from "../kernels/plain-quantization.ts";
 import { encodeModel } from "../onnx/encode.ts";
 import { lower } from "../onnx/lower.ts";
 import { writeSafetensors } from "../quantize/safetensors-file.ts";
 import { counterRandom } from "../random/counter.ts";
+import { f32, type HostTensor, hostTensor, i32 } from "../runtime/host-tensor.ts";
+import { type BlockFormat, scalesName, type WeightSource } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
-import { linearCrossEntropy, type Tensor } from "../tensor/tensor.ts";
-import { gradients } from "../train/autodiff/gradients.ts";
-import { openCheckpointAt } from "../train/open-checkpoint.ts";
-import { f32, type HostTensor, hostTensor, i32 } from "./host-tensor.ts";
-import { openTrainingSession } from "./session.ts";
-import { type BlockFormat, scalesName, type WeightSource } from "./weight-source.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { gradients } from "./autodiff/gradients.ts";
+import { linearCrossEntropy } from "./loss/cross-entropy.ts";
+import { openCheckpointAt } from "./open-checkpoint.ts";
+import { openTrainingSession } from "./training-session.ts";
 
 const [V, D, ROWS] = [48, 128, 6];
 const frozen = Object.fromEntries(

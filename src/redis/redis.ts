@@ -3,7 +3,7 @@
 import type { Redis, RedisOptions } from "ioredis";
 import { FetchError, InputError, quote } from "../errors.ts";
 import { publicUrl } from "../files/safe-url.ts";
-import { needPackage } from "./optional-package.ts";
+import { needPackage } from "../runtime/optional-package.ts";
 
 const PACKAGES = "bullmq@6 ioredis@6";
 const CONNECT_MS = 5000;

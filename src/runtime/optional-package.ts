@@ -1,4 +1,4 @@
-// Packages that corpus jobs need and the rest of Kelix does not. They are not installed with it (docs/jobs.md).
+// Packages that some parts of Kelix need and the rest does not. They are not installed with it: docs/jobs.md and docs/server.md name them.
 
 import { KelixError } from "../errors.ts";
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { dequantize } from "../checkpoint/block-quantization.ts";
 import { counterRandom } from "../random/counter.ts";
 import type { BlockFormat } from "../runtime/weight-source.ts";
-import { dequantize, quantize } from "./block-quantization.ts";
+import { quantize } from "./plain-quantization.ts";
 
 const formats = ([4, 8] as const).flatMap((bits) =>
   ([32, 128] as const).map((block): BlockFormat => ({ bits, block })),

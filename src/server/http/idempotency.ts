@@ -1,0 +1,156 @@
+// Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a POST that is repeated with the same key gets the answer of the first one,
+// or joins it where it is still being written. Only whole answers are kept. One that failed may be asked for again.
+
+import { createHash } from "node:crypto";
+import type { MiddlewareHandler } from "hono";
+import { type AnswerPart, type AnswerStore, type AnswerWriter, MemoryAnswers } from "./answers.ts";
+import { ApiError } from "./api-error.ts";
+import { boundaryOf, mediaType, readBody } from "./body.ts";
+import { event } from "./event-stream.ts";
+import type { HttpContext, HttpEnv, Service } from "./service.ts";
+
+/** What the routes know of a request that may be repeated. */
+export interface Repeatable {
+  /** The same for each repetition, on every replica. */
+  readonly id: string;
+  /** How many requests to the engine it was made of. */
+  requests: number;
+  /** Whether a stream ended with an error. */
+  hasFailed: boolean;
+}
+
+const MOST_CHARACTERS = 255;
+/** Headers that belong to the answer rather than to the connection or the caller. */
+const KEPT_HEADERS = ["content-type", "cache-control", "x-accel-buffering"];
+
+export function repeatable(
+  service: Service,
+  store: AnswerStore = service.answers ?? new MemoryAnswers(),
+): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    const given = c.req.header("idempotency-key");
+    if (given === undefined || c.req.method !== "POST") return next();
+    const key = readKey(given);
+    const body = await readBody(c, service.settings.limits);
+    c.set("body", body);
+    const fingerprint = fingerprintOf(c, body);
+    const name = hash(JSON.stringify([c.get("key"), key]));
+    while (true) {
+      const claim = await store.claim(name, fingerprint);
+      if (claim.state === "other") throw reused(key);
+      if (claim.state === "first") {
+        await answerFirst(service, c, next, claim.writer, hash(name + fingerprint).slice(0, 32));
+        return;
+      }
+      const parts = claim.parts[Symbol.asyncIterator]();
+      const head = await parts.next();
+      if (head.done || head.value.type !== "head") continue; // no answer came of it
+      c.set("logged", { ...c.get("logged"), replayed: true });
+      const { status, headers } = head.value;
+      const isStream = headers["content-type"]?.startsWith("text/event-stream") ?? false;
+      const stream = guarded(service, c, bodyOf(parts, isStream));
+      return new Response(stream, { status, headers: { ...headers, "idempotent-replayed": "true" } });
+    }
+  };
+}
+
+async function answerFirst(
+  service: Service,
+  c: HttpContext,
+  next: () => Promise<void>,
+  writer: AnswerWriter,
+  id: string,
+): Promise<void> {
+  const repeat: Repeatable = { id, requests: 0, hasFailed: false };
+  c.set("repeat", repeat);
+  await next();
+  const { status, headers, body } = c.res;
+  if (status >= 300) return writer.forget();
+  const kept = KEPT_HEADERS.flatMap((name) => (headers.has(name) ? [[name, headers.get(name)!]] : []));
+  const [own, copy] = (body ?? new Blob([]).stream()).tee();
+  const save = async () => {
+    await writer.write({ type: "head", status, headers: Object.fromEntries(kept) });
+    for await (const bytes of copy as AsyncIterable<Uint8Array>) await writer.write({ type: "body", bytes });
+    await (repeat.hasFailed ? writer.forget() : writer.keep(repeat.requests));
+  };
+  save().catch((error: unknown) => {
+    service.settings.log.error({ err: error, requestId: c.get("requestId") }, "an answer could not be kept");
+    writer.forget().catch(() => undefined);
+  });
+  c.res = new Response(guarded(service, c, own as AsyncIterable<Uint8Array>), { status, headers });
+}
+
+/** The key of the header, with or without the quotes that the draft wants. Throws a 400. */
+function readKey(header: string): string {
+  const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
+  if (/^[\x20-\x7e]+$/.test(key) && key.length <= MOST_CHARACTERS) return key;
+  throw new ApiError(
+    400,
+    `Idempotency-Key: Expected 1 to ${MOST_CHARACTERS} printable ASCII characters, got ${key.length} characters`,
+    { param: "Idempotency-Key", code: "invalid_idempotency_key" },
+  );
+}
+
+function reused(key: string): ApiError {
+  return new ApiError(
+    422,
+    `The Idempotency-Key ${JSON.stringify(key)} was used for another request; repeat that one unchanged, or send a new key`,
+    { param: "Idempotency-Key", code: "idempotency_key_reused" },
+  );
+}
+
+/** What makes two requests the same. A form that is sent again has another boundary. */
+function fingerprintOf(c: HttpContext, body: Buffer): string {
+  const { pathname, search } = new URL(c.req.url);
+  const parts = [JSON.stringify([pathname, search, mediaType(c), c.req.header("accept") ?? ""])];
+  const digest = createHash("sha256").update(parts.join(""));
+  const boundary = mediaType(c) === "multipart/form-data" ? boundaryOf(c) : undefined;
+  let from = 0;
+  for (let at = boundary ? body.indexOf(boundary) : -1; at >= 0; at = body.indexOf(boundary!, from)) {
+    digest.update(body.subarray(from, at)).update("\0boundary\0");
+    from = at + boundary!.length;
+  }
+  return digest.update(body.subarray(from)).digest("hex");
+}
+
+async function* bodyOf(parts: AsyncIterator<AnswerPart>, isStream: boolean): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    for (let part = await parts.next(); !part.done; part = await parts.next()) {
+      if (part.value.type === "body") yield part.value.bytes;
+    }
+  } catch (error) {
+    if (!isStream) throw error;
+    const message = "The server that was answering has died; ask again with the same Idempotency-Key";
+    const { body } = new ApiError(500, message, { code: "worker_died" });
+    yield new TextEncoder().encode(event({ type: "error", ...body }, "error"));
+  } finally {
+    await parts.return?.();
+  }
+}
+
+/** A body that is written as fast as it is read. A reader that takes nothing for long is dropped, and ends nobody's work. */
+function guarded({ settings }: Service, c: HttpContext, chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const { unsentBytes, stallMs } = settings.limits;
+  const source = chunks[Symbol.asyncIterator]();
+  let stalled: NodeJS.Timeout | undefined;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        clearTimeout(stalled);
+        const chunk = await source.next();
+        if (chunk.done) return controller.close();
+        stalled = setTimeout(() => c.env?.outgoing?.destroy(), stallMs).unref();
+        controller.enqueue(chunk.value);
+      },
+      cancel() {
+        clearTimeout(stalled);
+        void source.return?.(); // when the chunk that it waits for has come
+      },
+    },
+    new ByteLengthQueuingStrategy({ highWaterMark: unsentBytes }),
+  );
+}
+
+function hash(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
