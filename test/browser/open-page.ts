@@ -13,6 +13,8 @@ const shots = process.env.KELIX_SCREENSHOTS;
 
 export class OpenPage {
   readonly page: Page;
+  /** Of the server; the page forgets it when it is reloaded. */
+  key: string | undefined;
   /** What the page threw and did not catch. */
   readonly faults: string[] = [];
 
@@ -35,6 +37,12 @@ export class OpenPage {
 
   view = (name: string) =>
     this.page.getByRole("navigation", { name: "Views" }).getByRole("link", { name, exact: true }).click();
+
+  async reload(): Promise<void> {
+    await this.page.reload();
+    if (this.key !== undefined) await this.set({ "API key": this.key });
+    await this.ready();
+  }
 
   /** Turns the switch, and waits for the model there. */
   async use(place: "This browser" | "Server"): Promise<void> {

@@ -39,6 +39,7 @@ afterAll(async () => {
 test("a server that wants a key says so, and is used with it", async () => {
   await own.page.getByText("Server", { exact: true }).click();
   await own.page.getByRole("alert").getByText(/key/i).waitFor();
+  own.key = KEY;
   await own.set({ "API key": KEY });
   await own.ready();
   expect(await own.page.evaluate("crossOriginIsolated")).toBe(true);
@@ -73,6 +74,7 @@ test("the switch keeps the conversation, and the model in the browser is the sam
   await own.ask("What is this?", rocket);
   const said = await own.textOf(await own.ask("What colour is it?"));
   await own.use("This browser");
+  own.key = undefined;
   expect(await own.answers.count()).toBe(2);
   await own.button("Edit").last().click();
   await page.locator("form.edit").getByRole("button", { name: "Send" }).click();
@@ -95,8 +97,7 @@ test("on an insecure origin it says what is missing, and the server answers", as
 test("when the server is gone, the page opens and answers by itself, and says that the server is", async () => {
   await own.page.evaluate("navigator.serviceWorker.ready.then(() => 0)");
   server.kill("SIGKILL");
-  await own.page.reload();
-  await own.ready();
+  await own.reload();
   await own.view("Chat");
   expect(await own.textOf(await own.ask("What is this?", rocket))).toBe("a rocket");
   await own.page.getByText("Server", { exact: true }).click();

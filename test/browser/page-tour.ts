@@ -27,8 +27,7 @@ export function tour(name: string, on: () => OpenPage): void {
     await page.locator(".message.user").getByText("2 of 2").waitFor();
     await own.answers.waitFor();
     await own.shoot(`${name}-chat`);
-    await page.reload();
-    await own.ready();
+    await own.reload();
     await page.getByRole("searchbox").fill("a rocket");
     await page
       .getByRole("navigation", { name: "Conversations" })

@@ -121,8 +121,7 @@ test("history goes out as a file and comes in again; what is no such file is ref
   }
   await page.getByLabel("File of conversations").setInputFiles(file);
   await page.getByText(`Imported ${count} conversations.`).waitFor();
-  await page.reload(); // from what was kept
-  await own.ready();
+  await own.reload(); // from what was kept
   await history.getByRole("button", { name: "Draw a red circle." }).first().click();
   const drawn = page.getByAltText("Drawn by the model").first();
   expect(await own.pixels(drawn)).toContain(",");
@@ -205,8 +204,7 @@ test("works offline after the first visit", async () => {
   await page.evaluate("navigator.serviceWorker.ready.then(() => 0)");
   await site.close(); // Playwright's offline mode leaves service workers online
   await page.goto(`${address()}#chat`);
-  await page.reload();
-  await own.ready();
+  await own.reload();
   expect(await page.evaluate("crossOriginIsolated")).toBe(true);
   expect(await own.textOf(await own.ask("What is this?", rocket))).toBe("a rocket");
 });
