@@ -38,7 +38,9 @@ afterAll(async () => {
 
 test("a server that wants a key says so, and is used with it", async () => {
   await own.page.getByText("Server", { exact: true }).click();
-  await own.page.getByRole("alert").getByText(/key/i).waitFor();
+  await own.page.getByText(/wants an API key: give it in the settings/).waitFor();
+  await own.set({ "API key": "guess" });
+  await own.page.getByText(/the one in the settings is not known there/).waitFor();
   own.key = KEY;
   await own.set({ "API key": KEY });
   await own.ready();

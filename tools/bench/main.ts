@@ -17,6 +17,7 @@ import { diffusionTraining } from "./diffusion.ts";
 import type { Experiment, ExperimentSettings } from "./experiment.ts";
 import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
 import { nanoPrecision } from "./nano-precision.ts";
+import { openedPage } from "./page.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { serveChat } from "./serving/serve-chat.ts";
@@ -38,6 +39,7 @@ const experiments: readonly Experiment[] = [
   secondQuestionAtSize,
   nanoPrecision,
   serveChat,
+  openedPage,
 ];
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
 

@@ -24,6 +24,8 @@ export interface ServerSettings {
 
 /** Images on the way that are asked for; a server gives no more. */
 const PREVIEWS = 3;
+/** Between two questions whether the model is loaded. */
+const WAIT_MS = 500;
 
 interface ImageData64 {
   readonly b64_json: string;
@@ -53,6 +55,8 @@ interface ChatChunk {
 
 interface ModelEntry {
   readonly id: string;
+  readonly owned_by?: string;
+  /** Absent until the model is loaded, and of servers of another kind. */
   readonly kelix?: {
     readonly canChat: boolean;
     readonly canImagine: boolean;
@@ -67,6 +71,7 @@ export class ServerBackend implements Backend {
   readonly place = "server";
   readonly #settings: ServerSettings;
   #facts: Promise<Facts> | undefined;
+  #isClosed = false;
 
   constructor(settings: ServerSettings) {
     this.#settings = settings;
@@ -161,17 +166,17 @@ export class ServerBackend implements Backend {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#facts = undefined;
   }
 
   async #readFacts(): Promise<Facts> {
-    const { data } = (await (await this.#fetch("models", {})).json()) as { data: readonly ModelEntry[] };
-    const model = data[0];
-    if (!model)
-      throw new BackendError(
-        "The server has no model. Start it with one: kelix serve --model MODEL",
-        "model_not_found",
-      );
+    let model = await this.#readModel();
+    // It listens before the model is loaded.
+    while (model.owned_by === "kelix" && !model.kelix && !this.#isClosed) {
+      await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+      model = await this.#readModel();
+    }
     const {
       canChat = true,
       canImagine = true,
@@ -181,6 +186,13 @@ export class ServerBackend implements Backend {
       drawing: defaults = {},
     } = model.kelix ?? {};
     return { name: model.id, canChat, canImagine, canReconstruct, codebooks, codesPerBook, defaults };
+  }
+
+  async #readModel(): Promise<ModelEntry> {
+    const { data } = (await (await this.#fetch("models", {})).json()) as { data: readonly ModelEntry[] };
+    const model = data[0];
+    if (model) return model;
+    throw new BackendError("The server has no model. Start it with one: kelix serve --model MODEL", "model_not_found");
   }
 
   /** The events of a stream. Throws a BackendError for one that tells of an error. */
@@ -215,6 +227,10 @@ export class ServerBackend implements Backend {
       );
     });
     if (response.ok) return response;
+    if (response.status === 401) {
+      const wayOut = key ? "the one in the settings is not known there" : "give it in the settings";
+      throw new BackendError(`${address.origin} wants an API key: ${wayOut}.`, "unauthorized");
+    }
     const { error } = ((await response.json().catch(() => ({}))) ?? {}) as {
       error?: { message: string; code?: string };
     };
