@@ -1,15 +1,18 @@
 // The packed package in Chromium: kelix-nano tokenizes, answers and draws on WASM what it does in Node.
 
-import { access, readFile, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { promisify } from "node:util";
+import type { Browser, Page } from "playwright-core";
 import sharp, { type Sharp } from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decodeImage } from "../../src/image/codec.node.ts";
 import { Kelix } from "../../src/index.ts";
+import { launchChromium } from "./chromium.ts";
 import { runJob } from "./page/job.js";
-import { makeSite, type Site } from "./site.ts";
+import { makeSite, type Site, serve } from "./site.ts";
 
 const octopus = fileURLToPath(new URL("../../data/heldout/demo/octopus.png", import.meta.url));
 const question = "What is this?";
@@ -39,24 +42,9 @@ let browser: Browser;
 let native: Result;
 let expected: Result;
 beforeAll(async () => {
-  const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-  const found = await Promise.all(
-    places.map((path) =>
-      access(path).then(
-        () => path,
-        () => undefined,
-      ),
-    ),
-  );
-  const executablePath = process.env.CHROMIUM || found.find((path) => path !== undefined);
-  if (!executablePath)
-    throw new Error("There is no Chromium here: install it (apt-get install chromium), or name it in CHROMIUM");
   site = await makeSite();
   await writeFile(join(site.folder, "images/octopus.png"), await readFile(octopus));
-  browser = await chromium.launch({
-    executablePath,
-    args: ["--no-sandbox", "--host-resolver-rules=MAP kelix.test 127.0.0.1"],
-  });
+  browser = await launchChromium();
   const own = { model: "kelix-nano", image: octopus, question, prompt };
   native = await runJob(Kelix, own);
   expected = await runJob(Kelix, { ...own, options: { device: "wasm" } });
@@ -178,6 +166,28 @@ test("says in a sentence what is not there", async () => {
   expect(await message(undefined)).toMatch(/A browser has no built-in models/);
   expect(await message("http://127.0.0.1:1/")).toMatch(/no answer, or one that this page may not read/);
   await page.context().close();
+});
+
+test("the example of docs/browser.md, in a Vite project of its own", async () => {
+  const folder = join(site.folder, "example");
+  const text = await readFile("docs/browser.md", "utf8");
+  const files = [...text.matchAll(/^```\w+\n(?:<!--|\/\/) ([\w.]+)(?: -->)?\n(.*?)^```$/gms)];
+  expect(files.map(([, name]) => name)).toEqual(["index.html", "main.js", "worker.js", "vite.config.js"]);
+  await mkdir(folder);
+  for (const [, name, code] of files) await writeFile(join(folder, name!), code!);
+  await writeFile(join(folder, "package.json"), '{ "type": "module" }');
+  await symlink(join(site.folder, "node_modules"), join(folder, "node_modules"));
+  await symlink(join(site.folder, "node_modules/kelix/models"), join(folder, "public"));
+  await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.resolve("vite/bin/vite.js")), "build"], {
+    cwd: folder,
+  });
+  const example = await serve(join(folder, "dist"), { "/": join(folder, "dist") });
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(`http://127.0.0.1:${example.port}/index.html`);
+  await page.locator("input").setInputFiles(octopus);
+  await page.getByText(native.text, { exact: true }).waitFor({ timeout: 120_000 });
+  await page.context().close();
+  await example.close();
 });
 
 describe("images decode to the pixels of Node", () => {
