@@ -26,6 +26,7 @@ export const errorCodes = [
   "deadline_exceeded",
   "worker_died",
   "draining",
+  "queue_unavailable",
   "internal",
 ] as const;
 export type ErrorCode = (typeof errorCodes)[number];

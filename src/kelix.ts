@@ -14,9 +14,9 @@ import type { ImageInput } from "./image/image-input.ts";
 import { scoreBlocks } from "./llm/likelihood.ts";
 import { canDraw, chooseDetokenizer, needUpProjectors } from "./model/drawing.ts";
 import { ImageReader, type ReadInput } from "./model/image-reader.ts";
-import { describeModel, type ModelInfo } from "./model/info.ts";
+import { describeModel } from "./model/info.ts";
 import { type LoadedModel, loadModel } from "./model/load.ts";
-import { Networks } from "./model/networks.ts";
+import { type LoadedModelInfo, Networks } from "./model/networks.ts";
 import { languageConfig, type OpenedModel } from "./model/open.ts";
 import type * as Options from "./options.ts";
 import type { ModelSource } from "./platform.ts";
@@ -188,9 +188,9 @@ export class Kelix implements AsyncDisposable {
     return canDraw(this.#model, "hidden");
   }
 
-  /** Facts about the model's parts. */
-  info(): ModelInfo {
-    return describeModel(this.#model);
+  /** Facts about the model's parts, and where those run that were used so far. */
+  info(): LoadedModelInfo {
+    return { ...describeModel(this.#model), devices: this.#networks.places };
   }
 
   /** Names the model by its contents, in receipts: see docs/receipts.md. Undefined on a page that is not secure. */

@@ -2,7 +2,7 @@
 // (read-options.ts), the command line's flags (cli/option-flags.ts) and the config of a model are read off these schemas.
 
 import * as z from "zod";
-import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
+import type { PullProgress, PullWait } from "./files/transfer.ts";
 import type { HubSettings } from "./hub/settings.ts";
 import type { Image } from "./image/image.ts";
 import type { MaskInput } from "./image/mask.ts";

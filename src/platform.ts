@@ -3,7 +3,7 @@
 
 import type { GivenFile } from "./files/memory.ts";
 import type { ModelFiles } from "./files/model-files.ts";
-import type { PullProgress, PullWait } from "./hub/fetch-files.ts";
+import type { PullProgress, PullWait } from "./files/transfer.ts";
 import type { FileBytes, ImageFormat } from "./image/image-format.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import type { RawImage, RgbImage } from "./image/rgb.ts";

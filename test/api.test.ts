@@ -376,6 +376,16 @@ describe("score", () => {
   });
 });
 
+test("says where each network runs that was used, and why", async () => {
+  await kelix.tokenize(rocket);
+  expect(kelix.info().devices).toContainEqual({ network: "vision encoder", device: "cpu", reason: "the usual one" });
+  const other = await Kelix.load(folder, { threads: 1, device: "cpu" });
+  expect(other.info().devices).toEqual([]);
+  await other.embed(await kelix.tokenize(rocket));
+  expect(other.info().devices).toContainEqual({ network: "code embeddings", device: "cpu", reason: "asked for" });
+  await other.dispose();
+});
+
 test("kelix.ts stays short, and reaches nothing of Node", async () => {
   const text = await readFile("src/kelix.ts", "utf8");
   expect(text.split("\n").length).toBeLessThan(250);

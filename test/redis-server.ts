@@ -10,8 +10,8 @@ import { join } from "node:path";
 export interface TestRedis {
   readonly url: string;
   readonly port: number;
-  /** kill -9, and the same server again with what its append-only file has. */
-  killAndRestart(): Promise<void>;
+  /** kill -9, and the same server again with what its append-only file has; `meanwhile` runs in between. */
+  killAndRestart(meanwhile?: () => Promise<unknown>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -25,8 +25,9 @@ export async function startRedis({ aof = false } = {}): Promise<TestRedis> {
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
-    async killAndRestart() {
+    async killAndRestart(meanwhile) {
       await kill(server);
+      await meanwhile?.();
       server = await start(args);
     },
     async close() {

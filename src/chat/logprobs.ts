@@ -1,5 +1,6 @@
 // How likely a written token was, and which others stood beside it: from the scores that it was chosen from.
 
+import { largestIds } from "../llm/sampling.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 
 /** A token and the natural logarithm of its probability among all tokens of text, whatever the sampling options were. */
@@ -32,18 +33,5 @@ export function tokenLogprobs(
     const bytes = tokenizer.bytesOf(id);
     return { text: new TextDecoder().decode(bytes), bytes: [...bytes], logprob: scores[id]! - log };
   };
-  return { ...named(id), top: likeliest(scores, most).map(named) };
-}
-
-/** The ids of the largest scores, the largest first, the lower id on ties. */
-function likeliest(scores: Float32Array, most: number): number[] {
-  const best: number[] = [];
-  for (let id = 0; id < scores.length; id++) {
-    if (best.length === most && !(most > 0 && scores[id]! > scores[best[most - 1]!]!)) continue;
-    let at = best.length;
-    while (at > 0 && scores[best[at - 1]!]! < scores[id]!) at--;
-    best.splice(at, 0, id);
-    best.length = Math.min(best.length, most);
-  }
-  return best;
+  return { ...named(id), top: most === 0 ? [] : largestIds(scores, [[0, scores.length]], most).map(named) };
 }

@@ -1,14 +1,17 @@
 // kelix serve: a model over HTTP, in OpenAI's forms.
 
 import { type Command, Option } from "commander";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { InputError } from "../index.ts";
 import { openEngine } from "../server/engine/engine.ts";
 import { isLoopback } from "../server/http/access.ts";
-import { defaultAnswerLimits, MemoryAnswers } from "../server/http/answers.ts";
+import { type AnswerStore, defaultAnswerLimits, MemoryAnswers } from "../server/http/answers.ts";
 import { listen } from "../server/http/listen.ts";
 import { publicImages } from "../server/http/remote-image.ts";
 import { defaultLimits, type HttpSettings } from "../server/http/settings.ts";
+import type { Engine } from "../server/protocol.ts";
+import { openQueueEngine } from "../server/queue/queue-engine.ts";
+import { RedisAnswers } from "../server/queue/redis-answers.ts";
 import { type GlobalOptions, partFolders } from "./context.ts";
 import { excerpt } from "./quote.ts";
 import { interrupted, note, printJson } from "./terminal.ts";
@@ -29,7 +32,9 @@ interface Options extends GlobalOptions {
   readonly allowRemoteImages?: boolean;
   readonly replicas: number;
   readonly batch: number;
-  readonly queue: number;
+  readonly queue?: string;
+  readonly takeOver: number;
+  readonly maxWaiting: number;
   readonly timeout: number;
   readonly grace: number;
   readonly maxBody: number;
@@ -57,7 +62,11 @@ export function define(command: Command): void {
     .option("--name <id>", "what clients call the model (default: the end of its name)")
     .addOption(number("--replicas <n>", "workers, each with a model of its own", 1, 64, 1))
     .addOption(number("--batch <n>", "requests that a worker has at a time", 1, 256, 8))
-    .addOption(number("--queue <n>", "requests that may wait; more get 429", 0, 100_000, 64))
+    .addOption(number("--max-waiting <n>", "requests that may wait; more get 429", 0, 100_000, 64))
+    .addOption(
+      new Option("--queue <url>", "share requests with other servers over this Redis or Valkey").env("KELIX_QUEUE"),
+    )
+    .addOption(number("--take-over <seconds>", "with --queue, a silent server is taken for dead", 1, 3600, 10))
     .addOption(number("--timeout <seconds>", "for a request, its wait included", 1, 86_400, 600))
     .addOption(number("--grace <seconds>", "for what runs when the server is stopped", 0, 3600, 30))
     .addOption(number("--max-body <MiB>", "of one request", 1, 1024, defaultLimits.bodyBytes / MIB))
@@ -74,6 +83,7 @@ export function define(command: Command): void {
         "\nExamples:\n  kelix serve" +
         "\n  kelix serve --model OpenOneRec/Kelix-SFT --port 0 --replicas 2" +
         "\n  KELIX_API_KEYS=secret kelix serve --host 0.0.0.0" +
+        "\n  kelix serve --queue redis://queue.internal:6379   # on each machine, behind any balancer" +
         `\n  curl http://127.0.0.1:${DEFAULT_PORT}/v1/models`,
     )
     .action(async (_: unknown, command: Command) => serve(command.optsWithGlobals<Options>()));
@@ -81,8 +91,35 @@ export function define(command: Command): void {
 
 async function serve(options: Options): Promise<void> {
   const settings = readSettings(options);
-  const { model = "kelix-nano", device, threads, ignoreMemory, adapter, json } = options;
   const { log } = settings;
+  const { engine, answers } = await open(options, log);
+  try {
+    const { port, maxConnections } = options;
+    const server = await listen({ engine, settings, answers }, { port, maxConnections });
+    try {
+      if (options.json) printJson({ url: server.url });
+      else process.stdout.write(`${server.url}\n`);
+      note(`Base URL for clients: ${server.url}/v1 (model ${engine.models[0]!.id}; Ctrl-C stops)`);
+      await untilStopped(engine.ready);
+      log.info("stopping: what runs is finished");
+      await engine.close({ graceMs: options.grace * 1000 });
+    } finally {
+      await server.close({ graceMs: SENDING_MS });
+    }
+  } finally {
+    await engine.close({ graceMs: 0 });
+  }
+}
+
+/** The engine, alone or with others over a queue, and the answers that are kept. */
+async function open(options: Options, log: Logger): Promise<{ engine: Engine; answers: AnswerStore }> {
+  const { model = "kelix-nano", device, threads, ignoreMemory, adapter, queue } = options;
+  const deadlineMs = options.timeout * 1000;
+  const limits = { keepMs: options.keepAnswers * HOUR_MS, keepBytes: options.keepAnswersSize * MIB };
+  if (queue !== undefined && /^\d+$/.test(queue)) {
+    const message = `--queue: Expected an address such as redis://HOST:6379; how many requests may wait is --max-waiting ${queue}`;
+    throw new InputError(message, { code: "invalid_option" });
+  }
   const engine = openEngine({
     model,
     ...(options.name !== undefined && { id: options.name }),
@@ -95,26 +132,26 @@ async function serve(options: Options): Promise<void> {
     },
     replicas: options.replicas,
     maxRunning: options.batch,
-    maxWaiting: options.queue,
-    deadlineMs: options.timeout * 1000,
+    maxWaiting: options.maxWaiting,
+    deadlineMs,
     log: ({ level, message, detail }) => log[level]({ ...(detail !== undefined && { detail }) }, message),
   });
+  if (queue === undefined) return { engine, answers: new MemoryAnswers(limits) };
   try {
-    const { port, maxConnections, keepAnswers, keepAnswersSize } = options;
-    const answers = new MemoryAnswers({ keepMs: keepAnswers * HOUR_MS, keepBytes: keepAnswersSize * MIB });
-    const server = await listen({ engine, settings, answers }, { port, maxConnections });
-    try {
-      if (json) printJson({ url: server.url });
-      else process.stdout.write(`${server.url}\n`);
-      note(`Base URL for clients: ${server.url}/v1 (model ${engine.models[0]!.id}; Ctrl-C stops)`);
-      await untilStopped(engine.ready);
-      log.info("stopping: what runs is finished");
-      await engine.close({ graceMs: options.grace * 1000 });
-    } finally {
-      await server.close({ graceMs: SENDING_MS });
-    }
-  } finally {
+    const shared = await openQueueEngine({
+      url: queue,
+      engine,
+      slots: options.batch * options.replicas,
+      maxWaiting: options.maxWaiting,
+      deadlineMs,
+      lockMs: options.takeOver * 1000,
+      keepMs: limits.keepMs,
+      log: (level, message, detail) => log[level]({ ...(detail !== undefined && { detail }) }, message),
+    });
+    return { engine: shared, answers: new RedisAnswers(shared.broker, limits) };
+  } catch (error) {
     await engine.close({ graceMs: 0 });
+    throw error;
   }
 }
 

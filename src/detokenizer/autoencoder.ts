@@ -30,11 +30,8 @@ const FLOAT_BYTES = 4;
  */
 const MAX_WIDE_BYTES = 2 ** 26;
 
-/** Sees what each stage returns: its name is "encoder.down_blocks.i" or "decoder.up_blocks.i". */
-export type StageProbe = (name: string, activation: Tensor) => void;
-
 /** Pixels in [-1, 1], [B, 3, h, w] -> latents [B, Z, h/f, w/f], not yet multiplied by the scaling factor. */
-export function encode(p: Params, pixels: Tensor, config: AutoencoderConfig, probe?: StageProbe): Tensor {
+export function encode(p: Params, pixels: Tensor, config: AutoencoderConfig): Tensor {
   const at = p.at("encoder");
   const stages = config.encoder;
   const first = stages[0]!;
@@ -47,15 +44,15 @@ export function encode(p: Params, pixels: Tensor, config: AutoencoderConfig, pro
     for (let j = 0; j < stage.layers; j++) x = block(here.at(j), x, stage, config);
     const next = stages[i + 1];
     if (next && stage.layers > 0) x = down(here.at(stage.layers), x, next.channels, config, true);
-    probe?.(here.path, x);
+    here.mark(x);
   }
   const latents = conv(at.at("conv_out"), x, config.latentChannels, 3);
   return config.encoderOutShortcut ? latents.add(averageChannels(x, x.size(1) / config.latentChannels)) : latents;
 }
 
 /** Latents [B, Z, h, w], divided by the scaling factor -> pixels about [-1, 1], [B, 3, h*f, w*f]. */
-export function decode(p: Params, latents: Tensor, config: AutoencoderConfig, probe?: StageProbe): Tensor {
-  return decodeStages(p, latents, { first: config.decoder.length - 1, last: 0 }, config, probe);
+export function decode(p: Params, latents: Tensor, config: AutoencoderConfig): Tensor {
+  return decodeStages(p, latents, { first: config.decoder.length - 1, last: 0 }, config);
 }
 
 /** Consecutive stages of the decoder, which runs them from the deepest down to 0. */
@@ -68,13 +65,7 @@ export interface StageRange {
  * A part of the decoder: what the stage before `first` returned -> what stage `last` returns, [B, C, h, w]. The deepest stage
  * reads latents, stage 0 returns pixels.
  */
-export function decodeStages(
-  p: Params,
-  input: Tensor,
-  { first, last }: StageRange,
-  config: AutoencoderConfig,
-  probe?: StageProbe,
-): Tensor {
+export function decodeStages(p: Params, input: Tensor, { first, last }: StageRange, config: AutoencoderConfig): Tensor {
   const at = p.at("decoder");
   const stages = config.decoder;
   const deepest = stages.length - 1;
@@ -85,7 +76,7 @@ export function decodeStages(
     const offset = hasUp(config, i) ? 1 : 0;
     if (offset) x = up(here.at(0), x, stage.channels, config, true);
     for (let j = 0; j < stage.layers; j++) x = block(here.at(j + offset), x, stage, config);
-    probe?.(here.path, x);
+    here.mark(x);
   }
   return last === 0 ? givePixels(at, x, config) : x;
 }

@@ -17,28 +17,18 @@ export interface Rope {
   readonly sin: Tensor;
 }
 
-/** Sees each named activation, for comparison with other implementations. Names are weight paths. */
-export type Probe = (name: string, activation: Tensor) => void;
-
 /** What one block's cross-attention reads of the condition, [B, H, L, E] each. */
 export interface BlockMemory {
   readonly k: Tensor;
   readonly v: Tensor;
 }
 
-export interface ConditionOptions {
-  /** The connector has already run: y has C channels, not the connector's width. */
-  readonly isConnected?: boolean;
-  /** [B] of 0 and 1: samples whose condition becomes the null condition (dropout in training). */
-  readonly drop?: Tensor;
-  readonly probe?: Probe;
-}
-
 /** The connector alone: hidden states of the language model [B, L, connector] -> conditions [B, L, C]. */
 export function connectCondition(p: Params, y: Tensor, config: DitConfig): Tensor {
   const C = config.captionChannels;
-  const hidden = linear(p.at("diffusion_connector", 0), y, C).geluTanh();
-  return rmsNorm(p.at("diffusion_connector", 3), linear(p.at("diffusion_connector", 2), hidden, C), RMS_EPS, "weight");
+  const connector = p.at("diffusion_connector");
+  const hidden = linear(connector.at(0), y, C).geluTanh();
+  return connector.mark(rmsNorm(connector.at(3), linear(connector.at(2), hidden, C), RMS_EPS, "weight"));
 }
 
 /** The null condition, all its rows [model_max_length, C]: a buffer of the checkpoint that no gradient changes. */
@@ -48,30 +38,15 @@ export function nullCondition(p: Params, config: DitConfig): Tensor {
   return p.at("y_embedder").get("y_embedding", [config.modelMaxLength, C], initial).stopGradient();
 }
 
-/** Conditions y [B, L, connector or C] -> what every block attends to, [B, L, D]. */
-export function embedCondition(p: Params, y: Tensor, config: DitConfig, options: ConditionOptions = {}): Tensor {
-  const { isConnected = !config.useConnector, drop, probe } = options;
+/** Conditions y [B, L, C], after the connector -> what every block attends to, [B, L, D]. */
+export function embedCondition(p: Params, y: Tensor, config: DitConfig): Tensor {
   const D = config.hiddenSize;
-  let x = y;
-  if (!isConnected) {
-    x = connectCondition(p, x, config);
-    probe?.(p.at("diffusion_connector").path, x);
-  }
-  if (drop) {
-    const rows = nullCondition(p, config).slice(0, 0, x.size(1)); // the mask stays the sample's own
-    const isDropped = drop.reshape([drop.dim(0), 1, 1]);
-    x = x.mul(isDropped.neg().add(1)).add(isDropped.mul(rows));
-  }
   const projection = p.at("y_embedder", "y_proj");
-  x = linear(projection.at("fc1"), x, D, true, init.normal(0.02)).geluTanh();
-  x = linear(projection.at("fc2"), x, D, true, init.normal(0.02));
-  probe?.(p.at("y_embedder").path, x);
-  if (config.yNorm) {
-    const norm = p.at("attention_y_norm");
-    x = x.rmsNorm(norm.get("weight", [D], init.constant(config.yNormScaleFactor)), config.normEps);
-    probe?.(norm.path, x);
-  }
-  return x;
+  const hidden = linear(projection.at("fc1"), y, D, true, init.normal(0.02)).geluTanh();
+  const embedded = p.at("y_embedder").mark(linear(projection.at("fc2"), hidden, D, true, init.normal(0.02)));
+  if (!config.yNorm) return embedded;
+  const norm = p.at("attention_y_norm");
+  return norm.mark(embedded.rmsNorm(norm.get("weight", [D], init.constant(config.yNormScaleFactor)), config.normEps));
 }
 
 /** Keys and values of every block's cross-attention for embedded conditions y [B, L, D]. */

@@ -7,10 +7,10 @@ import { f32 } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
 import { Graph } from "../tensor/graph.ts";
+import { diffusionTransformer } from "../train/whole-transformer.ts";
 import { attentionBias } from "./condition.ts";
 import { parseDitConfig } from "./config.ts";
 import { Denoiser } from "./denoiser.ts";
-import { diffusionTransformer } from "./diffusion-transformer.ts";
 import { computePositions, crossRotaryTables } from "./positions.ts";
 
 const config = parseDitConfig(smallTransformer);

@@ -107,6 +107,13 @@ export function withNullLength(config: DitConfig, weights: WeightSource): DitCon
   return rows === undefined ? config : { ...config, modelMaxLength: rows };
 }
 
+/** The graphs of all parts, which together declare every parameter of the transformer. */
+export function transformerGraphs(config: DitConfig): Graph[] {
+  const { patchSize, useConnector } = config;
+  const parts = [nullGraph(config), memoryGraph(config), velocityGraph(config, [patchSize, patchSize])];
+  return useConnector ? [connectorGraph(config), ...parts] : parts;
+}
+
 function nullGraph(config: DitConfig): Graph {
   const graph = new Graph();
   graph.output("rows", nullCondition(graph.params, config));
@@ -125,7 +132,7 @@ export function connectorGraph(config: DitConfig): Graph {
 export function memoryGraph(config: DitConfig): Graph {
   const graph = new Graph();
   const y = graph.input("y", ["B", "L", config.captionChannels]);
-  const embedded = embedCondition(graph.params, y, config, { isConnected: true });
+  const embedded = embedCondition(graph.params, y, config);
   for (const [l, { k, v }] of crossMemory(graph.params, embedded, config, ropeInputs(graph, config, "L")).entries()) {
     graph.output(`k.${l}`, k);
     graph.output(`v.${l}`, v);

@@ -8,27 +8,13 @@ import { linearAttention } from "../nn/linear-attention.ts";
 import { layerNorm, rmsNorm } from "../nn/norm.ts";
 import { init, type Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import {
-  type BlockMemory,
-  type ConditionOptions,
-  crossMemory,
-  embedCondition,
-  type Probe,
-  RMS_EPS,
-  type Rope,
-} from "./condition.ts";
+import { type BlockMemory, RMS_EPS, type Rope } from "./condition.ts";
 import type { DitConfig } from "./config.ts";
 import { sinCosPositions } from "./positions.ts";
 import { timestepEmbedding } from "./timestep.ts";
 
 const LAYER_NORM_EPS = 1e-6;
 const LINEAR_ATTENTION_EPS = 1e-8;
-
-/** Positions of both sides of cross-attention; absent where the model has none. */
-export interface CrossRope {
-  readonly latent: Rope;
-  readonly condition: Rope;
-}
 
 export interface VelocityInputs {
   /** Latents [B, in, h, w], h and w fixed. */
@@ -39,32 +25,27 @@ export interface VelocityInputs {
   /** Added to the scores of cross-attention, [B, L]: see attentionBias. */
   readonly bias: Tensor;
   readonly rope?: Rope | undefined;
-  readonly probe?: Probe | undefined;
 }
 
 /** One evaluation of the transformer: the velocity [B, out, h, w]; out is twice `in` when the model also predicts a sigma. */
 export function predictVelocity(p: Params, inputs: VelocityInputs, config: DitConfig): Tensor {
-  const { probe } = inputs;
   const { hiddenSize: D, patchSize: patch } = config;
   const B = inputs.x.dim(0);
   const [rows, columns] = [inputs.x.size(2) / patch, inputs.x.size(3) / patch];
-  let x = embedPatches(p.at("x_embedder", "proj"), inputs.x, config);
-  probe?.(p.at("x_embedder").path, x);
+  let x = p.at("x_embedder").mark(embedPatches(p.at("x_embedder", "proj"), inputs.x, config));
   if (config.usePe) {
     const table = sinCosPositions(rows, columns, D, config.inputSize / patch, config.peInterpolation);
     x = x.add(x.graph.constant(table, [rows * columns, D]));
   }
-  const time = timestepEmbedding(p.at("t_embedder"), inputs.timestep, D); // [B, D]
-  probe?.(p.at("t_embedder").path, time);
-  const modulation = linear(p.at("t_block", 1), time.silu(), 6 * D, true, init.normal(0.02));
-  probe?.(p.at("t_block").path, modulation);
+  const time = p.at("t_embedder").mark(timestepEmbedding(p.at("t_embedder"), inputs.timestep, D)); // [B, D]
+  const modulation = p.at("t_block").mark(linear(p.at("t_block", 1), time.silu(), 6 * D, true, init.normal(0.02)));
   const bias = inputs.bias.reshape([B, 1, 1, inputs.bias.dim(1)]);
   for (let l = 0; l < config.depth; l++) {
     const memory = inputs.memory[l];
     if (!memory) throw new Error(`predictVelocity: ${inputs.memory.length} memories for ${config.depth} blocks`);
     const cross = { memory, bias, rope: inputs.rope };
-    x = block(p.at("blocks", l), x, modulation.reshape([B, 6, D]), cross, [rows, columns], config, probe);
-    probe?.(p.at("blocks", l).path, x);
+    const here = p.at("blocks", l);
+    x = here.mark(block(here, x, modulation.reshape([B, 6, D]), cross, [rows, columns], config));
   }
   const last = p.at("final_layer");
   const table = last.get("scale_shift_table", [2, D], init.normal(1 / Math.sqrt(D)));
@@ -78,22 +59,6 @@ export function predictVelocity(p: Params, inputs: VelocityInputs, config: DitCo
     .reshape([B, out, rows * patch, columns * patch]);
 }
 
-export interface DitInputs extends ConditionOptions {
-  readonly x: Tensor;
-  readonly timestep: Tensor;
-  /** Conditions [B, L, connector or C]. */
-  readonly y: Tensor;
-  readonly bias: Tensor;
-  readonly rope?: CrossRope | undefined;
-}
-
-/** The whole transformer, conditions to velocity, in one graph: training and comparison. */
-export function diffusionTransformer(p: Params, inputs: DitInputs, config: DitConfig): Tensor {
-  const { x, timestep, bias, rope, probe } = inputs;
-  const memory = crossMemory(p, embedCondition(p, inputs.y, config, inputs), config, rope?.condition);
-  return predictVelocity(p, { x, timestep, memory, bias, rope: rope?.latent, probe }, config);
-}
-
 interface CrossInputs {
   readonly memory: BlockMemory;
   readonly bias: Tensor;
@@ -101,27 +66,16 @@ interface CrossInputs {
 }
 
 /** x [B, n, D], modulation [B, 6, D] -> [B, n, D] */
-function block(
-  p: Params,
-  x: Tensor,
-  modulation: Tensor,
-  cross: CrossInputs,
-  grid: Grid,
-  config: DitConfig,
-  probe?: Probe,
-): Tensor {
+function block(p: Params, x: Tensor, modulation: Tensor, cross: CrossInputs, grid: Grid, config: DitConfig): Tensor {
   const D = config.hiddenSize;
   const table = p.get("scale_shift_table", [6, D], init.normal(1 / Math.sqrt(D)));
   const [shiftA, scaleA, gateA, shiftF, scaleF, gateF] = table.add(modulation).split(1, [1, 1, 1, 1, 1, 1]);
-  const seen = (name: string, value: Tensor): Tensor => {
-    probe?.(p.at(name).path, value);
-    return value;
-  };
-  const attended = seen("attn", selfAttention(p.at("attn"), modulate(x, shiftA!, scaleA!), config));
+  const [attn, crossAttn, mlp] = [p.at("attn"), p.at("cross_attn"), p.at("mlp")];
+  const attended = attn.mark(selfAttention(attn, modulate(x, shiftA!, scaleA!), config));
   let h = x.add(gateA!.mul(attended));
   const query = config.crossAttnXNorm ? h.layerNorm(null, null, LAYER_NORM_EPS) : h;
-  h = h.add(seen("cross_attn", crossAttention(p.at("cross_attn"), query, cross, config)));
-  const fed = seen("mlp", feedForward(p.at("mlp"), modulate(h, shiftF!, scaleF!), grid, config));
+  h = h.add(crossAttn.mark(crossAttention(crossAttn, query, cross, config)));
+  const fed = mlp.mark(feedForward(mlp, modulate(h, shiftF!, scaleF!), grid, config));
   return h.add(gateF!.mul(fed));
 }
 

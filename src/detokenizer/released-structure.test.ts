@@ -10,10 +10,10 @@ import { memoryWeights } from "../runtime/memory-weights.ts";
 import type { WeightSource } from "../runtime/session.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
 import { Graph } from "../tensor/graph.ts";
+import { diffusionTransformer } from "../train/whole-transformer.ts";
 import { decode } from "./autoencoder.ts";
 import { type LatentGrid, parseAutoencoderConfig, parseDitConfig } from "./config.ts";
 import { type DetokenizeOptions, Detokenizer } from "./detokenizer.ts";
-import { diffusionTransformer } from "./diffusion-transformer.ts";
 
 const transformer = parseDitConfig(smallTransformer);
 const autoencoder = parseAutoencoderConfig(smallAutoencoder);

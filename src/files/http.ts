@@ -3,7 +3,6 @@
 
 import { parseJson } from "../checkpoint/strict-json.ts";
 import { excerpt, FetchError, ModelError } from "../errors.ts";
-import type { PullProgress, PullWait } from "../hub/fetch-files.ts";
 import { parseHubAnswer } from "./hub-answer.ts";
 import { formatHubName, type HubName } from "./hub-name.ts";
 import { LISTING_FILE, type ListedFile, type Listing, MAX_LISTING_BYTES, parseListing } from "./listing.ts";
@@ -13,6 +12,7 @@ import { askedPauseMs } from "./rate-limit.ts";
 import { withRetries } from "./retry.ts";
 import { publicUrl, splitCredentials } from "./safe-url.ts";
 import { sha256 } from "./sha256.ts";
+import type { PullProgress, PullWait } from "./transfer.ts";
 import { fileFilter } from "./wanted-files.ts";
 
 export interface HttpOptions {

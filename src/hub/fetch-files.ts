@@ -4,6 +4,7 @@
 import { statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
+import type { PullProgress, PullWait } from "../files/transfer.ts";
 import type { RepoCache } from "./cache.ts";
 import { diskError } from "./disk-error.ts";
 import { type DownloadOptions, downloadBlob, findParts } from "./download.ts";
@@ -13,19 +14,6 @@ import { makeFolder } from "./make-folder.ts";
 import { placeFile } from "./place-file.ts";
 import type { HubSettings } from "./settings.ts";
 import { VerifiedContents, type VerifiedFile, writeRecord } from "./verified.ts";
-
-/** Bytes of the wanted files on disk, including earlier pulls. */
-export interface PullProgress {
-  readonly doneBytes: number;
-  readonly totalBytes: number;
-}
-
-/** Why a pull is waiting, in a sentence. */
-export interface PullWait {
-  readonly message: string;
-  /** How long, if known. */
-  readonly waitMs?: number;
-}
 
 export interface FetchSource {
   readonly repo: string;

@@ -11,7 +11,7 @@ import {
   useHub,
 } from "../../test/hub-repository.ts";
 import { type Fault, HubServer, type Seen } from "../../test/hub-server.ts";
-import type { PullWait } from "./fetch-files.ts";
+import type { PullWait } from "../files/transfer.ts";
 import { pullModel } from "./pull.ts";
 import type { HubSettings } from "./settings.ts";
 

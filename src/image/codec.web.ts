@@ -3,6 +3,7 @@
 
 import { InputError } from "../errors.ts";
 import { withReceipt } from "../receipt/receipt.ts";
+import { imageError } from "./image-error.ts";
 import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { readImageHeader } from "./image-header.ts";
 import { checkSize, imageFromPixels, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
@@ -14,9 +15,7 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Rg
   checkSize(width, height, name);
   if (channels === 4 || isGrey16(bytes)) {
     const kind = channels === 4 ? "a JPEG in CMYK" : "a PNG of 16-bit grey";
-    throw new InputError(`${name}: is ${kind}, which browsers decode in their own way: convert it to RGB of 8 bits`, {
-      code: "invalid_image",
-    });
+    throw imageError(`${name}: is ${kind}, which browsers decode in their own way: convert it to RGB of 8 bits`);
   }
   // Embedded colour profiles are ignored, as Pillow does in the reference.
   const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" } as const;

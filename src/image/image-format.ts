@@ -1,6 +1,7 @@
 // Kinds of image files. Files come from strangers, so the kind is told by the first bytes before a decoder sees them.
 
-import { InputError } from "../errors.ts";
+import type { InputError } from "../errors.ts";
+import { imageError } from "./image-error.ts";
 
 /** What an image is encoded as: PNG without loss, JPEG, or WebP. */
 export type ImageFormat = "png" | "jpeg" | "webp";
@@ -18,9 +19,7 @@ export const MAX_FILE_BYTES = 100_000_000;
 export function formatOf(bytes: Uint8Array, name: string): ImageFormat {
   const format = findFormat(bytes);
   if (format) return format;
-  throw new InputError(`${name}: is not a JPEG, PNG or WebP file, the only kinds that are read`, {
-    code: "invalid_image",
-  });
+  throw imageError(`${name}: is not a JPEG, PNG or WebP file, the only kinds that are read`);
 }
 
 export function findFormat(bytes: Uint8Array): ImageFormat | undefined {
@@ -39,8 +38,5 @@ export function isGrey16(bytes: Uint8Array): boolean {
 
 /** The refusal of a file that a decoder could not read. The decoder's own text may tell about the machine: it stays in `cause`. */
 export function undecodable(name: string, cause?: unknown): InputError {
-  return new InputError(`${name}: cannot be decoded; the file is damaged or cut short`, {
-    code: "invalid_image",
-    cause,
-  });
+  return imageError(`${name}: cannot be decoded; the file is damaged or cut short`, cause);
 }

@@ -1,8 +1,9 @@
 // Tells apart what callers call an image. What is none gets a sentence that says what was passed and what to pass in its place.
 
-import { InputError, quote } from "../errors.ts";
+import { type InputError, quote } from "../errors.ts";
 import { publicUrl } from "../files/safe-url.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
+import { imageError } from "./image-error.ts";
 import type { RawImage } from "./rgb.ts";
 
 /** What a caller may hand in: a path or URL, an encoded file's bytes, or pixels as RGB or RGBA (such as ImageData). */
@@ -32,9 +33,8 @@ export function findImage(input: unknown): FoundImage {
 }
 
 function refuse(got: string): InputError {
-  return new InputError(
+  return imageError(
     `Expected an image as a path, a URL, a file's bytes (Uint8Array, ArrayBuffer, Blob) or pixels { width, height, data }, got ${got}`,
-    { code: "invalid_image" },
   );
 }
 
@@ -52,7 +52,7 @@ function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && ["http:", "https:", "file:", "data:"].includes(url.protocol)) return url;
   const wanted = "Expected an image URL with http, https, file or data";
-  throw new InputError(`${wanted}, got ${url ? url.protocol : quote(publicUrl(text))}`, { code: "invalid_image" });
+  throw imageError(`${wanted}, got ${url ? url.protocol : quote(publicUrl(text))}`);
 }
 
 type Fields = Readonly<Record<string, unknown>>;

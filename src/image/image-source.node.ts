@@ -2,11 +2,12 @@
 
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { excerpt, InputError } from "../errors.ts";
+import { excerpt } from "../errors.ts";
 import { explainConnection } from "../files/connection-error.ts";
 import { readInput } from "../files/input.ts";
 import { proxyHint } from "../files/proxy-hint.ts";
 import { decodeImage } from "./codec.node.ts";
+import { imageError } from "./image-error.ts";
 import { MAX_FILE_BYTES } from "./image-format.ts";
 import type { ImageInput } from "./image-input.ts";
 import { type LoadImageOptions, loadImageWith } from "./load-image.ts";
@@ -32,9 +33,6 @@ function filePath(url: URL): string {
     return fileURLToPath(url);
   } catch (cause) {
     // A host, or a slash that is spelled %2F.
-    throw new InputError(`${excerpt(url.href)}: does not name a file on this machine; write file:///FOLDER/NAME`, {
-      code: "invalid_image",
-      cause,
-    });
+    throw imageError(`${excerpt(url.href)}: does not name a file on this machine; write file:///FOLDER/NAME`, cause);
   }
 }

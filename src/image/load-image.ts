@@ -5,6 +5,7 @@ import { excerpt, FetchError, InputError } from "../errors.ts";
 import { type ConnectionFault, plainError } from "../files/connection-error.ts";
 import { askedPauseMs } from "../files/rate-limit.ts";
 import { publicUrl, splitCredentials } from "../files/safe-url.ts";
+import { imageError } from "./image-error.ts";
 import { MAX_FILE_BYTES } from "./image-format.ts";
 import { findImage, type ImageInput } from "./image-input.ts";
 import { checkSize, type RgbImage, readPixels } from "./rgb.ts";
@@ -62,7 +63,7 @@ async function loadUrl(readers: ImageReaders, url: URL, options: LoadImageOption
 
 async function loadData({ decode }: ImageReaders, url: URL): Promise<RgbImage> {
   const response = await fetch(url).catch((cause) => {
-    throw new InputError("data URL: is not well formed", { code: "invalid_image", cause: plainError(cause) });
+    throw imageError("data URL: is not well formed", plainError(cause));
   });
   return decode(new Uint8Array(await response.arrayBuffer()), "data URL");
 }
@@ -117,8 +118,6 @@ async function receive(url: URL, signal: AbortSignal, get: typeof fetch, name: s
 
 function checkBytes(size: number, name: string): void {
   if (size > MAX_FILE_BYTES) {
-    throw new InputError(`${name}: has more than ${MAX_FILE_BYTES / 1e6} MB, the most that is read`, {
-      code: "invalid_image",
-    });
+    throw imageError(`${name}: has more than ${MAX_FILE_BYTES / 1e6} MB, the most that is read`);
   }
 }

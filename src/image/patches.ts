@@ -1,7 +1,7 @@
 // Cuts an image into the patches that the vision encoder reads: RGB u8 -> float32 in raster order.
 // The 2 x 2 merge groups neighbours later, in the projector; here it only fixes that the grid divides by it.
 
-import { InputError } from "../errors.ts";
+import { imageError } from "./image-error.ts";
 import type { RgbImage } from "./rgb.ts";
 
 export interface Patches {
@@ -29,9 +29,7 @@ export function cutPatches(image: RgbImage, { patchSize, mergeSize, mean = HALF,
   const { width, height, data } = image;
   const factor = patchSize * mergeSize;
   if (width % factor !== 0 || height % factor !== 0 || width * height === 0) {
-    throw new InputError(`Expected sides that are multiples of ${factor} pixels, got ${width} x ${height}`, {
-      code: "invalid_image",
-    });
+    throw imageError(`Expected sides that are multiples of ${factor} pixels, got ${width} x ${height}`);
   }
   const [rows, columns] = [height / patchSize, width / patchSize];
   const levels = [0, 1, 2].map((channel) => normalizedLevels(mean[channel]!, std[channel]!));

@@ -1,11 +1,14 @@
 // From an image of any size to the patches that a model reads: the resize where the reference fetches an image (variant A),
 // then that of its processor (variant B), as preprocessor_config.json says.
 
-import { InputError } from "../errors.ts";
+import { imageError } from "./image-error.ts";
 import { cutPatches, MAX_PATCHES, type Patches, type PatchOptions } from "./patches.ts";
 import { resize } from "./resize.ts";
 import type { RgbImage } from "./rgb.ts";
 import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, processorSize, smartResizeFetch } from "./smart-resize.ts";
+
+/** How images are prepared for a model: the form of its patches, and how many pixels it reads. */
+export interface Preparation extends PatchOptions, PixelLimits {}
 
 /** What an image is made to fit beside the model's own limits. */
 export interface ImageFit {
@@ -19,12 +22,12 @@ export interface ImageFit {
  * Patches of an image within the model's limits. Throws an InputError for shapes longer than 200 to 1, and for more patches than
  * one run may hold.
  */
-export function prepareImage(image: RgbImage, options: PatchOptions, limits: PixelLimits, fit: ImageFit = {}): Patches {
-  const { fetched, prepared } = preparedSizes(image, options, limits, fit);
+export function prepareImage(image: RgbImage, preparation: Preparation, fit: ImageFit = {}): Patches {
+  const { fetched, prepared } = preparedSizes(image, preparation, fit);
   const { imageSize } = fit;
   const square = imageSize === undefined ? image : resize(image, imageSize, imageSize, "lanczos");
   const first = resize(square, fetched.width, fetched.height);
-  return cutPatches(resize(first, prepared.width, prepared.height), options);
+  return cutPatches(resize(first, prepared.width, prepared.height), preparation);
 }
 
 /**
@@ -34,20 +37,17 @@ export function prepareImage(image: RgbImage, options: PatchOptions, limits: Pix
 export function fitGrid(
   image: RgbImage,
   [rows, columns]: readonly [rows: number, columns: number],
-  options: PatchOptions,
-  limits: PixelLimits,
+  preparation: Preparation,
 ): RgbImage {
-  const factor = options.patchSize * options.mergeSize;
+  const factor = preparation.patchSize * preparation.mergeSize;
   const fits = (size: Size) => {
-    const { prepared } = preparedSizes(size, options, limits);
+    const { prepared } = preparedSizes(size, preparation);
     return prepared.width === columns * factor && prepared.height === rows * factor;
   };
   if (fits(image)) return image;
   const size = { width: columns * factor, height: rows * factor };
   if (fits(size)) return resize(image, size.width, size.height, "lanczos");
-  throw new InputError(`The model reads no image of ${rows} x ${columns} positions, which are those that it draws`, {
-    code: "invalid_image",
-  });
+  throw imageError(`The model reads no image of ${rows} x ${columns} positions, which are those that it draws`);
 }
 
 type Size = Pick<RgbImage, "width" | "height">;
@@ -55,8 +55,7 @@ type Size = Pick<RgbImage, "width" | "height">;
 /** The sizes that prepareImage gives an image, one after the other, known before any work. Throws as it does. */
 export function preparedSizes(
   { width, height }: Size,
-  { patchSize, mergeSize }: PatchOptions,
-  limits: PixelLimits,
+  { patchSize, mergeSize, ...limits }: Preparation,
   { imageSize, maxPositions = Number.POSITIVE_INFINITY }: ImageFit = {},
 ): { readonly fetched: Size; readonly prepared: Size } {
   const factor = patchSize * mergeSize;
@@ -72,9 +71,8 @@ export function preparedSizes(
   const [preparedHeight, preparedWidth] = sides.map((side) => Math.max(side, factor)) as [number, number];
   const patches = (preparedHeight * preparedWidth) / patchSize ** 2;
   if (patches > MAX_PATCHES) {
-    throw new InputError(
+    throw imageError(
       `The model's limits make ${patches} patches of an image of ${width} x ${height}, at most ${MAX_PATCHES} are read at once`,
-      { code: "invalid_image" },
     );
   }
   return {

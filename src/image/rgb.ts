@@ -1,8 +1,9 @@
 // An image in memory: RGB, 8 bits a channel, rows from the top. The one form that the stages before and after the models use.
 
-import { InputError, quote } from "../errors.ts";
+import { quote } from "../errors.ts";
 import type { Receipt } from "../receipt/receipt.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
+import { imageError } from "./image-error.ts";
 import { divide255 } from "./pixel-formats.ts";
 
 export interface RgbImage {
@@ -30,24 +31,20 @@ export const MAX_ASPECT = 200;
 function checkSides(width: number, height: number, name: string): void {
   if (Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1) return;
   const got = `${quote(width)} x ${quote(height)}`;
-  throw new InputError(`${name}: expected a width and height of at least 1 pixel, got ${got}`, {
-    code: "invalid_image",
-  });
+  throw imageError(`${name}: expected a width and height of at least 1 pixel, got ${got}`);
 }
 
 /** Rejects sizes that no later step should meet; `name` says whose they are. */
 export function checkSize(width: number, height: number, name = "image"): void {
   checkSides(width, height, name);
   if (width * height > MAX_PIXELS) {
-    throw new InputError(
+    throw imageError(
       `${name}: the image has ${width} x ${height} pixels, at most ${MAX_PIXELS / 1e6} million are accepted`,
-      { code: "invalid_image" },
     );
   }
   if (Math.max(width, height) > MAX_ASPECT * Math.min(width, height)) {
-    throw new InputError(
+    throw imageError(
       `${name}: the image is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,
-      { code: "invalid_image" },
     );
   }
 }
@@ -61,9 +58,7 @@ export function imageFromPixels(width: number, height: number, data: Uint8Array,
 /** Pixels of a caller as an image of its own, of any size. Throws an InputError for what is not bytes. */
 export function readPixels(pixels: RawImage, name = "image"): RgbImage {
   if (typeof pixels !== "object" || pixels === null) {
-    throw new InputError(`${name}: expected pixels as { width, height, data }, got ${quote(pixels)}`, {
-      code: "invalid_image",
-    });
+    throw imageError(`${name}: expected pixels as { width, height, data }, got ${quote(pixels)}`);
   }
   const { width, height, data } = pixels;
   checkSides(width, height, name);
@@ -71,7 +66,7 @@ export function readPixels(pixels: RawImage, name = "image"): RgbImage {
   // Negative numbers are not bytes, although they have the same length.
   if (bytes && kindOf(data) !== "Int8Array") return imageFromPixels(width, height, bytes, name);
   if (!Array.isArray(data) && !ArrayBuffer.isView(data)) {
-    throw new InputError(`${name}: expected pixels in a Uint8Array, got ${quote(data)}`, { code: "invalid_image" });
+    throw imageError(`${name}: expected pixels in a Uint8Array, got ${quote(data)}`);
   }
   const values = data as ArrayLike<number>;
   channelsOf(width, height, values.length, name);
@@ -83,17 +78,13 @@ function channelsOf(width: number, height: number, length: number, name: string)
   if (channels === 3 || channels === 4) return channels;
   const wanted = `${width * height * 3} bytes as RGB or ${width * height * 4} as RGBA`;
   const advice = channels === 1 ? "; repeat the one channel of a grey image three times" : "";
-  throw new InputError(`${name}: ${width} x ${height} pixels have ${wanted}, got ${length}${advice}`, {
-    code: "invalid_image",
-  });
+  throw imageError(`${name}: ${width} x ${height} pixels have ${wanted}, got ${length}${advice}`);
 }
 
 /** Values that are integers from 0 to 255, in whatever array. */
 function toBytes(values: ArrayLike<unknown>, name: string): Uint8Array {
   const refuse = (got: string, advice: string) =>
-    new InputError(`${name}: expected pixels as bytes, integers from 0 to 255, got ${got}${advice}`, {
-      code: "invalid_image",
-    });
+    imageError(`${name}: expected pixels as bytes, integers from 0 to 255, got ${got}${advice}`);
   const bytes = new Uint8Array(values.length);
   for (let i = 0; i < values.length; i++) {
     const value = values[i];

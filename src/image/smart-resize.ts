@@ -1,7 +1,7 @@
 // The size at which an image enters the vision encoder: multiples of patch * merge, within a number of pixels.
 // Two variants run one after the other in the reference: A where an image is fetched, B in the processor.
 
-import { InputError } from "../errors.ts";
+import { imageError } from "./image-error.ts";
 import { MAX_ASPECT } from "./rgb.ts";
 import { roundHalfEven } from "./rounding.ts";
 
@@ -66,9 +66,8 @@ function fitPixels(
 
 export function checkAspect(height: number, width: number): void {
   if (Math.max(height, width) / Math.min(height, width) > MAX_ASPECT) {
-    throw new InputError(
+    throw imageError(
       `The image is ${width} x ${height}, the longer side may be at most ${MAX_ASPECT} times the shorter`,
-      { code: "invalid_image" },
     );
   }
 }

@@ -4,9 +4,9 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { isAbsolute, relative } from "node:path";
 import { ModelError, quote } from "../errors.ts";
-import { listModelFiles } from "../files/listing.node.ts";
 import { Kelix } from "../kelix.ts";
 import type { LoadOptions } from "../options.ts";
+import { listModelFiles } from "../output/listing.ts";
 import type { ShardModel } from "./run-shard.ts";
 
 /** Loads a model for shards. Throws a ModelError for one that is no folder of this machine, whose files cannot be hashed. */

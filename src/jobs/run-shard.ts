@@ -6,9 +6,9 @@ import { mkdir, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError, quote } from "../errors.ts";
-import { writeAll } from "../files/atomic-file.ts";
-import { heartbeat, removeStale, temporaryName } from "../files/stale.ts";
 import type { Kelix } from "../kelix.ts";
+import { writeAll } from "../output/atomic-file.ts";
+import { heartbeat, removeStale, temporaryName } from "../output/stale.ts";
 import {
   type BadItem,
   encodeManifest,

@@ -4,8 +4,8 @@
 import { isAbsolute, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError, quote } from "../errors.ts";
-import type { WritableFile } from "../files/atomic-file.ts";
 import { publicUrl } from "../files/safe-url.ts";
+import type { WritableFile } from "../output/atomic-file.ts";
 import { localStorage } from "./local-storage.ts";
 
 export interface Entry {

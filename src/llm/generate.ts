@@ -2,6 +2,7 @@
 // image comes with the hidden states it was written from.
 
 import { InputError } from "../errors.ts";
+import { joinIntegers } from "../runtime/host-tensor.ts";
 import { textBlock } from "../sequence/blocks.ts";
 import type { BlockIds, BlockVocabulary } from "../sequence/layout.ts";
 import { BlockGrammar, type GrammarOptions, isAllowed, without } from "./grammar.ts";
@@ -36,18 +37,11 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   /** Text ids that end the answer; the model's eos if absent. */
   readonly stopIds?: readonly number[];
   readonly signal?: AbortSignal;
-  /** See ReadOptions. */
-  readonly blocksPerRun?: number;
   /**
    * Blocks of text that one step may guess from what was read (see prompt-lookup.ts), 0 if absent. What is written is the
    * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed, and only while nobody else writes.
    */
   readonly lookupBlocks?: number;
-  /**
-   * `all` scores every slot against the whole output matrix, as the reference does; `needed`, if absent, only against the
-   * rows that the grammar admits. The same ids are written when greedy.
-   */
-  readonly scores?: "needed" | "all";
 }
 
 /** An image between its vision_start and vision_end. */
@@ -94,7 +88,7 @@ export async function* generate(
 ): AsyncGenerator<WrittenBlock, void, void> {
   const { vocabulary } = model;
   const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
-  const { stopIds = [vocabulary.eos], signal, blocksPerRun, blocksPerImage, lookupBlocks = 0 } = options;
+  const { stopIds = [vocabulary.eos], signal, blocksPerImage, lookupBlocks = 0 } = options;
   const { maxNewBlocks = ANY, maxNewTokens = ANY, minNewTokens = 0, room = ANY } = options;
   if (sequence.blocks.length > prompt.length)
     throw new Error(
@@ -102,7 +96,7 @@ export async function* generate(
     );
   const sampler = readSampler(options, vocabulary);
   const imageSampler = readSampler({ ...options, ...options.images }, vocabulary);
-  const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling) && options.scores !== "all";
+  const isGuessing = lookupBlocks > 0 && isGreedy(sampler.sampling);
   const grammar = new BlockGrammar(vocabulary, options);
   const row: number[] = []; // the slots 0
   let start = -1; // block of the open image's vision_start
@@ -126,10 +120,10 @@ export async function* generate(
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
     const most = isGuessing && mayStop && !grammar.isInImage && sequence.isAlone ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
-    await sequence.read(joinBlocks(unread, ...guess.map((id) => textBlock(id, vocabulary))), { signal, blocksPerRun });
+    await sequence.read(joinIntegers([unread, ...guess.map((id) => textBlock(id, vocabulary))]), { signal });
     signal?.throwIfAborted();
     let blocks = grammar.isInImage ? forcedBlocks(drawn.length, mostWritten - written, options, vocabulary) : [];
-    unread = joinBlocks(...blocks);
+    unread = joinIntegers(blocks);
     let scores: Float32Array | undefined;
     if (blocks.length === 0) {
       const onScores = (all: Float32Array) => {
@@ -177,18 +171,6 @@ export async function* generate(
 
 const NOTHING: BlockIds = new Int32Array(0);
 const ANY = Number.POSITIVE_INFINITY;
-
-/** Blocks one after the other. */
-function joinBlocks(...blocks: readonly BlockIds[]): BlockIds {
-  if (blocks.length === 1) return blocks[0]!;
-  const joined = new Int32Array(blocks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const block of blocks) {
-    joined.set(block, at);
-    at += block.length;
-  }
-  return joined;
-}
 
 /** The forced blocks of an image from a position on, up to the next one that the model chooses. */
 function forcedBlocks(

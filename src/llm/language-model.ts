@@ -6,7 +6,7 @@ import { openSession, type Session, type SessionOptions, type WeightSource } fro
 import type { BlockVocabulary } from "../sequence/layout.ts";
 import { Graph } from "../tensor/graph.ts";
 import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
-import { generationGraphs, type MatrixName } from "./generation-graphs.ts";
+import { type GenerationPart, type GraphTrace, generationGraphs, type MatrixName } from "./generation-graphs.ts";
 import { Scheduler, usualArenaBytes } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 
@@ -21,7 +21,7 @@ export class LanguageModel {
   /** Blocks that one run of its sequences reads at most, unless ReadOptions say otherwise. */
   readonly blocksPerRun: number;
   readonly scheduler: Scheduler;
-  readonly #open: (graph: Graph) => Promise<Session>;
+  readonly #open: (graph: Graph, part: string) => Promise<Session>;
   readonly #matrix: MatrixName;
   readonly #adaptLinear: WeightSource["adaptLinear"];
   readonly #sessions = new Map<string, Promise<Session>>();
@@ -31,7 +31,7 @@ export class LanguageModel {
     this.config = config;
     this.vocabulary = blockVocabulary(config.qwen);
     this.blocksPerRun = options.widening === "run" ? BLOCKS_PER_WIDENING_RUN : BLOCKS_PER_RUN;
-    this.#open = (graph) => openSession(graph, weights, options);
+    this.#open = (graph, part) => openSession(graph, weights, { ...options, network: `language model: ${part}` });
     this.#adaptLinear = weights.adaptLinear;
     this.#matrix = weights.find("model.model.output.weight") ? "output" : "lmHead";
     this.scheduler = new Scheduler(this, options.arenaBytes ?? usualArenaBytes(config.qwen));
@@ -61,15 +61,17 @@ export class LanguageModel {
     await Promise.all(sessions.map(async (session) => (await session)?.release()));
   }
 
-  /** The session of one part, opened on first use. */
-  async session(part: keyof typeof generationGraphs): Promise<Session> {
+  /** The session of one part, opened on first use; for a graph that is none of generation's `trace` makes it. */
+  async session(part: GenerationPart): Promise<Session>;
+  async session(part: string, trace: GraphTrace): Promise<Session>;
+  async session(part: string, trace: GraphTrace = generationGraphs[part as GenerationPart]): Promise<Session> {
     if (this.#isDisposed) throw disposedError();
     let session = this.#sessions.get(part);
     if (!session) {
       const graph = new Graph();
       graph.adaptLinear = this.#adaptLinear;
-      generationGraphs[part](graph, this.config, this.#matrix);
-      session = this.#open(graph);
+      trace(graph, this.config, this.#matrix);
+      session = this.#open(graph, part);
       this.#sessions.set(part, session);
     }
     return session;

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { scoreSlot } from "../eval/slot-scores.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { openCheckpointAt } from "../train/open-checkpoint.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
@@ -46,7 +47,7 @@ async function readOn(cache: PrefixCache, row: Int32Array): Promise<{ sequence: 
 async function expectFreshScores(sequence: Sequence, row: Int32Array): Promise<void> {
   const fresh = model.start();
   await fresh.read(row);
-  const [found, wanted] = [await sequence.scoreSlot([]), await fresh.scoreSlot([])];
+  const [found, wanted] = [await scoreSlot(model, sequence, []), await scoreSlot(model, fresh, [])];
   const scale = Math.max(...wanted.map(Math.abs));
   expect(Math.max(...found.map((x, i) => Math.abs(x - wanted[i]!)))).toBeLessThan(1e-5 * scale);
   const states = (from: Sequence) => from.hidden(0, from.length);
@@ -120,4 +121,25 @@ test("keeps one sequence, not also those that it begins with", async () => {
   cache.keep(short);
   cache.keep(long);
   expect(cache.bytes).toBe(long.bytes);
+});
+
+test("counts each piece once, however many have it and whoever goes", async () => {
+  const most = 60_000;
+  const cache = new PrefixCache(model, most);
+  const kept: Sequence[] = [];
+  for (let i = 0; i < 12; i++) {
+    const { sequence } = await readOn(cache, aboutImage([4, ...Array.from({ length: 1 + (i % 5) }, () => 5 + i)]));
+    cache.keep(sequence);
+    kept.push(sequence);
+    expect(cache.bytes).toBeLessThanOrEqual(most);
+    // What is held is the newest of what was kept: some of the last sequences, less those that later ones begin with.
+    const sums = kept.map((_, from) => {
+      const held = kept.slice(from);
+      const pieces = new Set(held.flatMap(({ rows }) => rows.map(({ data }) => data)));
+      const own = held.reduce((sum, { ownBytes }) => sum + ownBytes, 0);
+      return own + [...pieces].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    });
+    expect(sums).toContain(cache.bytes);
+  }
+  expect(kept.length).toBe(12);
 });

@@ -28,7 +28,7 @@ export function sampleId(
   uniform: number,
 ): number {
   if (isGreedy(options)) return argmax(logits, allowed);
-  const ids = candidates(logits, allowed, options.topK);
+  const ids = largestIds(logits, allowed, options.topK).sort((a, b) => a - b);
   const probabilities = softmax(ids, logits, options.temperature);
   if (options.topP >= 1) return draw(ids, probabilities, uniform);
   // Entries below (1 - topP) / n together hold less than 1 - topP: the nucleus is complete without them, so only the rest is sorted.
@@ -56,16 +56,16 @@ export function argmax(logits: Float32Array, allowed: readonly IdRange[]): numbe
   return best;
 }
 
-/** The allowed ids, or the k of them with the largest scores (the lower id on ties), in order of id. */
-function candidates(logits: Float32Array, allowed: readonly IdRange[], k: number): number[] {
-  const best: number[] = []; // in descending order of score
+/** The k allowed ids with the largest scores, in descending order of score (the lower id first on ties); all, in order of id, for 0. */
+export function largestIds(logits: Float32Array, allowed: readonly IdRange[], k: number): number[] {
+  const best: number[] = [];
   for (const [start, end] of allowed) {
     for (let id = start; id < end; id++) {
       if (k === 0) best.push(id);
       else if (best.length < k || logits[id]! > logits[best[k - 1]!]!) insert(best, id, logits, k);
     }
   }
-  return best.sort((a, b) => a - b);
+  return best;
 }
 
 /** Puts an id behind all whose scores are not smaller, and keeps the first k. Ids that matter are few: no heap is needed. */

@@ -3,22 +3,19 @@
 
 import { counterRandom } from "../random/counter.ts";
 import { textBlock } from "../sequence/blocks.ts";
-import { type BlockIds, type BlockVocabulary, bookRange, slotsPerBlock } from "../sequence/layout.ts";
+import type { BlockIds, BlockVocabulary } from "../sequence/layout.ts";
 import { isAllowed } from "./grammar.ts";
 import { argmax, defaultSampling, type IdRange, type SamplingOptions, sampleId } from "./sampling.ts";
 import type { Sequence } from "./sequence.ts";
 
 export interface SamplerOptions extends Partial<SamplingOptions> {
   readonly seed?: number;
-  /** See GenerateOptions. */
-  readonly scores?: "needed" | "all";
 }
 
 export interface Sampler {
   readonly sampling: SamplingOptions;
   readonly uniform: (block: number, slot: number) => number;
   readonly gumbel: (block: number, slot: number, rank: number) => number;
-  readonly isSlotBySlot: boolean;
 }
 
 /** The options of drawing, and its random numbers: functions of the seed and of what is drawn. */
@@ -36,7 +33,6 @@ export function readSampler(options: SamplerOptions, { codesPerPatch: N, codeboo
     sampling,
     uniform: (block, slot) => random.uniform(block * N + slot),
     gumbel: (block, slot, rank) => -Math.log(-Math.log(noise.uniform((block * N + slot) * ranks + rank))),
-    isSlotBySlot: options.scores === "all",
   };
 }
 
@@ -51,7 +47,6 @@ export async function writeBlock(
   const { sampling, uniform, gumbel, block, onScores } = sampler;
   const only = onlyId(lead);
   if (only !== undefined && only < vocabSize) return textBlock(only, vocabulary);
-  if (sampler.isSlotBySlot) return writeSlots(sequence, lead, sampler, vocabulary);
   if (lead.every(([start]) => start < vocabSize)) {
     const [logits] = await sequence.scoreText();
     onScores?.(logits!);
@@ -63,23 +58,6 @@ export async function writeBlock(
     isAllowed(visionEnd, lead),
   );
   return ids ? Int32Array.of(...ids, qEos) : textBlock(visionEnd, vocabulary);
-}
-
-/** The same choice in its plain form: every slot in a run of its own, against all entries. */
-async function writeSlots(
-  sequence: Sequence,
-  lead: readonly IdRange[],
-  { sampling, uniform, block }: Sampler & { readonly block: number },
-  vocabulary: BlockVocabulary,
-): Promise<BlockIds> {
-  const ids = new Int32Array(slotsPerBlock(vocabulary)).fill(vocabulary.qEos);
-  for (let i = 0; i < vocabulary.codesPerPatch; i++) {
-    const logits = await sequence.scoreSlot([...ids.subarray(0, i)]);
-    ids[i] = sampleId(logits, i === 0 ? lead : [bookRange(i, vocabulary)], sampling, uniform(block, i));
-    // A text block is over: its slot 1 is q_eos, as the head has learned.
-    if (i === 0 && ids[0]! < vocabulary.vocabSize) break;
-  }
-  return ids;
 }
 
 /**

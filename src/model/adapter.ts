@@ -9,7 +9,7 @@ import { shorten } from "../checkpoint/shorten.ts";
 import { ModelError } from "../errors.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
-import { traceScored } from "../llm/model.ts";
+import { declareLanguageModel } from "../llm/generation-graphs.ts";
 import { type LowRank, lowRankAdapters } from "../nn/adapter.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
@@ -88,7 +88,7 @@ export async function readAdapter(files: ModelFiles): Promise<Adapter> {
 export function checkAdapter({ path, ranks, tensors }: Adapter, ar: KeyeArConfig): void {
   const graph = new Graph();
   graph.adaptLinear = lowRankAdapters((module) => ranks.get(module));
-  traceScored(graph, languageModelConfig(ar), { blocks: 2, scoredBlocks: 1 });
+  declareLanguageModel(graph, languageModelConfig(ar));
   const strangers = [...tensors].flatMap(([name, { shape }]) => {
     const declared = graph.parameters.get(name)?.shape;
     if (`${declared}` === `${shape}`) return [];

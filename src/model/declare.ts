@@ -4,13 +4,11 @@ import { type Checkpoint, findDifferences } from "../checkpoint/checkpoint.ts";
 import { haveSameRows } from "../checkpoint/same-rows.ts";
 import { decode, encode } from "../detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, type DitConfig, pixelsPerLatent } from "../detokenizer/config.ts";
-import { withNullLength } from "../detokenizer/denoiser.ts";
-import { diffusionTransformer } from "../detokenizer/diffusion-transformer.ts";
+import { transformerGraphs, withNullLength } from "../detokenizer/denoiser.ts";
 import { ModelError } from "../errors.ts";
 import { baseName } from "../files/model-files.ts";
-import { type KeyeArConfig, type LanguageModelConfig, languageModelConfig } from "../llm/config.ts";
-import { languageModelPaths, traceScored } from "../llm/model.ts";
-import { outputMatrix } from "../llm/output.ts";
+import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
+import { declareLanguageModel } from "../llm/generation-graphs.ts";
 import { isQuantized } from "../runtime/weight-source.ts";
 import { Graph, type Parameter } from "../tensor/graph.ts";
 import type { TokenizerConfig } from "../vision/config.ts";
@@ -68,7 +66,12 @@ export function compareModel(model: OpenedModel): string[] {
   return [
     ...compare(withoutOptional(declareMain(model), weights), weights),
     ...transformers.flatMap((part) => compare(declareOf(part, declareStoredTransformer), part.weights)),
-    ...(autoencoder ? compare(declareOf(autoencoder, declareStoredAutoencoder), autoencoder.weights) : []),
+    ...(autoencoder
+      ? compare(
+          declareOf(autoencoder, ({ config }) => declareAutoencoder(config)),
+          autoencoder.weights,
+        )
+      : []),
     ...transformers.flatMap((part) => (autoencoder ? compareLatents(part, autoencoder) : [])),
   ];
 }
@@ -126,10 +129,6 @@ export function declareStoredTransformer({ config, weights }: Omit<ModelPart<Dit
   return declareTransformer(withNullLength(config, weights));
 }
 
-function declareStoredAutoencoder({ config }: { readonly config: AutoencoderConfig }): Parameter[] {
-  return declareAutoencoder(config);
-}
-
 function declareTokenizerAlone(config: TokenizerConfig): Parameter[] {
   const graph = new Graph();
   declareTokenizer(graph, graph.params.at("visual_tokenizer"), config);
@@ -146,42 +145,14 @@ export function declareAutoregressive(ar: KeyeArConfig): Parameter[] {
 
 /** The parameters of a diffusion transformer. */
 export function declareTransformer(config: DitConfig): Parameter[] {
-  return [...traceTransformer(config).parameters.values()];
+  const parameters = new Map(transformerGraphs(config).flatMap((graph) => [...graph.parameters]));
+  return [...parameters.values()];
 }
 
-/** The parameters of an autoencoder. */
+/** The parameters of an autoencoder, its encoder and its decoder. */
 export function declareAutoencoder(config: AutoencoderConfig): Parameter[] {
-  return [...traceAutoencoder(config).parameters.values()];
-}
-
-function declareLanguageModel(graph: Graph, language: LanguageModelConfig): void {
-  const { qwen } = language;
-  traceScored(graph, language, { blocks: 2, scoredBlocks: 1 });
-  outputMatrix(languageModelPaths(graph.params).output, qwen.vocab_size + qwen.codebook_size, qwen.embed_dim);
-}
-
-/** The diffusion transformer at its smallest. */
-export function traceTransformer(config: DitConfig): Graph {
-  const graph = new Graph();
-  const { inChannels, patchSize, captionChannels, useConnector, connectorChannels } = config;
-  diffusionTransformer(
-    graph.params,
-    {
-      x: graph.input("x", [1, inChannels, patchSize, patchSize]),
-      timestep: graph.input("timestep", [1]),
-      y: graph.input("y", [1, 1, useConnector ? connectorChannels! : captionChannels]),
-      bias: graph.input("bias", [1, 1]),
-      drop: graph.input("drop", [1]),
-    },
-    config,
-  );
-  return graph;
-}
-
-/** Encoder and decoder of the autoencoder at their smallest. */
-export function traceAutoencoder(config: AutoencoderConfig): Graph {
   const graph = new Graph();
   const side = pixelsPerLatent(config);
   decode(graph.params, encode(graph.params, graph.input("pixels", [1, config.inChannels, side, side]), config), config);
-  return graph;
+  return [...graph.parameters.values()];
 }

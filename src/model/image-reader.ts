@@ -10,7 +10,7 @@ import { fitGrid } from "../image/processor.ts";
 import type { RgbImage } from "../image/rgb.ts";
 import { imagesOf } from "../text/chat-template.ts";
 import { type CodesInput, codeLimits, type ImageCodes, isCodesInput, readCodes } from "../vision/image-codes.ts";
-import { patchOptions, pixelLimits } from "./config.ts";
+import { preparationOf } from "./config.ts";
 import type { EncodeOptions, Networks } from "./networks.ts";
 import type { OpenedModel } from "./open.ts";
 
@@ -38,7 +38,7 @@ export class ImageReader {
   async tokenize(input: ImageInput, { signal, grid, ...options }: ReadOptions): Promise<ImageCodes> {
     const image = await load(input, signal);
     const { preprocessor } = this.#model;
-    const fitted = grid ? fitGrid(image, grid, patchOptions(preprocessor), pixelLimits(preprocessor)) : image;
+    const fitted = grid ? fitGrid(image, grid, preparationOf(preprocessor)) : image;
     return this.#networks.encode(fitted, options);
   }
 
@@ -69,7 +69,7 @@ export class ImageReader {
   /** Throws an InputError unless the model could have made the codes. */
   #check(input: CodesInput, grid?: Grid): ImageCodes {
     const { tokenizer, preprocessor } = this.#model;
-    const codes = readCodes(input, codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor)));
+    const codes = readCodes(input, codeLimits(tokenizer, preparationOf(preprocessor)));
     if (!grid || codes.grid.join() === grid.join()) return codes;
     const [wanted, got] = [grid, codes.grid].map((sides) => sides.join(" x "));
     throw new InputError(`Expected codes of ${wanted} positions, as the model draws them, got ${got}`, {

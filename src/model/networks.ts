@@ -12,6 +12,7 @@ import { LanguageModel } from "../llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "../llm/prefix-cache.ts";
 import type { MemoryGuard } from "../platform.ts";
 import type { LoadSettings } from "../read-options.ts";
+import type { Place } from "../runtime/backend.ts";
 import type { SessionOptions, WeightSource } from "../runtime/session.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
 import { Turns } from "../runtime/turns.ts";
@@ -19,8 +20,9 @@ import { CodeCache } from "../vision/code-cache.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 import { ImageTokenizer } from "../vision/image-tokenizer.ts";
 import { withAdapter } from "./adapter.ts";
-import { patchOptions, pixelLimits } from "./config.ts";
+import { preparationOf } from "./config.ts";
 import type { DetokenizerChoice } from "./drawing.ts";
+import type { ModelInfo } from "./info.ts";
 import { languageConfig, type OpenedModel } from "./open.ts";
 
 /** Language models up to this width run fastest on one thread: their products are too small to share. */
@@ -33,6 +35,17 @@ const MAX_REMEMBERED_IMAGES = 64;
 export interface Language {
   readonly model: LanguageModel;
   readonly prefixes: PrefixCache;
+}
+
+/** Where one network of the model runs: "vision encoder", "language model: trunk". */
+export interface NetworkPlace extends Place {
+  readonly network: string;
+}
+
+/** What is known of a model that is loaded. */
+export interface LoadedModelInfo extends ModelInfo {
+  /** On which device each network runs, and why. One that was not used yet is absent. */
+  readonly devices: readonly NetworkPlace[];
 }
 
 export interface EncodeOptions {
@@ -57,6 +70,7 @@ export class Networks {
    * other out of memory.
    */
   readonly #turns = new Turns();
+  readonly #places = new Map<string, Place>();
   #tokenizer: Promise<ImageTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
@@ -65,7 +79,8 @@ export class Networks {
     const { device, threads, promptCacheBytes, drawingBytes } = settings;
     this.#model = model;
     this.#memory = memory;
-    this.#options = { ...(device && { device }), ...(threads && { threads }), widening: memory.widening };
+    const onPlaced = (network: string, place: Place) => this.#places.set(network, place);
+    this.#options = { ...(device && { device }), ...(threads && { threads }), widening: memory.widening, onPlaced };
     this.#promptCacheBytes = promptCacheBytes ?? (model.ar ? usualCacheBytes(model.ar.qwen_config) : 0);
     this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_IMAGES);
     this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
@@ -73,6 +88,11 @@ export class Networks {
 
   get isDisposed(): boolean {
     return this.#isDisposed;
+  }
+
+  /** Where the networks run that were opened so far. */
+  get places(): NetworkPlace[] {
+    return Array.from(this.#places, ([network, place]) => ({ network, ...place }));
   }
 
   refuseDisposed(): void {
@@ -83,11 +103,9 @@ export class Networks {
   async encode(image: RgbImage, { fit = {}, cacheKey, onEncode }: EncodeOptions): Promise<ImageCodes> {
     const tokenizer = await this.tokenizer();
     const { preprocessor } = this.#model;
-    const options = patchOptions(preprocessor);
-    const { prepared } = preparedSizes(image, options, pixelLimits(preprocessor), fit);
-    await this.#memory.checkPositions(
-      (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2,
-    );
+    const { prepared } = preparedSizes(image, preparationOf(preprocessor), fit);
+    const positionPixels = (preprocessor.patch_size * preprocessor.merge_size) ** 2;
+    await this.#memory.checkPositions((prepared.width * prepared.height) / positionPixels);
     return this.#codes.codesOf(image, JSON.stringify([fit, cacheKey]), () => {
       onEncode?.();
       return tokenizer.tokenize(image, fit);
@@ -99,7 +117,7 @@ export class Networks {
     this.refuseDisposed();
     const { tokenizer, preprocessor, weights } = this.#model;
     this.#tokenizer ??= this.#source(weights).then((source) =>
-      ImageTokenizer.open(tokenizer, source, patchOptions(preprocessor), pixelLimits(preprocessor), this.#options),
+      ImageTokenizer.open(tokenizer, source, preparationOf(preprocessor), this.#options),
     );
     return this.#tokenizer;
   }

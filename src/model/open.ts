@@ -113,21 +113,16 @@ export async function openModel(
     return (fields) => unknownFields.push(...fields.map((field) => `${shown}: ${field}`));
   };
   const { ar, tokenizer } = parseMainConfig(await readJson(files, "config.json"), configFile, skip(configFile));
-  const preprocessorFile = files.nameOf("preprocessor_config.json");
-  const preprocessor = parsePreprocessorConfig(
-    await readJsonIfPresent(files, "preprocessor_config.json"),
-    tokenizer.vision_config,
-    preprocessorFile,
-    skip(preprocessorFile),
+  /** Of what may be absent. */
+  const read = async <T>(name: string, parse: (json: unknown, file: string, onUnknown: OnUnknown) => T) =>
+    parse(await readJsonIfPresent(files, name), files.nameOf(name), skip(files.nameOf(name)));
+  const preprocessor = await read("preprocessor_config.json", (json, ...told) =>
+    parsePreprocessorConfig(json, tokenizer.vision_config, ...told),
   );
-  const generationFile = files.nameOf("generation_config.json");
-  const generation = parseGenerationConfig(
-    await readJsonIfPresent(files, "generation_config.json"),
-    ar?.qwen_config.max_seq_len,
-    generationFile,
-    skip(generationFile),
+  const generation = await read("generation_config.json", (json, ...told) =>
+    parseGenerationConfig(json, ar?.qwen_config.max_seq_len, ...told),
   );
-  if (ar) refuseTooManyPositions(preprocessor, ar, preprocessorFile);
+  if (ar) refuseTooManyPositions(preprocessor, ar, files.nameOf("preprocessor_config.json"));
   const found = await locateParts(files, elsewhere);
   const opened: Checkpoint[] = [];
   const close = async () => {

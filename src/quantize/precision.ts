@@ -4,10 +4,10 @@
 import { isAbsolute, relative } from "node:path";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { DitConfig } from "../detokenizer/config.ts";
-import { withNullLength } from "../detokenizer/denoiser.ts";
+import { transformerGraphs, withNullLength } from "../detokenizer/denoiser.ts";
 import { type KeyeArConfig, languageModelConfig } from "../llm/config.ts";
 import { generationGraphs, type MatrixName } from "../llm/generation-graphs.ts";
-import { isUnused, outputMatrices, traceTransformer } from "../model/declare.ts";
+import { isUnused, outputMatrices } from "../model/declare.ts";
 import { languageConfig, type ModelPart, type OpenedModel } from "../model/open.ts";
 import { type BlockFormat, isQuantized } from "../runtime/weight-source.ts";
 import { Graph } from "../tensor/graph.ts";
@@ -63,8 +63,8 @@ export function planPrecision(model: OpenedModel, precision: Precision): PartPla
   const ar = languageConfig(model);
   const { hidden, codes, autoencoder } = detokenizer;
   const transformer = (part: ModelPart<DitConfig>, name: string) => {
-    const graph = traceTransformer(withNullLength(part.config, part.weights));
-    return { folder: placeOf(part, name, model), checkpoint: part.weights, quantizable: quantizableWeights([graph]) };
+    const quantizable = quantizableWeights(transformerGraphs(withNullLength(part.config, part.weights)));
+    return { folder: placeOf(part, name, model), checkpoint: part.weights, quantizable };
   };
   const parts = [
     { folder: "", checkpoint: weights, quantizable: quantizableWeights(autoregressiveGraphs(ar, weights)) },
@@ -119,8 +119,11 @@ function autoregressiveGraphs(ar: KeyeArConfig, weights: Checkpoint): Graph[] {
 
 /** The language model's layers are most of the bytes and tolerate 4 bits. Elsewhere 4 bits hurt, and 8 cost little. */
 const bearsFourBits = /^model\.model\.layers\./;
-/** The codebooks' projections: moving entries changes which is nearest, for 2 % of all codes at 8 bits. */
-const staysPrecise = /^visual_tokenizer\.quantizer\./;
+/**
+ * The codebooks' projections: moving entries changes which is nearest, for 2 % of all codes at 8 bits. The encoder's table of
+ * positions is small.
+ */
+const staysPrecise = /^visual_tokenizer\.(quantizer|visual\.embeddings\.position_embedding)\./;
 
 /** The form of a matrix [out, in] that the graphs can read in blocks. */
 export function matrixForm(name: string, shape: readonly number[], precision: Precision): StoredForm {

@@ -9,6 +9,7 @@ import {
   LOG_FATAL,
   type OrtSession,
   type OrtTensor,
+  type PlaceSession,
   type WasmSettings,
 } from "./backend.ts";
 import type { TypedArray } from "./host-tensor.ts";
@@ -42,6 +43,13 @@ async function importNative(): Promise<Ort> {
   const { createRequire } = mainRealm.process.getBuiltinModule("node:module");
   return createRequire(import.meta.url)("onnxruntime-node") as Ort;
 }
+
+/** In Node the processor computes, unless another device is asked for. */
+export const placeSession: PlaceSession = async (_, openOn, tell) => {
+  const session = await openOn("cpu");
+  tell(session.device, "the usual one");
+  return session;
+};
 
 /** WebAssembly has nothing to be told in Node. */
 export function prepareBackend(_: WasmSettings): void {}

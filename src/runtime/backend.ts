@@ -1,11 +1,26 @@
 // What a backend of ONNX Runtime must offer; backend.node.ts and backend.web.ts provide it.
 
 import { KelixError } from "../errors.ts";
+import type { Graph } from "../tensor/graph.ts";
 import type { TypedArray } from "./host-tensor.ts";
-import type { RunMemory } from "./session.ts";
+import type { RunMemory, Session } from "./session.ts";
 
 export const devices = ["cpu", "webgpu", "cuda", "wasm"] as const;
 export type Device = (typeof devices)[number];
+
+/** Where a network runs, and why. */
+export interface Place {
+  readonly device: Device;
+  /** In words: "asked for", "there is no WebGPU adapter". */
+  readonly reason: string;
+}
+
+/** Opens the session of a graph on the device that suits it. `tell` is called again where the choice takes a while. */
+export type PlaceSession = (
+  graph: Graph,
+  openOn: (device: Device) => Promise<Session>,
+  tell: (device: Device, reason: string) => void,
+) => Promise<Session>;
 
 /** How WebAssembly is started; read once, before the first session of the page. */
 export interface WasmSettings {

@@ -10,8 +10,10 @@ import {
   type OrtTensor,
   type WasmSettings,
 } from "./backend.ts";
+import { Turns } from "./turns.ts";
 
 export type { Backend, OrtSession, OrtTensor } from "./backend.ts";
+export { placeSession } from "./placement.web.ts";
 
 type Ort = typeof import("onnxruntime-web");
 
@@ -21,7 +23,10 @@ const START_MS = 15_000;
 const MAX_THREADS = 4;
 
 let settings: WasmSettings = {};
-let starting: Promise<void> | undefined;
+/** Of WebAssembly's build and of WebGPU's, which are two. */
+const starting = new Map<boolean, Promise<void>>();
+/** WebGPU's build does one thing at a time: whoever calls meanwhile gets an error. */
+const turns = new Turns();
 
 /** To be called before the first session: ONNX Runtime reads these once for the page. */
 export function prepareBackend({ threads, wasmPaths }: WasmSettings): void {
@@ -34,26 +39,29 @@ export async function loadBackend(device: Device): Promise<Backend> {
     throw new InputError("The device cuda is not available in a browser; available: wasm, webgpu", {
       code: "device_unavailable",
     });
-  const ort = await (device === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
-  starting ??= start(ort);
-  await starting;
   const isWebGpu = device === "webgpu";
+  const ort = await (isWebGpu ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
+  const started = starting.get(isWebGpu) ?? start(ort, isWebGpu);
+  starting.set(isWebGpu, started);
+  await started;
+  const inTurn = <T>(work: () => Promise<T>) => (isWebGpu ? turns.take(work) : work());
   return {
     device: isWebGpu ? device : "wasm",
     readsFiles: false,
     isBlocking: !isWebGpu,
     async create(model, { runMemory, foldsConstants }) {
-      const opening = ort.InferenceSession.create(model, {
-        executionProviders: [isWebGpu ? "webgpu" : "wasm"],
-        logSeverityLevel: LOG_FATAL,
-        enableMemPattern: runMemory === "planned",
-        enableCpuMemArena: runMemory !== "returned",
-        extra: foldsConstants ? {} : { optimization: { disable_specified_optimizers: "ConstantFolding" } },
-      });
-      const session = (await opening.catch(explainStart)) as unknown as OrtSession;
+      const create = () =>
+        ort.InferenceSession.create(model, {
+          executionProviders: [isWebGpu ? "webgpu" : "wasm"],
+          logSeverityLevel: LOG_FATAL,
+          enableMemPattern: runMemory === "planned",
+          enableCpuMemArena: runMemory !== "returned",
+          extra: foldsConstants ? {} : { optimization: { disable_specified_optimizers: "ConstantFolding" } },
+        });
+      const session = (await inTurn(create).catch((cause) => explainStart(cause, isWebGpu))) as unknown as OrtSession;
       return {
-        run: (feeds, fetches) => session.run(feeds, fetches).catch(explain),
-        release: () => session.release(),
+        run: (feeds, fetches) => inTurn(() => session.run(feeds, fetches)).catch(explain),
+        release: () => inTurn(() => session.release()),
         endProfiling: () => session.endProfiling(),
       };
     },
@@ -67,9 +75,15 @@ export function threadCount({ threads, wasmPaths }: WasmSettings): number {
   return threads ?? (wasmPaths === undefined ? 1 : Math.min(MAX_THREADS, navigator.hardwareConcurrency));
 }
 
-async function start({ env }: Ort): Promise<void> {
-  const { wasmPaths } = settings;
-  const threads = threadCount(settings);
+async function start({ env }: Ort, isWebGpu: boolean): Promise<void> {
+  if (isWebGpu && !(await globalThis.navigator?.gpu?.requestAdapter()))
+    throw new InputError(
+      "The device webgpu is not available here: this browser has no WebGPU adapter, or the page is not secure (https or localhost); available: wasm",
+      { code: "device_unavailable" },
+    );
+  // WebGPU's build has files of its own names, which a folder may hold as well.
+  const wasmPaths = isWebGpu && typeof settings.wasmPaths === "object" ? undefined : settings.wasmPaths;
+  const threads = isWebGpu ? 1 : threadCount(settings);
   env.logLevel = "fatal";
   env.wasm.numThreads = threads;
   if (wasmPaths !== undefined) env.wasm.wasmPaths = wasmPaths as typeof env.wasm.wasmPaths;
@@ -80,7 +94,7 @@ async function start({ env }: Ort): Promise<void> {
   if (file !== undefined) env.wasm.wasmBinary = await (await fetch(file)).arrayBuffer();
 }
 
-function explainStart(cause: unknown): never {
+function explainStart(cause: unknown, isWebGpu: boolean): never {
   const message = cause instanceof Error ? cause.message : String(cause);
   if (/timeout/i.test(message)) {
     throw new InputError(
@@ -90,9 +104,10 @@ function explainStart(cause: unknown): never {
     );
   }
   if (/no available backend|initWasm|fetch|import/i.test(message)) {
+    const file = `ort-wasm-simd-threaded.${isWebGpu ? "asyncify." : ""}wasm`;
+    const option = isWebGpu ? "its folder's URL as `wasmPaths`" : "its URL as `wasmPaths: { wasm }`";
     throw new InputError(
-      "ONNX Runtime's WebAssembly files could not be loaded: put ort-wasm-simd-threaded.wasm of onnxruntime-web beside the " +
-        "bundle, or give its URL as `wasmPaths: { wasm }` of Kelix.load",
+      `ONNX Runtime's WebAssembly files could not be loaded: put ${file} of onnxruntime-web beside the bundle, or give ${option} of Kelix.load`,
       { code: "device_unavailable", cause },
     );
   }

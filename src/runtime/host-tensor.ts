@@ -60,7 +60,15 @@ export function fromBuffer(dtype: HostDType, buffer: ArrayBuffer, shape: readonl
 
 /** Arrays one after the other. */
 export function joinFloats(parts: readonly Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  return joinInto(Float32Array, parts);
+}
+
+export function joinIntegers(parts: readonly Int32Array[]): Int32Array {
+  return joinInto(Int32Array, parts);
+}
+
+function joinInto<T extends Float32Array | Int32Array>(kind: new (length: number) => T, parts: readonly T[]): T {
+  const joined = new kind(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {
     joined.set(part, at);

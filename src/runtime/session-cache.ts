@@ -76,7 +76,7 @@ export class SessionCache {
     const graph = trace();
     const { widening, mostBytes, heldBytes: bytes } = planSession(graph, weights, this.limitBytes, sizes);
     if (!isExtra) await this.#makeRoom(mostBytes);
-    const session = await openSession(graph, weights, { ...this.#options, widening, runMemory });
+    const session = await openSession(graph, weights, { ...this.#options, network: key, widening, runMemory });
     this.#entries.push({ key, weights, session, bytes });
     return session;
   }

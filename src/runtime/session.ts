@@ -1,7 +1,7 @@
 // A session runs one graph with its weights. Weights stay where they lie: tensors of checkpoint files are handed to ONNX
 // Runtime as external data by file, offset and length, and only backends without files (WASM) get their bytes.
 
-import { type Backend, loadBackend, type OrtTensor } from "#backend";
+import { type Backend, loadBackend, type OrtTensor, placeSession } from "#backend";
 import { ModelError } from "../errors.ts";
 import { encodeModel, type OnnxInitializer } from "../onnx/encode.ts";
 import { lower, type ParameterSource } from "../onnx/lower.ts";
@@ -9,7 +9,7 @@ import type { Weight } from "../onnx/weight.ts";
 import { formatShape } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { Device } from "./backend.ts";
+import type { Device, Place } from "./backend.ts";
 import { turnEventLoop } from "./event-loop.ts";
 import { type HostTensor, hostTensor, type TypedArray } from "./host-tensor.ts";
 import { hasShape, isQuantized, scalesName, type TensorLocation, type WeightSource } from "./weight-source.ts";
@@ -32,6 +32,10 @@ export interface SessionOptions {
    */
   readonly widening?: "load" | "run";
   readonly runMemory?: RunMemory;
+  /** What the graph is called where its place is told. */
+  readonly network?: string;
+  /** Told where a network runs when that is settled, and meanwhile where it runs until then. */
+  readonly onPlaced?: (network: string, place: Place) => void;
 }
 
 /**
@@ -55,11 +59,19 @@ export interface Session {
    */
   run(feeds: Values, fetch?: readonly string[] | Targets): Promise<Record<string, HostTensor>>;
   release(): Promise<void>;
+  readonly device: Device;
 }
 
 /** Opens a session whose parameters are fixed values from `weights`. Throws, naming it, when a used parameter is missing or differs in shape. */
 export async function openSession(graph: Graph, weights: WeightSource, options: SessionOptions = {}): Promise<Session> {
-  return openGraph(graph, (folder) => (path) => weight(graph, weights, path, folder), weights, options);
+  const { device: asked, network = "", onPlaced } = options;
+  const openOn = (device: Device) =>
+    openGraph(graph, (folder) => (path) => weight(graph, weights, path, folder), weights, { ...options, device });
+  const tell = (device: Device, reason: string) => onPlaced?.(network, { device, reason });
+  if (asked === undefined) return placeSession(graph, openOn, tell);
+  const session = await openOn(asked);
+  tell(session.device, "asked for");
+  return session;
 }
 
 /** What training asks for beside the options of every session. */
@@ -89,6 +101,7 @@ export async function openGraph(
   const session = await backend.create(bytes, { folder, threads, profile, foldsConstants, prepacks, runMemory });
   const inputs = new Map(model.inputs.map((input) => [input.name, input]));
   return {
+    device: backend.device,
     async run(feeds, fetch) {
       if (backend.isBlocking) await turnEventLoop();
       const given: Record<string, OrtTensor> = {};

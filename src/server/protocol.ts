@@ -142,8 +142,11 @@ export interface RunOptions {
   readonly id?: string;
 }
 
-/** `starting` while no worker is ready, at the beginning and after the last one died: requests wait in the queue. */
-export type EngineState = "starting" | "ready" | "draining";
+/**
+ * `starting` while no worker is ready, at the beginning and after the last one died: requests wait in the queue. `queue_unavailable` while
+ * the queue that it shares with others cannot be reached.
+ */
+export type EngineState = "starting" | "ready" | "draining" | "queue_unavailable";
 
 export interface Engine {
   readonly models: readonly ModelCard[];
@@ -174,5 +177,5 @@ export class EngineError extends KelixError {
   }
 }
 
-/** `queue_full` is a 429, `draining` a 503, `deadline_exceeded` a 408 or 504, `worker_died` a 500. */
-export type EngineErrorCode = "queue_full" | "deadline_exceeded" | "worker_died" | "draining";
+/** `queue_full` is a 429, `draining` and `queue_unavailable` a 503, `deadline_exceeded` a 408 or 504, `worker_died` a 500. */
+export type EngineErrorCode = "queue_full" | "deadline_exceeded" | "worker_died" | "draining" | "queue_unavailable";

@@ -27,6 +27,8 @@ export class Graph {
   readonly inputs = new Map<string, Tensor>();
   readonly outputs = new Map<string, Tensor>();
   readonly parameters = new Map<string, Parameter>();
+  /** What layers return, by their paths, where model code marks it: for comparison with other implementations. */
+  readonly activations = new Map<string, Tensor>();
   readonly params: Params = new Params(this, "");
   /** In order of creation, which is a topological order. */
   readonly nodes: GraphNode[] = [];

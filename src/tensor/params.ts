@@ -45,6 +45,12 @@ export class Params {
     return new Params(this.#graph, join(this.path, names.join(".")));
   }
 
+  /** Notes what the layer at this path returns, as an activation of the graph, and gives it back. */
+  mark(activation: Tensor): Tensor {
+    this.#graph.activations.set(this.path, activation);
+    return activation;
+  }
+
   /** Declares the weight `name` here and returns it; asked twice, the same tensor. Throws when the shapes differ. */
   get(name: string, shape: readonly number[], initial: Init = init.zeros): Tensor {
     const path = join(this.path, name);

@@ -37,11 +37,8 @@ export function readPreTokenizer(value: unknown, file: string): object {
   const steps = readSequence(preTokenizer, value, file, "pre_tokenizer", "pretokenizers");
   const last = steps.at(-1);
   if (last?.step.type !== "ByteLevel" || steps.filter(({ step }) => step.type === "ByteLevel").length > 1) {
-    throw new ModelError(
+    throw unsupported(
       `${file}: pre_tokenizer must have ByteLevel exactly once, at the end: only byte-level vocabularies are supported`,
-      {
-        code: "unsupported_model",
-      },
     );
   }
   const pretokenizers = steps.flatMap(({ step, at }) =>

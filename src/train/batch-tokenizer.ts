@@ -4,8 +4,8 @@ import type { RgbImage } from "../image/rgb.ts";
 import { openSession, type Session, type WeightSource } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import type { TokenizerConfig } from "../vision/config.ts";
-import { constantLayout } from "../vision/layout.ts";
 import { embedCodes, imageTokenizer } from "../vision/tokenizer.ts";
+import { constantLayout } from "./constant-layout.ts";
 import { patchesOf } from "./data/patch-images.ts";
 
 export class BatchTokenizer {

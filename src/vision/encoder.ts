@@ -11,30 +11,17 @@ import { concat, type Tensor } from "../tensor/tensor.ts";
 import { positionTableSide, type VisionConfig } from "./config.ts";
 import type { ImageGroup, VisionLayout } from "./layout.ts";
 
-export interface EncodedImages {
-  /** [P, D] each: patches alone; position embedding (if there is one); their sum; the stream after each layer. */
-  readonly patches: Tensor;
-  readonly positions: Tensor | undefined;
-  readonly embedded: Tensor;
-  readonly layers: readonly Tensor[];
-  /** [P, D], after the last norm. */
-  readonly features: Tensor;
-}
-
-/** Encodes images. pixels [P, C*p*p]: each patch by channel, row, column, values in -1 .. 1. */
-export function visionEncoder(p: Params, pixels: Tensor, layout: VisionLayout, config: VisionConfig): EncodedImages {
-  const patches = patchEmbedding(p.at("embeddings", "patch_embedding"), pixels, config);
-  const positions = config.has_learnable_position_embedding
-    ? positionEmbedding(p.at("embeddings", "position_embedding"), layout, config)
-    : undefined;
-  const embedded = positions ? patches.add(positions) : patches;
-  const layers: Tensor[] = [];
-  let x = embedded;
+/** Encodes images. pixels [P, C*p*p]: each patch by channel, row, column, values in -1 .. 1. -> features [P, D] */
+export function visionEncoder(p: Params, pixels: Tensor, layout: VisionLayout, config: VisionConfig): Tensor {
+  const [patch, position] = [p.at("embeddings", "patch_embedding"), p.at("embeddings", "position_embedding")];
+  let x = patch.mark(patchEmbedding(patch, pixels, config));
+  if (config.has_learnable_position_embedding) x = x.add(position.mark(positionEmbedding(position, layout, config)));
+  p.at("embeddings").mark(x);
   for (let l = 0; l < config.num_hidden_layers; l++) {
-    x = encoderLayer(p.at("encoder", "layers", l), x, layout, config);
-    layers.push(x);
+    const layer = p.at("encoder", "layers", l);
+    x = layer.mark(encoderLayer(layer, x, layout, config));
   }
-  return { patches, positions, embedded, layers, features: layerNorm(p.at("ln_post"), x, config.layer_norm_eps) };
+  return layerNorm(p.at("ln_post"), x, config.layer_norm_eps);
 }
 
 /** The checkpoint stores a convolution; with the kernel as wide as its stride it is a matrix. */

@@ -1,5 +1,5 @@
-// What the encoder must know of the images it is given, as tensors: constants when the grids are known while tracing
-// (training, parity), inputs when one graph serves images of every size (inference).
+// What the encoder must know of the images it is given, as tensors: inputs, so that one graph serves images of every size. Training,
+// which knows the grids while it traces, has them as constants (train/constant-layout.ts).
 
 import { type RotaryTable, rotary2d } from "../nn/rotary.ts";
 import { f32, type HostTensor, i32 } from "../runtime/host-tensor.ts";
@@ -28,61 +28,6 @@ export interface VisionLayout {
   readonly merge: Tensor;
 }
 
-/**
- * The layout of known grids. `boundaries` (cumulative, from 0 to P) splits the patches for attention; by default at the
- * images. Neighbouring segments with equal positions form one group.
- */
-export function constantLayout(
-  graph: Graph,
-  grids: readonly Grid[],
-  config: VisionConfig,
-  boundaries?: readonly number[],
-): VisionLayout {
-  const packing = packImages(grids, positionTableSide(config));
-  const ends = boundaries ?? cumulative(packing.sizes);
-  if (ends[0] !== 0 || ends.at(-1) !== packing.patches || ends.some((end, i) => i > 0 && end <= ends[i - 1]!)) {
-    throw new Error(`Attention boundaries must rise from 0 to ${packing.patches}, got ${ends.join(", ")}`);
-  }
-  const groups: ImageGroup[] = [];
-  for (let i = 0; i + 1 < ends.length; ) {
-    const start = ends[i]!;
-    const size = ends[i + 1]! - start;
-    let next = i + 1;
-    while (
-      next + 1 < ends.length &&
-      ends[next + 1]! - ends[next]! === size &&
-      isSame(packing, start, ends[next]!, size)
-    ) {
-      next++;
-    }
-    groups.push(constantGroup(graph, packing, start, size, next - i, config));
-    i = next;
-  }
-  return {
-    groups,
-    get merge() {
-      return graph.constant(mergePatches(grids), [packing.patches / 4, 4]);
-    },
-  };
-}
-
-function constantGroup(
-  graph: Graph,
-  packing: Packing,
-  start: number,
-  size: number,
-  images: number,
-  config: VisionConfig,
-): ImageGroup {
-  const rope = rotary(packing, start, size, config);
-  const angles = rope.cos.length / size;
-  const tables = { cos: graph.constant(rope.cos, [size, angles]), sin: graph.constant(rope.sin, [size, angles]) };
-  if (!config.has_learnable_position_embedding) return { images, patches: size, ...tables };
-  const corners = graph.constant(packing.corners.slice(4 * start, 4 * (start + size)), [size, 4]);
-  const weights = graph.constant(packing.weights.slice(4 * start, 4 * (start + size)), [size, 4]);
-  return { images, patches: size, ...tables, corners, weights };
-}
-
 /** The layout of one image of any size, as inputs that `layoutFeeds` fills. M is the dynamic dimension "M". */
 export function inputLayout(graph: Graph, config: VisionConfig): VisionLayout {
   const patches = mulDims("M", 4);
@@ -104,7 +49,7 @@ export function inputLayout(graph: Graph, config: VisionConfig): VisionLayout {
 export function layoutFeeds(grid: Grid, config: VisionConfig): Record<string, HostTensor> {
   const packing = packImages([grid], positionTableSide(config));
   const P = packing.patches;
-  const rope = rotary(packing, 0, P, config);
+  const rope = patchRotary(packing, 0, P, config);
   const angles = rope.cos.length / P;
   return {
     patch_cos: f32(rope.cos, [P, angles]),
@@ -117,26 +62,9 @@ export function layoutFeeds(grid: Grid, config: VisionConfig): Record<string, Ho
   };
 }
 
-function rotary(packing: Packing, start: number, size: number, config: VisionConfig): RotaryTable {
+/** The rotary angles of patches start .. start+size-1. */
+export function patchRotary(packing: Packing, start: number, size: number, config: VisionConfig): RotaryTable {
   const rows = packing.rows.subarray(start, start + size);
   const columns = packing.columns.subarray(start, start + size);
   return rotary2d(rows, columns, config.hidden_size / config.num_attention_heads, config.rope_theta);
-}
-
-function cumulative(sizes: readonly number[]): number[] {
-  const ends = [0];
-  for (const size of sizes) ends.push(ends.at(-1)! + size);
-  return ends;
-}
-
-/** Whether two stretches of patches have the same rows, columns and place in the position table. */
-function isSame(packing: Packing, a: number, b: number, size: number): boolean {
-  for (let i = 0; i < size; i++) {
-    if (packing.rows[a + i] !== packing.rows[b + i] || packing.columns[a + i] !== packing.columns[b + i]) return false;
-  }
-  for (let i = 0; i < 4 * size; i++) {
-    if (packing.corners[4 * a + i] !== packing.corners[4 * b + i]) return false;
-    if (packing.weights[4 * a + i] !== packing.weights[4 * b + i]) return false;
-  }
-  return true;
 }

@@ -2,12 +2,13 @@
 // them. Checkpoint names are those of `visual_tokenizer.` in a Kelix checkpoint.
 
 import { linear } from "../nn/linear.ts";
+import { mulDims } from "../tensor/dims.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { codeWidth, type Fusion, type TokenizerConfig } from "./config.ts";
 import { visionEncoder } from "./encoder.ts";
-import { constantLayout, type VisionLayout } from "./layout.ts";
+import { inputLayout, type VisionLayout } from "./layout.ts";
 import { projector } from "./projector.ts";
 import { lookUpCodes, type Quantized, quantize } from "./quantizer.ts";
 
@@ -28,7 +29,7 @@ export function imageTokenizer(
   layout: VisionLayout,
   config: TokenizerConfig,
 ): TokenizedImages {
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
   return { features, projected, ze, quantized: quantize(p, ze, config) };
@@ -51,11 +52,10 @@ export function fuse(p: Params, parts: readonly Tensor[], width: number, fusion:
   return fusion === "mean" ? sum.div(parts.length) : sum;
 }
 
-/** Declares every parameter of a tokenizer checkpoint under `p`, up-projectors too, by tracing the smallest image. */
+/** Declares every parameter of a tokenizer checkpoint under `p`, up-projectors too, by tracing both directions. */
 export function declareTokenizer(graph: Graph, p: Params, config: TokenizerConfig): void {
   const { num_channels: C, patch_size: side } = config.vision_config;
-  const layout = constantLayout(graph, [{ frames: 1, rows: 2, columns: 2 }], config.vision_config);
-  const pixels = graph.constant(new Float32Array(4 * C * side * side), [4, C * side * side]);
-  const { quantized } = imageTokenizer(p, pixels, layout, config);
+  const pixels = graph.input("pixels", [mulDims("M", 4), C * side * side]);
+  const { quantized } = imageTokenizer(p, pixels, inputLayout(graph, config.vision_config), config);
   embedCodes(p, quantized.codes, config);
 }

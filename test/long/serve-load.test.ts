@@ -19,7 +19,7 @@ let server: ChildProcess;
 let url: string;
 let image: string;
 beforeAll(async () => {
-  const flags = ["--port", "0", "--log-level", "error", "--batch", `${BATCH}`, "--queue", `${QUEUE}`];
+  const flags = ["--port", "0", "--log-level", "error", "--batch", `${BATCH}`, "--max-waiting", `${QUEUE}`];
   server = spawn(process.execPath, ["dist/cli/main.js", "serve", ...flags], { stdio: ["ignore", "pipe", "inherit"] });
   url = String((await once(server.stdout!, "data"))[0]).trim();
   image = `data:image/png;base64,${(await readFile("data/heldout/demo/rocket.png")).toString("base64")}`;

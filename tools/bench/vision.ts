@@ -2,16 +2,16 @@
 
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32 } from "../../src/runtime/host-tensor.ts";
-import { parseVisionConfig } from "../../src/vision/config.ts";
+import { constantLayout } from "../../src/train/constant-layout.ts";
+import { visionConfigSchema } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
-import { constantLayout } from "../../src/vision/layout.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { openTraining } from "./training.ts";
 
 const GRID = { frames: 1, rows: 32, columns: 32 } as const;
 const P = GRID.rows * GRID.columns;
 
-const config = parseVisionConfig({
+const config = visionConfigSchema.parse({
   image_size: 448,
   patch_size: 14,
   hidden_size: 256,
@@ -31,7 +31,7 @@ export const visionTraining: Benchmark = {
       {
         trace: (graph) => {
           const layout = constantLayout(graph, [GRID], config);
-          const { features } = visionEncoder(graph.params, graph.input("pixels", [P, patchValues]), layout, config);
+          const features = visionEncoder(graph.params, graph.input("pixels", [P, patchValues]), layout, config);
           return { loss: features.square().mean([0, 1]) };
         },
         feeds: { pixels: f32(pixels, [P, patchValues]) },

@@ -279,7 +279,7 @@ async function normedFeatures(
   const pixels = graph.input("pixels", [B * 4 * POSITIONS, 3 * 8 * 8]);
   const layout = imageLayout(graph, model, B);
   const p = graph.params.at("visual_tokenizer");
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
   ze.split(1, new Array<number>(config.n_q_tokens).fill(codeWidth(config))).forEach((part, i) => {

@@ -38,25 +38,23 @@ export const dcaeCase: ParityCase = {
 /** `encoded` and, after each stage, `enc_block{i}`. */
 async function encodeStages(folder: GoldenFolder, config: AutoencoderConfig, pixels: HostTensor) {
   const graph = new Graph();
-  let stage = 0;
-  const out = encode(graph.params, graph.input("pixels", pixels.shape), config, (_, x) => {
-    const name = `enc_block${stage++}`;
-    if (folder.outputsPresent.has(name)) graph.output(name, x);
-  });
-  graph.output("encoded", out);
+  graph.output("encoded", encode(graph.params, graph.input("pixels", pixels.shape), config));
+  addStages(folder, graph, (stage) => `enc_block${stage}`);
   return runGraph(folder, graph, { pixels });
 }
 
 /** `decoded` and, after each stage in the order in which they run, `dec_block{i}_in_order_run`. */
 async function decodeStages(folder: GoldenFolder, config: AutoencoderConfig, latents: HostTensor) {
   const graph = new Graph();
-  let stage = 0;
-  const out = decode(graph.params, graph.input("latents", latents.shape), config, (_, x) => {
-    const name = `dec_block${stage++}_in_order_run`;
-    if (folder.outputsPresent.has(name)) graph.output(name, x);
-  });
-  graph.output("decoded", out);
+  graph.output("decoded", decode(graph.params, graph.input("latents", latents.shape), config));
+  addStages(folder, graph, (stage) => `dec_block${stage}_in_order_run`);
   return runGraph(folder, graph, { latents });
+}
+
+/** What each stage returns, in the order in which they run. */
+function addStages(folder: GoldenFolder, graph: Graph, nameOf: (stage: number) => string): void {
+  for (const [stage, activation] of [...graph.activations.values()].entries())
+    if (folder.outputsPresent.has(nameOf(stage))) graph.output(nameOf(stage), activation);
 }
 
 async function runGraph(folder: GoldenFolder, graph: Graph, feeds: Record<string, HostTensor>) {

@@ -2,10 +2,9 @@
 // What is computed follows from the inputs present and from the names in outputs*.safetensors, not from the folder's name.
 
 import { z } from "zod";
-import { attentionBias, embedCondition, type Probe } from "../../src/detokenizer/condition.ts";
+import { attentionBias } from "../../src/detokenizer/condition.ts";
 import { type DitConfig, parseDitConfig } from "../../src/detokenizer/config.ts";
 import { Denoiser, withNullLength } from "../../src/detokenizer/denoiser.ts";
-import { type CrossRope, diffusionTransformer } from "../../src/detokenizer/diffusion-transformer.ts";
 import { defaultSigmas, demoSigmas } from "../../src/detokenizer/flow-schedule.ts";
 import {
   type CrossPositions,
@@ -21,6 +20,7 @@ import { Graph } from "../../src/tensor/graph.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { trainingSchedule } from "../../src/train/flow-schedule.ts";
 import { flowLoss, noisyLatents, velocityTarget } from "../../src/train/loss/flow-matching.ts";
+import { type CrossRope, diffusionTransformer, wholeCondition } from "../../src/train/whole-transformer.ts";
 import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
 import { dpmTimes, sampleDpm } from "./dpm-solver.ts";
 import { input } from "./input.ts";
@@ -113,7 +113,7 @@ function addPositions({ latent, condition, extents }: CrossPositions, results: M
 }
 
 /** A graph of the whole transformer with this folder's sizes, and what to feed it. */
-function trace(setting: Setting, timestep: HostTensor, hasRope: boolean, probe?: Probe) {
+function trace(setting: Setting, timestep: HostTensor, hasRope: boolean) {
   const { config, cond, mask, latents } = setting;
   const graph = new Graph();
   const feeds: Record<string, HostTensor> = {
@@ -140,7 +140,6 @@ function trace(setting: Setting, timestep: HostTensor, hasRope: boolean, probe?:
         y: graph.input("y", cond.shape),
         bias: graph.input("bias", mask.shape),
         rope,
-        probe,
         // A condition as wide as the connector's output has been through it.
         isConnected: !config.useConnector || cond.shape[2] !== config.connectorChannels,
       },
@@ -152,12 +151,12 @@ function trace(setting: Setting, timestep: HostTensor, hasRope: boolean, probe?:
 async function addForward(setting: Setting): Promise<void> {
   const { folder, config, wanted, latents, cond, results } = setting;
   const timestep = folder.inputs.get("forward_timestep") ?? input(folder, "timestep");
-  const probed: [string, Tensor][] = [];
-  const { graph, feeds, velocityAt } = trace(setting, timestep, true, (name, x) => probed.push([`mid.${name}`, x]));
+  const { graph, feeds, velocityAt } = trace(setting, timestep, true);
   const out = velocityAt(graph.input("x", latents.shape));
   graph.output("forward", out);
   if (wanted.has("forward_with_dpmsolver")) graph.output("forward_with_dpmsolver", out.slice(1, 0, config.inChannels));
-  for (const [name, activation] of probed) if (wanted.has(name)) graph.output(name, activation);
+  for (const [path, activation] of graph.activations)
+    if (wanted.has(`mid.${path}`)) graph.output(`mid.${path}`, activation);
   if (wanted.has("functional")) {
     const step = Math.fround(0.37); // the argument in float32, as the reference computed it
     const waves = Float32Array.from({ length: count(out.shape) }, (_, i) => Math.sin(Math.fround(step * i)));
@@ -179,14 +178,12 @@ async function addForward(setting: Setting): Promise<void> {
   const forced = folder.inputs.get("force_drop_ids");
   if (forced) {
     const drop = new Graph();
-    const options = {
-      drop: drop.constant(
-        numbers(forced).map((id) => (id === 1 ? 1 : 0)),
-        forced.shape,
-      ),
-      probe: (name: string, x: Tensor) => name === "y_embedder" && drop.output("y_embedder_forced_drop", x),
-    };
-    embedCondition(drop.params, drop.input("y", cond.shape), config, options);
+    const isDropped = drop.constant(
+      numbers(forced).map((id) => (id === 1 ? 1 : 0)),
+      forced.shape,
+    );
+    wholeCondition(drop.params, { y: drop.input("y", cond.shape), drop: isDropped }, config);
+    drop.output("y_embedder_forced_drop", drop.activations.get("y_embedder")!);
     await runInto(results, folder, drop, { y: cond });
     results.set("y_embedder_forced_drop", likeCond(folder, results.get("y_embedder_forced_drop")!));
   }

@@ -4,9 +4,9 @@ import { InputError } from "../../errors.ts";
 import { meanOf } from "../../eval/measure.ts";
 import { ssim } from "../../eval/ssim.ts";
 import { byBook, perplexityOf, useOf } from "../../eval/suites/reconstruction.ts";
-import { writeAll } from "../../files/atomic-file.ts";
 import { resize } from "../../image/resize.ts";
 import { type RgbImage, readPixels } from "../../image/rgb.ts";
+import { writeAll } from "../../output/atomic-file.ts";
 import { pixelError } from "../../train/metrics.ts";
 import { pixelsOf, type Task } from "./task.ts";
 

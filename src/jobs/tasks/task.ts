@@ -1,9 +1,9 @@
 // A task: what is done with each image of a shard, and how what came of them is written. The same for one machine and for many.
 
 import { InputError } from "../../errors.ts";
-import type { WritableFile } from "../../files/atomic-file.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import type { Kelix } from "../../kelix.ts";
+import type { WritableFile } from "../../output/atomic-file.ts";
 import type { TaskName, TaskOptions } from "../shard.ts";
 import type { ShardImage } from "../shard-items.ts";
 

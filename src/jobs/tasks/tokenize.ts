@@ -1,8 +1,8 @@
 // tokenize: the codes of a shard's images as one file of safetensors, which `kelix reconstruct` and later jobs read.
 
 import { MAX_IMAGES, type NamedCodes, writeCodes } from "../../corpus/code-files.ts";
-import { toWriter } from "../../files/output.ts";
 import type { RgbImage } from "../../image/rgb.ts";
+import { toWriter } from "../../output/output.ts";
 import type { ImageCodes } from "../../vision/image-codes.ts";
 import { pixelsOf, type Task } from "./task.ts";
 

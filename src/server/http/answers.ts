@@ -8,8 +8,8 @@ export type AnswerPart =
 
 export interface AnswerWriter {
   write(part: AnswerPart): Promise<void>;
-  /** The answer is whole and is kept. It was made of so many requests to the engine. */
-  keep(requests: number): Promise<void>;
+  /** The answer is whole and is kept. What the engine has under these ids is not needed any more. */
+  keep(workIds: readonly string[]): Promise<void>;
   /** The answer is not kept: whoever reads it gets what was written, and the next request with its key is a first one. */
   forget(): Promise<void>;
 }

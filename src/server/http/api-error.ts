@@ -71,7 +71,15 @@ const fieldNames: Readonly<Record<string, string>> = {
   guidance: "guidance_scale",
 };
 
-const engineStatus = { queue_full: 429, draining: 503, deadline_exceeded: 504, worker_died: 500 } as const;
+const engineStatus = {
+  queue_full: 429,
+  draining: 503,
+  queue_unavailable: 503,
+  deadline_exceeded: 504,
+  worker_died: 500,
+} as const;
+/** What passes soon. */
+const brief = ["queue_full", "draining", "queue_unavailable"];
 
 /** Faults that are not the caller's, although another request may succeed. */
 const notTheCallers = ["internal", "disposed", "out_of_memory", "invalid_model", "fetch_failed", "output_failed"];
@@ -84,7 +92,7 @@ export function toApiError(error: unknown, param?: string): ApiError {
   if (error instanceof ApiError) return error;
   const options = { cause: error };
   if (error instanceof EngineError) {
-    const { code, retryAfterSeconds = code === "queue_full" || code === "draining" ? 1 : undefined } = error;
+    const { code, retryAfterSeconds = brief.includes(code) ? 1 : undefined } = error;
     const headers: Record<string, string> = {};
     if (retryAfterSeconds !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfterSeconds)));
     return new ApiError(engineStatus[code], error.message, { ...options, code, headers });

@@ -120,7 +120,7 @@ test("answers are kept for their time, and give way to newer ones beyond their b
     const claim = await answers.claim(name, "x");
     if (claim.state !== "first") return claim.state;
     await claim.writer.write({ type: "body", bytes: new Uint8Array(3000) });
-    await claim.writer.keep(1);
+    await claim.writer.keep([]);
     return claim.state;
   };
   expect([await keep("a"), await keep("b"), await keep("a"), await keep("c")]).toEqual([
@@ -132,6 +132,6 @@ test("answers are kept for their time, and give way to newer ones beyond their b
   expect([await keep("b"), await keep("c"), await keep("a")]).toEqual(["again", "again", "first"]);
   const brief = new MemoryAnswers({ keepMs: 0, keepBytes: 10_000 });
   const claim = await brief.claim("a", "x");
-  if (claim.state === "first") await claim.writer.keep(1);
+  if (claim.state === "first") await claim.writer.keep([]);
   expect((await brief.claim("a", "y")).state).toBe("first");
 });

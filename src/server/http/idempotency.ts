@@ -13,8 +13,8 @@ import type { HttpContext, HttpEnv, Service } from "./service.ts";
 export interface Repeatable {
   /** The same for each repetition, on every replica. */
   readonly id: string;
-  /** How many requests to the engine it was made of. */
-  requests: number;
+  /** The ids of the requests to the engine that it was made of. */
+  workIds: readonly string[];
   /** Whether a stream ended with an error. */
   hasFailed: boolean;
 }
@@ -61,7 +61,7 @@ async function answerFirst(
   writer: AnswerWriter,
   id: string,
 ): Promise<void> {
-  const repeat: Repeatable = { id, requests: 0, hasFailed: false };
+  const repeat: Repeatable = { id, workIds: [], hasFailed: false };
   c.set("repeat", repeat);
   await next();
   const { status, headers, body } = c.res;
@@ -71,7 +71,7 @@ async function answerFirst(
   const save = async () => {
     await writer.write({ type: "head", status, headers: Object.fromEntries(kept) });
     for await (const bytes of copy as AsyncIterable<Uint8Array>) await writer.write({ type: "body", bytes });
-    await (repeat.hasFailed ? writer.forget() : writer.keep(repeat.requests));
+    await (repeat.hasFailed ? writer.forget() : writer.keep(repeat.workIds));
   };
   save().catch((error: unknown) => {
     service.settings.log.error({ err: error, requestId: c.get("requestId") }, "an answer could not be kept");

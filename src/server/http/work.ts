@@ -27,12 +27,12 @@ export function begin(service: Service, c: HttpContext, model: ModelCard, reques
   const own = new AbortController();
   const repeat = c.get("repeat");
   const signal = repeat ? own.signal : AbortSignal.any([c.req.raw.signal, own.signal]);
-  if (repeat) repeat.requests = requests.length;
+  if (repeat) repeat.workIds = requests.map((_, i) => `${repeat.id}-${i}`);
   const { requestMs } = settings.limits;
   const options = { model: model.id, key: c.get("key"), signal, ...(requestMs && { deadlineMs: requestMs }) };
   const wanted = settings.receipts === false ? requests.map(withoutReceipt) : requests;
   const runs = wanted.map((request, i) => {
-    const named = repeat ? { ...options, id: `${repeat.id}-${i}` } : options;
+    const named = repeat ? { ...options, id: repeat.workIds[i]! } : options;
     return engine.run(request, named)[Symbol.asyncIterator]();
   });
   return { events: merge(runs, (reason) => own.abort(reason)), leave: (reason) => own.abort(reason) };

@@ -2,9 +2,9 @@
 // error of the velocity out.
 
 import type { DitConfig } from "../../detokenizer/config.ts";
-import { type DitInputs, diffusionTransformer } from "../../detokenizer/diffusion-transformer.ts";
 import type { Graph } from "../../tensor/graph.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
+import { type DitInputs, diffusionTransformer } from "../whole-transformer.ts";
 import { flowLoss, noisyLatents, velocityTarget } from "./flow-matching.ts";
 
 /** Declares the inputs x0 and noise [B, in, h, w] and sigma [B] beside those of the condition; returns the loss, a scalar. */

@@ -1,15 +1,15 @@
 // The language model's training loss over packed rows of blocks, and what such a graph is fed.
 
 import { blockVocabulary, type LanguageModelConfig } from "../../llm/config.ts";
-import { type ScoredSizes, traceScored } from "../../llm/model.ts";
 import { rotary1d } from "../../nn/rotary.ts";
-import { f32, type HostTensor, i32 } from "../../runtime/host-tensor.ts";
+import { f32, type HostTensor, i32, joinFloats, joinIntegers } from "../../runtime/host-tensor.ts";
 import { blockInputs } from "../../sequence/blocks.ts";
 import type { BlockIds } from "../../sequence/layout.ts";
 import type { Graph } from "../../tensor/graph.ts";
 import { segmentMask, segmentPositions } from "../segments.ts";
 import { type BlockLoss, blockLoss, joinSupervised, type SupervisedRows, supervisedRows } from "./block-loss.ts";
 import { blockLabels } from "./labels.ts";
+import { type ScoredSizes, traceScored } from "./scored-blocks.ts";
 
 /** Sizes of a training graph: B packed rows of T blocks, of which at most Q are scored, with at most R labels in all. */
 export interface TrainingSizes extends ScoredSizes {
@@ -55,44 +55,17 @@ export function trainingFeeds(
   const room = { positions: sizes.scoredBlocks, rows: sizes.labels };
   const scored = joinSupervised(parts, T, vocabulary, room);
   const inputs = rows.map(({ blocks, read = blocks }) => blockInputs(read, vocabulary));
-  const index = joined(
-    Int32Array,
-    inputs.map((input) => input.index),
-  );
+  const index = joinIntegers(inputs.map((input) => input.index));
   const ropes = rows.map((row) => rotary1d(segmentPositions(row.cuSegments), qwen.head_dim, qwen.rope_base));
   const groups = [B, T, qwen.n_q_tokens];
   const angles = [B, T, qwen.head_dim / 2];
   const feeds = {
     index: i32(index, groups),
-    weight: f32(
-      joined(
-        Float32Array,
-        inputs.map((input) => input.weight),
-      ),
-      groups,
-    ),
+    weight: f32(joinFloats(inputs.map((input) => input.weight)), groups),
     frozen: f32(frozenRows(index, qwen.pad_token_id), groups),
-    cos: f32(
-      joined(
-        Float32Array,
-        ropes.map(({ cos }) => cos),
-      ),
-      angles,
-    ),
-    sin: f32(
-      joined(
-        Float32Array,
-        ropes.map(({ sin }) => sin),
-      ),
-      angles,
-    ),
-    mask: f32(
-      joined(
-        Float32Array,
-        rows.map((row) => segmentMask(row.cuSegments)),
-      ),
-      [B, T, T],
-    ),
+    cos: f32(joinFloats(ropes.map(({ cos }) => cos)), angles),
+    sin: f32(joinFloats(ropes.map(({ sin }) => sin)), angles),
+    mask: f32(joinFloats(rows.map((row) => segmentMask(row.cuSegments))), [B, T, T]),
     positions: i32(scored.positions, [scored.positions.length]),
     // Only blocks with a successor in their row are scored, so a row's last position never matters here.
     next: i32(
@@ -104,16 +77,6 @@ export function trainingFeeds(
     weights: f32(scored.weights, [scored.weights.length]),
   };
   return { feeds, scored };
-}
-
-function joined<T extends Int32Array | Float32Array>(kind: new (length: number) => T, parts: readonly T[]): T {
-  const all = new kind(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** 1 where the padding entry is looked up: its row of the table stays as it is. Without one all rows learn. */

@@ -3,7 +3,6 @@
 // Tokenizer, language model and autoencoder are frozen, so their outputs for a pool of images are computed once.
 
 import { type DitConfig, parseDitConfig } from "../../detokenizer/config.ts";
-import type { CrossRope } from "../../detokenizer/diffusion-transformer.ts";
 import { computePositions, crossRotaryTables } from "../../detokenizer/positions.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32, joinFloats } from "../../runtime/host-tensor.ts";
@@ -13,6 +12,7 @@ import { drawU, timestepIndex, trainingSchedule } from "../flow-schedule.ts";
 import { traceFlowLoss } from "../loss/flow-loss.ts";
 import type { Stage, StageContext } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
+import type { CrossRope } from "../whole-transformer.ts";
 import {
   type DiffusionData,
   dataSchema,

@@ -58,7 +58,7 @@ export async function collect(
   };
   const { pixels, layout } = pixelInput(graph, model, batch);
   const p = graph.params.at("visual_tokenizer");
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   graph.output("projected", projector(p.at("mlp_AR"), features, layout.merge, L));
   graph.output("embeddings", embedImages(graph, pixels, layout, earlier).embeddings);
   graph.output("wanted", pixels.gather(layout.merge).reshape([-1, 4 * pixels.size(1)]));

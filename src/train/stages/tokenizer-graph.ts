@@ -12,9 +12,10 @@ import type { Graph } from "../../tensor/graph.ts";
 import { concat, type Tensor } from "../../tensor/tensor.ts";
 import { codeWidth } from "../../vision/config.ts";
 import { visionEncoder } from "../../vision/encoder.ts";
-import { constantLayout, type VisionLayout } from "../../vision/layout.ts";
+import type { VisionLayout } from "../../vision/layout.ts";
 import { projector } from "../../vision/projector.ts";
 import { quantize } from "../../vision/quantizer.ts";
+import { constantLayout } from "../constant-layout.ts";
 import { mixSchema } from "../data/mix.ts";
 import { sourceSchema } from "../data/own-data.ts";
 import { crossEntropy } from "../loss/cross-entropy.ts";
@@ -89,7 +90,7 @@ export interface EmbeddedImages {
 export function embedImages(graph: Graph, pixels: Tensor, layout: VisionLayout, model: Model): EmbeddedImages {
   const config = model.config.tokenizer_config;
   const p = graph.params.at("visual_tokenizer");
-  const { features } = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
+  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
   const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
   const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
   const D = config.output_dim;

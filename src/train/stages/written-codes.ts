@@ -2,7 +2,7 @@
 // codes before it. They have the mistakes of generated codes but still represent the original image.
 
 import { type KeyeArConfig, languageModelConfig } from "../../llm/config.ts";
-import { languageModelPaths, predictNextBlocks, readBlocks } from "../../llm/model.ts";
+import { languageModelPaths, readBlocks } from "../../llm/model.ts";
 import { finalNorm, outputMatrix } from "../../llm/output.ts";
 import { type SamplingOptions, sampleId } from "../../llm/sampling.ts";
 import type { CounterRandom } from "../../random/counter.ts";
@@ -16,6 +16,7 @@ import {
 } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { concat } from "../../tensor/tensor.ts";
+import { predictNextBlocks } from "../loss/scored-blocks.ts";
 import { rowTables } from "../row-tables.ts";
 
 /** The default sampling of images. */

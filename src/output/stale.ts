@@ -12,9 +12,8 @@ export const STALE_MS = 10 * 60_000;
 
 const HEARTBEAT_MS = 60_000;
 
-/** `.kelix-RANDOM.PID.START.SPACE.tmp`; the owner may be absent. Also the names of versions before 0.2: `.NAME.UUID.tmp`. */
-const TEMPORARY =
-  /^\.(kelix-[0-9a-f]{12}(\.(?<pid>\d+)\.(?<start>\d+)\.(?<space>[0-9a-f]{12}))?|.+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(tmp|partial)$/;
+/** `.kelix-RANDOM.PID.START.SPACE.tmp`; the owner may be absent. */
+const TEMPORARY = /^\.kelix-[0-9a-f]{12}(\.(?<pid>\d+)\.(?<start>\d+)\.(?<space>[0-9a-f]{12}))?\.(tmp|partial)$/;
 
 /** A new name for something that is being written: short, so that every final name that the disk allows can be written. */
 export function temporaryName(kind: "tmp" | "partial"): string {
