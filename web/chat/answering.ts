@@ -99,9 +99,9 @@ async function answer(question: Node, again = 0): Promise<void> {
   const own = new AbortController();
   controller = own;
   const conversation = current.value.id;
-  const said = pathOf({ ...current.value, leaf: question.id });
+  const before = pathOf({ ...current.value, leaf: question.id });
   // An answer that was stopped or failed at its beginning says nothing.
-  const messages = said.flatMap(({ role, content }) => (content.length > 0 ? [{ role, content }] : []));
+  const messages = before.flatMap(({ role, content }) => (content.length > 0 ? [{ role, content }] : []));
   const { seed = 0, temperature, ...rest } = sampling.value;
   // The likeliest text is the same for every seed.
   const varied = { ...rest, temperature: again > 0 ? (temperature ?? 0.7) : temperature, seed: seed + again };
