@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Browser, BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { program } from "../run-cli.ts";
-import { launchChromium } from "./chromium.ts";
+import { launchChromium, PAGE_ARGS } from "./chromium.ts";
 import { OpenPage, rocket } from "./open-page.ts";
 import { tour } from "./page-tour.ts";
 
@@ -26,7 +26,7 @@ beforeAll(async () => {
     server.stdout!.on("data", (piece) => resolve(new URL(String(piece)).port));
     server.on("close", () => reject(new Error(`ended before it listened: ${log}`)));
   });
-  browser = await launchChromium();
+  browser = await launchChromium(PAGE_ARGS);
   context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   own = await OpenPage.at(`http://127.0.0.1:${port}/`, context);
 });

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import type { Browser, BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { launchChromium } from "./chromium.ts";
+import { launchChromium, PAGE_ARGS } from "./chromium.ts";
 import { OpenPage, octopus, rocket, root } from "./open-page.ts";
 import { tour } from "./page-tour.ts";
 import { type Site, serve } from "./site.ts";
@@ -24,7 +24,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kelix-page-"));
   await promisify(execFile)(process.execPath, [join(root, "scripts/build-page.mjs"), folder]); // as `npm run page`
   site = await serve("", { "/page/": folder });
-  browser = await launchChromium();
+  browser = await launchChromium(PAGE_ARGS);
   context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   own = await OpenPage.at(address(), context);
   await own.ready();
