@@ -18,6 +18,7 @@ import type { Experiment, ExperimentSettings } from "./experiment.ts";
 import { jobs } from "./jobs/jobs.ts";
 import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
 import { nanoPrecision } from "./nano-precision.ts";
+import { openedPage } from "./page.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { serveChat } from "./serving/serve-chat.ts";
@@ -39,6 +40,7 @@ const experiments: readonly Experiment[] = [
   secondQuestionAtSize,
   nanoPrecision,
   serveChat,
+  openedPage,
   jobs,
 ];
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
