@@ -36,7 +36,7 @@ export async function writeTinyModel(
     join(folder, "vae"),
     "diffusion_pytorch_model.safetensors",
     vae,
-    declareAutoencoder(parseAutoencoderConfig(vae)),
+    declareAutoencoder({ config: parseAutoencoderConfig(vae) }),
     seed,
   );
   for (const file of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]) {

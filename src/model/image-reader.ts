@@ -23,12 +23,6 @@ interface ReadOptions extends EncodeOptions {
   readonly grid?: Grid;
 }
 
-/** Images that were read, and those of them whose codes were known. */
-interface ImageCounts {
-  imagesIn: number;
-  cachedImages: number;
-}
-
 export class ImageReader {
   readonly #model: OpenedModel;
   readonly #networks: Networks;
@@ -51,11 +45,11 @@ export class ImageReader {
     return isCodesInput(input) ? this.#check(input, options.grid) : this.tokenize(input, options);
   }
 
-  /** The codes of a conversation's images, in order. */
+  /** The codes of a conversation's images, in order. Counts them, and those whose codes were known, in `usage`. */
   async codesIn(
     messages: readonly Message<ReadInput>[],
     options: ReadOptions,
-    usage?: ImageCounts,
+    usage?: { imagesIn: number; cachedImages: number },
   ): Promise<ImageCodes[]> {
     const inputs = imagesOf(messages);
     for (const input of inputs) if (isCodesInput(input)) this.#check(input); // before any image is encoded

@@ -112,7 +112,7 @@ function partsOf({ ar, transformer, autoencoder, conditionRows }: RehearsalConfi
       folder: "vae",
       stem: "diffusion_pytorch_model",
       config: autoencoder,
-      tensors: declared(declareAutoencoder(parseAutoencoderConfig(autoencoder))),
+      tensors: declared(declareAutoencoder({ config: parseAutoencoderConfig(autoencoder) })),
     },
   ];
 }
