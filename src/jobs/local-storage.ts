@@ -1,4 +1,4 @@
-// Shards in folders of this machine. A file is written beside its final name, flushed, and renamed.
+// Shards in folders on this machine. A file is written under a temporary name in the same folder, flushed, and renamed.
 
 import { readdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
