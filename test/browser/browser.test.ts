@@ -1,8 +1,10 @@
 // The packed package in Chromium: kelix-nano tokenizes, answers and draws on WASM what it does in Node.
 
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import sharp, { type Sharp } from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,7 +12,7 @@ import { decodeImage } from "../../src/image/codec.node.ts";
 import { Kelix, type NetworkPlace } from "../../src/index.ts";
 import { launchChromium } from "./chromium.ts";
 import { runJob } from "./page/job.js";
-import { makeSite, type Site } from "./site.ts";
+import { makeSite, type Site, serve } from "./site.ts";
 
 const octopus = fileURLToPath(new URL("../../data/heldout/demo/octopus.png", import.meta.url));
 const question = "What is this?";
@@ -166,6 +168,28 @@ test("says in a sentence what is not there", async () => {
   expect(await message(undefined)).toMatch(/A browser has no built-in models/);
   expect(await message("http://127.0.0.1:1/")).toMatch(/no answer, or one that this page may not read/);
   await page.context().close();
+});
+
+test("the example of docs/browser.md, in a Vite project of its own", async () => {
+  const folder = join(site.folder, "example");
+  const text = await readFile("docs/browser.md", "utf8");
+  const files = [...text.matchAll(/^```\w+\n(?:<!--|\/\/) ([\w.]+)(?: -->)?\n(.*?)^```$/gms)];
+  expect(files.map(([, name]) => name)).toEqual(["index.html", "main.js", "worker.js", "vite.config.js"]);
+  await mkdir(folder);
+  for (const [, name, code] of files) await writeFile(join(folder, name!), code!);
+  await writeFile(join(folder, "package.json"), '{ "type": "module" }');
+  await symlink(join(site.folder, "node_modules"), join(folder, "node_modules"));
+  await symlink(join(site.folder, "node_modules/kelix/models"), join(folder, "public"));
+  await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.resolve("vite/bin/vite.js")), "build"], {
+    cwd: folder,
+  });
+  const example = await serve(join(folder, "dist"), { "/": join(folder, "dist") });
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(`http://127.0.0.1:${example.port}/index.html`);
+  await page.locator("input").setInputFiles(octopus);
+  await page.getByText(native.text, { exact: true }).waitFor({ timeout: 120_000 });
+  await page.context().close();
+  await example.close();
 });
 
 describe("images decode to the pixels of Node", () => {

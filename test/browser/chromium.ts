@@ -13,6 +13,13 @@ export const SOFTWARE_WEBGPU = [
   "--ignore-gpu-blocklist",
 ];
 
+/** For the page: a name of this machine that is not secure, and a camera that shows a moving test image. */
+export const PAGE_ARGS = [
+  "--host-resolver-rules=MAP kelix.test 127.0.0.1",
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+];
+
 export async function launchChromium(args: readonly string[] = []): Promise<Browser> {
   const exists = (path: string) =>
     access(path).then(

@@ -1,4 +1,4 @@
-// eval: how well a shard's images come back from their codes, as one JSON of measures. Shards are joined by their counts.
+// eval: how well a shard's images are reconstructed from their codes, as measures in a JSON file. Its counts let shards be combined.
 
 import { InputError } from "../../errors.ts";
 import { meanOf } from "../../eval/measure.ts";
@@ -13,11 +13,11 @@ import { pixelsOf, type Task } from "./task.ts";
 interface Measured {
   readonly psnr: number;
   readonly ssim: number;
-  /** By book, the codes of its positions. */
+  /** For each codebook, the codes of all positions. */
   readonly codes: readonly (readonly number[])[];
 }
 
-/** The window of SSIM. */
+/** The window of SSIM, in pixels. */
 const MIN_SIDE = 11;
 
 export const task: Task<"eval", RgbImage, Measured> = {
