@@ -2,7 +2,6 @@
 // conversation, another question to the same image, the same system prompt. What was read is shared, not copied.
 
 import { type BlockIds, slotsPerBlock } from "../sequence/layout.ts";
-import { rowBytes } from "./cache.ts";
 import type { UnifiedQwen3Config } from "./config.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { Sequence } from "./sequence.ts";
@@ -29,7 +28,10 @@ export class PrefixCache {
   readonly #model: LanguageModel;
   readonly #maxBytes: number;
   /** Read no further by anybody; the one used last comes last. */
-  readonly #kept: Kept[] = [];
+  #kept: Kept[] = [];
+  /** Pieces of rows, and how often kept sequences have each: pieces are shared, and thousands. */
+  readonly #pieces = new Map<Float32Array, number>();
+  #bytes = 0;
 
   /** Keeps sequences of the model up to `maxBytes` together; with 0 none. */
   constructor(model: LanguageModel, maxBytes: number) {
@@ -39,8 +41,7 @@ export class PrefixCache {
 
   /** Memory of what is kept. */
   get bytes(): number {
-    const others = this.#kept.reduce((sum, { sequence }) => sum + sequence.ownBytes, 0);
-    return others + rowBytes(this.#kept.flatMap(({ sequence }) => sequence.rows));
+    return this.#bytes;
   }
 
   /**
@@ -65,8 +66,23 @@ export class PrefixCache {
     if (sequence.length === 0) return;
     const isLeft = (other: Kept) =>
       other.key !== key || this.#sharedBlocks(other.sequence.blocks, sequence.blocks) < other.sequence.length;
-    this.#kept.splice(0, this.#kept.length, ...this.#kept.filter(isLeft), { key, sequence });
-    while (this.bytes > this.#maxBytes) this.#kept.shift();
+    const gone = this.#kept.filter((other) => !isLeft(other));
+    this.#kept = [...this.#kept.filter(isLeft), { key, sequence }];
+    this.#count(sequence, 1);
+    for (const other of gone) this.#count(other.sequence, -1);
+    while (this.#bytes > this.#maxBytes) this.#count(this.#kept.shift()!.sequence, -1);
+  }
+
+  /** Adds what a sequence takes to `bytes`, or takes it away. */
+  #count({ ownBytes, rows }: Sequence, change: 1 | -1): void {
+    this.#bytes += change * ownBytes;
+    for (const { data } of rows) {
+      const before = this.#pieces.get(data) ?? 0;
+      const after = before + change;
+      if (after === 0) this.#pieces.delete(data);
+      else this.#pieces.set(data, after);
+      if (before === 0 || after === 0) this.#bytes += change * data.byteLength;
+    }
   }
 
   /** How many blocks two rows have in common at their beginnings. */

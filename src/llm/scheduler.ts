@@ -16,8 +16,15 @@ import type { Sequence } from "./sequence.ts";
 
 /** Sequences of one run. Twice as many gain little more: their caches are then most of what is read. */
 export const MOST_TOGETHER = 8;
-/** While others write, a prompt is read in pieces of this share of the usual: they wait for one of them at each step. */
-const SHARE_WHILE_OTHERS_WRITE = 1 / 4;
+/**
+ * While others write, they wait for a piece of a prompt at each step: it may take about so long, and has this share of the usual blocks at
+ * least. A small model reads whole prompts in that time, and its answers begin together.
+ */
+const [PIECE_MS, LEAST_SHARE] = [8, 1 / 4];
+/** A run that something else held up says little about the next. */
+const MOST_SLOWER = 1.5;
+/** Browsers have clocks that stand still for about so long. */
+const LEAST_MS = 0.1;
 /**
  * All slots of an arena are as long as its longest, so those of up to 256, 1024, 4096, .. positions have arenas of their own. Of
  * more than two the one used last is given up: what is in it can be copied again.
@@ -73,6 +80,8 @@ export class Scheduler {
   #scores: ScoreRequest[] = [];
   #draws: DrawRequest[] = [];
   #isRunning = false;
+  /** What a block takes in runs that read several of a sequence. */
+  #blockMs = Number.POSITIVE_INFINITY;
   /** Whose alone the last run was, when nobody else waited. */
   #alone: Sequence | undefined;
 
@@ -171,10 +180,11 @@ export class Scheduler {
     );
     const [first] = long;
     if (!first) return runs;
-    const share = single.length > 0 ? SHARE_WHILE_OTHERS_WRITE : 1;
-    const most = Math.max(1, Math.floor(first.request.blocksPerRun * share));
+    const { blocksPerRun } = first.request;
+    const least = Math.max(1, Math.floor(blocksPerRun * LEAST_SHARE));
+    const most = single.length > 0 ? Math.min(Math.max(least, PIECE_MS / this.#blockMs), blocksPerRun) : blocksPerRun;
     const [oldest] = groups(
-      long.map((piece) => shortened(piece, most)),
+      long.map((piece) => shortened(piece, Math.floor(most))),
       (a, b) => a.lengthClass === b.lengthClass,
       (group) => this.#fits(group) && group.length * Math.max(...group.map(({ blocks }) => blocks)) <= most,
     );
@@ -197,11 +207,15 @@ export class Scheduler {
       blocks: blocks.subarray(0, S * slots),
     }));
     let errors: readonly unknown[];
+    const startMs = performance.now();
     try {
       errors = await readTogether(this.#model, this.#arena(group[0]!.lengthClass), readings);
     } catch (error) {
       errors = group.map(() => error);
     }
+    const blocks = group.reduce((sum, { blocks }) => sum + blocks, 0);
+    if (blocks > group.length)
+      this.#blockMs = Math.min(Math.max(performance.now() - startMs, LEAST_MS) / blocks, MOST_SLOWER * this.#blockMs);
     for (const [i, { request, blocks: S }] of group.entries()) {
       request.blocks = errors[i] ? NOTHING : request.blocks.subarray(S * slots);
       if (errors[i]) request.reject(errors[i]);

@@ -14,7 +14,7 @@ import {
 } from "../protocol.ts";
 import { EventStream } from "./event-stream.ts";
 import { FairQueue } from "./fair-queue.ts";
-import type { RequestMessage, WorkerLoadOptions } from "./messages.ts";
+import { epochMs, type RequestMessage, type WorkerLoadOptions } from "./messages.ts";
 import { Metrics } from "./metrics.ts";
 import { type Job, Pool } from "./pool.ts";
 import { fromWire } from "./wire-errors.ts";
@@ -206,7 +206,7 @@ class WorkerEngine implements Engine {
       stalledMs,
       onStalled: () => this.#end(job, late(`The answer was not read for ${stalledMs / 1000} seconds`)),
     });
-    const job: Job = { id, request, key, stream, arrivedMs: performance.now() };
+    const job: Job = { id, request, key, stream, arrivedMs: epochMs() };
     this.#queue.add(key, job);
     this.#dispatch();
     const excess = this.#queue.takeExcess();
@@ -226,7 +226,7 @@ class WorkerEngine implements Engine {
     while (true) {
       const job = this.#queue.take((job) => this.#pool.hasRoom(job));
       if (!job) return;
-      job.begunMs = performance.now();
+      job.begunMs = epochMs();
       this.#metrics.begun(job.begunMs - job.arrivedMs);
       this.#pool.start(job);
     }
@@ -234,11 +234,11 @@ class WorkerEngine implements Engine {
 
   #receive(job: Job, message: RequestMessage): void {
     if ("event" in message) {
-      this.#measure(job, message.event);
+      this.#measure(job, message.event, message.atMs);
       job.stream.push(message.event);
       return;
     }
-    this.#averageMs += NEWS * (performance.now() - job.begunMs! - this.#averageMs);
+    this.#averageMs += NEWS * (epochMs() - job.begunMs! - this.#averageMs);
     if (message.error) {
       const { error } = message;
       if (error.detail !== undefined) this.#log("error", error.message, error.detail);
@@ -247,14 +247,13 @@ class WorkerEngine implements Engine {
     this.#afterEnd();
   }
 
-  #measure(job: Job, event: EngineEvent): void {
+  #measure(job: Job, event: EngineEvent, atMs: number): void {
     if (job.isOver) return;
-    const nowMs = performance.now();
     if (event.type === "text") {
-      this.#metrics.text(job.lastTextMs === undefined, nowMs - (job.lastTextMs ?? job.arrivedMs));
-      job.lastTextMs = nowMs;
+      this.#metrics.text(job.lastTextMs === undefined, atMs - (job.lastTextMs ?? job.arrivedMs));
+      job.lastTextMs = atMs;
     } else if (event.type === "end") {
-      this.#metrics.ended(event, job.request.kind, nowMs - job.arrivedMs);
+      this.#metrics.ended(event, job.request.kind, atMs - job.arrivedMs);
       job.isOver = true;
     }
   }

@@ -85,9 +85,40 @@ test("a worker sends a window of events, then waits for the reader or the end", 
   channel.grant(3);
   await sleep(5);
   expect(count).toBe(WINDOW + 3);
-  expect(sent.at(-1)).toEqual({ id: 7, event: text(`${WINDOW + 2}`) });
+  expect(sent.at(-1)).toMatchObject({ id: 7, event: text(`${WINDOW + 2}`) });
   controller.abort(new Error("left"));
   await expect(writing).rejects.toThrow("left");
+});
+
+test("texts of several steps leave together, the first of an answer and its end at once", async () => {
+  const sent: RequestMessage[][] = [];
+  const outbox = new Outbox({
+    postMessage: (message: FromWorker) => void (message.type === "messages" && sent.push([...message.messages])),
+  });
+  const { signal } = new AbortController();
+  const [a, b] = [new Channel(1, outbox, signal), new Channel(2, outbox, signal)];
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  await a.send(text("a"));
+  await turn();
+  expect(sent).toHaveLength(1);
+  for (const step of ["b", "c"]) {
+    await a.send(text(step));
+    await turn();
+  }
+  expect(sent).toHaveLength(1);
+  await sleep(15);
+  expect(sent[1]!.map((message) => "event" in message && message.event)).toEqual([text("b"), text("c")]);
+  await a.send(text("d"));
+  await b.send(text("first"));
+  await turn();
+  expect(sent[2]).toHaveLength(2);
+  await a.send(text("e"));
+  outbox.post({ id: 1, done: true });
+  await turn();
+  expect(sent[3]!.map((message) => "done" in message)).toEqual([false, true]);
+  const [first, second] = sent[1]!.map((message) => ("event" in message ? message.atMs : 0));
+  expect(second).toBeGreaterThan(first!);
+  expect(Math.abs(first! - Date.now())).toBeLessThan(5000);
 });
 
 test("an image moves only where its buffer is its own", () => {

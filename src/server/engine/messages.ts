@@ -40,8 +40,14 @@ export type FromWorker =
 
 /** An event of a request, or that it is over. Several go in one message of the thread. */
 export type RequestMessage =
-  | { readonly id: number; readonly event: EngineEvent }
+  /** `atMs` is the worker's time; see `epochMs`. */
+  | { readonly id: number; readonly event: EngineEvent; readonly atMs: number }
   | { readonly id: number; readonly done: true; readonly error?: WireError };
 
 /** Events of a request that may be on the way, or wait for the reader. */
 export const WINDOW = 32;
+
+/** Milliseconds since 1970, with fractions: the same in every thread. */
+export function epochMs(): number {
+  return performance.timeOrigin + performance.now();
+}

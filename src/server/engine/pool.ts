@@ -13,6 +13,7 @@ export interface Job {
   readonly request: EngineRequest;
   readonly key: string;
   readonly stream: EventStream;
+  /** See `epochMs`, as the other times. */
   readonly arrivedMs: number;
   /** Where it runs, and since when. */
   replica?: Replica;

@@ -113,7 +113,7 @@ function* randomTensors(config: LanguageModelConfig, formOf: FormOf): Generator<
 function declared(config: LanguageModelConfig): Parameter[] {
   const graphs = [new Graph(), new Graph()] as const;
   generationGraphs.trunk(graphs[0], config);
-  generationGraphs.slot(graphs[1], config, "output");
+  generationGraphs.text(graphs[1], config, "output");
   const all = new Map(graphs.flatMap((graph) => [...graph.parameters]));
   return [...all.values()];
 }
