@@ -62,8 +62,6 @@ export class LanguageModel {
   }
 
   /** The session of one part, opened on first use; for a graph that is none of generation's `trace` makes it. */
-  async session(part: GenerationPart): Promise<Session>;
-  async session(part: string, trace: GraphTrace): Promise<Session>;
   async session(part: string, trace: GraphTrace = generationGraphs[part as GenerationPart]): Promise<Session> {
     if (this.#isDisposed) throw disposedError();
     let session = this.#sessions.get(part);

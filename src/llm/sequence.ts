@@ -3,7 +3,7 @@
 
 import { joinFloats } from "../runtime/host-tensor.ts";
 import { type BlockIds, slotsPerBlock } from "../sequence/layout.ts";
-import { type CacheRows, countPositions, firstPositions, rowBytes } from "./cache.ts";
+import { type CacheRows, countPositions, firstPositions } from "./cache.ts";
 import type { VisualDraw } from "./generation-graphs.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { SamplingOptions } from "./sampling.ts";
@@ -44,12 +44,7 @@ export class Sequence {
     return this.#rows;
   }
 
-  /** What it takes in memory. */
-  get bytes(): number {
-    return this.ownBytes + rowBytes(this.#rows);
-  }
-
-  /** What it takes beside its rows, which others may share. */
+  /** What it takes in memory beside its rows, which others may share. */
   get ownBytes(): number {
     return this.#blocks.byteLength + this.#length * this.#model.config.qwen.embed_dim * Float32Array.BYTES_PER_ELEMENT;
   }

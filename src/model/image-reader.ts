@@ -1,14 +1,12 @@
 // Turns what callers hand in as images into codes: images are loaded and encoded, codes are checked.
 
 import { platform } from "#platform";
-import type { Tally } from "../chat/chat.ts";
-import type { ChatMessage } from "../chat/conversation.ts";
 import { InputError } from "../errors.ts";
 import type { ImageInput } from "../image/image-input.ts";
 import { checkMask, type MaskInput, readMaskImage, readMaskList } from "../image/mask.ts";
 import { fitGrid } from "../image/processor.ts";
 import type { RgbImage } from "../image/rgb.ts";
-import { imagesOf } from "../text/chat-template.ts";
+import { imagesOf, type Message } from "../text/chat-template.ts";
 import { type CodesInput, codeLimits, type ImageCodes, isCodesInput, readCodes } from "../vision/image-codes.ts";
 import { preparationOf } from "./config.ts";
 import type { EncodeOptions, Networks } from "./networks.ts";
@@ -47,8 +45,12 @@ export class ImageReader {
     return isCodesInput(input) ? this.#check(input, options.grid) : this.tokenize(input, options);
   }
 
-  /** The codes of a conversation's images, in order. */
-  async codesIn(messages: readonly ChatMessage[], options: ReadOptions, usage?: Tally): Promise<ImageCodes[]> {
+  /** The codes of a conversation's images, in order. Counts them, and those whose codes were known, in `usage`. */
+  async codesIn(
+    messages: readonly Message<ReadInput>[],
+    options: ReadOptions,
+    usage?: { imagesIn: number; cachedImages: number },
+  ): Promise<ImageCodes[]> {
     const inputs = imagesOf(messages);
     for (const input of inputs) if (isCodesInput(input)) this.#check(input); // before any image is encoded
     const images: ImageCodes[] = [];

@@ -9,7 +9,8 @@ import { hasUpProjectors } from "./declare.ts";
 import { canDraw, findDetokenizer } from "./drawing.ts";
 import type { OpenedModel } from "./open.ts";
 
-export type PartName = "vision" | "languageModel" | "diffusionTransformer" | "codesTransformer" | "autoencoder";
+const partNames = ["vision", "languageModel", "diffusionTransformer", "codesTransformer", "autoencoder"] as const;
+export type PartName = (typeof partNames)[number];
 
 /** One network of a model. */
 export interface PartInfo {
@@ -68,13 +69,7 @@ export function describeModel(model: OpenedModel): ModelInfo {
   );
   return {
     path,
-    parameters: {
-      vision: parametersOf("vision"),
-      languageModel: parametersOf("languageModel"),
-      diffusionTransformer: parametersOf("diffusionTransformer"),
-      codesTransformer: parametersOf("codesTransformer"),
-      autoencoder: parametersOf("autoencoder"),
-    },
+    parameters: Object.fromEntries(partNames.map((name) => [name, parametersOf(name)])) as ModelInfo["parameters"],
     parts,
     files: [...checkpoints].flatMap(({ files }) =>
       files.map((file) => ({ path: file.path, sizeBytes: file.sizeBytes })),
