@@ -10,5 +10,6 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     maxWorkers: 1,
+    expect: { poll: { timeout: 60_000 } },
   },
 });

@@ -16,7 +16,7 @@ const compiled = spawnSync(
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 chmodSync(`${root}dist/cli/main.js`, 0o755);
 
-const { listModelFiles } = await import("../dist/files/listing.node.js");
+const { listModelFiles } = await import("../dist/output/listing.js");
 for (const name of readdirSync(`${root}models`)) {
   const folder = `${root}models/${name}`;
   writeFileSync(`${folder}/files.json`, `${JSON.stringify(await listModelFiles(folder), null, 2)}\n`);

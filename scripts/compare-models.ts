@@ -3,6 +3,7 @@
 
 import { conversation } from "../src/chat/conversation.ts";
 import { openHeldOut } from "../src/eval/heldout.ts";
+import { scoreSlot } from "../src/eval/slot-scores.ts";
 import { folderFiles } from "../src/files/folder.node.ts";
 import { readPixels } from "../src/image/rgb.ts";
 import { Kelix } from "../src/kelix.ts";
@@ -82,7 +83,7 @@ async function predict(name: string, codes: readonly ImageCodes[]) {
     const sequence = model.start();
     await sequence.read(prompt);
     for (const id of text.tokenizer.encode(images[i]!.caption)) {
-      const row = logProbabilities(await sequence.scoreSlot([]));
+      const row = logProbabilities(await scoreSlot(model, sequence, []));
       result.text.push(row);
       result.losses.push(-row[id]!);
       await sequence.read(textBlock(id, vocabulary));
@@ -94,7 +95,7 @@ async function predict(name: string, codes: readonly ImageCodes[]) {
       const before = model.start();
       await before.read(prompt.slice(0, at));
       for (let slot = 0; slot < vocabulary.codesPerPatch; slot++)
-        result.slots.push(logProbabilities(await before.scoreSlot([...prompt.slice(at, at + slot)])));
+        result.slots.push(logProbabilities(await scoreSlot(model, before, [...prompt.slice(at, at + slot)])));
     }
   }
   await model.dispose();

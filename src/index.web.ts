@@ -24,12 +24,13 @@ export {
 export type { GivenFile } from "./files/memory.ts";
 export { publicUrl, withoutSecrets } from "./files/safe-url.ts";
 export type { PullProgress, PullWait } from "./files/transfer.ts";
-export { DrawnImage, type DrawnUsage, Image, type RgbaBytes } from "./image/image.ts";
+export { Image, type RgbaBytes } from "./image/image.ts";
 export type { ImageFormat } from "./image/image-format.ts";
 export type { ImageInput } from "./image/image-input.ts";
 export type { MaskInput } from "./image/mask.ts";
 export type { RawImage, RgbImage } from "./image/rgb.ts";
 export { Kelix } from "./kelix.ts";
+export { DrawnImage, type DrawnUsage } from "./model/drawn-image.ts";
 export type { ReadInput } from "./model/image-reader.ts";
 export type { ModelInfo, PartInfo } from "./model/info.ts";
 export type { LoadedModelInfo, NetworkPlace } from "./model/networks.ts";

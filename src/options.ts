@@ -126,7 +126,7 @@ const load = {
   ...machine,
   /** A low-rank adapter beside the language model: a folder in PEFT's layout, as `kelix finetune` writes it. */
   adapter: text.optional().describe("folder of a low-rank adapter beside the language model"),
-  /** What computes; `cpu` if absent. */
+  /** What computes. If absent `cpu`; in browsers `wasm`, or `webgpu` for each network that is measured to be faster there. */
   device: z
     .enum(devices, { error: `one of ${devices.join(", ")}` })
     .optional()

@@ -3,7 +3,7 @@
 
 import type { GivenFile } from "./files/memory.ts";
 import type { ModelFiles } from "./files/model-files.ts";
-import type { PullProgress, PullWait } from "./files/transfer.ts";
+import type { TransferOptions } from "./files/transfer.ts";
 import type { FileBytes, ImageFormat } from "./image/image-format.ts";
 import type { ImageInput } from "./image/image-input.ts";
 import type { RawImage, RgbImage } from "./image/rgb.ts";
@@ -18,20 +18,11 @@ import type { TemplateSandbox } from "./text/chat-template.ts";
 /** A model by its name, or its files. */
 export type ModelSource = string | URL | Iterable<GivenFile>;
 
-export interface OpenFilesOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
-  /** Told why a transfer stands still. */
-  readonly onWait?: ((wait: PullWait) => void) | undefined;
-  /** Patterns of files to fetch of a repository, in place of all that a model needs. */
-  readonly include?: readonly string[];
-}
-
 export interface Platform {
   /** Loaded where no name is given. */
   defaultModel(): string;
   /** The files that a name stands for, which are fetched if they are elsewhere. Throws, naming the choices, where there are none. */
-  openFiles(source: ModelSource, options: OpenFilesOptions): Promise<ModelFiles>;
+  openFiles(source: ModelSource, options: TransferOptions): Promise<ModelFiles>;
   /** Loads an image from whatever a caller may name. Throws an InputError for what is none, a FetchError for what does not come. */
   loadImage(input: ImageInput, options: { readonly signal?: AbortSignal }): Promise<RgbImage>;
   encodeImage(image: RawImage, format: ImageFormat): Promise<FileBytes>;

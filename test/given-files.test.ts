@@ -4,8 +4,8 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { listModelFiles } from "../src/files/listing.node.ts";
 import { Kelix, type ModelSource } from "../src/index.ts";
+import { listModelFiles } from "../src/output/listing.ts";
 
 const folder = "models/kelix-nano";
 const image = "data/heldout/demo/octopus.png";

@@ -3,7 +3,7 @@ import { f32, type HostTensor, i32 } from "../src/runtime/host-tensor.ts";
 import type { Values } from "../src/runtime/session.ts";
 import { Graph } from "../src/tensor/graph.ts";
 import { constantLayout } from "../src/train/constant-layout.ts";
-import { parseVisionConfig, type VisionConfig } from "../src/vision/config.ts";
+import { type VisionConfig, visionConfigSchema } from "../src/vision/config.ts";
 import { visionEncoder } from "../src/vision/encoder.ts";
 import { inputLayout, layoutFeeds, type VisionLayout } from "../src/vision/layout.ts";
 import { openGolden } from "../tools/parity/case.ts";
@@ -12,7 +12,7 @@ import { gridsFrom } from "../tools/parity/grids.ts";
 import { vitCase } from "../tools/parity/vit.ts";
 import { largestDifference, randomTensor, randomWeights, runOnce } from "./random-weights.ts";
 
-const config = parseVisionConfig({
+const config = visionConfigSchema.parse({
   image_size: 12,
   patch_size: 4,
   num_channels: 3,
@@ -103,7 +103,7 @@ describe("visionEncoder", () => {
   });
 
   test("follows the plain formulas with norms of q and k after the rotation and several frames", async () => {
-    const settings = parseVisionConfig({
+    const settings = visionConfigSchema.parse({
       ...config,
       num_hidden_layers: 1,
       use_qk_norm: true,
@@ -123,7 +123,12 @@ describe("visionEncoder", () => {
     [1, 1],
     [4, 3],
   ])("follows the plain formulas on a raster of %i x %i patches with learned positions", async (rows, columns) => {
-    const settings = parseVisionConfig({ ...config, num_hidden_layers: 1, use_qk_norm: true, qk_norm_eps: 1e-3 });
+    const settings = visionConfigSchema.parse({
+      ...config,
+      num_hidden_layers: 1,
+      use_qk_norm: true,
+      qk_norm_eps: 1e-3,
+    });
     const P = rows * columns;
     const pixels = randomTensor([P, pixelWidth]);
     const { features, weights } = await encode(pixels, packed([1, rows, columns], settings), {}, settings);

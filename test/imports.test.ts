@@ -41,7 +41,24 @@ test("no part of a model knows of training, evaluation or the command line", () 
 
 test("the command line uses the public API and the folders of its commands, and nothing below", () => {
   // `corpus` is the data of the commands `train` and `jobs`.
-  const allowed = /^src\/(index\.ts$|(cli|train|eval|hub|quantize|plan|check|server|jobs|corpus|attack)\/)/;
+  const allowed = /^src\/((index|version)\.ts$|(cli|train|eval|hub|quantize|plan|check|server|jobs|corpus|attack)\/)/;
   const faults = imports.filter(({ from, to }) => from.startsWith("src/cli/") && !allowed.test(to));
+  expect(shown(faults)).toEqual([]);
+});
+
+test("what runs a model imports downwards where that has been settled", () => {
+  const settled: readonly (readonly [from: RegExp, to: RegExp])[] = [
+    [/^src\/files\//, /^src\/(hub|output|image|model|chat)\//],
+    [/^src\/image\//, /^src\/(vision|text|llm|detokenizer|model|chat|output)\//],
+    [/^src\/(vision|text|sequence)\//, /^src\/(llm|detokenizer|model|chat|output)\//],
+    [/^src\/(llm|detokenizer|nn|tensor|onnx|runtime)\//, /^src\/(model|chat|hub|output)\//],
+    [/^src\/model\//, /^src\/(chat|output)\//],
+    [/^src\/chat\//, /^src\/(hub|output)\//],
+    [/^src\/kelix\.ts$/, /^src\/(hub|output|plan|quantize)\//],
+    [/^src\/ai-sdk\//, /^src\/server\//],
+  ];
+  const faults = imports.filter(
+    ({ from, to }) => !isTest(from) && settled.some(([above, below]) => above.test(from) && below.test(to)),
+  );
   expect(shown(faults)).toEqual([]);
 });

@@ -101,7 +101,7 @@ describe("the released layout", () => {
     const ar = languageConfig(folder);
     const compute = async (widening: "load" | "run") => {
       const options = { threads: 1, widening };
-      const tokenizer = await ImageTokenizer.open(ar.tokenizer_config, weights, patches, limits, options);
+      const tokenizer = await ImageTokenizer.open(ar.tokenizer_config, weights, { ...patches, ...limits }, options);
       const language = await LanguageModel.open(languageModelConfig(ar), weights, options);
       const sequence = language.start();
       await sequence.read(textBlock(7, language.vocabulary));
@@ -160,7 +160,7 @@ describe("an image reconstructed by the reference's recipe", () => {
     const folder = await openModelAt(released, { detokenizer: join(aedit, "Kelix-DiT") });
     const codes = await kelix.tokenize(image);
     const { transformer, autoencoder, settingsFor } = chooseDetokenizer(folder, "codes");
-    const tokenizer = await ImageTokenizer.open(folder.tokenizer, folder.weights, patches, limits);
+    const tokenizer = await ImageTokenizer.open(folder.tokenizer, folder.weights, { ...patches, ...limits });
     const sessions = new SessionCache(2 ** 30, { threads: 1 });
     const detokenizer = new Detokenizer({ transformer, autoencoder }, settingsFor(codes.grid), sessions);
     const request = { condition: await tokenizer.embed(codes), isConnected: true, codeGrid: codes.grid };

@@ -21,6 +21,7 @@ export const card: ModelCard = {
     context: 1024,
     grid: [6, 6],
     imageSize: [96, 96],
+    drawing: { steps: 12, guidance: 2.5, temperature: 1, topK: 0, topP: 0.8 },
     canChat: true,
     canImagine: true,
     canReconstruct: true,

@@ -3,8 +3,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { TarWriter } from "../src/corpus/tar-writer.ts";
-import type { WritableFile } from "../src/files/atomic-file.ts";
 import { encodePng } from "../src/image/codec.node.ts";
+import type { WritableFile } from "../src/output/atomic-file.ts";
 import { counterRandom } from "../src/random/counter.ts";
 
 /** A PNG of 24 x 24 pixels in a few colours, another for each number. */

@@ -3,11 +3,11 @@
 
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { f32ToBf16 } from "../src/checkpoint/bfloat16.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "../src/detokenizer/config.ts";
 import { parseKeyeArConfig } from "../src/llm/config.ts";
 import { declareAutoencoder, declareAutoregressive, declareTransformer } from "../src/model/declare.ts";
 import { writeSafetensors } from "../src/quantize/safetensors-file.ts";
+import { f32ToBf16 } from "../src/quantize/to-bfloat16.ts";
 import { type CounterRandom, counterRandom } from "../src/random/counter.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
 import type { Parameter } from "../src/tensor/graph.ts";
@@ -36,7 +36,7 @@ export async function writeTinyModel(
     join(folder, "vae"),
     "diffusion_pytorch_model.safetensors",
     vae,
-    declareAutoencoder(parseAutoencoderConfig(vae)),
+    declareAutoencoder({ config: parseAutoencoderConfig(vae) }),
     seed,
   );
   for (const file of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]) {

@@ -2,8 +2,8 @@
 
 import { APICallError, type JSONObject } from "@ai-sdk/provider";
 import { FetchError, InputError, KelixError } from "../errors.ts";
-import type { DrawnImage } from "../image/image.ts";
 import type { Kelix } from "../kelix.ts";
+import type { DrawnImage } from "../model/drawn-image.ts";
 import {
   type AskedMessage,
   type AskedPart,
@@ -93,7 +93,7 @@ function imageOf(image: GivenImage): Uint8Array | string {
 
 /** Masks of the AI SDK are transparent where to rewrite, the library's are white there. */
 async function readMask(mask: GivenImage): Promise<Uint8Array> {
-  const { maskOf } = await import("../server/http/mask.ts");
+  const { maskOf } = await import("../image/alpha-mask.ts");
   return maskOf(typeof mask === "string" ? Uint8Array.from(atob(mask), (c) => c.charCodeAt(0)) : mask);
 }
 

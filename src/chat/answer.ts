@@ -1,7 +1,7 @@
 // The blocks that a language model writes, as the events of an answer: text as soon as it is certain, and finished images.
 
-import type { DrawnImage } from "../image/image.ts";
 import type { WrittenBlock, WrittenImage } from "../llm/generate.ts";
+import type { DrawnImage } from "../model/drawn-image.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import type { Answer, Tally, TextEvent } from "./chat.ts";

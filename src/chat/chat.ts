@@ -1,7 +1,7 @@
 // One answer of the model: its events as they come, or the whole as a result. The work starts with the first of either, goes on as
 // events are asked for, and is done once however often they are read.
 
-import type { DrawnImage } from "../image/image.ts";
+import type { DrawnImage } from "../model/drawn-image.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 import type { TokenLogprobs } from "./logprobs.ts";
 

@@ -3,12 +3,13 @@
 
 import type { DetokenizeOptions } from "../detokenizer/detokenizer.ts";
 import { ModelError } from "../errors.ts";
-import { DrawnImage, type DrawnUsage, Image } from "../image/image.ts";
+import { Image } from "../image/image.ts";
 import { blockVocabulary } from "../llm/config.ts";
 import { type GenerateOptions, generate, type WrittenBlock, type WrittenImage } from "../llm/generate.ts";
 import type { SamplingOptions } from "../llm/sampling.ts";
 import { MOST_TOGETHER } from "../llm/scheduler.ts";
 import { chooseDetokenizer, type DetokenizerChoice } from "../model/drawing.ts";
+import { DrawnImage, type DrawnUsage } from "../model/drawn-image.ts";
 import type { Networks } from "../model/networks.ts";
 import { languageConfig, type OpenedModel } from "../model/open.ts";
 import type { SampleOptions } from "../options.ts";

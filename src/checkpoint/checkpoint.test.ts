@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { quantize } from "../kernels/plain-quantization.ts";
 import { writeSafetensors } from "../quantize/safetensors-file.ts";
+import { f32ToBf16 } from "../quantize/to-bfloat16.ts";
 import { f32, hostTensor } from "../runtime/host-tensor.ts";
 import { openSession } from "../runtime/session.ts";
 import { Graph } from "../tensor/graph.ts";
 import { openCheckpointAt } from "../train/open-checkpoint.ts";
-import { bf16ToF32, f16ToF32, f32ToBf16 } from "./bfloat16.ts";
+import { bf16ToF32, f16ToF32 } from "./bfloat16.ts";
 import { findDifferences } from "./checkpoint.ts";
 
 let root: string;

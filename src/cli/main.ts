@@ -4,9 +4,10 @@
 
 import { Command, CommanderError, Help, type Option } from "commander";
 import type { Device } from "../index.ts";
+import { version } from "../version.ts";
 import { preload } from "./few-descriptors.ts";
 import { excerpt } from "./quote.ts";
-import { hasFailed, interrupted, outlivesReader, packageVersion, printFault, setVoice } from "./terminal.ts";
+import { hasFailed, interrupted, outlivesReader, printFault, setVoice } from "./terminal.ts";
 
 const FAILED = 1;
 const USED_WRONGLY = 2;
@@ -105,7 +106,7 @@ function createProgram(): Command {
     .option("--json", "print one JSON value on stdout")
     .option("-q, --quiet", "print only errors on stderr")
     .option("--verbose", "print errors in full")
-    .version(packageVersion(), "-v, --version")
+    .version(version, "-v, --version")
     .helpOption("-h, --help")
     .configureHelp({
       showGlobalOptions: true,

@@ -6,9 +6,10 @@ import { loadShardModel } from "../jobs/load-model.ts";
 import { runShard } from "../jobs/run-shard.ts";
 import type { Shard, ShardReport } from "../jobs/shard.ts";
 import { parseLocation } from "../jobs/storage.ts";
+import { version } from "../version.ts";
 import { type GlobalOptions, loadOptions } from "./context.ts";
 import { complainOf, messageOf } from "./failures.ts";
-import { interrupted, packageVersion, printJson, report, showProgress } from "./terminal.ts";
+import { interrupted, printJson, report, showProgress } from "./terminal.ts";
 
 export type Work = Pick<Shard, "task" | "options">;
 
@@ -35,7 +36,7 @@ export async function runHere(shards: readonly Shard[], globals: GlobalOptions):
       const { name } = shard;
       const onItem = (done: number, total: number) => showProgress(`${name} ${done}/${total}`);
       try {
-        const result = await runShard(shard, { model, version: packageVersion(), signal, onItem });
+        const result = await runShard(shard, { model, version, signal, onItem });
         report(`${name}: ${sentence(result)}`);
         results.push({ shard: name, ...result });
       } catch (error) {

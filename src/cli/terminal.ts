@@ -1,7 +1,6 @@
 // Terminal output and how commands end: results on stdout, everything else as lines on stderr. Imports nothing of the library,
 // so that `kelix --version` is fast.
 
-import { readFileSync } from "node:fs";
 import { printable } from "./quote.ts";
 
 export { printable };
@@ -77,10 +76,4 @@ export function printFault(text: string): void {
 /** The one value that --json prints. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
-}
-
-/** Kelix's own version. */
-export function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -4,9 +4,10 @@ import { type Command, InvalidArgumentError } from "commander";
 import { processEngine } from "../jobs/engine.ts";
 import { serveMetrics } from "../jobs/metrics.ts";
 import { work } from "../jobs/worker.ts";
+import { version } from "../version.ts";
 import type { GlobalOptions } from "./context.ts";
 import { redisOption } from "./jobs.ts";
-import { interrupted, packageVersion, report } from "./terminal.ts";
+import { interrupted, report } from "./terminal.ts";
 
 interface Options {
   readonly redis: string;
@@ -38,7 +39,7 @@ export function define(command: Command): void {
       if (metrics) report(`metrics: http://${metricsHost}:${metrics.port}/metrics`);
       try {
         await work(redis, {
-          engine: processEngine({ version: packageVersion(), load }),
+          engine: processEngine({ version, load }),
           lockMs: 1000 * lock,
           isUntilEmpty: untilEmpty ?? false,
           signal: interrupted.signal,

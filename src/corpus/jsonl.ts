@@ -1,7 +1,6 @@
 // Rows of JSON Lines: one pass indexes the lines, and a line is read when it is drawn. Images are paths below the file's
 // folder, or data URLs.
 
-import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
 import { parseJson } from "../checkpoint/strict-json.ts";
 import { InputError, quote } from "../errors.ts";
@@ -9,7 +8,8 @@ import { OpenFile } from "../files/open-file.ts";
 import { systemReason } from "../files/system-error.ts";
 import { DataFolder } from "./data-folder.ts";
 import type { DataSource, Example } from "./example.ts";
-import { findLast, GrowingNumbers } from "./growing-numbers.ts";
+import { GrowingNumbers } from "./growing-numbers.ts";
+import { type IndexedFile, joinFiles } from "./joined-files.ts";
 import { readRow } from "./row.ts";
 
 /** A row with some images as data URLs. */
@@ -18,9 +18,10 @@ const MAX_LINE_BYTES = 64_000_000;
 const MAX_LINES = 50_000_000;
 const BLOCK_BYTES = 1 << 20;
 
-interface Lines {
+interface Lines extends IndexedFile {
   readonly name: string;
-  readonly file: OpenFile;
+  /** Below which its images are. */
+  readonly folder: DataFolder;
   /** For each non-blank line: its start, end and number from 1. */
   readonly starts: GrowingNumbers;
   readonly ends: GrowingNumbers;
@@ -29,43 +30,25 @@ interface Lines {
 
 /** Files of rows as one source, in the given order. Throws an InputError if one cannot be read or has too long a line. */
 export async function openJsonLines(paths: readonly string[], signal?: AbortSignal): Promise<DataSource> {
-  const hash = createHash("sha256");
-  const files: Lines[] = [];
-  const close = async () => {
-    for (const { file } of files) await file.close();
+  const files = await joinFiles(paths, (path, hash) => indexLines(path, hash, signal), "has no rows");
+  return {
+    format: paths.length === 1 ? `rows of ${basename(paths[0]!)}` : `rows of ${paths.length} files of JSON Lines`,
+    count: files.count,
+    fingerprint: files.fingerprint,
+    read: (index) => readLine(...files.find(index)),
+    async key(index) {
+      const [{ name, numbers }, row] = files.find(index);
+      return keyIn(paths.length > 1 ? name : undefined, numbers.at(row));
+    },
+    close: files.close,
   };
-  try {
-    for (const path of paths) files.push(await indexLines(path, hash, signal));
-    const firsts = new Float64Array(files.length);
-    for (let i = 1; i < files.length; i++) firsts[i] = firsts[i - 1]! + files[i - 1]!.starts.length;
-    const count = files.reduce((sum, { starts }) => sum + starts.length, 0);
-    if (count === 0) throw new InputError(`${quote(paths[0])}: has no rows`);
-    const folders = await Promise.all(paths.map((path) => DataFolder.open(dirname(path))));
-    return {
-      format: paths.length === 1 ? `rows of ${basename(paths[0]!)}` : `rows of ${paths.length} files of JSON Lines`,
-      count,
-      fingerprint: hash.digest("hex").slice(0, 16),
-      read(index) {
-        const f = findLast(firsts, index);
-        return readLine(files[f]!, index - firsts[f]!, folders[f]!);
-      },
-      async key(index) {
-        const f = findLast(firsts, index);
-        return keyIn(paths.length > 1 ? files[f]!.name : undefined, files[f]!.numbers.at(index - firsts[f]!));
-      },
-      close,
-    };
-  } catch (error) {
-    await close();
-    throw error;
-  }
 }
 
-async function readLine(lines: Lines, row: number, folder: DataFolder): Promise<Example> {
+async function readLine(lines: Lines, row: number): Promise<Example> {
   const [start, end] = [lines.starts.at(row), lines.ends.at(row)];
   const where = `${lines.name}, line ${lines.numbers.at(row)}`;
   const bytes = await readExactly(lines.file, start, end - start, where);
-  return readRow(parseRow(bytes, where), { where, image: (value) => folder.image(value) });
+  return readRow(parseRow(bytes, where), { where, image: (value) => lines.folder.image(value) });
 }
 
 /** The number of a row in its file, whose name tells it from the like numbers of other files. */
@@ -129,7 +112,7 @@ async function indexLines(
       const { bytesRead } = await file.read(block, 0, block.length, done);
       if (bytesRead === 0) {
         finish(done);
-        return { name, file, ...index };
+        return { name, file, folder: await DataFolder.open(dirname(path)), count: index.starts.length, ...index };
       }
       hash.update(block.subarray(0, bytesRead));
       if (done === 0 && block[0] === 0xef && block[1] === 0xbb && block[2] === 0xbf) start = 3; // a byte order mark

@@ -1,7 +1,7 @@
 // Writes a tar member by member (POSIX.1-2001: ustar, with pax headers for long names). The same members give the same bytes:
 // there are no times and no owners.
 
-import { type WritableFile, writeAll } from "../files/atomic-file.ts";
+import { type WritableFile, writeAll } from "../output/atomic-file.ts";
 
 const BLOCK = 512;
 /** Of a name in the plain header. */

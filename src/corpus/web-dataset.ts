@@ -1,14 +1,13 @@
 // WebDataset: tars in which a sample's members are adjacent and share a key: 0001.jpg, 0001.txt, 0001.json. One pass over the
 // headers indexes all shards; a sample's bytes are read from its tar when it is drawn.
 
-import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { InputError, quote } from "../errors.ts";
-import type { OpenFile } from "../files/open-file.ts";
 import { decodeImage } from "../image/codec.node.ts";
 import { MAX_FILE_BYTES } from "../image/image-format.ts";
 import type { DataSource, Example, StoredImage } from "./example.ts";
-import { findLast, GrowingNumbers } from "./growing-numbers.ts";
+import { GrowingNumbers } from "./growing-numbers.ts";
+import { type IndexedFile, joinFiles } from "./joined-files.ts";
 import { openPlainFile, parseRow, readExactly } from "./jsonl.ts";
 import { readRow } from "./row.ts";
 import { type TarMember, tarMembers } from "./tar-index.ts";
@@ -20,9 +19,8 @@ const MAX_TEXT_BYTES = 16_000_000;
 /** 24 bytes of memory each. */
 const MAX_MEMBERS = 50_000_000;
 
-interface Shard {
+interface Shard extends IndexedFile {
   readonly name: string;
-  readonly file: OpenFile;
   /** For each sample: the index of its first member. */
   readonly samples: GrowingNumbers;
   /** For each sample: the offset of its first member's headers, from which its key is read on demand. */
@@ -35,42 +33,22 @@ interface Shard {
 
 /** Shards as one source, in the given order. Throws an InputError if one is not a tar, or there is no sample. */
 export async function openWebDataset(paths: readonly string[], signal?: AbortSignal): Promise<DataSource> {
-  const hash = createHash("sha256");
-  const shards: Shard[] = [];
-  const close = async () => {
-    for (const { file } of shards) await file.close();
+  const nothing = `has no sample with an image or a text (${kinds.join(", ")})`;
+  const shards = await joinFiles(paths, (path, hash) => indexShard(path, hash, signal), nothing);
+  return {
+    format: `${paths.length} ${paths.length === 1 ? "shard" : "shards"} of WebDataset`,
+    count: shards.count,
+    fingerprint: shards.fingerprint,
+    read: (index) => readSample(...shards.find(index)),
+    key: (index) => readKey(...shards.find(index)),
+    close: shards.close,
   };
-  try {
-    for (const path of paths) shards.push(await indexShard(path, hash, signal));
-    const firsts = new Float64Array(shards.length);
-    for (let i = 1; i < shards.length; i++) firsts[i] = firsts[i - 1]! + shards[i - 1]!.samples.length;
-    const count = shards.reduce((sum, { samples }) => sum + samples.length, 0);
-    if (count === 0)
-      throw new InputError(`${quote(paths[0])}: has no sample with an image or a text (${kinds.join(", ")})`);
-    return {
-      format: `${paths.length} ${paths.length === 1 ? "shard" : "shards"} of WebDataset`,
-      count,
-      fingerprint: hash.digest("hex").slice(0, 16),
-      read(index) {
-        const s = findLast(firsts, index);
-        return readSample(shards[s]!, index - firsts[s]!);
-      },
-      async key(index) {
-        const s = findLast(firsts, index);
-        return readKey(shards[s]!, index - firsts[s]!);
-      },
-      close,
-    };
-  } catch (error) {
-    await close();
-    throw error;
-  }
 }
 
 async function indexShard(path: string, hash: { update(text: string): unknown }, signal?: AbortSignal): Promise<Shard> {
   const name = basename(path);
   const file = await openPlainFile(path);
-  const shard: Shard = {
+  const shard = {
     name,
     file,
     samples: new GrowingNumbers(),
@@ -97,7 +75,7 @@ async function indexShard(path: string, hash: { update(text: string): unknown },
       shard.kinds.push(code);
       hash.update(`${member.name}\0${member.size}\0`);
     }
-    return shard;
+    return { ...shard, count: shard.samples.length };
   } catch (error) {
     await file.close();
     throw error;

@@ -91,12 +91,6 @@ export class Detokenizer {
     this.#grid = settings.latentGrid ?? [inputSize, inputSize];
   }
 
-  /** Height and width of the images it makes, in pixels. */
-  get imageSize(): readonly [number, number] {
-    const scale = pixelsPerLatent(this.#decoder.config);
-    return [this.#grid[0] * scale, this.#grid[1] * scale];
-  }
-
   /**
    * Makes one image. Equal requests, options and seeds give equal images. Throws the signal's reason when aborted, after the
    * step or the part of decoding that is going on.
@@ -158,7 +152,7 @@ export class Detokenizer {
       codeGrid: request.codeGrid,
       conditionLength,
       maxConditionLength,
-      imageSize: this.imageSize[0],
+      imageSize: this.#grid[0] * pixelsPerLatent(this.#decoder.config),
     });
   }
 }

@@ -7,7 +7,6 @@ export type Velocity = (x: Float32Array, timestep: number) => Promise<Float32Arr
 export interface SamplerStep {
   /** Steps done so far, from 1. */
   readonly step: number;
-  readonly steps: number;
   /** Latents after this step. */
   readonly latents: Float32Array;
   /** The velocity that led here. */
@@ -36,7 +35,7 @@ export async function sampleEuler(
     const v = await velocity(x, sigma * 1000);
     const before = x;
     x = along(before, v, next - sigma);
-    await options.onStep?.({ step: i + 1, steps, latents: x, velocity: v, estimate: () => along(before, v, -sigma) });
+    await options.onStep?.({ step: i + 1, latents: x, velocity: v, estimate: () => along(before, v, -sigma) });
   }
   return x;
 }

@@ -1,6 +1,8 @@
 // Measures with their 95 % intervals: Wilson's score interval (1927) for shares, Student's t for means, and the jackknife over groups of
 // images for anything else (perplexity, codebook use).
 
+import { tQuantile } from "./student.ts";
+
 export interface Measure {
   readonly value: number;
   /** Ends of the 95 % interval. */
@@ -54,17 +56,6 @@ export function statisticOf<T>(items: readonly T[], compute: (items: readonly T[
 }
 
 /** The two-sided 95 % quantile of Student's t. */
-export function studentT(freedom: number): number {
-  const few = [12.7062, 4.3027, 3.1824, 2.7764];
-  if (freedom <= few.length) return few[freedom - 1]!;
-  // Expansion in 1/freedom (Abramowitz and Stegun 26.7.5), good to four digits from 5 on.
-  const v = freedom;
-  const z = Z;
-  return (
-    z +
-    (z ** 3 + z) / (4 * v) +
-    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * v ** 2) +
-    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * v ** 3) +
-    (79 * z ** 9 + 776 * z ** 7 + 1482 * z ** 5 - 1920 * z ** 3 - 945 * z) / (92160 * v ** 4)
-  );
+function studentT(freedom: number): number {
+  return tQuantile(0.975, freedom);
 }

@@ -12,15 +12,10 @@ import { askedPauseMs } from "./rate-limit.ts";
 import { withRetries } from "./retry.ts";
 import { publicUrl, splitCredentials } from "./safe-url.ts";
 import { sha256 } from "./sha256.ts";
-import type { PullProgress, PullWait } from "./transfer.ts";
+import type { TransferOptions } from "./transfer.ts";
 import { fileFilter } from "./wanted-files.ts";
 
-export interface HttpOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
-  readonly onWait?: ((wait: PullWait) => void) | undefined;
-  /** See fileFilter. */
-  readonly include?: readonly string[];
+export interface HttpOptions extends TransferOptions {
   /** Where files are kept, by a name; the browser's Cache Storage, where the page has one, if absent. */
   readonly cache?: BlobCache | undefined;
   /** Before the second try of a file. */

@@ -45,8 +45,3 @@ export function isPlainPath(path: string): boolean {
         part !== "" && part !== "." && part !== ".." && new TextEncoder().encode(part).length <= MAX_SEGMENT_BYTES,
     );
 }
-
-/** A commit's full hash. */
-export function isCommit(text: string): boolean {
-  return /^[0-9a-f]{40}$/.test(text);
-}

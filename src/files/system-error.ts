@@ -1,8 +1,6 @@
 // What the operating system refuses, in words: its own text (`ENOSPC: no space left on device, write`) names neither the file nor
 // the way out, and hidden temporary names in it mean nothing to a user.
 
-import { KelixError, quote } from "../errors.ts";
-
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "you have no permission",
   EBUSY: "it is in use",
@@ -37,17 +35,4 @@ export function systemCode(error: unknown): string | undefined {
   const { code, syscall, cause } = (error ?? {}) as NodeJS.ErrnoException;
   if (typeof code === "string" && syscall !== undefined) return code;
   return cause === undefined ? undefined : systemCode(cause);
-}
-
-/** Does what writes `name`; what the system refuses becomes one sentence about that name. */
-export async function whileWriting<T>(name: string, write: () => Promise<T>): Promise<T> {
-  try {
-    return await write();
-  } catch (cause) {
-    if (systemCode(cause) === undefined) throw cause;
-    throw new KelixError(`${quote(name)} could not be written: ${systemReason(cause)}`, {
-      code: "output_failed",
-      cause,
-    });
-  }
 }

@@ -12,3 +12,13 @@ export interface PullWait {
   /** How long, if known. */
   readonly waitMs?: number;
 }
+
+/** How files are fetched. */
+export interface TransferOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
+  /** Told why a transfer stands still. */
+  readonly onWait?: ((wait: PullWait) => void) | undefined;
+  /** Patterns of files to fetch of a repository, in place of all that a model needs. */
+  readonly include?: readonly string[];
+}

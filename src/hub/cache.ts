@@ -9,8 +9,9 @@
 
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
-import { replaceFile, writeAll } from "../files/atomic-file.ts";
-import { type HubName, isCommit } from "../files/hub-name.ts";
+import type { HubName } from "../files/hub-name.ts";
+import { replaceFile, writeAll } from "../output/atomic-file.ts";
+import { isCommit } from "./commit.ts";
 import { makeFolder } from "./make-folder.ts";
 import { readRecord } from "./verified.ts";
 

@@ -4,7 +4,7 @@
 import { statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
-import type { PullProgress, PullWait } from "../files/transfer.ts";
+import type { TransferOptions } from "../files/transfer.ts";
 import type { RepoCache } from "./cache.ts";
 import { diskError } from "./disk-error.ts";
 import { type DownloadOptions, downloadBlob, findParts } from "./download.ts";
@@ -21,12 +21,8 @@ export interface FetchSource {
   readonly files: readonly RepoFile[];
 }
 
-export interface FetchOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
-  /** Called when another process is fetching the repository, and when the server asks for a pause. */
-  readonly onWait?: ((wait: PullWait) => void) | undefined;
-}
+/** A wait is told when another process is fetching the repository, and when the server asks for a pause. */
+export type FetchOptions = Omit<TransferOptions, "include">;
 
 const PARALLEL_FILES = 4;
 

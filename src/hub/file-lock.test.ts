@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { identifyProcess } from "../files/process-identity.ts";
+import { identifyProcess } from "../output/process-identity.ts";
 import { tryLock, waitForLock } from "./file-lock.ts";
 
 const noLinks = vi.hoisted(() => ({ code: "" }));

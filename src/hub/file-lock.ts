@@ -15,7 +15,7 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InputError, KelixError } from "../errors.ts";
 import { OpenFile } from "../files/open-file.ts";
-import { identifyProcess, type ProcessIdentity, probeProcess } from "../files/process-identity.ts";
+import { identifyProcess, type ProcessIdentity, probeProcess } from "../output/process-identity.ts";
 import { makeFolder } from "./make-folder.ts";
 
 export interface FileLock {

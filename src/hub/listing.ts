@@ -4,9 +4,10 @@
 import * as z from "zod";
 import { FetchError, quote } from "../errors.ts";
 import { plainError } from "../files/connection-error.ts";
-import { formatHubName, type HubName, isCommit, isPlainPath } from "../files/hub-name.ts";
+import { formatHubName, type HubName, isPlainPath } from "../files/hub-name.ts";
 import { type RetryOptions, withRetries } from "../files/retry.ts";
 import { publicUrl } from "../files/safe-url.ts";
+import { isCommit } from "./commit.ts";
 import { request } from "./request.ts";
 import type { HubSettings } from "./settings.ts";
 

@@ -6,8 +6,8 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import { replaceFile, writeAll } from "../files/atomic-file.ts";
 import { OpenFile } from "../files/open-file.ts";
+import { replaceFile, writeAll } from "../output/atomic-file.ts";
 import { hashFile } from "./blob-hash.ts";
 import type { RepoCache } from "./cache.ts";
 import type { RepoFile } from "./listing.ts";

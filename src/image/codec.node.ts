@@ -3,8 +3,6 @@
 
 import { basename } from "node:path";
 import type { Sharp } from "sharp";
-import { InputError, quote } from "../errors.ts";
-import { openOutput } from "../files/output.ts";
 import { withReceipt } from "../receipt/receipt.ts";
 import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { clipGrey16, cmykToRgb, spreadGrey } from "./pixel-formats.ts";
@@ -41,19 +39,6 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Rg
   return imageFromPixels(info.width, info.height, info.channels < 3 ? spreadGrey(data, info.channels) : data, name);
 }
 
-const suffixes: Readonly<Record<string, ImageFormat>> = { png: "png", jpg: "jpeg", jpeg: "jpeg", webp: "webp" };
-
-/** The format that a file's suffix names, in any case; throws an InputError for another suffix. */
-export function formatOfName(name: string): ImageFormat {
-  if (typeof name !== "string")
-    throw new InputError(`Expected the name of a file to write, got ${quote(name)}`, { code: "output_refused" });
-  const format = suffixes[/\.(\w+)$/.exec(name)?.[1]?.toLowerCase() ?? ""];
-  if (format) return format;
-  throw new InputError(`${quote(name)}: the suffix decides the format: expected .png, .jpg, .jpeg or .webp`, {
-    code: "output_refused",
-  });
-}
-
 /** Encodes an image; a PNG with its receipt, if it has one. */
 export async function encodeImage(image: RawImage, format: ImageFormat): Promise<FileBytes> {
   const { width, height, data } = readPixels(image);
@@ -70,22 +55,6 @@ export async function encodeImage(image: RawImage, format: ImageFormat): Promise
 /** Encodes an image without loss. */
 export function encodePng(image: RawImage): Promise<Uint8Array> {
   return encodeImage(image, "png");
-}
-
-/** Writes an image in the format that the suffix names: .png, .jpg, .jpeg or .webp. See openOutput for what a path may lead to. */
-export async function writeImage(path: string, image: RawImage): Promise<void> {
-  const format = formatOfName(path);
-  const output = await openOutput(path);
-  await output.write(await encodeImage(image, format));
-}
-
-/** As writeImage, of names that end in .png only. */
-export async function writePng(path: string, image: RawImage): Promise<void> {
-  if (formatOfName(path) !== "png")
-    throw new InputError(`${quote(path)}: writePng writes names that end in .png; writeImage writes the others`, {
-      code: "output_refused",
-    });
-  await writeImage(path, image);
 }
 
 /** The same bytes as sharp takes them: in another realm, such as Jest's, it knows no Uint8Array. */

@@ -2,7 +2,8 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { decodeImage, writeImage, writePng } from "./codec.node.ts";
+import { writeImage, writePng } from "../output/write-image.ts";
+import { decodeImage } from "./codec.node.ts";
 import { findFormat } from "./image-format.ts";
 
 let folder: string;

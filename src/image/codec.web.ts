@@ -1,11 +1,13 @@
-// Encoded images to pixels and back in a browser. The pixels are those that codec.node.ts gives, so codes are the same; kinds that
-// the browser decodes otherwise (CMYK, 16 bits of grey) are rejected.
+// Encoded images to pixels and back in a browser. The pixels are those that codec.node.ts gives, so codes are the same; of what the
+// browser decodes otherwise, 16 bits of grey are read here, and CMYK is rejected.
 
 import { InputError } from "../errors.ts";
 import { withReceipt } from "../receipt/receipt.ts";
+import { readGrey16 } from "./grey16.ts";
 import { imageError } from "./image-error.ts";
 import { type FileBytes, formatOf, type ImageFormat, isGrey16, QUALITY, undecodable } from "./image-format.ts";
 import { readImageHeader } from "./image-header.ts";
+import { clipGrey16, spreadGrey } from "./pixel-formats.ts";
 import { checkSize, imageFromPixels, type RawImage, type RgbImage, readPixels } from "./rgb.ts";
 
 /** Decodes a JPEG, PNG or WebP, turned as its EXIF says; the first frame of an animation. Throws an InputError. */
@@ -13,8 +15,10 @@ export async function decodeImage(bytes: Uint8Array, name = "image"): Promise<Rg
   const format = formatOf(bytes, name);
   const { width, height, channels, orientation = 1 } = readImageHeader(bytes, format, name);
   checkSize(width, height, name);
+  const grey = isGrey16(bytes) ? await readGrey16(bytes, { width, height }, name) : undefined;
+  if (grey) return imageFromPixels(width, height, spreadGrey(clipGrey16(grey, 1), 1), name);
   if (channels === 4 || isGrey16(bytes)) {
-    const kind = channels === 4 ? "a JPEG in CMYK" : "a PNG of 16-bit grey";
+    const kind = channels === 4 ? "a JPEG in CMYK" : "a PNG of 16-bit grey that is interlaced, transparent or has EXIF";
     throw imageError(`${name}: is ${kind}, which browsers decode in their own way: convert it to RGB of 8 bits`);
   }
   // Embedded colour profiles are ignored, as Pillow does in the reference.

@@ -6,7 +6,8 @@ import { pathToFileURL } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FetchError, InputError } from "../errors.ts";
-import { decodeImage, encodePng, writePng } from "./codec.node.ts";
+import { writePng } from "../output/write-image.ts";
+import { decodeImage, encodePng } from "./codec.node.ts";
 import { loadImage } from "./image-source.node.ts";
 import type { RgbImage } from "./rgb.ts";
 

@@ -2,7 +2,6 @@
 
 import { platform } from "#platform";
 import type { Receipt } from "../receipt/receipt.ts";
-import type { ImageCodes } from "../vision/image-codes.ts";
 import type { ImageFormat } from "./image-format.ts";
 import type { RgbImage } from "./rgb.ts";
 
@@ -43,28 +42,5 @@ export class Image {
   /** The image as a file in memory, for a response, an upload or an object URL. */
   async toBlob(format: ImageFormat = "png"): Promise<Blob> {
     return new Blob([await platform.encodeImage(this, format)], { type: `image/${format}` });
-  }
-}
-
-/** Positions that the language model read and wrote for an image. */
-export interface DrawnUsage {
-  readonly promptTokens: number;
-  readonly completionTokens: number;
-}
-
-/** An image that the model drew. */
-export class DrawnImage extends Image {
-  /** The codes that the language model wrote for it. */
-  readonly codes: ImageCodes;
-  /** The same seed draws it again. */
-  readonly seed: number;
-  /** What `imagine` or `edit` took for it; absent for an image of a chat, whose last event counts all of the answer. */
-  readonly usage?: DrawnUsage;
-
-  constructor(pixels: RgbImage, codes: ImageCodes, seed: number, more: { receipt?: Receipt; usage?: DrawnUsage } = {}) {
-    super(pixels, more.receipt);
-    this.codes = codes;
-    this.seed = seed;
-    if (more.usage) this.usage = more.usage;
   }
 }

@@ -1,26 +1,7 @@
 // Images as the autoencoder reads and draws them: one plane a channel, values -1 .. 1.
 
-import { f32, type HostTensor } from "../runtime/host-tensor.ts";
-import { imageError } from "./image-error.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { RgbImage } from "./rgb.ts";
-
-/** Images of one size -> [B, 3, h, w]: u8 / 255, then (v - 0.5) / 0.5. */
-export function planesOf(images: readonly RgbImage[]): HostTensor {
-  const [first] = images;
-  if (!first) throw imageError("Expected at least one image");
-  const { width, height } = first;
-  const area = width * height;
-  const data = new Float32Array(images.length * 3 * area);
-  images.forEach((image, n) => {
-    if (image.width !== width || image.height !== height) {
-      throw imageError(`Images of one batch differ: ${width} x ${height} and ${image.width} x ${image.height}`);
-    }
-    for (let i = 0; i < area; i++) {
-      for (let c = 0; c < 3; c++) data[(n * 3 + c) * area + i] = image.data[3 * i + c]! / 127.5 - 1;
-    }
-  });
-  return f32(data, [images.length, 3, height, width]);
-}
 
 /** The n-th image of [B, 3, h, w]: v / 2 + 0.5, clamped, times 255, halves rounded to even. */
 export function imageFromPlanes({ data, shape }: HostTensor, n = 0): RgbImage {

@@ -7,6 +7,9 @@ import { resize } from "./resize.ts";
 import type { RgbImage } from "./rgb.ts";
 import { DEFAULT_FACTOR, FETCH_LIMITS, type PixelLimits, processorSize, smartResizeFetch } from "./smart-resize.ts";
 
+/** How images are prepared for a model: the form of its patches, and how many pixels it reads. */
+export interface Preparation extends PatchOptions, PixelLimits {}
+
 /** What an image is made to fit beside the model's own limits. */
 export interface ImageFit {
   /** It is first brought to a square with so many pixels a side (Lanczos; its aspect is not kept). */
@@ -19,12 +22,12 @@ export interface ImageFit {
  * Patches of an image within the model's limits. Throws an InputError for shapes longer than 200 to 1, and for more patches than
  * one run may hold.
  */
-export function prepareImage(image: RgbImage, options: PatchOptions, limits: PixelLimits, fit: ImageFit = {}): Patches {
-  const { fetched, prepared } = preparedSizes(image, options, limits, fit);
+export function prepareImage(image: RgbImage, preparation: Preparation, fit: ImageFit = {}): Patches {
+  const { fetched, prepared } = preparedSizes(image, preparation, fit);
   const { imageSize } = fit;
   const square = imageSize === undefined ? image : resize(image, imageSize, imageSize, "lanczos");
   const first = resize(square, fetched.width, fetched.height);
-  return cutPatches(resize(first, prepared.width, prepared.height), options);
+  return cutPatches(resize(first, prepared.width, prepared.height), preparation);
 }
 
 /**
@@ -34,12 +37,11 @@ export function prepareImage(image: RgbImage, options: PatchOptions, limits: Pix
 export function fitGrid(
   image: RgbImage,
   [rows, columns]: readonly [rows: number, columns: number],
-  options: PatchOptions,
-  limits: PixelLimits,
+  preparation: Preparation,
 ): RgbImage {
-  const factor = options.patchSize * options.mergeSize;
+  const factor = preparation.patchSize * preparation.mergeSize;
   const fits = (size: Size) => {
-    const { prepared } = preparedSizes(size, options, limits);
+    const { prepared } = preparedSizes(size, preparation);
     return prepared.width === columns * factor && prepared.height === rows * factor;
   };
   if (fits(image)) return image;
@@ -53,8 +55,7 @@ type Size = Pick<RgbImage, "width" | "height">;
 /** The sizes that prepareImage gives an image, one after the other, known before any work. Throws as it does. */
 export function preparedSizes(
   { width, height }: Size,
-  { patchSize, mergeSize }: PatchOptions,
-  limits: PixelLimits,
+  { patchSize, mergeSize, ...limits }: Preparation,
   { imageSize, maxPositions = Number.POSITIVE_INFINITY }: ImageFit = {},
 ): { readonly fetched: Size; readonly prepared: Size } {
   const factor = patchSize * mergeSize;

@@ -1,4 +1,4 @@
-// The process that a worker's model runs in: takes orders from the worker, and ends with it.
+// The process that runs a worker's model. It takes orders from the worker, and ends with it.
 
 import type { LoadOptions } from "../options.ts";
 import { localEngine, type ShardEngine } from "./engine.ts";
@@ -7,7 +7,7 @@ import { parseShard, type Shard, ShardError, type ShardReport } from "./shard.ts
 export interface EngineOptions {
   /** Of Kelix. */
   readonly version: string;
-  /** Of every model: what the machine is, not what the model is. */
+  /** For every model: settings of the machine, not of a model. */
   readonly load: Pick<LoadOptions, "device" | "threads" | "ignoreMemory">;
 }
 
@@ -21,7 +21,7 @@ export type Answer =
   | { readonly type: "done"; readonly report: ShardReport }
   | { readonly type: "failed"; readonly reason: string; readonly isFinal: boolean };
 
-/** Progress is told so often at most. */
+/** The shortest time between two reports of progress. */
 const TELL_MS = 500;
 
 function serve(): void {
@@ -51,7 +51,7 @@ function serve(): void {
     else if (order.type === "run") void run(order.shard);
     else running.abort(new Error("stopped"));
   });
-  // The worker decides when to stop: Ctrl-C reaches the whole group.
+  // Ctrl-C reaches the whole process group, but the worker decides when to stop.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
   process.on("disconnect", () => process.exit());
 }

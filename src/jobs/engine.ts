@@ -1,6 +1,6 @@
-// What does a worker's shards: here, or in a process of its own. A run of the model blocks its thread for seconds, and a worker has to
-// renew its lock on a shard meanwhile; and when the system kills a process for its memory, or a library crashes, it is the engine's, and
-// the worker lives to count the failed attempt.
+// Processes a worker's shards, in this process or in one of its own. A run of the model blocks its thread for seconds, while the worker
+// has to renew its lock. And when the system kills a process for its memory, or a library crashes, it is the engine's process, and the
+// worker survives to count the failed attempt.
 
 import { type ChildProcess, fork } from "node:child_process";
 import { extname } from "node:path";
@@ -21,7 +21,7 @@ export interface ShardEngine {
   close(): Promise<void>;
 }
 
-/** Does shards in this process; keeps the model of the last one. */
+/** Processes shards here, and keeps the model of the last one. */
 export function localEngine({ version, load }: EngineOptions): ShardEngine {
   let loaded: { readonly name: string; readonly model: ShardModel } | undefined;
   const drop = async () => {
@@ -44,10 +44,10 @@ export function localEngine({ version, load }: EngineOptions): ShardEngine {
   };
 }
 
-/** How long an engine may take to come to the end of an image when it is told to stop. */
+/** How long an engine may take to finish an image when it is told to stop. */
 const STOP_MS = 10_000;
 
-/** Does shards in a process of its own, which is started when it is needed, and again when it has ended. */
+/** Processes shards in a separate process, which is started when needed and restarted after it has ended. */
 export function processEngine(options: EngineOptions): ShardEngine {
   let child: ChildProcess | undefined;
   const start = () => {

@@ -1,5 +1,4 @@
-// The shards that a user names: files, patterns, and folders, which are searched for shards and are one themselves if they hold
-// images alone.
+// The shards that a user names: files, patterns, and folders. A folder stands for the shards in it; without any, it is a shard itself.
 
 import { InputError, quote } from "../errors.ts";
 import { publicUrl } from "../files/safe-url.ts";
@@ -13,7 +12,7 @@ export interface FoundShard {
   readonly name: string;
 }
 
-/** Throws an InputError where there is none, and where two would write the same output. */
+/** Throws an InputError if a folder does not exist, or if two shards would write the same output. */
 export async function findShards(inputs: readonly string[]): Promise<FoundShard[]> {
   const found: FoundShard[] = [];
   for (const location of inputs.flatMap(expandBraces).map(parseLocation)) {

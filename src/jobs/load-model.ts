@@ -1,17 +1,17 @@
-// The model that shards are done with, and the hash of its files, by which manifests tell models apart.
+// Loads the model for shards, and hashes its files, so that manifests can tell models apart.
 
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { isAbsolute, relative } from "node:path";
 import { ModelError, quote } from "../errors.ts";
-import { listModelFiles } from "../files/listing.node.ts";
 import { Kelix } from "../kelix.ts";
 import type { LoadOptions } from "../options.ts";
+import { listModelFiles } from "../output/listing.ts";
 import type { ShardModel } from "./run-shard.ts";
 
-/** Loads a model for shards. Throws a ModelError for one that is no folder of this machine, whose files cannot be hashed. */
+/** Loads a model for shards. Throws a ModelError if it is not a folder on this machine, since its files cannot be hashed then. */
 export async function loadShardModel(name: string, options: LoadOptions = {}): Promise<ShardModel> {
-  // Nothing of earlier images is kept, so that what a shard becomes does not depend on what was done before it.
+  // Nothing of earlier images is cached, so that a shard's output does not depend on what came before it.
   const kelix = await Kelix.load(name, { ...options, promptCacheBytes: 0 });
   try {
     return { kelix, hash: await hashModel(kelix, options.adapter) };
@@ -21,7 +21,7 @@ export async function loadShardModel(name: string, options: LoadOptions = {}): P
   }
 }
 
-/** SHA-256 over the names and hashes of all files of the model's folder, and of parts that lie elsewhere. */
+/** SHA-256 over the names and hashes of all files in the model's folder, and of parts stored elsewhere. */
 async function hashModel(kelix: Kelix, adapter: string | undefined): Promise<string> {
   const { path, parts } = kelix.info();
   const elsewhere = parts.map(({ folder }) => folder).filter((folder) => !isInside(folder, path));

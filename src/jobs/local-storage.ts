@@ -1,12 +1,13 @@
-// Shards in folders of this machine. A file is written beside its final name, flushed, and renamed.
+// Shards in folders on this machine. A file is written under a temporary name in the same folder, flushed, and renamed.
 
 import { readdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InputError, quote } from "../errors.ts";
-import { replaceFile } from "../files/atomic-file.ts";
 import { readInput } from "../files/input.ts";
-import { systemCode, systemReason, whileWriting } from "../files/system-error.ts";
+import { systemCode, systemReason } from "../files/system-error.ts";
 import { makeFolder } from "../hub/make-folder.ts";
+import { replaceFile } from "../output/atomic-file.ts";
+import { whileWriting } from "../output/while-writing.ts";
 import type { Storage } from "./storage.ts";
 
 export const localStorage: Storage = {

@@ -1,5 +1,5 @@
-// The file beside a shard's output that says what it was made from. It is written last: an output without one is not finished. It
-// holds nothing of the time or the machine, so that a shard that is done twice has the same manifest.
+// The file beside a shard's output that says what the output was made from. It is written last, so an output without one is not
+// finished. It says nothing about the time or the machine, so a shard that is processed twice has the same manifest.
 
 import * as z from "zod";
 import { InputError } from "../errors.ts";
@@ -22,10 +22,10 @@ const schema = z.object({
 export type Manifest = z.output<typeof schema>;
 /** An item that could not be used. */
 export type BadItem = Manifest["bad"][number];
-/** What decides whether an output has to be made again. */
+/** What decides whether an output must be made again. */
 export type Origin = Pick<Manifest, "version" | "task" | "options" | "input" | "model">;
 
-/** No shard has so many bad items that its manifest is longer. */
+/** More than a manifest of any plausible number of bad items. */
 export const MAX_MANIFEST_BYTES = 100_000_000;
 
 export function manifestName({ name }: Pick<Shard, "name">): string {
@@ -36,7 +36,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-/** Throws an InputError for what is no manifest. */
+/** Throws an InputError if the bytes are not a manifest. */
 export function parseManifest(bytes: Uint8Array, name: string): Manifest {
   try {
     return schema.parse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
@@ -45,7 +45,7 @@ export function parseManifest(bytes: Uint8Array, name: string): Manifest {
   }
 }
 
-/** Whether an output was made from just this. */
+/** Whether an output was made from exactly this. */
 export function fits({ version, task, options, input, model }: Manifest, origin: Origin): boolean {
   const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
   const { name } = origin.input;

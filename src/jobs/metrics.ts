@@ -1,4 +1,4 @@
-// What a worker has done, for Prometheus: GET /metrics. And GET /healthz, for whoever restarts what does not answer.
+// A worker's counts for Prometheus at GET /metrics, and GET /healthz for supervisors that restart what does not answer.
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,12 +7,12 @@ import type { Shard, ShardReport } from "./shard.ts";
 
 export interface WorkerMetrics {
   readonly port: number;
-  /** Counts an attempt; without a report it failed. */
+  /** Counts an attempt, which failed if there is no report. */
   count(shard: Shard, seconds: number, report: ShardReport | undefined): void;
   close(): Promise<void>;
 }
 
-/** Serves metrics on a port; 0 takes a free one. Throws a KelixError where the port cannot be had. */
+/** Serves metrics on a port; 0 takes a free one. Throws a KelixError if the port is not available. */
 export async function serveMetrics(port: number, host: string): Promise<WorkerMetrics> {
   const { Registry, Counter, Histogram, collectDefaultMetrics } = await import("prom-client");
   const registry = new Registry();

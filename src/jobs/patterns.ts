@@ -1,12 +1,12 @@
-// Names with braces, as shells and WebDataset write them: data/{000..999}.tar, {train,test}/{0..9}.parquet.
+// Names with braces, as in shells and WebDataset: data/{000..999}.tar, {train,test}/{0..9}.parquet.
 
 import { InputError, quote } from "../errors.ts";
 
-/** Of one pattern. A shard of ten thousand images each makes ten billion. */
+/** Names per pattern. With ten thousand images each, that is ten billion images. */
 const MAX_NAMES = 1_000_000;
 const RANGE = /^(\d{1,15})\.\.(\d{1,15})$/;
 
-/** All names of a pattern in order; a name without braces is itself. Throws an InputError where braces do not close or count. */
+/** All names of a pattern, in order. Throws an InputError for braces that are not closed or hold neither a range nor a list. */
 export function expandBraces(pattern: string): string[] {
   const parts = pattern.split(/(\{[^{}]*\})/);
   if (parts.some((part, i) => i % 2 === 0 && /[{}]/.test(part)))
@@ -26,7 +26,7 @@ function choicesOf(inner: string, pattern: string): string[] {
   const [from, to] = [Number(first), Number(last)];
   if (to < from) throw refuse(pattern, `the range {${inner}} counts backwards`);
   if (to - from >= MAX_NAMES) throw refuse(pattern, `it stands for more than ${MAX_NAMES / 1e6} million names`);
-  // As in shells: a leading zero asks for equal widths.
+  // As in shells, a leading zero means equal widths.
   const width = /^0\d|^0$/.test(first) && first.length === last.length ? first.length : 0;
   return Array.from({ length: to - from + 1 }, (_, i) => `${from + i}`.padStart(width, "0"));
 }

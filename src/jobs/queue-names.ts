@@ -4,5 +4,5 @@
 export const PREFIX = "kelix";
 export const QUEUE = "corpus";
 
-/** What workers count, beside BullMQ's keys. */
+/** What workers count; not one of BullMQ's keys. */
 export const TOTALS = `${PREFIX}:${QUEUE}:totals`;

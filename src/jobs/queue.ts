@@ -1,5 +1,5 @@
-// The queue of shards in Redis, as who submits and who watches see it. BullMQ keeps it; a shard's id is a hash of its job, so that the
-// same shard is not in the queue twice.
+// The queue of shards in Redis, for submitting and watching; BullMQ maintains it. A shard's id is a hash of its job, so that the same
+// shard is not queued twice.
 
 import { createHash } from "node:crypto";
 import type { Queue } from "bullmq";
@@ -9,24 +9,24 @@ import { PREFIX, QUEUE, TOTALS } from "./queue-names.ts";
 import type { Shard } from "./shard.ts";
 import { readWorkers, type WorkerState } from "./worker-state.ts";
 
-/** A shard that failed so often is dead: it waits for a person, and holds nobody up. */
+/** After so many failures a shard is dead: it waits for a person, and does not hold up the others. */
 const ATTEMPTS = 3;
 const BACKOFF_MS = 5000;
-/** Jobs sent in one round trip. */
+/** Jobs per round trip. */
 const CHUNK = 1000;
 
 export interface QueueStatus {
   readonly isPaused: boolean;
-  /** Shards: waiting, being done, waiting for another try, dead. */
+  /** Shards that are waiting, being processed, waiting for another try, dead. */
   readonly waiting: number;
   readonly active: number;
   readonly delayed: number;
   readonly dead: number;
-  /** Since the queue was made: shards and their images, and of these the bad ones. */
+  /** Since the queue was created: shards, their images, and how many of these were bad. */
   readonly done: { readonly shards: number; readonly images: number; readonly bad: number };
   /** Images a second of all workers, over the last minute. */
   readonly imagesPerSecond: number;
-  /** Estimated; absent where nothing is known yet. */
+  /** Estimated; absent while nothing is known yet. */
   readonly secondsLeft?: number;
   readonly workers: readonly WorkerState[];
 }
@@ -48,7 +48,7 @@ export class JobQueue {
     this.#queue = queue;
   }
 
-  /** `backoffMs` is the pause before a second try, and doubles. Throws a FetchError where there is no Redis. */
+  /** `backoffMs` is the pause before a second try, and doubles. Throws a FetchError if Redis cannot be reached. */
   static async open(url: string, { backoffMs = BACKOFF_MS } = {}): Promise<JobQueue> {
     const { Queue } = await loadBull();
     const redis = await connectRedis(url);
@@ -58,11 +58,11 @@ export class JobQueue {
       defaultJobOptions: {
         attempts: ATTEMPTS,
         backoff: { type: "exponential", delay: backoffMs },
-        // What is done is said by manifests. Thousands of finished jobs would only fill the memory of Redis.
+        // Manifests say what is done. Thousands of finished jobs would only fill Redis's memory.
         removeOnComplete: true,
       },
     });
-    queue.on("error", () => undefined); // the call that fails says so too
+    queue.on("error", () => undefined); // the failing call reports it too
     return new JobQueue(redis, queue);
   }
 
@@ -113,7 +113,7 @@ export class JobQueue {
     };
   }
 
-  /** Lets workers finish what they have, and gives them nothing more. */
+  /** Lets workers finish their shards, and gives them no more. */
   async pause(): Promise<void> {
     await this.#queue.pause();
   }
@@ -122,14 +122,14 @@ export class JobQueue {
     await this.#queue.resume();
   }
 
-  /** Removes every shard that nobody has begun. Returns how many there were. */
+  /** Removes every shard that no worker has started. Returns how many there were. */
   async drain(): Promise<number> {
     const { waiting, delayed } = await this.status();
     await this.#queue.drain(true);
     return waiting + delayed;
   }
 
-  /** The shards that failed for good, the latest first. */
+  /** Shards that failed for good, latest first. */
   async dead(limit = 1000): Promise<DeadShard[]> {
     const jobs = await this.#queue.getFailed(0, limit - 1);
     return jobs.map(({ data, failedReason, attemptsMade }) => {
@@ -138,7 +138,7 @@ export class JobQueue {
     });
   }
 
-  /** Puts dead shards back into the queue, after what was wrong has been repaired. */
+  /** Returns dead shards to the queue, once their cause has been repaired. */
   async retryDead(): Promise<void> {
     await this.#queue.retryJobs({ state: "failed" });
   }

@@ -1,4 +1,4 @@
-// How many a second, over the last minute.
+// Events per second over the last minute.
 
 const WINDOW_MS = 60_000;
 

@@ -1,14 +1,14 @@
-// Does one shard: input in, output and manifest out. It neither knows of a queue nor of other shards; what it writes depends on the
-// input, the options, the model and the version alone.
+// Processes one shard: input in, output and manifest out. It knows neither the queue nor other shards. What it writes depends only on
+// the input, the options, the model and the version.
 
 import { createHash } from "node:crypto";
 import { mkdir, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError, quote } from "../errors.ts";
-import { writeAll } from "../files/atomic-file.ts";
-import { heartbeat, removeStale, temporaryName } from "../files/stale.ts";
 import type { Kelix } from "../kelix.ts";
+import { writeAll } from "../output/atomic-file.ts";
+import { heartbeat, removeStale, temporaryName } from "../output/stale.ts";
 import {
   type BadItem,
   encodeManifest,
@@ -33,12 +33,12 @@ export interface ShardWork {
   readonly model: ShardModel;
   /** Of Kelix. */
   readonly version: string;
-  /** Ends the work before its next image; nothing is published then. */
+  /** Stops before the next image; nothing is published then. */
   readonly signal?: AbortSignal;
   readonly onItem?: (done: number, total: number) => void;
 }
 
-// Each task knows its own options and results; here they only pass through.
+// Each task knows its options and results; here they are only passed on.
 type AnyTask = Task<TaskName, unknown, unknown>;
 const tasks: Readonly<Record<TaskName, () => Promise<AnyTask>>> = {
   tokenize: async () => (await import("./tasks/tokenize.ts")).task as unknown as AnyTask,
@@ -48,8 +48,8 @@ const tasks: Readonly<Record<TaskName, () => Promise<AnyTask>>> = {
 };
 
 /**
- * Does a shard, unless its output is there with a manifest that fits. Throws an InputError where the shard as a whole cannot be used,
- * and what storage or the model throw; an image that cannot be used is an entry of the manifest.
+ * Processes a shard, unless its output exists with a matching manifest. Throws an InputError if the shard as a whole cannot be used,
+ * and whatever storage and model throw. An image that cannot be used becomes an entry of the manifest.
  */
 export async function runShard(shard: Shard, { model, version, signal, onItem }: ShardWork): Promise<ShardReport> {
   const task = await tasks[shard.task]();
@@ -87,7 +87,7 @@ export async function runShard(shard: Shard, { model, version, signal, onItem }:
   }
 }
 
-/** The counts of an output that is there and was made from just this. */
+/** The counts of an existing output that was made from exactly this. */
 async function findFinished(shard: Shard, origin: Origin, suffix: string) {
   const storage = await storageOf(shard.output);
   const name = manifestName(shard);
@@ -103,7 +103,7 @@ async function findFinished(shard: Shard, origin: Origin, suffix: string) {
   }
 }
 
-/** Throws an InputError when the output would take the place of the input. */
+/** Throws an InputError if the output would replace the input. */
 async function refuseToReplace({ input, output, name }: Shard, suffix: string): Promise<void> {
   const target = joinLocation(output, `${name}${suffix}`);
   const real = async (location: string) => (isBucket(location) ? location : realpath(location).catch(() => location));
@@ -113,7 +113,7 @@ async function refuseToReplace({ input, output, name }: Shard, suffix: string): 
   });
 }
 
-/** What comes of the items in their order; those that cannot be used are put into `bad`. */
+/** The items' results in order. Items that cannot be used are added to `bad`. */
 async function* resultsOf(
   items: ShardItems,
   task: AnyTask,
@@ -126,7 +126,7 @@ async function* resultsOf(
   const read = (from: number) => {
     const size = Math.max(0, Math.min(task.together, count - from));
     const group = Promise.all(Array.from({ length: size }, (_, i) => attempt(() => items.read(from + i))));
-    group.catch(() => undefined); // it is awaited later, or never
+    group.catch(() => undefined); // awaited later, or never
     return group;
   };
   let next = read(0);
@@ -161,7 +161,7 @@ async function* resultsOf(
 
 type Attempt<T> = { readonly isGood: true; readonly value: T } | { readonly isGood: false; readonly error: InputError };
 
-/** An InputError is the item's fault. Everything else is the machine's or the program's, and ends the shard. */
+/** An InputError is the item's fault. Any other error is the machine's or the program's, and ends the shard. */
 async function attempt<T>(work: () => Promise<T>): Promise<Attempt<T>> {
   try {
     return { isGood: true, value: await work() };
@@ -171,7 +171,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<Attempt<T>> {
   }
 }
 
-/** A seed of 48 bits for an item: the same wherever and whenever it is done. */
+/** A 48-bit seed for an item, the same on every machine and in every run. */
 function seedOf({ options, name }: Shard, index: number): number {
   const seed = "seed" in options ? options.seed : 0;
   return createHash("sha256").update(`${seed}\0${name}\0${index}`).digest().readUIntBE(0, 6);
@@ -208,7 +208,7 @@ async function publishOutput(
   return { name, bytes, sha256: hash.digest("hex") };
 }
 
-/** A folder for copies of inputs from elsewhere, made when it is needed. Those of processes that were killed are removed then. */
+/** A folder for copies of remote inputs, created when needed. Folders of processes that were killed are removed then. */
 class Scratch {
   #path: string | undefined;
   #stop = () => {};

@@ -8,7 +8,7 @@ import { startRedis } from "../../test/redis-server.ts";
 import { answerS3, startS3, type TestS3 } from "../../test/s3-server.ts";
 import { smallImage, tarOf, writeShard } from "../../test/shard-files.ts";
 import { writeTinyModel } from "../../test/tiny-model.ts";
-import { writeAll } from "../files/atomic-file.ts";
+import { writeAll } from "../output/atomic-file.ts";
 import { localEngine } from "./engine.ts";
 import { findShards } from "./find-shards.ts";
 import { loadShardModel } from "./load-model.ts";

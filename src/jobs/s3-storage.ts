@@ -8,7 +8,7 @@ import { pipeline } from "node:stream/promises";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { IMAGE_SUFFIX } from "../corpus/image-folder.ts";
 import { FetchError, InputError, quote } from "../errors.ts";
-import type { WritableFile } from "../files/atomic-file.ts";
+import type { WritableFile } from "../output/atomic-file.ts";
 import { needPackage } from "../runtime/optional-package.ts";
 import { explainS3, loadS3, openS3, statusOf } from "./s3-client.ts";
 import type { Entry, Storage } from "./storage.ts";

@@ -1,5 +1,5 @@
-// The images of a shard, in its order, with what its file calls them. Files are read where they lie: nothing is unpacked, and names
-// in them are labels only.
+// The images of a shard, in order, with their names in the file. Files are read in place: nothing is unpacked, and names in them are only
+// labels.
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -26,7 +26,7 @@ export interface ShardItems {
   close(): Promise<void>;
 }
 
-/** Opens a tar, a Parquet file, a file of codes, or a folder of images. Throws an InputError for what is none. */
+/** Opens a tar, a Parquet file, a file of codes, or a folder of images. Throws an InputError for anything else. */
 export async function openItems(path: string, signal?: AbortSignal): Promise<ShardItems> {
   if ((await stat(path)).isDirectory()) return imagesIn(await openImageFolder(path));
   if (/\.tar$/i.test(path)) return imagesIn(await openWebDataset([path], signal));
@@ -46,7 +46,7 @@ function imagesIn({ count, key, read, close }: Awaited<ReturnType<typeof openIma
   };
 }
 
-/** Throws an InputError for an example without an image, or with several: nothing could be said of them one by one. */
+/** Throws an InputError for an example without an image, or with several, since there is one result per example. */
 async function onlyImage(example: Example): Promise<RgbImage> {
   const images = imagesOf(example);
   if (images.length === 1) return images[0]!.read();
@@ -70,7 +70,7 @@ export async function hashInput(path: string, signal?: AbortSignal): Promise<str
   if (!(await stat(path)).isDirectory()) return hashFile(path, signal);
   const hash = createHash("sha256");
   for (const name of await imageNames(path)) {
-    // A link that leads nowhere is a bad item, not the end of the shard.
+    // A dangling link is a bad item, not the end of the shard.
     const content = await hashFile(join(path, name), signal).catch(() => "unreadable");
     signal?.throwIfAborted();
     hash.update(`${name}\0${content}\n`);

@@ -1,4 +1,4 @@
-// What a job is: one task on one shard. Plain data that passes through a queue, so it is checked where it is read.
+// A job is one task on one shard. It is plain data that passes through a queue, so it is checked when it is read.
 
 import * as z from "zod";
 import { InputError, ModelError, quote } from "../errors.ts";
@@ -7,7 +7,7 @@ import { optionsOf } from "../options.ts";
 
 const { describe, reconstruct } = optionsOf;
 
-/** The options of each task; an option is one of the library's call of that name, with its range and default. */
+/** The options of each task, with the ranges and defaults of the library's call of that name. */
 export const tasks = {
   tokenize: z.strictObject({}),
   describe: describe.pick({ prompt: true, maxNewTokens: true, temperature: true, topK: true, topP: true, seed: true }),
@@ -23,11 +23,11 @@ const location = z.string().min(1).max(4096);
 const fields = {
   /** A tar, a Parquet file, a file of codes, or a folder of images: an absolute path, or s3://bucket/key. */
   input: location,
-  /** Of the output's files; the last part of the input's name if nothing else is said. */
+  /** The name of the output's files: the last part of the input's, without its suffix. */
   name: z.string().regex(/^[^/\\\0.][^/\\\0]{0,199}$/),
   /** The folder of the output: an absolute path, or s3://bucket/prefix. */
   output: location,
-  /** As `--model` names it, on the machine that works. */
+  /** As `--model` names it, on the worker's machine. */
   model: location,
 };
 const schema = z.discriminatedUnion("task", [
@@ -39,7 +39,7 @@ const schema = z.discriminatedUnion("task", [
 
 export type Shard = z.output<typeof schema>;
 
-/** Throws an InputError for what is no shard, as one from another version of Kelix may be. */
+/** Throws an InputError for anything else, such as a shard from another version of Kelix. */
 export function parseShard(value: unknown): Shard {
   const { data, error } = schema.safeParse(value);
   if (data) return data;
@@ -49,16 +49,16 @@ export function parseShard(value: unknown): Shard {
   );
 }
 
-/** What became of a shard. */
+/** The result of processing a shard. */
 export interface ShardReport {
-  /** Whether its output was there already, with a manifest that fits. */
+  /** Whether its output already existed, with a matching manifest. */
   readonly isSkipped: boolean;
   readonly items: number;
   readonly done: number;
   readonly bad: number;
 }
 
-/** Why a shard failed: a sentence, and whether another try would fail in the same way. */
+/** Why a shard failed, in a sentence, and whether another try would fail the same way. */
 export class ShardError extends Error {
   override readonly name = "ShardError";
   readonly isFinal: boolean;

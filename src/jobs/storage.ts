@@ -1,11 +1,11 @@
-// Where shards lie: in folders of this machine, or in storage that speaks S3. Outputs appear whole, under their final names, or not
-// at all.
+// Where shards are: in folders on this machine, or in S3-compatible storage. An output appears under its final name when it is complete,
+// or not at all.
 
 import { isAbsolute, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError, quote } from "../errors.ts";
-import type { WritableFile } from "../files/atomic-file.ts";
 import { publicUrl } from "../files/safe-url.ts";
+import type { WritableFile } from "../output/atomic-file.ts";
 import { localStorage } from "./local-storage.ts";
 
 export interface Entry {
@@ -16,15 +16,15 @@ export interface Entry {
 
 /** Locations are absolute paths, or s3://bucket/key. */
 export interface Storage {
-  /** What lies in a folder; undefined where there is none of that name. */
+  /** The entries of a folder; undefined if it does not exist. */
   list(location: string): Promise<readonly Entry[] | undefined>;
-  /** A path of this machine at which the input can be read: itself, or a copy in `scratch`. Throws an InputError if there is none. */
+  /** A local path to read the input from: its own, or a copy in `scratch`. Throws an InputError if the input does not exist. */
   fetch(location: string, scratch: () => Promise<string>, signal?: AbortSignal): Promise<string>;
-  /** A small file; undefined where there is none. */
+  /** A small file; undefined if it does not exist. */
   read(location: string, maxBytes: number): Promise<Uint8Array | undefined>;
-  /** Of a file; undefined where there is none. */
+  /** The size of a file; undefined if it does not exist. */
   sizeBytes(location: string): Promise<number | undefined>;
-  /** Puts what `write` writes under the final name once it is whole. When `write` fails nothing is there that was not before. */
+  /** Puts what `write` writes under the final name once it is complete. If `write` fails, nothing changes. */
   publish(location: string, write: (file: WritableFile) => Promise<void>, signal?: AbortSignal): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ export function isBucket(location: string): boolean {
   return /^s3:\/\//i.test(location);
 }
 
-/** What a user names as a location. Throws an InputError for other addresses, and for credentials in one. */
+/** Parses a location as a user names it. Throws an InputError for other kinds of address, and for credentials in one. */
 export function parseLocation(name: string): string {
   if (/^file:/i.test(name)) return fileURLToPath(name);
   if (!isBucket(name)) {

@@ -1,4 +1,4 @@
-// What workers tell of themselves: a small key of each in Redis, which expires when its worker falls silent.
+// What workers report about themselves: each has a small key in Redis, which expires when the worker falls silent.
 
 import type { Redis } from "ioredis";
 import * as z from "zod";
@@ -10,7 +10,7 @@ const schema = z.object({
   name: z.string(),
   shards: count,
   images: count,
-  /** Attempts that failed. */
+  /** Failed attempts. */
   failed: count,
   /** Over the last minute. */
   imagesPerSecond: count,
@@ -30,7 +30,7 @@ export async function forgetState(redis: Redis, name: string): Promise<void> {
   await redis.multi().srem(NAMES, name).del(keyOf(name)).exec();
 }
 
-/** Of the workers that are alive, by name. */
+/** The states of all live workers, sorted by name. */
 export async function readWorkers(redis: Redis): Promise<WorkerState[]> {
   const names = (await redis.smembers(NAMES)).sort();
   if (names.length === 0) return [];

@@ -1,5 +1,5 @@
-// A worker: takes shards from the queue one at a time, until it is told to stop. BullMQ renews its lock on a shard while the engine
-// works; when a worker dies, the lock runs out and another takes the shard.
+// A worker takes shards from the queue, one at a time, until it is told to stop. BullMQ renews its lock on a shard while the engine
+// works. When a worker dies, the lock expires and another worker takes the shard.
 
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,15 +15,15 @@ import { forgetState, tellState } from "./worker-state.ts";
 export interface WorkerEvents {
   /** News, as a sentence. */
   readonly log?: (line: string) => void;
-  /** Told after each attempt; a report of one that succeeded. */
+  /** Called after each attempt, with a report if it succeeded. */
   readonly onShard?: (shard: Shard, seconds: number, report: ShardReport | undefined) => void;
 }
 
 export interface WorkerOptions extends WorkerEvents {
   readonly engine: ShardEngine;
-  /** A worker that is silent for so long is taken for dead. */
+  /** A worker that has been silent for this long is considered dead. */
   readonly lockMs?: number;
-  /** Ends when nothing waits and nobody works. */
+  /** Ends once nothing is waiting and no worker is busy. */
   readonly isUntilEmpty?: boolean;
   readonly signal: AbortSignal;
 }
@@ -32,12 +32,12 @@ const LOCK_MS = 30_000;
 const BEAT_MS = 2000;
 const CLOSE_MS = 30_000;
 /**
- * A shard is given back so often when its workers die: no fault of the shard's, since a model that crashes is the engine's
- * process, and counts as an attempt.
+ * How often a shard may lose its worker. That is not the shard's fault: when the model crashes, the engine's process ends, not the
+ * worker, and that counts as an attempt.
  */
 const MAX_STALLED = 1000;
 
-/** Works until `signal` is aborted, or the queue is empty; a shard that is under way is given back then. Throws where there is no Redis. */
+/** Works until `signal` is aborted, which returns an unfinished shard to the queue, or the queue is empty. Throws if Redis cannot be reached. */
 export async function work(url: string, options: WorkerOptions): Promise<void> {
   const { engine, lockMs = LOCK_MS, isUntilEmpty = false, signal, log = () => {}, onShard = () => {} } = options;
   const { Worker, WaitingError, UnrecoverableError } = await loadBull();
@@ -87,6 +87,12 @@ export async function work(url: string, options: WorkerOptions): Promise<void> {
   });
   let isReachable = true;
   worker.on("error", (error) => {
+    if (/\block\b/i.test(error.message)) {
+      log(
+        "a lock expired while Redis was out of reach; another worker may take the shard as well, and writes the same",
+      );
+      return;
+    }
     if (isReachable && !signal.aborted) log(explainRedis(url, error).message);
     isReachable = false;
   });
@@ -106,7 +112,7 @@ export async function work(url: string, options: WorkerOptions): Promise<void> {
     const isDead = job?.finishedOn !== undefined;
     log(`${name}: ${error.message}${isDead ? "; it is dead" : "; it is tried again"}`);
   });
-  worker.on("stalled", () => log("a shard of a worker that died is taken again"));
+  worker.on("stalled", () => log("a shard of a dead worker is taken again"));
 
   const beat = setInterval(() => {
     const shard = current && { ...current };
@@ -123,7 +129,7 @@ export async function work(url: string, options: WorkerOptions): Promise<void> {
     ]);
   } finally {
     clearInterval(beat);
-    // Without Redis the shard cannot be given back: its lock runs out, and another worker takes it.
+    // Without Redis the shard cannot be returned. Its lock expires, and another worker takes it.
     await Promise.race([worker.close(), sleep(CLOSE_MS, undefined, { ref: false })]);
     await engine.close();
     await forgetState(redis, state.name).catch(() => undefined);
@@ -151,7 +157,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 const LOOK_MS = 500;
 
-/** Resolves when the queue has nothing more to do, for this worker or another. */
+/** Resolves when no shard is waiting or being processed by any worker. */
 async function empty(redis: Redis, isIdle: () => boolean): Promise<void> {
   const key = (name: string) => `${PREFIX}:${QUEUE}:${name}`;
   for (let looks = 0; looks < 2; ) {

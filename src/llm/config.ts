@@ -154,23 +154,18 @@ export const keyeArConfigSchema = z
     token_decoder_config: tokenHeadConfigSchema,
   })
   .superRefine((c, context) => {
-    const agree = (path: string[], found: number, wanted: number, as: string, details = {}) => {
+    const agree = (field: string, found: number, wanted: number, as: string, details = {}) => {
       const message = `is ${found} but ${as} is ${wanted}`;
-      if (found !== wanted) context.addIssue({ code: "custom", message, path, ...details });
+      if (found !== wanted) context.addIssue({ code: "custom", message, path: field.split("."), ...details });
     };
     const { qwen_config: qwen, tokenizer_config: tokenizer, token_decoder_config: head } = c;
-    agree(
-      ["tokenizer_config", "codebook_size"],
-      tokenizer.codebook_size,
-      qwen.codebook_size,
-      "qwen_config.codebook_size",
-    );
-    agree(["tokenizer_config", "n_q_tokens"], tokenizer.n_q_tokens, qwen.n_q_tokens, "qwen_config.n_q_tokens");
+    agree("tokenizer_config.codebook_size", tokenizer.codebook_size, qwen.codebook_size, "qwen_config.codebook_size");
+    agree("tokenizer_config.n_q_tokens", tokenizer.n_q_tokens, qwen.n_q_tokens, "qwen_config.n_q_tokens");
     const share = "n_q_tokens (books that share ids are not supported)";
-    agree(["tokenizer_config", "split_voc"], tokenizer.split_voc, qwen.n_q_tokens, share, unsupported);
-    agree(["token_decoder_config", "max_length"], head.max_length, qwen.n_q_tokens + 1, "n_q_tokens + 1");
-    agree(["token_decoder_config", "eos_token"], head.eos_token, qwen.q_eos_token, "qwen_config.q_eos_token");
-    agree(["token_decoder_config", "input_dim"], head.input_dim, qwen.embed_dim, "qwen_config.embed_dim");
+    agree("tokenizer_config.split_voc", tokenizer.split_voc, qwen.n_q_tokens, share, unsupported);
+    agree("token_decoder_config.max_length", head.max_length, qwen.n_q_tokens + 1, "n_q_tokens + 1");
+    agree("token_decoder_config.eos_token", head.eos_token, qwen.q_eos_token, "qwen_config.q_eos_token");
+    agree("token_decoder_config.input_dim", head.input_dim, qwen.embed_dim, "qwen_config.embed_dim");
     if (qwen.n_q_tokens * head.num_layers > MAX_HEAD_STEPS) {
       const message = `times n_q_tokens is more than ${MAX_HEAD_STEPS}`;
       context.addIssue({ code: "custom", message, path: ["token_decoder_config", "num_layers"] });

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError } from "../errors.ts";
+import { scoreSlot } from "../eval/slot-scores.ts";
 import { readSafetensors } from "../quantize/safetensors-file.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { memoryWeights } from "../runtime/memory-weights.ts";
@@ -59,7 +60,7 @@ async function writePlainly(from: LanguageModel, options: GrammarOptions, count:
     const ids: number[] = [];
     while (ids.length < vocabulary.codesPerPatch) {
       const range = ids.length === 0 ? grammar.lead() : [bookRange(ids.length, vocabulary)];
-      ids.push(argmax(await sequence.scoreSlot(ids), range));
+      ids.push(argmax(await scoreSlot(from, sequence, ids), range));
       if (ids[0]! < vocabulary.vocabSize) break; // a block of text is over: its slot 1 is q_eos, as the head has learned
     }
     const block = Int32Array.from({ length: 5 }, (_, i) => ids[i] ?? vocabulary.qEos);
@@ -91,7 +92,7 @@ describe("a sequence", () => {
     const ids = await sequence.drawVisualBlock(greedy, () => 0);
     const slots: number[] = [];
     for (let i = 0; i < 4; i++)
-      slots.push(sampleId(await sequence.scoreSlot(slots), [bookRange(i, model.vocabulary)], greedy, 0));
+      slots.push(sampleId(await scoreSlot(model, sequence, slots), [bookRange(i, model.vocabulary)], greedy, 0));
     expect([...ids!]).toEqual(slots);
   });
 
@@ -103,7 +104,7 @@ describe("a sequence", () => {
     for (const [back, scores] of text.reverse().entries()) {
       const whole = model.start();
       await whole.read(expandRow(prompt.slice(0, prompt.length - back), [], model.vocabulary));
-      const all = await whole.scoreSlot([]);
+      const all = await scoreSlot(model, whole, []);
       expect(scores.length).toBe(model.vocabulary.vocabSize);
       expect(Math.max(...scores.map((score, i) => Math.abs(score - all[i]!)))).toBeLessThan(1e-5);
     }
@@ -113,14 +114,14 @@ describe("a sequence", () => {
     const blocks = expandRow([...prompt, 92, 7, 8, 9], [], model.vocabulary);
     const fresh = model.start();
     await fresh.read(blocks.subarray(0, 5 * 5));
-    const wanted = await fresh.scoreSlot([]);
+    const wanted = await scoreSlot(model, fresh, []);
     const long = model.start();
     await long.read(blocks);
     const fork = long.fork(5);
     long.truncate(5);
     for (const sequence of [fork, long]) {
       expect(sequence.blocks).toEqual(blocks.subarray(0, 5 * 5));
-      const found = await sequence.scoreSlot([]);
+      const found = await scoreSlot(model, sequence, []);
       expect(Math.max(...found.map((x, i) => Math.abs(x - wanted[i]!)))).toBeLessThan(1e-5);
     }
     await fork.read(blocks.subarray(5 * 5));
@@ -158,7 +159,7 @@ describe("a sequence", () => {
     const sequence = model.start();
     await sequence.read(expandRow(prompt, [], vocabulary));
     const options = { temperature: 0.8, topK: 5, topP: 0.85 };
-    const logits = await sequence.scoreSlot([]);
+    const logits = await scoreSlot(model, sequence, []);
     const end = vocabulary.visionEnd;
     const lead = [[end, end + 1], bookRange(0, vocabulary)] as const;
     const [found, wanted] = [new Map<number, number>(), new Map<number, number>()];

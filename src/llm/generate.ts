@@ -37,8 +37,6 @@ export interface GenerateOptions extends Partial<SamplingOptions>, GrammarOption
   /** Text ids that end the answer; the model's eos if absent. */
   readonly stopIds?: readonly number[];
   readonly signal?: AbortSignal;
-  /** See ReadOptions. */
-  readonly blocksPerRun?: number;
   /**
    * Blocks of text that one step may guess from what was read (see prompt-lookup.ts), 0 if absent. What is written is the
    * same, in fewer steps where the answer repeats the prompt. Only greedy text is guessed, and only while nobody else writes.
@@ -90,7 +88,7 @@ export async function* generate(
 ): AsyncGenerator<WrittenBlock, void, void> {
   const { vocabulary } = model;
   const { codesPerPatch: N, visionStart, visionEnd, vocabSize } = vocabulary;
-  const { stopIds = [vocabulary.eos], signal, blocksPerRun, blocksPerImage, lookupBlocks = 0 } = options;
+  const { stopIds = [vocabulary.eos], signal, blocksPerImage, lookupBlocks = 0 } = options;
   const { maxNewBlocks = ANY, maxNewTokens = ANY, minNewTokens = 0, room = ANY } = options;
   if (sequence.blocks.length > prompt.length)
     throw new Error(
@@ -122,10 +120,7 @@ export async function* generate(
     const left = Math.min(mostWritten - written, maxNewTokens - tokens);
     const most = isGuessing && mayStop && !grammar.isInImage && sequence.isAlone ? Math.min(lookupBlocks, left - 1) : 0;
     const guess = lookUp(row, most, mayFollow);
-    await sequence.read(joinIntegers([unread, ...guess.map((id) => textBlock(id, vocabulary))]), {
-      signal,
-      blocksPerRun,
-    });
+    await sequence.read(joinIntegers([unread, ...guess.map((id) => textBlock(id, vocabulary))]), { signal });
     signal?.throwIfAborted();
     let blocks = grammar.isInImage ? forcedBlocks(drawn.length, mostWritten - written, options, vocabulary) : [];
     unread = joinIntegers(blocks);

@@ -1,5 +1,5 @@
 // The graphs of generation: the trunk over a cache, and what scores the next block: its text, a whole visual block in one run,
-// or any slot against everything. language-model.ts opens and runs them.
+// or how likely a given one is. language-model.ts opens them.
 
 import type { KeyValue } from "../nn/attention.ts";
 import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
@@ -19,6 +19,9 @@ import { teacherForced, tokenHead } from "./token-head.ts";
 
 /** Generation takes `model.model.output`; a checkpoint that has only the training's matrix is read as well. */
 export type MatrixName = "output" | "lmHead";
+
+/** Declares and computes one graph. */
+export type GraphTrace = (graph: Graph, config: LanguageModelConfig, matrix: MatrixName) => void;
 
 /** What each graph declares and computes. */
 export const generationGraphs = {
@@ -98,22 +101,6 @@ export const generationGraphs = {
   },
 
   /**
-   * hidden [1, D], the block's sub-tokens so far i32 [N-1], slot i32 [1] -> logits [1, V+S] of that slot over all entries,
-   * as the reference computes them. What `text` and `image` are held to.
-   */
-  slot: (graph: Graph, config: LanguageModelConfig, matrix: MatrixName): void => {
-    const { n_q_tokens: N, embed_dim: D } = config.qwen;
-    const hidden = graph.input("hidden", [1, D]);
-    const ids = graph.input("ids", [Math.max(N - 1, 1)], "i32");
-    const slot = graph.input("slot", [1], "i32");
-    const { head, table, rows, score } = headParts(graph.params, config, matrix);
-    // All slots at once: later ones cannot reach earlier ones, so what stands in them does not matter.
-    const fed = N === 1 ? hidden.reshape([1, 1, D]) : teacherForced(hidden, table.gather(ids).reshape([1, N - 1, D]));
-    const { output } = tokenHead(head, fed, config.head);
-    graph.output("logits", score(output.reshape([-1, D]).gather(slot), rows));
-  },
-
-  /**
    * How likely given blocks are: hidden [R, D] of the positions before them, the sub-tokens i32 [R, N-1] that the head is fed, and of L
    * sub-tokens to score the places in [R, N] and the ids, i32 [L] -> their log-probabilities [L] over all entries.
    */
@@ -130,6 +117,8 @@ export const generationGraphs = {
     graph.output("logProbabilities", logits.logSoftmax().pick(labels));
   },
 };
+
+export type GenerationPart = keyof typeof generationGraphs;
 
 /** Declares every parameter of the language model of an autoregressive checkpoint: with both names of its output matrix. */
 export function declareLanguageModel(graph: Graph, config: LanguageModelConfig): void {
@@ -163,7 +152,8 @@ function drawCode(logits: Tensor, { count, sharpness, topP }: DrawInputs, noise:
   return order.pick(scores.add(noise).add(excess.mul(HIDDEN)).argmax());
 }
 
-function headParts(root: Params, { qwen }: LanguageModelConfig, matrix: MatrixName) {
+/** The token head, the table that it is fed from, and what scores its results. */
+export function headParts(root: Params, { qwen }: LanguageModelConfig, matrix: MatrixName) {
   const paths = languageModelPaths(root);
   const entries = qwen.vocab_size + qwen.codebook_size;
   return {

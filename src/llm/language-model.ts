@@ -6,7 +6,7 @@ import { openSession, type Session, type SessionOptions, type WeightSource } fro
 import type { BlockVocabulary } from "../sequence/layout.ts";
 import { Graph } from "../tensor/graph.ts";
 import { blockVocabulary, type LanguageModelConfig } from "./config.ts";
-import { generationGraphs, type MatrixName } from "./generation-graphs.ts";
+import { type GenerationPart, type GraphTrace, generationGraphs, type MatrixName } from "./generation-graphs.ts";
 import { Scheduler, usualArenaBytes } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 
@@ -61,14 +61,14 @@ export class LanguageModel {
     await Promise.all(sessions.map(async (session) => (await session)?.release()));
   }
 
-  /** The session of one part, opened on first use. */
-  async session(part: keyof typeof generationGraphs): Promise<Session> {
+  /** The session of one part, opened on first use; for a graph that is none of generation's `trace` makes it. */
+  async session(part: string, trace: GraphTrace = generationGraphs[part as GenerationPart]): Promise<Session> {
     if (this.#isDisposed) throw disposedError();
     let session = this.#sessions.get(part);
     if (!session) {
       const graph = new Graph();
       graph.adaptLinear = this.#adaptLinear;
-      generationGraphs[part](graph, this.config, this.#matrix);
+      trace(graph, this.config, this.#matrix);
       session = this.#open(graph, part);
       this.#sessions.set(part, session);
     }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { scoreSlot } from "../eval/slot-scores.ts";
 import { readSafetensors } from "../quantize/safetensors-file.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { blockCount, bookRange } from "../sequence/layout.ts";
@@ -48,7 +49,7 @@ test("the log-probability of each sub-token is that of its slot scored by itself
     const block = row.subarray((2 + k) * 5, (3 + k) * 5);
     for (const [i, value] of values.entries()) {
       const before = [...block.subarray(0, i)];
-      expect(value).toBeCloseTo(logProbability(await sequence.scoreSlot(before), block[i]!), 4);
+      expect(value).toBeCloseTo(logProbability(await scoreSlot(model, sequence, before), block[i]!), 4);
     }
     await sequence.read(block);
   }

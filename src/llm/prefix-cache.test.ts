@@ -1,8 +1,10 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { scoreSlot } from "../eval/slot-scores.ts";
 import { expandRow } from "../sequence/blocks.ts";
 import { openCheckpointAt } from "../train/open-checkpoint.ts";
+import { rowBytes } from "./cache.ts";
 import { tokenHeadConfigSchema, unifiedQwen3ConfigSchema } from "./config.ts";
 import { LanguageModel } from "./language-model.ts";
 import { PrefixCache } from "./prefix-cache.ts";
@@ -43,10 +45,14 @@ async function readOn(cache: PrefixCache, row: Int32Array): Promise<{ sequence: 
   return { sequence, known };
 }
 
+function bytesOf(sequence: Sequence): number {
+  return sequence.ownBytes + rowBytes(sequence.rows);
+}
+
 async function expectFreshScores(sequence: Sequence, row: Int32Array): Promise<void> {
   const fresh = model.start();
   await fresh.read(row);
-  const [found, wanted] = [await sequence.scoreSlot([]), await fresh.scoreSlot([])];
+  const [found, wanted] = [await scoreSlot(model, sequence, []), await scoreSlot(model, fresh, [])];
   const scale = Math.max(...wanted.map(Math.abs));
   expect(Math.max(...found.map((x, i) => Math.abs(x - wanted[i]!)))).toBeLessThan(1e-5 * scale);
   const states = (from: Sequence) => from.hidden(0, from.length);
@@ -101,10 +107,10 @@ test("a row that shares only a short beginning leaves what was read as it is", a
 test("keeps no more than its memory, the latest first, and nothing with 0", async () => {
   const one = model.start();
   await one.read(aboutImage([4]));
-  const cache = new PrefixCache(model, 2.5 * one.bytes);
+  const cache = new PrefixCache(model, 2.5 * bytesOf(one));
   const rows = [2, 3, 4].map((id) => expandRow([id, ...Array<number>(24).fill(7)], [], model.vocabulary));
   for (const row of rows) cache.keep((await readOn(cache, row)).sequence);
-  expect(cache.bytes).toBeLessThanOrEqual(2.5 * one.bytes);
+  expect(cache.bytes).toBeLessThanOrEqual(2.5 * bytesOf(one));
   expect(rows.map((row) => cache.take(row).length)).toEqual([0, 25, 25]);
   const none = new PrefixCache(model, 0);
   none.keep(one);
@@ -119,7 +125,7 @@ test("keeps one sequence, not also those that it begins with", async () => {
   await long.read(aboutImage([4, 5]));
   cache.keep(short);
   cache.keep(long);
-  expect(cache.bytes).toBe(long.bytes);
+  expect(cache.bytes).toBe(bytesOf(long));
 });
 
 test("counts each piece once, however many have it and whoever goes", async () => {

@@ -1,9 +1,9 @@
 // One row of blocks being read and written. What it asks for goes through the scheduler, which runs it together with what other
 // sequences ask for at the same time.
 
-import { f32, i32, joinFloats } from "../runtime/host-tensor.ts";
+import { joinFloats } from "../runtime/host-tensor.ts";
 import { type BlockIds, slotsPerBlock } from "../sequence/layout.ts";
-import { type CacheRows, countPositions, firstPositions, rowBytes } from "./cache.ts";
+import { type CacheRows, countPositions, firstPositions } from "./cache.ts";
 import type { VisualDraw } from "./generation-graphs.ts";
 import type { LanguageModel } from "./language-model.ts";
 import type { SamplingOptions } from "./sampling.ts";
@@ -44,12 +44,7 @@ export class Sequence {
     return this.#rows;
   }
 
-  /** What it takes in memory. */
-  get bytes(): number {
-    return this.ownBytes + rowBytes(this.#rows);
-  }
-
-  /** What it takes beside its rows, which others may share. */
+  /** What it takes in memory beside its rows, which others may share. */
   get ownBytes(): number {
     return this.#blocks.byteLength + this.#length * this.#model.config.qwen.embed_dim * Float32Array.BYTES_PER_ELEMENT;
   }
@@ -130,21 +125,6 @@ export class Sequence {
   ): Promise<Int32Array | undefined> {
     this.#needBlocks();
     return this.#model.scheduler.drawVisualBlock(this, { sampling, gumbel, mayEnd });
-  }
-
-  /** Scores [V+S] of slot i of the next block over all entries, given the ids of its slots before. For the reference's way. */
-  async scoreSlot(before: readonly number[]): Promise<Float32Array> {
-    this.#needBlocks();
-    const N = this.#model.vocabulary.codesPerPatch;
-    const ids = Int32Array.from({ length: Math.max(N - 1, 1) }, (_, j) => before[j] ?? 0);
-    const session = await this.#model.session("slot");
-    const hidden = this.hidden(this.#length - 1, this.#length);
-    const { logits } = await session.run({
-      hidden: f32(hidden, [1, hidden.length]),
-      ids: i32(ids, [ids.length]),
-      slot: i32([before.length], [1]),
-    });
-    return logits!.data as Float32Array;
   }
 
   #needBlocks(): void {

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { ModelError } from "../errors.ts";
-import { parseVisionConfig } from "../vision/config.ts";
+import { visionConfigSchema } from "../vision/config.ts";
 import { parseGenerationConfig, parsePreprocessorConfig } from "./config.ts";
 
-const vision = parseVisionConfig({});
+const vision = visionConfigSchema.parse({});
 
 test("the public processor's file is known in full", () => {
   const unknown: string[] = [];

@@ -3,8 +3,8 @@
 
 import * as z from "zod";
 import { ignored, type OnUnknown, only, parseConfig, unsupported } from "../checkpoint/parse-config.ts";
-import type { PatchOptions } from "../image/patches.ts";
-import { DEFAULT_FACTOR, type PixelLimits, PROCESSOR_LIMITS } from "../image/smart-resize.ts";
+import type { Preparation } from "../image/processor.ts";
+import { DEFAULT_FACTOR, PROCESSOR_LIMITS } from "../image/smart-resize.ts";
 import { ranges } from "../options.ts";
 import { fusions, type VisionConfig } from "../vision/config.ts";
 
@@ -74,12 +74,10 @@ export function parsePreprocessorConfig(
   return parseConfig(preprocessorSchema(vision), json ?? {}, file, onUnknown);
 }
 
-export function patchOptions({ patch_size, merge_size, image_mean, image_std }: PreprocessorConfig): PatchOptions {
-  return { patchSize: patch_size, mergeSize: merge_size, mean: image_mean, std: image_std };
-}
-
-export function pixelLimits({ min_pixels, max_pixels }: PreprocessorConfig): PixelLimits {
-  return { minPixels: min_pixels, maxPixels: max_pixels };
+export function preparationOf(preprocessor: PreprocessorConfig): Preparation {
+  const { patch_size, merge_size, image_mean, image_std, min_pixels, max_pixels } = preprocessor;
+  const patches = { patchSize: patch_size, mergeSize: merge_size, mean: image_mean, std: image_std };
+  return { ...patches, minPixels: min_pixels, maxPixels: max_pixels };
 }
 
 const side = z.int().min(1).max(1024);

@@ -66,12 +66,7 @@ export function compareModel(model: OpenedModel): string[] {
   return [
     ...compare(withoutOptional(declareMain(model), weights), weights),
     ...transformers.flatMap((part) => compare(declareOf(part, declareStoredTransformer), part.weights)),
-    ...(autoencoder
-      ? compare(
-          declareOf(autoencoder, ({ config }) => declareAutoencoder(config)),
-          autoencoder.weights,
-        )
-      : []),
+    ...(autoencoder ? compare(declareOf(autoencoder, declareAutoencoder), autoencoder.weights) : []),
     ...transformers.flatMap((part) => (autoencoder ? compareLatents(part, autoencoder) : [])),
   ];
 }
@@ -150,7 +145,7 @@ export function declareTransformer(config: DitConfig): Parameter[] {
 }
 
 /** The parameters of an autoencoder, its encoder and its decoder. */
-export function declareAutoencoder(config: AutoencoderConfig): Parameter[] {
+export function declareAutoencoder({ config }: { readonly config: AutoencoderConfig }): Parameter[] {
   const graph = new Graph();
   const side = pixelsPerLatent(config);
   decode(graph.params, encode(graph.params, graph.input("pixels", [1, config.inChannels, side, side]), config), config);

@@ -1,16 +1,14 @@
 // Turns what callers hand in as images into codes: images are loaded and encoded, codes are checked.
 
 import { platform } from "#platform";
-import type { Tally } from "../chat/chat.ts";
-import type { ChatMessage } from "../chat/conversation.ts";
 import { InputError } from "../errors.ts";
 import type { ImageInput } from "../image/image-input.ts";
 import { checkMask, type MaskInput, readMaskImage, readMaskList } from "../image/mask.ts";
 import { fitGrid } from "../image/processor.ts";
 import type { RgbImage } from "../image/rgb.ts";
-import { imagesOf } from "../text/chat-template.ts";
+import { imagesOf, type Message } from "../text/chat-template.ts";
 import { type CodesInput, codeLimits, type ImageCodes, isCodesInput, readCodes } from "../vision/image-codes.ts";
-import { patchOptions, pixelLimits } from "./config.ts";
+import { preparationOf } from "./config.ts";
 import type { EncodeOptions, Networks } from "./networks.ts";
 import type { OpenedModel } from "./open.ts";
 
@@ -38,7 +36,7 @@ export class ImageReader {
   async tokenize(input: ImageInput, { signal, grid, ...options }: ReadOptions): Promise<ImageCodes> {
     const image = await load(input, signal);
     const { preprocessor } = this.#model;
-    const fitted = grid ? fitGrid(image, grid, patchOptions(preprocessor), pixelLimits(preprocessor)) : image;
+    const fitted = grid ? fitGrid(image, grid, preparationOf(preprocessor)) : image;
     return this.#networks.encode(fitted, options);
   }
 
@@ -47,8 +45,12 @@ export class ImageReader {
     return isCodesInput(input) ? this.#check(input, options.grid) : this.tokenize(input, options);
   }
 
-  /** The codes of a conversation's images, in order. */
-  async codesIn(messages: readonly ChatMessage[], options: ReadOptions, usage?: Tally): Promise<ImageCodes[]> {
+  /** The codes of a conversation's images, in order. Counts them, and those whose codes were known, in `usage`. */
+  async codesIn(
+    messages: readonly Message<ReadInput>[],
+    options: ReadOptions,
+    usage?: { imagesIn: number; cachedImages: number },
+  ): Promise<ImageCodes[]> {
     const inputs = imagesOf(messages);
     for (const input of inputs) if (isCodesInput(input)) this.#check(input); // before any image is encoded
     const images: ImageCodes[] = [];
@@ -69,7 +71,7 @@ export class ImageReader {
   /** Throws an InputError unless the model could have made the codes. */
   #check(input: CodesInput, grid?: Grid): ImageCodes {
     const { tokenizer, preprocessor } = this.#model;
-    const codes = readCodes(input, codeLimits(tokenizer, patchOptions(preprocessor), pixelLimits(preprocessor)));
+    const codes = readCodes(input, codeLimits(tokenizer, preparationOf(preprocessor)));
     if (!grid || codes.grid.join() === grid.join()) return codes;
     const [wanted, got] = [grid, codes.grid].map((sides) => sides.join(" x "));
     throw new InputError(`Expected codes of ${wanted} positions, as the model draws them, got ${got}`, {

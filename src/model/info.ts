@@ -9,7 +9,8 @@ import { hasUpProjectors } from "./declare.ts";
 import { canDraw, findDetokenizer } from "./drawing.ts";
 import type { OpenedModel } from "./open.ts";
 
-export type PartName = "vision" | "languageModel" | "diffusionTransformer" | "codesTransformer" | "autoencoder";
+const partNames = ["vision", "languageModel", "diffusionTransformer", "codesTransformer", "autoencoder"] as const;
+export type PartName = (typeof partNames)[number];
 
 /** One network of a model. */
 export interface PartInfo {
@@ -41,6 +42,8 @@ export interface ModelInfo {
   readonly imageGrid: readonly [rows: number, columns: number];
   /** Of the images that it draws, in pixels; absent where it draws none. */
   readonly imageSize?: readonly [width: number, height: number];
+  /** How it draws where an option of `imagine` is absent. */
+  readonly drawing: Readonly<Record<"steps" | "guidance" | "temperature" | "topK" | "topP", number>>;
   /** Which calls it has all parts for. */
   readonly can: Readonly<Record<"chat" | "imagine" | "reconstruct" | "embed", boolean>>;
   /** Fields of its configs that are not known here and were skipped: "config.json: qwen_config.new_field". */
@@ -51,6 +54,7 @@ export interface ModelInfo {
 export function describeModel(model: OpenedModel): ModelInfo {
   const { path, ar, tokenizer, weights, detokenizer, generation, unknownFields } = model;
   const { hidden, codes, autoencoder } = detokenizer;
+  const { grid, steps, guidance, temperature, top_k: topK, top_p: topP } = generation.imagine;
   const isVision = (name: string) => name.startsWith("visual_tokenizer.");
   const parts = [
     describePart("vision", path, weights, isVision),
@@ -65,13 +69,7 @@ export function describeModel(model: OpenedModel): ModelInfo {
   );
   return {
     path,
-    parameters: {
-      vision: parametersOf("vision"),
-      languageModel: parametersOf("languageModel"),
-      diffusionTransformer: parametersOf("diffusionTransformer"),
-      codesTransformer: parametersOf("codesTransformer"),
-      autoencoder: parametersOf("autoencoder"),
-    },
+    parameters: Object.fromEntries(partNames.map((name) => [name, parametersOf(name)])) as ModelInfo["parameters"],
     parts,
     files: [...checkpoints].flatMap(({ files }) =>
       files.map((file) => ({ path: file.path, sizeBytes: file.sizeBytes })),
@@ -82,8 +80,9 @@ export function describeModel(model: OpenedModel): ModelInfo {
     width: ar?.qwen_config.embed_dim ?? 0,
     layers: ar?.qwen_config.num_layers ?? 0,
     context: ar?.qwen_config.max_seq_len ?? 0,
-    imageGrid: generation.imagine.grid,
+    imageGrid: grid,
     ...drawnSize(model),
+    drawing: { steps, guidance, temperature, topK, topP },
     can: {
       chat: ar !== undefined,
       imagine: ar !== undefined && canDraw(model, "hidden"),

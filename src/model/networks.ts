@@ -20,7 +20,7 @@ import { CodeCache } from "../vision/code-cache.ts";
 import type { ImageCodes } from "../vision/image-codes.ts";
 import { ImageTokenizer } from "../vision/image-tokenizer.ts";
 import { withAdapter } from "./adapter.ts";
-import { patchOptions, pixelLimits } from "./config.ts";
+import { preparationOf } from "./config.ts";
 import type { DetokenizerChoice } from "./drawing.ts";
 import type { ModelInfo } from "./info.ts";
 import { languageConfig, type OpenedModel } from "./open.ts";
@@ -103,11 +103,9 @@ export class Networks {
   async encode(image: RgbImage, { fit = {}, cacheKey, onEncode }: EncodeOptions): Promise<ImageCodes> {
     const tokenizer = await this.tokenizer();
     const { preprocessor } = this.#model;
-    const options = patchOptions(preprocessor);
-    const { prepared } = preparedSizes(image, options, pixelLimits(preprocessor), fit);
-    await this.#memory.checkPositions(
-      (prepared.width * prepared.height) / (options.patchSize * options.mergeSize) ** 2,
-    );
+    const { prepared } = preparedSizes(image, preparationOf(preprocessor), fit);
+    const positionPixels = (preprocessor.patch_size * preprocessor.merge_size) ** 2;
+    await this.#memory.checkPositions((prepared.width * prepared.height) / positionPixels);
     return this.#codes.codesOf(image, JSON.stringify([fit, cacheKey]), () => {
       onEncode?.();
       return tokenizer.tokenize(image, fit);
@@ -119,7 +117,7 @@ export class Networks {
     this.refuseDisposed();
     const { tokenizer, preprocessor, weights } = this.#model;
     this.#tokenizer ??= this.#source(weights).then((source) =>
-      ImageTokenizer.open(tokenizer, source, patchOptions(preprocessor), pixelLimits(preprocessor), this.#options),
+      ImageTokenizer.open(tokenizer, source, preparationOf(preprocessor), this.#options),
     );
     return this.#tokenizer;
   }

@@ -39,7 +39,7 @@ export function withMissingWeights(model: OpenedModel, sizes: ReadonlyMap<string
   for (const part of new Set([hidden, codes])) {
     if (part) fill(part.folder, part.weights, declareStoredTransformer(part));
   }
-  if (autoencoder) fill(autoencoder.folder, autoencoder.weights, declareAutoencoder(autoencoder.config));
+  if (autoencoder) fill(autoencoder.folder, autoencoder.weights, declareAutoencoder(autoencoder));
   const complete = replaceWeights(model, (checkpoint) => filled.get(checkpoint)!);
   const [quantized] = [...precisions.values()].filter((guess) => guess === "int4" || guess === "int8");
   if (!quantized) return complete;

@@ -7,9 +7,9 @@ import { lstat, mkdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { InputError, KelixError, ModelError, quote } from "../errors.ts";
 import { OpenFile } from "../files/open-file.ts";
-import { heartbeat, removeStale, temporaryName } from "../files/stale.ts";
 import { systemCode, systemReason } from "../files/system-error.ts";
 import { makeFolder } from "../hub/make-folder.ts";
+import { heartbeat, removeStale, temporaryName } from "../output/stale.ts";
 
 /**
  * Creates the new folder `path`; `write` fills the folder that it is given. Throws an InputError if `path` exists, before or after

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { bf16ToF32, f32ToBf16 } from "../checkpoint/bfloat16.ts";
+import { bf16ToF32 } from "../checkpoint/bfloat16.ts";
 import { counterRandom } from "../random/counter.ts";
 import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { openCheckpointAt } from "../train/open-checkpoint.ts";
@@ -11,6 +11,7 @@ import { type ConvertTensorOptions, convertTensor, storedTensors } from "./conve
 import type { StoredForm, TensorPlan } from "./precision.ts";
 import { writeSafetensors } from "./safetensors-file.ts";
 import { ShardedWriter } from "./sharded-writer.ts";
+import { f32ToBf16 } from "./to-bfloat16.ts";
 
 const memory = new ConvertMemory();
 let root: string;

@@ -3,10 +3,10 @@
 import { basename } from "node:path";
 import { openSafetensors, type SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { ModelError } from "../errors.ts";
-import { writeAll } from "../files/atomic-file.ts";
 import { openFileAt } from "../files/folder.node.ts";
 import { memoryFile } from "../files/memory.ts";
-import { type Output, openOutput } from "../files/output.ts";
+import { writeAll } from "../output/atomic-file.ts";
+import { type Output, openOutput } from "../output/output.ts";
 import { countElements, type HostTensor } from "../runtime/host-tensor.ts";
 import { layOut } from "./safetensors-layout.ts";
 

@@ -2,9 +2,10 @@
 
 import { platform } from "#platform";
 import { InputError } from "../errors.ts";
-import type { DrawnImage, Image } from "../image/image.ts";
+import type { Image } from "../image/image.ts";
 import { type RgbImage, readPixels } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
+import type { DrawnImage } from "../model/drawn-image.ts";
 import type { DrawOptions } from "../options.ts";
 import { bytesOf } from "../runtime/realm.ts";
 import { version } from "../version.ts";

@@ -1,6 +1,6 @@
 // ONNX Runtime in Node: the native library, or its WASM build where the native package is not installed.
 
-import { InputError, KelixError } from "../errors.ts";
+import { KelixError } from "../errors.ts";
 import { encodeModel } from "../onnx/encode.ts";
 import {
   type Backend,
@@ -10,6 +10,7 @@ import {
   type OrtSession,
   type OrtTensor,
   type PlaceSession,
+  unavailable,
   type WasmSettings,
 } from "./backend.ts";
 import type { TypedArray } from "./host-tensor.ts";
@@ -60,21 +61,14 @@ export async function loadBackend(device: Device): Promise<Backend> {
   if (ort) {
     const present = ort.listSupportedBackends().map((backend) => backend.name);
     if (!present.includes(device))
-      throw new InputError(
-        `The device ${device} is not available here; available: ${[...present, "wasm"].join(", ")}`,
-        {
-          code: "device_unavailable",
-        },
-      );
+      throw unavailable(`The device ${device} is not available here; available: ${[...present, "wasm"].join(", ")}`);
     const backend = wrapOrt(ort, true, device);
     if (device !== "cpu") await proveDevice(backend);
     return backend;
   }
   if (device !== "wasm") {
     if (device !== "cpu")
-      throw new InputError(`The device ${device} needs onnxruntime-node, which is not installed; available: wasm`, {
-        code: "device_unavailable",
-      });
+      throw unavailable(`The device ${device} needs onnxruntime-node, which is not installed; available: wasm`);
     if (!hasWarned) {
       hasWarned = true;
       console.error(
@@ -103,9 +97,9 @@ function proveDevice(backend: Backend): Promise<void> {
       const options = { foldsConstants: true, prepacks: true, runMemory: "kept" } as const;
       await (await backend.create(encodeModel(model), options)).release();
     } catch (cause) {
-      throw new InputError(
+      throw unavailable(
         `The device ${device} does not work here: it needs ${needs[device] ?? "hardware and a driver"}; available: cpu, wasm`,
-        { code: "device_unavailable", cause },
+        cause,
       );
     }
   };

@@ -1,6 +1,6 @@
 // What a backend of ONNX Runtime must offer; backend.node.ts and backend.web.ts provide it.
 
-import { KelixError } from "../errors.ts";
+import { InputError, KelixError } from "../errors.ts";
 import type { Graph } from "../tensor/graph.ts";
 import type { TypedArray } from "./host-tensor.ts";
 import type { RunMemory, Session } from "./session.ts";
@@ -62,6 +62,11 @@ export interface Backend {
   readonly isBlocking: boolean;
   create(model: Uint8Array, options: OrtSessionOptions): Promise<OrtSession>;
   tensor(type: string, data: TypedArray, shape: readonly number[]): OrtTensor;
+}
+
+/** A device that is not there, or does not work. */
+export function unavailable(message: string, cause?: unknown): InputError {
+  return new InputError(message, { code: "device_unavailable", cause });
 }
 
 /** ONNX Runtime's log level "fatal": errors are thrown as well, and its own lines on stderr would only repeat them. */

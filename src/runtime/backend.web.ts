@@ -1,6 +1,5 @@
 // ONNX Runtime in the browser: WASM, or WebGPU where it is asked for.
 
-import { InputError } from "../errors.ts";
 import {
   type Backend,
   type Device,
@@ -8,6 +7,7 @@ import {
   LOG_FATAL,
   type OrtSession,
   type OrtTensor,
+  unavailable,
   type WasmSettings,
 } from "./backend.ts";
 import { Turns } from "./turns.ts";
@@ -35,10 +35,7 @@ export function prepareBackend({ threads, wasmPaths }: WasmSettings): void {
 
 /** The backend for a device; "cpu" is WASM here. Throws for devices that a browser does not have. */
 export async function loadBackend(device: Device): Promise<Backend> {
-  if (device === "cuda")
-    throw new InputError("The device cuda is not available in a browser; available: wasm, webgpu", {
-      code: "device_unavailable",
-    });
+  if (device === "cuda") throw unavailable("The device cuda is not available in a browser; available: wasm, webgpu");
   const isWebGpu = device === "webgpu";
   const ort = await (isWebGpu ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
   const started = starting.get(isWebGpu) ?? start(ort, isWebGpu);
@@ -77,9 +74,8 @@ export function threadCount({ threads, wasmPaths }: WasmSettings): number {
 
 async function start({ env }: Ort, isWebGpu: boolean): Promise<void> {
   if (isWebGpu && !(await globalThis.navigator?.gpu?.requestAdapter()))
-    throw new InputError(
+    throw unavailable(
       "The device webgpu is not available here: this browser has no WebGPU adapter, or the page is not secure (https or localhost); available: wasm",
-      { code: "device_unavailable" },
     );
   // WebGPU's build has files of its own names, which a folder may hold as well.
   const wasmPaths = isWebGpu && typeof settings.wasmPaths === "object" ? undefined : settings.wasmPaths;
@@ -97,18 +93,18 @@ async function start({ env }: Ort, isWebGpu: boolean): Promise<void> {
 function explainStart(cause: unknown, isWebGpu: boolean): never {
   const message = cause instanceof Error ? cause.message : String(cause);
   if (/timeout/i.test(message)) {
-    throw new InputError(
+    throw unavailable(
       `WebAssembly with threads did not start within ${START_MS / 1000} s: give \`wasmPaths: { mjs, wasm }\` of Kelix.load the URLs ` +
         "of ONNX Runtime's two files as they are, not bundled, or set `threads: 1`",
-      { code: "device_unavailable", cause },
+      cause,
     );
   }
   if (/no available backend|initWasm|fetch|import/i.test(message)) {
     const file = `ort-wasm-simd-threaded.${isWebGpu ? "asyncify." : ""}wasm`;
     const option = isWebGpu ? "its folder's URL as `wasmPaths`" : "its URL as `wasmPaths: { wasm }`";
-    throw new InputError(
+    throw unavailable(
       `ONNX Runtime's WebAssembly files could not be loaded: put ${file} of onnxruntime-web beside the bundle, or give ${option} of Kelix.load`,
-      { code: "device_unavailable", cause },
+      cause,
     );
   }
   return explain(cause);

@@ -35,7 +35,7 @@ function placeOf(outcome: Outcome): Place {
     const { error } = outcome;
     return { device: "wasm", reason: `WebGPU failed: ${error instanceof Error ? error.message : String(error)}` };
   }
-  const ms = (value: number) => `${value.toPrecision(2)} ms`;
+  const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
   const reason = `measured: a run took ${ms(outcome.rivalMs)} on WebGPU, ${ms(outcome.usualMs)} on WebAssembly`;
   return { device: outcome.isRivalFaster ? "webgpu" : "wasm", reason };
 }

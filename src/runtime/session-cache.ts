@@ -7,6 +7,7 @@ import type { Graph } from "../tensor/graph.ts";
 import type { HostTensor } from "./host-tensor.ts";
 import { openSession, type RunMemory, type Session, type SessionOptions, type Values } from "./session.ts";
 import { planSession } from "./session-memory.ts";
+import { Turns } from "./turns.ts";
 import type { WeightSource } from "./weight-source.ts";
 
 /** A graph with its weights, to be opened when it is needed. */
@@ -33,7 +34,7 @@ export class SessionCache {
   readonly #options: SessionOptions;
   /** The longest unused first. */
   #entries: Entry[] = [];
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   #isClosed = false;
 
   constructor(limitBytes: number, options: SessionOptions = {}) {
@@ -47,7 +48,7 @@ export class SessionCache {
    * weights are then widened at each run instead of all at once. Throws after `close`.
    */
   run(part: SessionPart, feeds: Values, { isExtra = false } = {}): Promise<Record<string, HostTensor>> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       if (this.#isClosed) throw disposedError();
       return (await this.#open(part, isExtra)).run(feeds);
     });
@@ -55,7 +56,7 @@ export class SessionCache {
 
   /** Closes all, after the runs that were asked for before. */
   close(): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.#isClosed = true;
       return this.#makeRoom(Number.POSITIVE_INFINITY);
     });
@@ -85,11 +86,5 @@ export class SessionCache {
     while (this.#entries.length > 0 && this.openBytes + bytes > this.limitBytes) {
       await this.#entries.shift()!.session.release();
     }
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 }

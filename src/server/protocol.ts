@@ -114,6 +114,8 @@ export interface ModelFacts {
   readonly grid: readonly [rows: number, columns: number];
   /** Width and height of the images that it draws, in pixels; absent where it draws none. */
   readonly imageSize?: readonly [width: number, height: number];
+  /** How it draws where a request does not say. */
+  readonly drawing: Readonly<Record<"steps" | "guidance" | "temperature" | "topK" | "topP", number>>;
   readonly canChat: boolean;
   readonly canImagine: boolean;
   readonly canReconstruct: boolean;

@@ -268,12 +268,6 @@ export class Tensor {
     return this.graph.node("gather", {}, [this, indices], [[[...indices.shape, ...this.shape.slice(1)], this.dtype]]);
   }
 
-  /** zeros [rows, ..rest] plus these values [..indices, ..rest] at the rows that indices name; repeats add up. */
-  scatterRows(indices: Tensor, rows: number): Tensor {
-    const shape: Shape = [rows, ...this.shape.slice(indices.rank)];
-    return this.graph.scalar(0).expand(shape).addRows(indices, this);
-  }
-
   /** x [R, ..rest] with values [..indices, ..rest] added at the rows that indices name; repeats add up. */
   addRows(indices: Tensor, values: Tensor): Tensor {
     this.needIndices("addRows", indices);

@@ -3,12 +3,12 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { f32ToBf16 } from "../checkpoint/bfloat16.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { makeFolder } from "../hub/make-folder.ts";
 import { parseKeyeArConfig } from "../llm/config.ts";
 import { createFolder } from "../quantize/atomic-folder.ts";
 import { writeSafetensors } from "../quantize/safetensors-file.ts";
+import { f32ToBf16 } from "../quantize/to-bfloat16.ts";
 import { f32, type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { openLayers } from "./layers.ts";
 

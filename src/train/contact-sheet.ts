@@ -1,7 +1,7 @@
 // Several images in one PNG, in rows, for viewing while a model trains.
 
-import { writePng } from "../image/codec.node.ts";
 import type { RgbImage } from "../image/rgb.ts";
+import { writePng } from "../output/write-image.ts";
 
 const GAP = 4;
 

@@ -3,7 +3,6 @@
 
 import { copyFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { f32ToBf16 } from "../checkpoint/bfloat16.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readJson } from "../checkpoint/json-file.ts";
 import { InputError } from "../errors.ts";
@@ -15,6 +14,7 @@ import { languageConfig, type ModelPart, type OpenedModel } from "../model/open.
 import { createFolder, refuseExisting } from "../quantize/atomic-folder.ts";
 import type { TensorShape } from "../quantize/safetensors-layout.ts";
 import { ShardedWriter } from "../quantize/sharded-writer.ts";
+import { f32ToBf16 } from "../quantize/to-bfloat16.ts";
 import { countElements } from "../runtime/host-tensor.ts";
 import { positionTableSide } from "../vision/config.ts";
 import { knownFields, referenceFields } from "./reference-fields.ts";

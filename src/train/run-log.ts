@@ -4,8 +4,8 @@
 import { appendFile, lstat, readFile } from "node:fs/promises";
 import * as z from "zod";
 import { ModelError } from "../errors.ts";
-import { replaceFile, writeAll } from "../files/atomic-file.ts";
-import { whileWriting } from "../files/system-error.ts";
+import { replaceFile, writeAll } from "../output/atomic-file.ts";
+import { whileWriting } from "../output/while-writing.ts";
 
 /** A number that is not finite is null in JSON. */
 const entrySchema = z.object({ step: z.int().min(0) }).catchall(z.number().nullable());

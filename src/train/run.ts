@@ -2,8 +2,8 @@
 
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError, ModelError } from "../errors.ts";
-import { whileWriting } from "../files/system-error.ts";
 import { makeFolder } from "../hub/make-folder.ts";
+import { whileWriting } from "../output/while-writing.ts";
 import { counterRandom } from "../random/counter.ts";
 import type { WeightSource } from "../runtime/session.ts";
 import type { Parameter } from "../tensor/graph.ts";

@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { bookSize, codeWidth, parseTokenizerConfig, parseVisionConfig, positionTableSide } from "./config.ts";
+import { bookSize, codeWidth, parseTokenizerConfig, positionTableSide, visionConfigSchema } from "./config.ts";
 
 describe("vision settings", () => {
   test("start from the reference's values", () => {
-    const config = parseVisionConfig({});
+    const config = visionConfigSchema.parse({});
     expect(config).toMatchObject({ hidden_size: 1152, hidden_act: "silu", layer_norm_eps: 1e-6 });
     expect(positionTableSide(config)).toBe(27);
   });
 
   test("accept fields without bearing and refuse unknown ones by name", () => {
-    expect(() => parseVisionConfig({ attention_function: "eager" })).not.toThrow();
-    expect(() => parseVisionConfig({ hidden_sise: 64 })).toThrow("hidden_sise");
-    expect(() => parseVisionConfig({ hidden_size: 1e9 })).toThrow("hidden_size");
-    expect(() => parseVisionConfig({ hidden_size: 66, num_attention_heads: 2 })).toThrow("multiple of 4");
+    expect(() => visionConfigSchema.parse({ attention_function: "eager" })).not.toThrow();
+    expect(() => visionConfigSchema.parse({ hidden_sise: 64 })).toThrow("hidden_sise");
+    expect(() => visionConfigSchema.parse({ hidden_size: 1e9 })).toThrow("hidden_size");
+    expect(() => visionConfigSchema.parse({ hidden_size: 66, num_attention_heads: 2 })).toThrow("multiple of 4");
   });
 
   test("say which options of the tokenizer are not supported", () => {

@@ -94,11 +94,6 @@ export const tokenizerConfigSchema = z
 
 export type TokenizerConfig = z.infer<typeof tokenizerConfigSchema>;
 
-/** Reads a `vision_config`; throws as parseConfig does. */
-export function parseVisionConfig(value: unknown, file = "vision_config", onUnknown?: OnUnknown): VisionConfig {
-  return parseConfig(visionConfigSchema, value, file, onUnknown);
-}
-
 /** Reads a `tokenizer_config` with its `vision_config` inside; throws as parseConfig does. */
 export function parseTokenizerConfig(
   value: unknown,

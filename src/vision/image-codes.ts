@@ -2,8 +2,7 @@
 // array of integers, and may come from strangers: they are checked against the model before any work.
 
 import { InputError, quote } from "../errors.ts";
-import type { PatchOptions } from "../image/patches.ts";
-import type { PixelLimits } from "../image/smart-resize.ts";
+import type { Preparation } from "../image/processor.ts";
 import { bytesOf, kindOf } from "../runtime/realm.ts";
 import { packCodes, unpackCodes } from "./code-bytes.ts";
 import { bookSize, type TokenizerConfig } from "./config.ts";
@@ -78,8 +77,8 @@ export interface CodeLimits {
  */
 const STRIP_FACTOR = 4;
 
-export function codeLimits(config: TokenizerConfig, patches: PatchOptions, { maxPixels }: PixelLimits): CodeLimits {
-  const positionPixels = (patches.patchSize * patches.mergeSize) ** 2;
+export function codeLimits(config: TokenizerConfig, { patchSize, mergeSize, maxPixels }: Preparation): CodeLimits {
+  const positionPixels = (patchSize * mergeSize) ** 2;
   return {
     codesPerPosition: config.n_q_tokens,
     codesPerBook: bookSize(config),

@@ -2,10 +2,8 @@
 // diffusion transformer reads when no language model is used.
 
 import { disposedError } from "../errors.ts";
-import type { PatchOptions } from "../image/patches.ts";
-import { type ImageFit, prepareImage } from "../image/processor.ts";
+import { type ImageFit, type Preparation, prepareImage } from "../image/processor.ts";
 import type { RgbImage } from "../image/rgb.ts";
-import type { PixelLimits } from "../image/smart-resize.ts";
 import { f32, i32 } from "../runtime/host-tensor.ts";
 import { openSession, type Session, type SessionOptions, type WeightSource } from "../runtime/session.ts";
 import { mulDims } from "../tensor/dims.ts";
@@ -17,24 +15,20 @@ import { embedCodes, imageTokenizer } from "./tokenizer.ts";
 
 export class ImageTokenizer {
   readonly #config: TokenizerConfig;
-  readonly #patches: PatchOptions;
-  readonly #limits: PixelLimits;
+  readonly #preparation: Preparation;
   readonly #encode: Session;
   readonly #openEmbedding: (fusion: Fusion) => Promise<Session>;
   readonly #embeddings = new Map<Fusion, Promise<Session>>();
-
   #isDisposed = false;
 
   private constructor(
     config: TokenizerConfig,
-    patches: PatchOptions,
-    limits: PixelLimits,
+    preparation: Preparation,
     encode: Session,
     openEmbedding: (fusion: Fusion) => Promise<Session>,
   ) {
     this.#config = config;
-    this.#patches = patches;
-    this.#limits = limits;
+    this.#preparation = preparation;
     this.#encode = encode;
     this.#openEmbedding = openEmbedding;
   }
@@ -43,26 +37,19 @@ export class ImageTokenizer {
   static async open(
     config: TokenizerConfig,
     weights: WeightSource,
-    patches: PatchOptions,
-    limits: PixelLimits,
+    preparation: Preparation,
     options: SessionOptions = {},
   ): Promise<ImageTokenizer> {
-    const open = (graph: Graph, network: string) => openSession(graph, weights, { ...options, network });
-    const openEmbedding = (fusion: Fusion) => open(embeddingGraph(config, fusion), "code embeddings");
-    return new ImageTokenizer(
-      config,
-      patches,
-      limits,
-      await open(encodingGraph(config), "vision encoder"),
-      openEmbedding,
-    );
+    const encode = await openSession(encodingGraph(config), weights, options);
+    const openEmbedding = (fusion: Fusion) => openSession(embeddingGraph(config, fusion), weights, options);
+    return new ImageTokenizer(config, preparation, encode, openEmbedding);
   }
 
   /**
    * Resizes as the reference's processor does, so that it fits `fit` too, and encodes. Throws an InputError for extreme shapes.
    */
   async tokenize(image: RgbImage, fit?: ImageFit): Promise<ImageCodes> {
-    const { pixelValues, grid } = prepareImage(image, this.#patches, this.#limits, fit);
+    const { pixelValues, grid } = prepareImage(image, this.#preparation, fit);
     const [rows, columns] = grid;
     const width = pixelValues.length / (rows * columns);
     const feeds = {

@@ -1,15 +1,18 @@
 // The packed package in Chromium: kelix-nano tokenizes, answers and draws on WASM what it does in Node.
 
-import { access, readFile, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { promisify } from "node:util";
+import type { Browser, Page } from "playwright-core";
 import sharp, { type Sharp } from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decodeImage } from "../../src/image/codec.node.ts";
-import { Kelix } from "../../src/index.ts";
+import { Kelix, type NetworkPlace } from "../../src/index.ts";
+import { launchChromium } from "./chromium.ts";
 import { runJob } from "./page/job.js";
-import { makeSite, type Site } from "./site.ts";
+import { makeSite, type Site, serve } from "./site.ts";
 
 const octopus = fileURLToPath(new URL("../../data/heldout/demo/octopus.png", import.meta.url));
 const question = "What is this?";
@@ -21,6 +24,7 @@ interface Pixels {
 }
 interface Result {
   readonly fetched: number;
+  readonly devices: readonly NetworkPlace[];
   readonly codes: unknown;
   readonly text: string;
   readonly drawn: readonly Pixels[];
@@ -39,24 +43,9 @@ let browser: Browser;
 let native: Result;
 let expected: Result;
 beforeAll(async () => {
-  const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-  const found = await Promise.all(
-    places.map((path) =>
-      access(path).then(
-        () => path,
-        () => undefined,
-      ),
-    ),
-  );
-  const executablePath = process.env.CHROMIUM || found.find((path) => path !== undefined);
-  if (!executablePath)
-    throw new Error("There is no Chromium here: install it (apt-get install chromium), or name it in CHROMIUM");
   site = await makeSite();
   await writeFile(join(site.folder, "images/octopus.png"), await readFile(octopus));
-  browser = await chromium.launch({
-    executablePath,
-    args: ["--no-sandbox", "--host-resolver-rules=MAP kelix.test 127.0.0.1"],
-  });
+  browser = await launchChromium(["--host-resolver-rules=MAP kelix.test 127.0.0.1"]);
   const own = { model: "kelix-nano", image: octopus, question, prompt };
   native = await runJob(Kelix, own);
   expected = await runJob(Kelix, { ...own, options: { device: "wasm" } });
@@ -89,7 +78,8 @@ test("Node on WebAssembly and natively: the same codes and text, pixels within o
 /** The whole of what a job gives, but drawing where there is no prompt. */
 function expectSame({ result, error }: Answer, { hasDrawn = true } = {}): void {
   expect(error).toBeUndefined();
-  const { logProbabilities, drawn, fetched, ...exact } = result!;
+  const { logProbabilities, drawn, fetched, devices, ...exact } = result!;
+  expect(new Set(devices.map(({ device }) => device))).toEqual(new Set(["wasm"]));
   expect(exact.codes).toEqual(expected.codes);
   expect(exact.text).toBe(expected.text);
   expect(drawn).toEqual(hasDrawn ? expected.drawn : []);
@@ -180,6 +170,28 @@ test("says in a sentence what is not there", async () => {
   await page.context().close();
 });
 
+test("the example of docs/browser.md, in a Vite project of its own", async () => {
+  const folder = join(site.folder, "example");
+  const text = await readFile("docs/browser.md", "utf8");
+  const files = [...text.matchAll(/^```\w+\n(?:<!--|\/\/) ([\w.]+)(?: -->)?\n(.*?)^```$/gms)];
+  expect(files.map(([, name]) => name)).toEqual(["index.html", "main.js", "worker.js", "vite.config.js"]);
+  await mkdir(folder);
+  for (const [, name, code] of files) await writeFile(join(folder, name!), code!);
+  await writeFile(join(folder, "package.json"), '{ "type": "module" }');
+  await symlink(join(site.folder, "node_modules"), join(folder, "node_modules"));
+  await symlink(join(site.folder, "node_modules/kelix/models"), join(folder, "public"));
+  await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.resolve("vite/bin/vite.js")), "build"], {
+    cwd: folder,
+  });
+  const example = await serve(join(folder, "dist"), { "/": join(folder, "dist") });
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(`http://127.0.0.1:${example.port}/index.html`);
+  await page.locator("input").setInputFiles(octopus);
+  await page.getByText(native.text, { exact: true }).waitFor({ timeout: 120_000 });
+  await page.context().close();
+  await example.close();
+});
+
 describe("images decode to the pixels of Node", () => {
   let page: Page;
   beforeAll(async () => {
@@ -201,6 +213,7 @@ describe("images decode to the pixels of Node", () => {
     ["PNG with every alpha", () => noise(4).png()],
     ["grey PNG", () => noise(1).toColourspace("b-w").png()],
     ["PNG with a palette", () => photo().png({ palette: true, colours: 16 })],
+    ["PNG of 16-bit grey", () => noise(1).toColourspace("grey16").png({ adaptiveFiltering: true })],
     ["PNG of 16 bits", () => noise(3).toColourspace("rgb16").png()],
     ["JPEG with halved colours", () => noise(3).jpeg({ quality: 85, chromaSubsampling: "4:2:0" })],
     ["JPEG with whole colours", () => photo().jpeg({ quality: 95, chromaSubsampling: "4:4:4" })],
@@ -227,13 +240,14 @@ describe("images decode to the pixels of Node", () => {
     expect(worst).toBe(0);
   });
 
-  test("or are rejected with a reason: CMYK, 16-bit grey, too many pixels, cut files", async () => {
+  test("or are rejected with a reason: CMYK, interlaced 16-bit grey, too many pixels, cut files", async () => {
     const refusal = async (bytes: Uint8Array) => {
       await writeFile(join(site.folder, "images/case"), bytes);
       return ((await page.evaluate(`decode("/images/case?${Math.random()}")`)) as { error?: string }).error;
     };
     expect(await refusal(await noise(3).toColourspace("cmyk").jpeg().toBuffer())).toMatch(/a JPEG in CMYK/);
-    expect(await refusal(await noise(1).toColourspace("grey16").png().toBuffer())).toMatch(/a PNG of 16-bit grey/);
+    const interlaced = noise(1).toColourspace("grey16").png({ progressive: true });
+    expect(await refusal(await interlaced.toBuffer())).toMatch(/a PNG of 16-bit grey that is interlaced/);
     const huge = new Uint8Array(await photo().png().toBuffer());
     new DataView(huge.buffer).setUint32(16, 100_000);
     new DataView(huge.buffer).setUint32(20, 100_000);

@@ -16,6 +16,8 @@ export interface ExperimentSettings {
   readonly hasPeer: boolean;
   /** Blocks that one run of the trunk reads at most; the model's own choice if absent. */
   readonly blocksPerRun?: number | undefined;
+  /** How many images are worked on; the experiment's own choice if absent. */
+  readonly images?: number | undefined;
 }
 
 export interface Experiment {

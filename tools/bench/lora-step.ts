@@ -4,12 +4,12 @@
 
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { f32ToBf16 } from "../../src/checkpoint/bfloat16.ts";
 import { makeFolder } from "../../src/hub/make-folder.ts";
 import { lowRankAdapters } from "../../src/nn/adapter.ts";
 import { matrixForm } from "../../src/quantize/precision.ts";
 import type { TensorShape } from "../../src/quantize/safetensors-layout.ts";
 import { ShardedWriter } from "../../src/quantize/sharded-writer.ts";
+import { f32ToBf16 } from "../../src/quantize/to-bfloat16.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { scalesName } from "../../src/runtime/weight-source.ts";
 import { textBlock } from "../../src/sequence/blocks.ts";

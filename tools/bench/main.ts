@@ -15,8 +15,10 @@ import { secondQuestion, secondQuestionAtSize } from "./decoding/second-question
 import { visualBlock } from "./decoding/visual-block.ts";
 import { diffusionTraining } from "./diffusion.ts";
 import type { Experiment, ExperimentSettings } from "./experiment.ts";
+import { jobs } from "./jobs/jobs.ts";
 import { type Measurement, MIN_RUNS, measure } from "./measure.ts";
 import { nanoPrecision } from "./nano-precision.ts";
+import { openedPage } from "./page.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { serveChat } from "./serving/serve-chat.ts";
@@ -43,6 +45,8 @@ const experiments: readonly Experiment[] = [
   serveImages,
   serveTokenize,
   serveLag,
+  openedPage,
+  jobs,
 ];
 const names = [...benchmarks, ...experiments].map(({ name }) => name);
 
@@ -51,7 +55,7 @@ const DEFAULT_RUNS = 9;
 const DEFAULT_BLOCK = 128;
 const DEFAULT_PROCESSES = 3;
 const USAGE = `npm run bench -- NAME [--json] [--threads N] [--profile] and, for the first group, [--runs N (at least ${MIN_RUNS})];
-for the second, [--processes N] [--block 32|128] [--blocks-per-run N] [--plain-norms] [--no-peer] [--small]`;
+for the second, [--processes N] [--block 32|128] [--blocks-per-run N] [--plain-norms] [--no-peer] [--images N] [--small]`;
 
 /** The command line cannot be followed: exit code 2, where a failing benchmark gives 1. */
 class UsageError extends Error {}
@@ -107,6 +111,7 @@ function experimentSettings(values: CommandLine, session: SessionOptions): Exper
     isSmall: values.small ?? false,
     hasPeer: !values["no-peer"],
     blocksPerRun: perRun === undefined ? undefined : wholeNumber("--blocks-per-run", perRun, 1),
+    images: values.images === undefined ? undefined : wholeNumber("--images", values.images, 1),
   };
 }
 
@@ -130,6 +135,7 @@ function parseCommandLine(args: readonly string[]) {
         "blocks-per-run": { type: "string" },
         "plain-norms": { type: "boolean" },
         "no-peer": { type: "boolean" },
+        images: { type: "string" },
         small: { type: "boolean" },
       },
     });

@@ -3,7 +3,7 @@
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32 } from "../../src/runtime/host-tensor.ts";
 import { constantLayout } from "../../src/train/constant-layout.ts";
-import { parseVisionConfig } from "../../src/vision/config.ts";
+import { visionConfigSchema } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { openTraining } from "./training.ts";
@@ -11,7 +11,7 @@ import { openTraining } from "./training.ts";
 const GRID = { frames: 1, rows: 32, columns: 32 } as const;
 const P = GRID.rows * GRID.columns;
 
-const config = parseVisionConfig({
+const config = visionConfigSchema.parse({
   image_size: 448,
   patch_size: 14,
   hidden_size: 256,

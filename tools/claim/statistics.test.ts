@@ -1,8 +1,9 @@
 // Against values from tables and from R (qt, pt, mcnemar.test by binom.test, page from the exact table).
 
 import { describe, expect, it } from "vitest";
+import { tDistribution, tQuantile } from "../../src/eval/student.ts";
 import { counterRandom } from "../../src/random/counter.ts";
-import { bootstrap, holm, lowerBound, mcNemar, pageTest, tDistribution, tInterval, tQuantile } from "./statistics.ts";
+import { bootstrap, holm, lowerBound, mcNemar, pageTest, tInterval } from "./statistics.ts";
 
 describe("Student's t", () => {
   it("has the quantiles of the table", () => {

@@ -34,7 +34,7 @@ export async function sampleDpm(
     }
     previous = x0;
     x = next;
-    await options.onStep?.({ step: i + 1, steps, latents: x, velocity: v, estimate: () => x0 });
+    await options.onStep?.({ step: i + 1, latents: x, velocity: v, estimate: () => x0 });
   }
   return x;
 }

@@ -1,6 +1,7 @@
 // Greedy generation exactly as the reference does it, to reproduce its numbers: no grammar, each slot chosen by itself after
 // feeding the largest score's id, up to maxNewBlocks + 1 blocks, the first not tested for eos.
 
+import { scoreSlot } from "../../src/eval/slot-scores.ts";
 import type { LanguageModel } from "../../src/llm/language-model.ts";
 import { argmax } from "../../src/llm/sampling.ts";
 import type { BlockIds } from "../../src/sequence/layout.ts";
@@ -32,7 +33,7 @@ export async function generateAsReference(
     const fed: number[] = [];
     // At most N sub-tokens: the head stops once it has been fed N of them, so slot N is never scored.
     while (fed.length < N && fed.at(-1) !== qEos) {
-      const logits = await sequence.scoreSlot(fed);
+      const logits = await scoreSlot(model, sequence, fed);
       scores.push(logits);
       fed.push(argmax(logits, everything));
     }

@@ -77,7 +77,7 @@ test("a message's limit holds beside the model's, whichever is lower", () => {
   const model = { minPixels: 4 * 784, maxPixels: 40 * 784 };
   const options = { ...release, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
   const positions = (most?: number) => {
-    const { grid } = prepareImage(image, options, model, { maxPositions: most });
+    const { grid } = prepareImage(image, { ...options, ...model }, { maxPositions: most });
     return [grid[0] / 2, grid[1] / 2];
   };
   expect(positions()).toEqual([5, 7]);
@@ -88,19 +88,21 @@ test("a message's limit holds beside the model's, whichever is lower", () => {
 test("sizes are known, and too many patches rejected, before an image is resized", () => {
   const options = { ...release, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
   const limits = { minPixels: 4 * 784, maxPixels: 40 * 784 };
-  const { fetched, prepared } = preparedSizes({ width: 281, height: 560 }, options, limits);
+  const { fetched, prepared } = preparedSizes({ width: 281, height: 560 }, { ...options, ...limits });
   expect(fetched).toEqual({ width: 280, height: 560 });
   expect(prepared).toEqual({ width: 112, height: 224 });
   const hostile = { minPixels: 1e9, maxPixels: 1e9 };
-  expect(() => preparedSizes({ width: 9, height: 9 }, options, hostile)).toThrow(InputError);
-  expect(() => preparedSizes({ width: 9, height: 9 }, options, hostile)).toThrow(/make \d+ patches .* at most 1048576/);
+  expect(() => preparedSizes({ width: 9, height: 9 }, { ...options, ...hostile })).toThrow(InputError);
+  expect(() => preparedSizes({ width: 9, height: 9 }, { ...options, ...hostile })).toThrow(
+    /make \d+ patches .* at most 1048576/,
+  );
 });
 
 describe("an image for the model", () => {
   const limits = { minPixels: 4, maxPixels: 1e8 };
   const positions = (width: number, height: number, patchSize: number, fit?: ImageFit) => {
     const image = { width, height, data: new Uint8Array(width * height * 3) };
-    const { grid } = prepareImage(image, { patchSize, mergeSize: 2 }, limits, fit);
+    const { grid } = prepareImage(image, { patchSize, mergeSize: 2, ...limits }, fit);
     return [grid[0] / 2, grid[1] / 2];
   };
 
@@ -123,9 +125,11 @@ describe("an image for the model", () => {
     const image = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => (i * 97) % 256) };
     const options = { patchSize: 14, mergeSize: 2 };
     const square = resize(image, 56, 56, "lanczos");
-    expect(prepareImage(image, options, limits, { imageSize: 56 })).toEqual(prepareImage(square, options, limits));
-    expect(prepareImage(image, options, limits, { imageSize: 56 })).not.toEqual(
-      prepareImage(resize(image, 56, 56), options, limits),
+    expect(prepareImage(image, { ...options, ...limits }, { imageSize: 56 })).toEqual(
+      prepareImage(square, { ...options, ...limits }),
+    );
+    expect(prepareImage(image, { ...options, ...limits }, { imageSize: 56 })).not.toEqual(
+      prepareImage(resize(image, 56, 56), { ...options, ...limits }),
     );
   });
 

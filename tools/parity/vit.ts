@@ -1,10 +1,11 @@
 // Parity of the vision encoder: packed images in, the stream after each layer and gradients out.
 
+import { parseConfig } from "../../src/checkpoint/parse-config.ts";
 import { f32 } from "../../src/runtime/host-tensor.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import { constantLayout } from "../../src/train/constant-layout.ts";
-import { parseVisionConfig } from "../../src/vision/config.ts";
+import { visionConfigSchema } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
 import { gridsFrom } from "./grids.ts";
@@ -15,7 +16,7 @@ export const vitCase: ParityCase = {
   matches: (config) => "image_size" in config && "num_attention_heads" in config,
 
   async run(folder) {
-    const config = parseVisionConfig(folder.config, undefined, skipUnknown);
+    const config = parseConfig(visionConfigSchema, folder.config, "vision_config", skipUnknown);
     const graph = new Graph();
     const pixels = input(folder, "pixel_values");
     const width = config.num_channels * config.patch_size ** 2;

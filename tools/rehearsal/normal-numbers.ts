@@ -1,7 +1,8 @@
 // Random weights by the gigabyte: normal bf16 numbers are drawn once and then read again and again, each tensor beginning at a
 // place of its own. Drawing every number by itself would take hours.
 
-import { bf16ToF32, f32ToBf16 } from "../../src/checkpoint/bfloat16.ts";
+import { bf16ToF32 } from "../../src/checkpoint/bfloat16.ts";
+import { f32ToBf16 } from "../../src/quantize/to-bfloat16.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 
 /** Standard deviations that are kept ready: a layer has half as many, and each takes as much memory as the pool. */

@@ -3,7 +3,6 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { f32ToBf16 } from "../../src/checkpoint/bfloat16.ts";
 import { parseAutoencoderConfig, parseDitConfig } from "../../src/detokenizer/config.ts";
 import { makeFolder } from "../../src/hub/make-folder.ts";
 import { parseKeyeArConfig } from "../../src/llm/config.ts";
@@ -15,6 +14,7 @@ import {
 } from "../../src/model/declare.ts";
 import { type TensorShape, tensorBytes } from "../../src/quantize/safetensors-layout.ts";
 import { ShardedWriter } from "../../src/quantize/sharded-writer.ts";
+import { f32ToBf16 } from "../../src/quantize/to-bfloat16.ts";
 import { countElements } from "../../src/runtime/host-tensor.ts";
 import type { Init } from "../../src/tensor/params.ts";
 import { releasedTemplate } from "../../src/text/load-text.ts";
@@ -112,7 +112,7 @@ function partsOf({ ar, transformer, autoencoder, conditionRows }: RehearsalConfi
       folder: "vae",
       stem: "diffusion_pytorch_model",
       config: autoencoder,
-      tensors: declared(declareAutoencoder(parseAutoencoderConfig(autoencoder))),
+      tensors: declared(declareAutoencoder({ config: parseAutoencoderConfig(autoencoder) })),
     },
   ];
 }

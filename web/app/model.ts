@@ -5,7 +5,7 @@ import type { Backend, Facts, LoadProgress, Sampling } from "../backend/backend.
 import { ServerBackend } from "../backend/server-backend.ts";
 import { WorkerBackend } from "../backend/worker-backend.ts";
 import { kept } from "./kept.ts";
-import { complain } from "./notices.ts";
+import { complain, notice } from "./notices.ts";
 
 export const place = kept<"browser" | "server">("place", "browser");
 export const modelSource = kept("model", "kelix-nano/");
@@ -39,6 +39,8 @@ function modelAddress(source: string): string {
 }
 
 let last: Backend | undefined;
+/** What was wrong with the last opening, if anything: it need not be said once a model is opened. */
+let fault: string | undefined;
 
 /** Opens the model of the switch, and the next one when it is turned. */
 export function followSwitch(): void {
@@ -58,6 +60,8 @@ export function reopen(): void {
 async function open(own: Backend): Promise<void> {
   facts.value = loading.value = undefined;
   modelState.value = "opening";
+  if (fault !== undefined && notice.peek() === fault) notice.value = undefined;
+  fault = undefined;
   try {
     const found = await own.open();
     if (own !== last) return;
@@ -67,6 +71,7 @@ async function open(own: Backend): Promise<void> {
     if (own !== last) return;
     modelState.value = "failed";
     complain(error);
+    fault = notice.peek();
   } finally {
     if (own === last) loading.value = undefined;
   }

@@ -24,19 +24,29 @@ export interface ServerSettings {
 
 /** Images on the way that are asked for; a server gives no more. */
 const PREVIEWS = 3;
+/** Between two questions whether the model is loaded. */
+const WAIT_MS = 500;
 
 interface ImageData64 {
   readonly b64_json: string;
   readonly seed?: number;
+  readonly codes?: Codes;
 }
 
 type ImageEvent = ImageData64 & { readonly type: string };
+
+interface ChatImage {
+  readonly image_url: { readonly url: string };
+  readonly seed?: number;
+  readonly codes?: Codes;
+}
 
 interface ChatChunk {
   readonly choices: readonly {
     readonly delta: {
       readonly content?: string | null;
-      readonly images?: readonly { readonly image_url: { readonly url: string }; readonly seed?: number }[];
+      readonly images?: readonly ChatImage[];
+      readonly partial_images?: readonly ChatImage[];
     };
     readonly finish_reason?: string | null;
   }[];
@@ -45,12 +55,15 @@ interface ChatChunk {
 
 interface ModelEntry {
   readonly id: string;
+  readonly owned_by?: string;
+  /** Absent until the model is loaded, and of servers of another kind. */
   readonly kelix?: {
     readonly canChat: boolean;
     readonly canImagine: boolean;
     readonly canReconstruct: boolean;
     readonly codebooks: number;
     readonly codesPerBook: number;
+    readonly drawing?: Sampling;
   };
 }
 
@@ -58,6 +71,7 @@ export class ServerBackend implements Backend {
   readonly place = "server";
   readonly #settings: ServerSettings;
   #facts: Promise<Facts> | undefined;
+  #isClosed = false;
 
   constructor(settings: ServerSettings) {
     this.#settings = settings;
@@ -80,6 +94,7 @@ export class ServerBackend implements Backend {
       ...fields(sampling),
       max_completion_tokens: sampling.maxNewTokens,
       stream: true,
+      ...(canImagine && { partial_images: PREVIEWS }),
       stream_options: { include_usage: true },
     };
     let finishReason = "stop";
@@ -87,10 +102,10 @@ export class ServerBackend implements Backend {
     for await (const { choices, usage } of this.#events<ChatChunk>("chat/completions", body, signal)) {
       for (const { delta, finish_reason } of choices) {
         if (delta.content) yield { type: "text", text: delta.content };
-        for (const { image_url, seed } of delta.images ?? []) {
-          const blob = await (await fetch(image_url.url)).blob();
-          yield { type: "image", image: { blob, ...(seed !== undefined && { seed }) } };
-        }
+        for (const { image_url } of delta.partial_images ?? [])
+          yield { type: "preview", blob: await blobOf(image_url.url) };
+        for (const { image_url, ...drawn } of delta.images ?? [])
+          yield { type: "image", image: { blob: await blobOf(image_url.url), ...factsOf(drawn) } };
         finishReason = finish_reason ?? finishReason;
       }
       tokens = usage?.completion_tokens ?? tokens;
@@ -116,6 +131,7 @@ export class ServerBackend implements Backend {
     const own = { model, prompt, ...fields(sampling), stream: true, partial_images: PREVIEWS };
     for (const [key, value] of Object.entries(own)) if (value !== undefined) form.set(key, `${value}`);
     form.set("image", blob, "image.png");
+    if (codes) form.set("codes", JSON.stringify(codes)); // read in place of the pixels, so that what is kept is kept exactly
     if (mask && codes) form.set("mask", await maskPng(mask, codes.grid), "mask.png");
     yield* drawPieces(this.#events<ImageEvent>("images/edits", form, signal), prompt);
   }
@@ -123,8 +139,7 @@ export class ServerBackend implements Backend {
   async tokenize({ blob }: PageImage, signal?: AbortSignal): Promise<Codes> {
     const { name: model } = await this.open();
     const answer = await this.#post("images/tokenize", { model, image: await dataUrl(blob) }, signal);
-    const { grid, codes, width, height } = (await answer.json()) as Codes;
-    return { grid, codes, width, height };
+    return plainCodes((await answer.json()) as Codes);
   }
 
   async reconstruct(codes: Codes, { seed = 0, ...sampling }: Sampling, signal?: AbortSignal): Promise<PageImage> {
@@ -151,25 +166,41 @@ export class ServerBackend implements Backend {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#facts = undefined;
   }
 
   async #readFacts(): Promise<Facts> {
-    const { data } = (await (await this.#fetch("models", {})).json()) as { data: readonly ModelEntry[] };
-    const model = data[0];
-    if (!model)
-      throw new BackendError(
-        "The server has no model. Start it with one: kelix serve --model MODEL",
-        "model_not_found",
-      );
+    let model = await this.#readModel();
+    // It listens before the model is loaded.
+    while (model.owned_by === "kelix" && !model.kelix && !this.#isClosed) {
+      await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+      model = await this.#readModel();
+    }
     const {
       canChat = true,
       canImagine = true,
       canReconstruct = true,
       codebooks = 8,
       codesPerBook = 256,
+      drawing: defaults = {},
     } = model.kelix ?? {};
-    return { name: model.id, canChat, canImagine, canReconstruct, codebooks, codesPerBook, defaults: {} };
+    return {
+      name: model.id,
+      canChat,
+      canImagine,
+      canReconstruct,
+      codebooks,
+      codesPerBook,
+      defaults: { ...defaults, seed: 0 },
+    };
+  }
+
+  async #readModel(): Promise<ModelEntry> {
+    const { data } = (await (await this.#fetch("models", {})).json()) as { data: readonly ModelEntry[] };
+    const model = data[0];
+    if (model) return model;
+    throw new BackendError("The server has no model. Start it with one: kelix serve --model MODEL", "model_not_found");
   }
 
   /** The events of a stream. Throws a BackendError for one that tells of an error. */
@@ -204,6 +235,10 @@ export class ServerBackend implements Backend {
       );
     });
     if (response.ok) return response;
+    if (response.status === 401) {
+      const wayOut = key ? "the one in the settings is not known there" : "give it in the settings";
+      throw new BackendError(`${address.origin} wants an API key: ${wayOut}.`, "unauthorized");
+    }
     const { error } = ((await response.json().catch(() => ({}))) ?? {}) as {
       error?: { message: string; code?: string };
     };
@@ -220,16 +255,31 @@ function fields({ temperature, topP, topK, seed = 0, steps, guidance }: Sampling
 }
 
 async function chatMessage({ role, content }: Message): Promise<object> {
-  const part = async (own: Part) =>
-    own.type === "text" ? own : { type: "image_url", image_url: { url: await dataUrl(own.image.blob) } };
+  const part = async (own: Part) => {
+    if (own.type === "text") return own;
+    const { blob, codes } = own.image;
+    return { type: "image_url", image_url: { url: await dataUrl(blob) }, codes };
+  };
   return { role, content: await Promise.all(content.map(part)) };
 }
 
 async function* drawPieces(events: AsyncIterable<ImageEvent>, prompt: string): AsyncGenerator<DrawPiece> {
-  for await (const { type, b64_json, seed } of events) {
+  for await (const { type, b64_json, ...drawn } of events) {
     const blob = base64Blob(b64_json);
     if (type.endsWith("partial_image")) yield { type: "preview", blob };
-    else if (type.endsWith("completed"))
-      yield { type: "image", image: { blob, prompt, ...(seed !== undefined && { seed }) } };
+    else if (type.endsWith("completed")) yield { type: "image", image: { blob, prompt, ...factsOf(drawn) } };
   }
+}
+
+/** What a server says of an image that it drew; another's may say nothing. */
+function factsOf({ seed, codes }: { readonly seed?: number; readonly codes?: Codes }): Omit<PageImage, "blob"> {
+  return { ...(seed !== undefined && { seed }), ...(codes && { codes: plainCodes(codes) }) };
+}
+
+function plainCodes({ grid, codes, width, height }: Codes): Codes {
+  return { grid, codes, width, height };
+}
+
+async function blobOf(dataUrl: string): Promise<Blob> {
+  return (await fetch(dataUrl)).blob();
 }

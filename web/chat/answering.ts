@@ -99,7 +99,9 @@ async function answer(question: Node, again = 0): Promise<void> {
   const own = new AbortController();
   controller = own;
   const conversation = current.value.id;
-  const messages = pathOf({ ...current.value, leaf: question.id }).map(({ role, content }) => ({ role, content }));
+  const before = pathOf({ ...current.value, leaf: question.id });
+  // An answer that was stopped or failed at its beginning says nothing.
+  const messages = before.flatMap(({ role, content }) => (content.length > 0 ? [{ role, content }] : []));
   const { seed = 0, temperature, ...rest } = sampling.value;
   // The likeliest text is the same for every seed.
   const varied = { ...rest, temperature: again > 0 ? (temperature ?? 0.7) : temperature, seed: seed + again };
@@ -126,7 +128,7 @@ async function answer(question: Node, again = 0): Promise<void> {
   const timing = { firstMs: (first || ended) - began, totalMs: ended - began, tokens };
   const node: Node = { id, parent: question.id, role: "assistant", content, timing, cut };
   const state = conversations.value.find((one) => one.id === conversation);
-  if (state && (content.length > 0 || cut !== "stopped")) await keep(withNode(state, node));
+  if (state) await keep(withNode(state, node));
   if (live.value?.id === id) live.value = undefined;
   if (controller === own) controller = undefined;
   const said = textOf(node) || "an image";

@@ -2,7 +2,7 @@
 
 import type { ChatMessage, CodesInput, DrawnImage, Image, ImageCodes, Kelix, ReadInput } from "kelix";
 import type { ChatPiece, Codes, DrawPiece, LoadProgress, Message, PageImage, Sampling } from "../backend/backend.ts";
-import { factsOf, loadModel } from "./load.ts";
+import { factsOf, loadModel, warm } from "./load.ts";
 import type { CallName, Calls } from "./messages.ts";
 import { occlude } from "./occlusion.ts";
 
@@ -25,7 +25,9 @@ export const calls: { readonly [Name in CallName]: Call<Name> } = {
   async open(settings, { onLoad }) {
     loaded ??= loadModel(settings, onLoad);
     try {
-      return await factsOf(await loaded, settings);
+      const kelix = await loaded;
+      void warm(kelix).catch(() => undefined); // what is wrong is told when it is asked for
+      return factsOf(kelix, settings);
     } catch (error) {
       loaded = undefined; // so that it can be tried again
       throw error;

@@ -3,7 +3,7 @@
 import { Kelix } from "kelix";
 import mjs from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url&no-inline";
 import wasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url&no-inline";
-import type { Facts, LoadProgress, Sampling } from "../backend/backend.ts";
+import type { Facts, LoadProgress } from "../backend/backend.ts";
 import type { ModelSettings } from "./messages.ts";
 
 /** `onLoad` is told of bytes at most ten times a second. */
@@ -15,8 +15,8 @@ export async function loadModel(
   return Kelix.load(model, {
     device,
     threads,
-    // WebGPU has files of its own, which the bundle finds by itself.
-    ...(device === "wasm" && { wasmPaths: { mjs, wasm } }),
+    // WebGPU's build of ONNX Runtime is far larger: beside the page's own files, not among those that are kept for offline use.
+    wasmPaths: device === "wasm" ? { mjs, wasm } : new URL("../ort/", location.href).href,
     onProgress: ({ task, done, total }) => {
       if (task !== "fetch" || (done < total && performance.now() - told < 100)) return;
       told = performance.now();
@@ -25,32 +25,21 @@ export async function loadModel(
   });
 }
 
-export async function factsOf(kelix: Kelix, { model }: ModelSettings): Promise<Facts> {
-  const { parameters, codebooks, codesPerBook, vocabulary } = kelix.info();
+export function factsOf(kelix: Kelix, { model }: ModelSettings): Facts {
+  const { can, codebooks, codesPerBook, drawing } = kelix.info();
   return {
-    name: nameOf(model),
-    canChat: vocabulary > 0,
-    canImagine: kelix.canImagine,
-    canReconstruct: parameters.diffusionTransformer > 0 && parameters.autoencoder > 0,
+    name: model.replace(/\/+$/, "").split("/").at(-1) || model,
+    canChat: can.chat,
+    canImagine: can.imagine,
+    canReconstruct: can.reconstruct,
     codebooks,
     codesPerBook,
-    defaults: await readDefaults(model),
+    defaults: { ...drawing, maxNewTokens: 256, seed: 0 },
   };
 }
 
-function nameOf(model: string): string {
-  return model.replace(/\/+$/, "").split("/").at(-1) || model;
-}
-
-/** What generation_config.json says, where the model is a folder that the page can read. */
-async function readDefaults(model: string): Promise<Sampling> {
-  const known = { maxNewTokens: 256, seed: 0 };
-  try {
-    const url = new URL("generation_config.json", model.endsWith("/") ? model : `${model}/`);
-    const { imagine = {} } = (await (await fetch(url)).json()) as { imagine?: Record<string, number> };
-    const { steps, guidance, temperature, top_p: topP, top_k: topK } = imagine;
-    return { ...known, steps, guidance, temperature, topP, topK };
-  } catch {
-    return known;
-  }
+/** Opens what reads images and writes answers, so that the first question does not wait for it. What draws is opened with the first image. */
+export async function warm(kelix: Kelix): Promise<void> {
+  const white = { width: 32, height: 32, data: new Uint8Array(32 * 32 * 3).fill(255) };
+  await (kelix.info().can.chat ? kelix.describe(white, { maxNewTokens: 1 }) : kelix.tokenize(white));
 }

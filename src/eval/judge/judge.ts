@@ -1,7 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { FetchError } from "../../errors.ts";
-import { planesOf } from "../../image/planes.ts";
 import { resize } from "../../image/resize.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
@@ -10,6 +9,7 @@ import { memoryWeights } from "../../runtime/memory-weights.ts";
 import { openSession, type Session } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { fetchPackages, packageFolder } from "../../train/data/packages.ts";
+import { planesOf } from "../../train/image-planes.ts";
 import { cachedRows, evalFolder } from "../floors/cached-rows.ts";
 import { Neighbours, type Ranking } from "../floors/neighbours.ts";
 import { DRAWING_SIDE, type TrainingDrawings } from "../floors/training-drawings.ts";

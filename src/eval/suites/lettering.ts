@@ -3,8 +3,16 @@
 
 import { counterRandom } from "../../random/counter.ts";
 import { letteringWords } from "../../train/data/corpus.ts";
-import { EM, type Font, openFonts } from "../../train/data/fonts.ts";
-import { drawLettering, type Lettering, letteringOf, sampleLettering } from "../../train/data/lettering.ts";
+import { openFonts } from "../../train/data/fonts.ts";
+import {
+  drawLettering,
+  type Lettering,
+  layLine,
+  letteringOf,
+  MARGIN,
+  sampleLettering,
+  widthOf,
+} from "../../train/data/lettering.ts";
 import { readQuestions } from "../../train/data/lettering-text.ts";
 import { majority, similarity } from "../answers.ts";
 import { DRAWING_SIDE } from "../floors/training-drawings.ts";
@@ -16,7 +24,6 @@ const SIZES = [20, 12] as const;
 /** Texts used for the floor: with few, even the most common would be a large share. */
 const FLOOR_TEXTS = 500;
 const MOST_LETTERS = 6;
-const MARGIN = 3;
 /** Not used in training. */
 const TEXT_SEED = 900_919;
 
@@ -43,23 +50,13 @@ export async function openLettering(cacheFolder: string, seed: number): Promise<
 /** The line at another size and a random place; undefined if it is too wide. */
 export function atSize(lettering: Lettering, size: number, side: number, index: number): Lettering | undefined {
   const { font, lines } = lettering;
-  const advances = [...lines[0]!].map((character) => advanceOf(font, character, size));
-  const width = advances.reduce((sum, advance) => sum + advance, 0);
-  const [room, height] = [side - 2 * MARGIN - width, side - 2 * MARGIN - size];
+  const line = lines[0]!;
+  const [room, height] = [side - 2 * MARGIN - widthOf(line, font, size), side - 2 * MARGIN - size];
   if (room < 0) return undefined;
   const draw = counterRandom(TEXT_SEED, "place").fork(index).sequence();
-  let x = MARGIN + draw.uniform() * room;
-  const y = MARGIN + draw.uniform() * height + 0.85 * size; // of the baseline
-  const letters = [...lines[0]!].map((character, i) => {
-    const advance = advances[i]!;
-    x += advance;
-    return { character, x: x - advance, y, advance };
-  });
-  return { ...lettering, size, letters };
-}
-
-function advanceOf(font: Font, character: string, size: number): number {
-  return (font.advance(character) * size) / EM;
+  const left = MARGIN + draw.uniform() * room;
+  const baseline = MARGIN + draw.uniform() * height + 0.85 * size;
+  return { ...lettering, size, letters: layLine(line, font, size, left, baseline) };
 }
 
 export const lettering: Suite = {

@@ -1,6 +1,6 @@
 // describe: what the model says about each image, as JSON Lines: {"key": "0001", "text": "a rocket"}.
 
-import { writeAll } from "../../files/atomic-file.ts";
+import { writeAll } from "../../output/atomic-file.ts";
 import type { CodeFields } from "../../vision/image-codes.ts";
 import type { Task } from "./task.ts";
 

@@ -1,23 +1,23 @@
-// eval: how well a shard's images come back from their codes, as one JSON of measures. Shards are joined by their counts.
+// eval: how well a shard's images are reconstructed from their codes, as measures in a JSON file. Its counts let shards be combined.
 
 import { InputError } from "../../errors.ts";
 import { meanOf } from "../../eval/measure.ts";
 import { ssim } from "../../eval/ssim.ts";
 import { byBook, perplexityOf, useOf } from "../../eval/suites/reconstruction.ts";
-import { writeAll } from "../../files/atomic-file.ts";
 import { resize } from "../../image/resize.ts";
 import { type RgbImage, readPixels } from "../../image/rgb.ts";
+import { writeAll } from "../../output/atomic-file.ts";
 import { pixelError } from "../../train/metrics.ts";
 import { pixelsOf, type Task } from "./task.ts";
 
 interface Measured {
   readonly psnr: number;
   readonly ssim: number;
-  /** By book, the codes of its positions. */
+  /** For each codebook, the codes of all positions. */
   readonly codes: readonly (readonly number[])[];
 }
 
-/** The window of SSIM. */
+/** The window of SSIM, in pixels. */
 const MIN_SIDE = 11;
 
 export const task: Task<"eval", RgbImage, Measured> = {

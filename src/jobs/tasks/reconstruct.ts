@@ -1,4 +1,4 @@
-// reconstruct: each image decoded from its codes alone, as a PNG of the same key in a tar. Takes images, and files of codes.
+// reconstruct: each image decoded from its codes alone, as a PNG under the same key in a tar. Takes images and files of codes.
 
 import { TarWriter } from "../../corpus/tar-writer.ts";
 import { encodePng } from "../../image/codec.node.ts";
@@ -19,7 +19,7 @@ export const task: Task<"reconstruct", ShardImage, Uint8Array> = {
   },
 };
 
-/** A key as the name of a member. It comes from a stranger's file, and whoever unpacks the tar shall not be led out of a folder by it. */
+/** A key as the name of a member. It comes from an untrusted file, and must not lead out of the folder in which the tar is unpacked. */
 function memberName(key: string): string {
   return (
     key

@@ -1,9 +1,9 @@
-// A task: what is done with each image of a shard, and how what came of them is written. The same for one machine and for many.
+// A task: what is done with each image of a shard, and how the results are written. The same on one machine and on many.
 
 import { InputError } from "../../errors.ts";
-import type { WritableFile } from "../../files/atomic-file.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import type { Kelix } from "../../kelix.ts";
+import type { WritableFile } from "../../output/atomic-file.ts";
 import type { TaskName, TaskOptions } from "../shard.ts";
 import type { ShardImage } from "../shard-items.ts";
 
@@ -20,16 +20,16 @@ export interface Result<R> {
   readonly value: R;
 }
 
-/** P is an image as it is ready to be worked on, R what comes of it. */
+/** P is a prepared image, R its result. */
 export interface Task<T extends TaskName, P, R> {
   /** Of the output's file. */
   readonly suffix: string;
   /**
-   * Images that are worked on at once, and so share the language model's steps. It is the same group in every run, since a step's last
-   * digits may depend on who shares it.
+   * How many images are processed together, sharing the language model's steps. The groups are the same in every run, since the last
+   * digits of a step may depend on what shares it.
    */
   readonly together: number;
-  /** Items of a shard at most. */
+  /** The most items that a shard may have. */
   readonly maxItems: number;
   /** Throws an InputError for an image that cannot be used. */
   prepare(image: ShardImage, context: TaskContext<T>): Promise<P>;

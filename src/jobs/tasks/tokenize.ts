@@ -1,8 +1,8 @@
-// tokenize: the codes of a shard's images as one file of safetensors, which `kelix reconstruct` and later jobs read.
+// tokenize: the codes of a shard's images in one safetensors file, which `kelix reconstruct` and other tasks read.
 
 import { MAX_IMAGES, type NamedCodes, writeCodes } from "../../corpus/code-files.ts";
-import { toWriter } from "../../files/output.ts";
 import type { RgbImage } from "../../image/rgb.ts";
+import { toWriter } from "../../output/output.ts";
 import type { ImageCodes } from "../../vision/image-codes.ts";
 import { pixelsOf, type Task } from "./task.ts";
 
@@ -13,7 +13,7 @@ export const task: Task<"tokenize", RgbImage, ImageCodes> = {
   prepare: async (image) => pixelsOf(image, "tokenize"),
   work: (image, _seed, { kelix, signal }) => kelix.tokenize(image, { signal }),
   async write(results, file, { modelHash }) {
-    // A header with all places comes first, so all codes are kept until the end: some hundred bytes for each image.
+    // The header comes first and has all offsets, so all codes are kept until the end: a few hundred bytes per image.
     const images: NamedCodes[] = [];
     for await (const { key, value } of results) images.push({ ...value, image: key });
     await writeCodes(

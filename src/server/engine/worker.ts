@@ -70,11 +70,12 @@ async function warm(kelix: Kelix): Promise<void> {
 }
 
 function factsOf(kelix: Kelix): ModelFacts {
-  const { context, imageGrid, imageSize, can, codebooks, codesPerBook, width } = kelix.info();
+  const { context, imageGrid, imageSize, drawing, can, codebooks, codesPerBook, width } = kelix.info();
   return {
     context,
     grid: imageGrid,
     ...(imageSize && { imageSize }),
+    drawing,
     canChat: can.chat,
     canImagine: can.imagine,
     canReconstruct: can.reconstruct,

@@ -1,6 +1,7 @@
 // The bodies of /v1/images/generations and /v1/images/edits: JSON, and forms whose numbers are texts.
 
 import * as z from "zod";
+import { maskOf } from "../../image/alpha-mask.ts";
 import type { CodesInput } from "../../vision/image-codes.ts";
 import type { EngineRequest, ModelCard } from "../protocol.ts";
 import { badField } from "./api-error.ts";
@@ -22,7 +23,6 @@ import {
 } from "./fields.ts";
 import { readImageFile } from "./given-image.ts";
 import { readCodesText } from "./image-codes.ts";
-import { maskOf } from "./mask.ts";
 import { factsOf, type Service } from "./service.ts";
 
 export const imageSchema = z.looseObject({

@@ -119,7 +119,7 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
     ];
   },
   logSoftmax: ({ outputs: [y] }, [g]) => [() => g!.sub(y!.exp().mul(g!.sum([-1], true)))],
-  gather: ({ inputs: [table, indices] }, [g]) => [() => g!.scatterRows(indices!, table!.size(0)), undefined],
+  gather: ({ inputs: [table, indices] }, [g]) => [() => scatterRows(g!, indices!, table!.size(0)), undefined],
   addRows: ({ inputs: [, indices] }, [g]) => [() => g!, undefined, () => g!.gather(indices!)],
   pick: ({ inputs: [x, indices] }, [g]) => [() => zeros(x!, x!).addAt(indices!, g!), undefined],
   addAt: ({ inputs: [, indices] }, [g]) => [() => g!, undefined, () => g!.pick(indices!)],
@@ -221,4 +221,10 @@ function weightedMean(x: Tensor, w: Tensor): Tensor {
 /** Zeros of the shape of `like`, in the graph of `near`. */
 function zeros(near: Tensor, like: Tensor): Tensor {
   return near.graph.scalar(0).expand(like.shape);
+}
+
+/** zeros [rows, ..rest] plus values [..indices, ..rest] at the rows that indices name; repeats add up. */
+function scatterRows(values: Tensor, indices: Tensor, rows: number): Tensor {
+  const shape = [rows, ...values.shape.slice(indices.rank)];
+  return values.graph.scalar(0).expand(shape).addRows(indices, values);
 }

@@ -201,7 +201,6 @@ const cases: Record<string, Case[]> = {
       ],
       build: ([x, values], g) => x!.addRows(indices(g, [1, 4, 1, 0], [4]), values!),
     },
-    { shapes: [[4, 3]], build: ([a], g) => a!.scatterRows(indices(g, [1, 4, 1, 0], [4]), 6) },
   ],
   pick: [{ shapes: [[3, 5]], build: ([a], g) => a!.pick(indices(g, [1, 4, 0], [3])) }],
   addAt: [{ shapes: [[3, 5], [3]], build: ([a, b], g) => a!.addAt(indices(g, [1, 4, 0], [3]), b!) }],

@@ -3,9 +3,9 @@
 
 import { join } from "node:path";
 import { InputError } from "../../errors.ts";
-import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { makeFolder } from "../../hub/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
+import { replaceFile, writeAll } from "../../output/atomic-file.ts";
 import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";

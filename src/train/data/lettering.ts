@@ -31,7 +31,8 @@ export interface Lettering {
 
 const LEAST_SIZE = 10;
 const MOST_SIZE = 44;
-const MARGIN = 3;
+/** Pixels of an image at whose sides no letter stands. */
+export const MARGIN = 3;
 const LINE_HEIGHT = 1.2;
 const HELD_OUT_WORDS = 0.1;
 
@@ -107,18 +108,22 @@ function place(
   const widest = Math.max(...lines.map((line) => widthOf(line, font, 1)));
   const left = MARGIN + draw.uniform() * (room - widest * size);
   const top = MARGIN + draw.uniform() * (room - lines.length * LINE_HEIGHT * size);
-  const letters = lines.flatMap((line, i) => {
-    let x = left;
-    return [...line].map((character) => {
-      const advance = (font.advance(character) * size) / EM;
-      x += advance;
-      return { character, x: x - advance, y: top + (i + 0.95) * LINE_HEIGHT * size - 0.2 * size, advance };
-    });
-  });
-  return { lines, font, size, letters };
+  const baseline = (i: number) => top + (i + 0.95) * LINE_HEIGHT * size - 0.2 * size;
+  return { lines, font, size, letters: lines.flatMap((line, i) => layLine(line, font, size, left, baseline(i))) };
 }
 
-function widthOf(line: string, font: Font, size: number): number {
+/** The letters of a line that begins at x on a baseline y. */
+export function layLine(line: string, font: Font, size: number, left: number, y: number): PlacedLetter[] {
+  let x = left;
+  return [...line].map((character) => {
+    const advance = (font.advance(character) * size) / EM;
+    x += advance;
+    return { character, x: x - advance, y, advance };
+  });
+}
+
+/** Of a line, in pixels. */
+export function widthOf(line: string, font: Font, size: number): number {
   return [...line].reduce((sum, character) => sum + (font.advance(character) * size) / EM, 0);
 }
 

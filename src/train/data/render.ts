@@ -3,9 +3,9 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { makeFolder } from "../../hub/make-folder.ts";
 import { loadSharp } from "../../image/sharp.node.ts";
+import { replaceFile, writeAll } from "../../output/atomic-file.ts";
 import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type Concept, findIcon, loadConcepts } from "./concept-icons.ts";

@@ -2,10 +2,10 @@
 // a few single images for the demo, and the licences. Evaluation and demo need nothing else (eval/heldout.ts reads it).
 
 import { join } from "node:path";
-import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { makeFolder } from "../../hub/make-folder.ts";
-import { writePng } from "../../image/codec.node.ts";
 import type { RgbImage } from "../../image/rgb.ts";
+import { replaceFile, writeAll } from "../../output/atomic-file.ts";
+import { writePng } from "../../output/write-image.ts";
 import type { Corpus, Sample } from "./corpus.ts";
 import type { License } from "./icon-sets.ts";
 import { HELD_OUT_STYLE } from "./split.ts";

@@ -6,14 +6,15 @@ import { z } from "zod";
 import { weightsFor } from "../../checkpoint/device-weights.ts";
 import { readJsonIfPresent } from "../../checkpoint/json-file.ts";
 import { InputError, quote } from "../../errors.ts";
-import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { fileAt, folderFiles } from "../../files/folder.node.ts";
 import { type LanguageModelConfig, languageModelConfig } from "../../llm/config.ts";
 import { LanguageModel } from "../../llm/language-model.ts";
+import { preparationOf } from "../../model/config.ts";
 import { checkModel } from "../../model/declare.ts";
 import { openModelAt } from "../../model/find.node.ts";
 import { languageConfig } from "../../model/open.ts";
 import { lowRankAdapters } from "../../nn/adapter.ts";
+import { replaceFile, writeAll } from "../../output/atomic-file.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { f32 } from "../../runtime/host-tensor.ts";
 import type { WeightSource } from "../../runtime/session.ts";
@@ -109,16 +110,8 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
     const weights = await weightsFor("cpu", folder.weights);
     const adapted = findTargets(config, model.targets);
     log(`adapting ${adapted.size} linear maps of ${folder.path} with rank ${model.rank}`);
-    const { preprocessor } = folder;
-    const patches = {
-      patchSize: preprocessor.patch_size,
-      mergeSize: preprocessor.merge_size,
-      mean: preprocessor.image_mean,
-      std: preprocessor.image_std,
-    };
-    const limits = { minPixels: preprocessor.min_pixels, maxPixels: preprocessor.max_pixels };
     const options = run.threads === undefined ? {} : { threads: run.threads };
-    const tokenizer = await ImageTokenizer.open(folder.tokenizer, weights, patches, limits, options);
+    const tokenizer = await ImageTokenizer.open(folder.tokenizer, weights, preparationOf(folder.preprocessor), options);
     opened.push(() => tokenizer.dispose());
     const rows = new ConversationRows(text, config);
     const examples = new ExampleRows(rows, tokenizer, data.variants);

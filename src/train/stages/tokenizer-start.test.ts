@@ -22,7 +22,7 @@ const [SIDE, BATCH, WIDTH, BOOKS] = [32, 16, 24, 8];
 const EARLIER_WIDTH = 6;
 
 async function tinyModel(width: number, quantize: boolean): Promise<Model> {
-  const raw = JSON.parse(await readFile("configs/nano/tokenizer.json", "utf8")).model;
+  const raw = JSON.parse(await readFile("configs/nano/tokenizer-start.json", "utf8")).model;
   raw.config.qwen_config.embed_dim = WIDTH;
   raw.config.qwen_config.codebook_size = 16 * BOOKS;
   raw.config.token_decoder_config.input_dim = WIDTH;

@@ -6,10 +6,10 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { InputError } from "../../errors.ts";
-import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import { folderFiles } from "../../files/folder.node.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { parseKeyeArConfig } from "../../llm/config.ts";
+import { replaceFile, writeAll } from "../../output/atomic-file.ts";
 import { counterRandom } from "../../random/counter.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
 import type { WeightSource } from "../../runtime/session.ts";

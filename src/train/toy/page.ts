@@ -2,9 +2,9 @@
 
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { replaceFile, writeAll } from "../../files/atomic-file.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { encodePng, Kelix, type RawImage } from "../../index.ts";
+import { replaceFile, writeAll } from "../../output/atomic-file.ts";
 import type { RunConfig } from "../config.ts";
 import { openCorpus } from "../data/corpus.ts";
 import { lossCurve } from "../run-report.ts";

@@ -2,10 +2,10 @@
 
 /**
  * @param {typeof import("../../../src/kelix.ts").Kelix} Kelix
- * @param {{ model?: string, files?: { path: string, url: string }[], image: string, question: string, prompt?: string, options?: object }} job
+ * @param {{ model?: string, files?: { path: string, url: string }[], image: string, question: string, prompt?: string, steps?: number, options?: object }} job
  *   the model by its name, or the addresses of its files
  */
-export async function runJob(Kelix, { model, files, image, question, prompt, options }) {
+export async function runJob(Kelix, { model, files, image, question, prompt, steps = 4, options }) {
   const given = files && (await Promise.all(files.map(fetchFile)));
   let fetched = 0;
   const onProgress = ({ task, done }) => {
@@ -15,8 +15,8 @@ export async function runJob(Kelix, { model, files, image, question, prompt, opt
   try {
     const codes = await kelix.tokenize(image);
     const text = await kelix.describe(codes, { prompt: question });
-    const drawn = prompt === undefined ? [] : await kelix.imagine(prompt, { seed: 3, steps: 4 });
-    const again = await kelix.reconstruct(codes, { seed: 1, steps: 4 });
+    const drawn = prompt === undefined ? [] : await kelix.imagine(prompt, { seed: 3, steps });
+    const again = await kelix.reconstruct(codes, { seed: 1, steps });
     const messages = [
       {
         role: "user",
@@ -31,6 +31,7 @@ export async function runJob(Kelix, { model, files, image, question, prompt, opt
     const pixels = ({ width, height, data }) => ({ width, height, data: [...data] });
     return {
       fetched,
+      devices: kelix.info().devices,
       codes: codes.toJSON(),
       text,
       drawn: drawn.map((one) => ({ ...pixels(one), codes: one.codes.toJSON() })),

@@ -121,7 +121,7 @@ export const configTargets: readonly Target[] = [
       const [ar, dit, vae] = Array.isArray(all) ? all : [];
       declareAutoregressive(parseKeyeArConfig(ar, "config.json", skip));
       declareTransformer(parseDitConfig(dit, "dit/config.json", skip));
-      declareAutoencoder(parseAutoencoderConfig(vae, "vae/config.json", skip));
+      declareAutoencoder({ config: parseAutoencoderConfig(vae, "vae/config.json", skip) });
     },
   },
 ];

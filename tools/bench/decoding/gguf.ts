@@ -1,7 +1,7 @@
 // Writes model files of llama.cpp (GGUF version 3): a header, typed metadata, the list of tensors, then their bytes, each
 // aligned. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
-import { replaceFile, writeAll } from "../../../src/files/atomic-file.ts";
+import { replaceFile, writeAll } from "../../../src/output/atomic-file.ts";
 
 /** A number here is a u32; others say what they are. */
 export type GgufValue =

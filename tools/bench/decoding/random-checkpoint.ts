@@ -116,7 +116,7 @@ export function* randomTensors(
 function declared(config: LanguageModelConfig): Parameter[] {
   const graphs = [new Graph(), new Graph()] as const;
   generationGraphs.trunk(graphs[0], config);
-  generationGraphs.slot(graphs[1], config, "output");
+  generationGraphs.text(graphs[1], config, "output");
   const all = new Map(graphs.flatMap((graph) => [...graph.parameters]));
   return [...all.values()];
 }

@@ -5,9 +5,9 @@ import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { LISTING_FILE, type ListedFile, type Listing } from "./listing.ts";
-import { isSideFile } from "./model-files.ts";
-import { fileFilter } from "./wanted-files.ts";
+import { LISTING_FILE, type ListedFile, type Listing } from "../files/listing.ts";
+import { isSideFile } from "../files/model-files.ts";
+import { fileFilter } from "../files/wanted-files.ts";
 
 /** Every file of a folder that a model needs, in order of their paths. */
 export async function listModelFiles(folder: string): Promise<Listing> {

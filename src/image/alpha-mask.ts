@@ -1,7 +1,7 @@
-// Masks as OpenAI's clients send them: transparent where to rewrite, whatever colour the rest has. The library's are white there.
+// Masks as OpenAI's and the AI SDK's clients send them: transparent where to rewrite, whatever colour the rest has. The library's are white there.
 
-import { MAX_PIXELS } from "../../image/rgb.ts";
-import { loadSharp } from "../../image/sharp.node.ts";
+import { MAX_PIXELS } from "./rgb.ts";
+import { loadSharp } from "./sharp.node.ts";
 
 /** A mask in the library's form; one without transparency is in it already. What cannot be decoded is left for the library to reject. */
 export async function maskOf(bytes: Uint8Array): Promise<Uint8Array> {

@@ -11,10 +11,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { InputError, quote } from "../errors.ts";
+import { descriptorOf } from "../files/descriptor.ts";
+import { NO_WAITING, OpenFile } from "../files/open-file.ts";
+import { systemCode, systemReason } from "../files/system-error.ts";
 import { replaceFile, type WritableFile, writeAll } from "./atomic-file.ts";
-import { descriptorOf } from "./descriptor.ts";
-import { NO_WAITING, OpenFile } from "./open-file.ts";
-import { systemCode, systemReason, whileWriting } from "./system-error.ts";
+import { whileWriting } from "./while-writing.ts";
 
 export interface OutputOptions {
   /** What is read to make the output: paths, `file:` URLs and standard input count, other addresses do not. */

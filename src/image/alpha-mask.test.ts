@@ -1,6 +1,6 @@
 import sharp from "sharp";
 import { expect, test } from "vitest";
-import { maskOf } from "./mask.ts";
+import { maskOf } from "./alpha-mask.ts";
 
 /** Two pixels, as RGBA, as a PNG. */
 const png = (...pixels: readonly number[]) =>

@@ -3,7 +3,7 @@
 
 import { chmod, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { OpenFile } from "./open-file.ts";
+import { OpenFile } from "../files/open-file.ts";
 import { removeStale, temporaryName } from "./stale.ts";
 
 /** What takes bytes one after the other. */
