@@ -370,7 +370,6 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   div: direct("Div"),
   neg: direct("Neg"),
   exp: direct("Exp"),
-  log: direct("Log"),
   sqrt: direct("Sqrt"),
   abs: direct("Abs"),
   sin: direct("Sin"),

@@ -8,7 +8,6 @@ export type DType = "f32" | "f64" | "i32" | "i64" | "u16" | "u8" | "i8" | "bool"
 export type Unary =
   | "neg"
   | "exp"
-  | "log"
   | "sqrt"
   | "abs"
   | "sin"

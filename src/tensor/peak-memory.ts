@@ -23,7 +23,7 @@ const ELEMENT_BYTES: Readonly<Record<DType, number>> = {
 const views: ReadonlySet<OpName> = new Set<OpName>(["reshape", "stopGradient"]);
 /** May write over an operand of their result's shape that nobody reads afterwards. */
 const elementwise: ReadonlySet<OpName> = new Set<OpName>([
-  ...(["add", "sub", "mul", "div", "neg", "exp", "log", "sqrt", "abs", "sin", "cos", "sigmoid"] as const),
+  ...(["add", "sub", "mul", "div", "neg", "exp", "sqrt", "abs", "sin", "cos", "sigmoid"] as const),
   ...(["tanh", "erf", "relu", "silu", "gelu", "geluTanh", "floor"] as const),
 ]);
 

@@ -62,9 +62,6 @@ export class Tensor {
   exp(): Tensor {
     return this.unary("exp");
   }
-  log(): Tensor {
-    return this.unary("log");
-  }
   sqrt(): Tensor {
     return this.unary("sqrt");
   }

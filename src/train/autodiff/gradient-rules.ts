@@ -24,7 +24,6 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   div: ({ inputs: [, b], outputs: [y] }, [g]) => [() => g!.div(b!), () => g!.mul(y!).div(b!).neg()],
   neg: (_, [g]) => [() => g!.neg()],
   exp: ({ outputs: [y] }, [g]) => [() => g!.mul(y!)],
-  log: ({ inputs: [x] }, [g]) => [() => g!.div(x!)],
   sqrt: ({ outputs: [y] }, [g]) => [() => g!.div(y!).mul(0.5)],
   abs: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.div(x!.abs().add(1e-30)))],
   sin: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.cos())],
