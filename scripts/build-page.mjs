@@ -3,7 +3,8 @@
 
 import { createHash } from "node:crypto";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
@@ -37,5 +38,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const folder = resolve(process.argv[2] ?? "kelix-page");
   cpSync(join(root, "dist/web"), folder, { recursive: true });
   cpSync(join(root, "models/kelix-nano"), join(folder, "kelix-nano"), { recursive: true });
+  const runtime = dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
+  for (const type of ["mjs", "wasm"]) {
+    const name = `ort-wasm-simd-threaded.asyncify.${type}`;
+    cpSync(join(runtime, name), join(folder, "ort", name)); // for WebGPU, fetched when it is chosen
+  }
   console.log(`The page is in ${folder}. Put it on any host, or look at it: npx vite preview --outDir ${folder}`);
 }

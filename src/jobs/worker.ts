@@ -87,6 +87,12 @@ export async function work(url: string, options: WorkerOptions): Promise<void> {
   });
   let isReachable = true;
   worker.on("error", (error) => {
+    if (/\block\b/i.test(error.message)) {
+      log(
+        "a lock expired while Redis was out of reach; another worker may take the shard as well, and writes the same",
+      );
+      return;
+    }
     if (isReachable && !signal.aborted) log(explainRedis(url, error).message);
     isReachable = false;
   });

@@ -22,15 +22,15 @@ export async function connectRedis(url: string, options: RedisOptions = {}): Pro
         code: "invalid_option",
       },
     );
-  const { Redis } = await needPackage(() => import("ioredis"), "The queue", PACKAGES);
+  const ioredis = await needPackage(() => import("ioredis"), "The queue", PACKAGES);
   let isOpen = false;
-  const redis = new Redis(url, {
+  const redis: Redis = new ioredis.Redis(url, {
     lazyConnect: true,
     connectTimeout: CONNECT_MS,
     maxRetriesPerRequest: 3,
     ...options,
-    // The first connection fails at once; a later one is tried again for ever.
-    retryStrategy: (tries) => (isOpen ? Math.min(100 * 2 ** tries, LONGEST_PAUSE_MS) : null),
+    // The first connection fails at once; a later one is tried again for ever. Copies of this one, as BullMQ makes, end with it.
+    retryStrategy: (tries) => (isOpen && redis.status !== "end" ? Math.min(100 * 2 ** tries, LONGEST_PAUSE_MS) : null),
   });
   let cause: unknown;
   redis.on("error", (error) => {

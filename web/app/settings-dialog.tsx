@@ -66,7 +66,8 @@ function Answers() {
         ))}
       </div>
       <p class="hint">
-        An empty field is as the model says. Text is then the likeliest, and codes of images are drawn.
+        An empty field means the model's own setting: the likeliest text, and codes of images sampled as it was made
+        for.
       </p>
     </Group>
   );

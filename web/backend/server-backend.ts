@@ -185,7 +185,15 @@ export class ServerBackend implements Backend {
       codesPerBook = 256,
       drawing: defaults = {},
     } = model.kelix ?? {};
-    return { name: model.id, canChat, canImagine, canReconstruct, codebooks, codesPerBook, defaults };
+    return {
+      name: model.id,
+      canChat,
+      canImagine,
+      canReconstruct,
+      codebooks,
+      codesPerBook,
+      defaults: { ...defaults, seed: 0 },
+    };
   }
 
   async #readModel(): Promise<ModelEntry> {

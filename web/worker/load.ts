@@ -15,8 +15,8 @@ export async function loadModel(
   return Kelix.load(model, {
     device,
     threads,
-    // WebGPU has files of its own, which the bundle finds by itself.
-    ...(device === "wasm" && { wasmPaths: { mjs, wasm } }),
+    // WebGPU's build of ONNX Runtime is far larger: beside the page's own files, not among those that are kept for offline use.
+    wasmPaths: device === "wasm" ? { mjs, wasm } : new URL("../ort/", location.href).href,
     onProgress: ({ task, done, total }) => {
       if (task !== "fetch" || (done < total && performance.now() - told < 100)) return;
       told = performance.now();

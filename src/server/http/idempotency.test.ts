@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import { eventsOf, httpApp } from "../../../test/http-app.ts";
-import { end, type Script } from "../../../test/scripted-engine.ts";
+import { eventsOf, httpApp, httpSettings } from "../../../test/http-app.ts";
+import { end, type Script, ScriptedEngine } from "../../../test/scripted-engine.ts";
 import { EngineError } from "../protocol.ts";
-import { MemoryAnswers } from "./answers.ts";
+import { type AnswerStore, MemoryAnswers } from "./answers.ts";
+import { createApp } from "./app.ts";
 
 const CHAT = "/v1/chat/completions";
 const hello = { messages: [{ role: "user", content: "Hi" }] };
@@ -135,3 +136,38 @@ test("answers are kept for their time, and give way to newer ones beyond their b
   if (claim.state === "first") await claim.writer.keep([]);
   expect((await brief.claim("a", "y")).state).toBe("first");
 });
+
+test.each([false, true])(
+  "a whole answer is kept before it is sent, and sent all the same where that fails: %s",
+  async (fails) => {
+    const engine = new ScriptedEngine();
+    const memory = new MemoryAnswers();
+    let release: (() => void) | undefined;
+    const answers: AnswerStore = {
+      async claim(name, fingerprint) {
+        const claim = await memory.claim(name, fingerprint);
+        if (claim.state !== "first") return claim;
+        const { writer } = claim;
+        const keep = async (ids: readonly string[]) => {
+          await new Promise<void>((resolve, reject) => {
+            release = fails ? () => reject(new Error("full")) : resolve;
+          });
+          await writer.keep(ids);
+        };
+        return { state: "first", writer: { ...writer, keep } };
+      },
+    };
+    const app = createApp({ engine, settings: httpSettings(), answers });
+    const init = { method: "POST", headers: { "content-type": "application/json", ...key("one") } };
+    const answer = Promise.resolve(app.request(`http://localhost${CHAT}`, { ...init, body: JSON.stringify(hello) }));
+    let text = "";
+    const read = answer.then(async (answer) => {
+      text = await answer.text();
+    });
+    await expect.poll(() => release).toBeDefined();
+    expect(text).toBe("");
+    release!();
+    await read;
+    expect(text).toContain("Hello");
+  },
+);

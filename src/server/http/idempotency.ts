@@ -45,10 +45,12 @@ export function repeatable(
       const parts = claim.parts[Symbol.asyncIterator]();
       const head = await parts.next();
       if (head.done || head.value.type !== "head") continue; // no answer came of it
+      const first = await parts.next().catch(() => undefined);
+      if (!first) continue; // its writer died before it said anything
       c.set("logged", { ...c.get("logged"), replayed: true });
       const { status, headers } = head.value;
       const isStream = headers["content-type"]?.startsWith("text/event-stream") ?? false;
-      const stream = guarded(service, c, bodyOf(parts, isStream));
+      const stream = guarded(service, c, bodyOf(first, parts, isStream));
       return new Response(stream, { status, headers: { ...headers, "idempotent-replayed": "true" } });
     }
   };
@@ -67,15 +69,42 @@ async function answerFirst(
   const { status, headers, body } = c.res;
   if (status >= 300) return writer.forget();
   const kept = KEPT_HEADERS.flatMap((name) => (headers.has(name) ? [[name, headers.get(name)!]] : []));
-  const [own, copy] = (body ?? new Blob([]).stream()).tee();
-  const save = async () => {
-    await writer.write({ type: "head", status, headers: Object.fromEntries(kept) });
-    for await (const bytes of copy as AsyncIterable<Uint8Array>) await writer.write({ type: "body", bytes });
-    await (repeat.hasFailed ? writer.forget() : writer.keep(repeat.workIds));
+  const isStream = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  let isBroken = false;
+  const record = async (step: () => Promise<void>) => {
+    if (isBroken) return;
+    try {
+      await step();
+    } catch (error) {
+      isBroken = true;
+      service.settings.log.error({ err: error, requestId: c.get("requestId") }, "an answer could not be kept");
+      writer.forget().catch(() => undefined);
+    }
   };
-  save().catch((error: unknown) => {
-    service.settings.log.error({ err: error, requestId: c.get("requestId") }, "an answer could not be kept");
-    writer.forget().catch(() => undefined);
+  // Whether or not the client is there. It gets nothing that a repetition might not get: a whole answer is kept before it is sent.
+  const passOn = async (controller: ReadableStreamDefaultController<Uint8Array>, hasLeft: () => boolean) => {
+    const pass = (bytes: Uint8Array) => void (hasLeft() || controller.enqueue(bytes));
+    const whole: Uint8Array[] = [];
+    await record(() => writer.write({ type: "head", status, headers: Object.fromEntries(kept) }));
+    for await (const bytes of (body ?? []) as AsyncIterable<Uint8Array>) {
+      await record(() => writer.write({ type: "body", bytes }));
+      if (isStream) pass(bytes);
+      else whole.push(bytes);
+    }
+    await record(() => (repeat.hasFailed ? writer.forget() : writer.keep(repeat.workIds)));
+    for (const bytes of whole) pass(bytes);
+    if (!hasLeft()) controller.close();
+  };
+  let hasLeft = false;
+  const own = new ReadableStream<Uint8Array>({
+    start(controller) {
+      passOn(controller, () => hasLeft).catch((error: unknown) => {
+        if (!hasLeft) controller.error(error);
+      });
+    },
+    cancel() {
+      hasLeft = true;
+    },
   });
   c.res = new Response(guarded(service, c, own as AsyncIterable<Uint8Array>), { status, headers });
 }
@@ -113,9 +142,13 @@ function fingerprintOf(c: HttpContext, body: Buffer): string {
   return digest.update(body.subarray(from)).digest("hex");
 }
 
-async function* bodyOf(parts: AsyncIterator<AnswerPart>, isStream: boolean): AsyncGenerator<Uint8Array, void, void> {
+async function* bodyOf(
+  first: IteratorResult<AnswerPart, unknown>,
+  parts: AsyncIterator<AnswerPart>,
+  isStream: boolean,
+): AsyncGenerator<Uint8Array, void, void> {
   try {
-    for (let part = await parts.next(); !part.done; part = await parts.next()) {
+    for (let part = first; !part.done; part = await parts.next()) {
       if (part.value.type === "body") yield part.value.bytes;
     }
   } catch (error) {

@@ -25,6 +25,13 @@ test("gives no other file, however it is asked for", async () => {
   expect((await ask(CONFIG, { method: "POST" })).status).toBe(404);
 });
 
+test("gives ONNX Runtime's files for WebGPU, and no others of it", async () => {
+  const { ask } = httpApp();
+  const { status, headers } = await ask("/ort/ort-wasm-simd-threaded.asyncify.mjs", { method: "HEAD" });
+  expect([status, headers.get("content-type")]).toEqual([200, "text/javascript; charset=utf-8"]);
+  expect((await ask("/ort/ort.min.js")).status).toBe(404);
+});
+
 test("answers HEAD with the length alone", async () => {
   const { ask } = httpApp();
   const { headers, text } = await ask(CONFIG, { method: "HEAD" });

@@ -1,13 +1,15 @@
 // The page (web/), as the build left it in dist/web, and the model that it may run in the browser. Public: what needs a key is asked by the page.
 
 import { createReadStream, readdirSync, statSync } from "node:fs";
-import { extname, join, relative, sep } from "node:path";
+import { createRequire } from "node:module";
+import { dirname, extname, join, relative, sep } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { MiddlewareHandler } from "hono";
 import type { HttpEnv } from "./service.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
+const runtime = dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
 
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
@@ -33,6 +35,7 @@ export function servePage(): MiddlewareHandler<HttpEnv> {
   const files = new Map([
     ...listFiles(join(root, "dist/web"), "/"),
     ...listFiles(join(root, "models/kelix-nano"), "/kelix-nano/"),
+    ...listFiles(runtime, "/ort/").filter(([address]) => /\.asyncify\.(mjs|wasm)$/.test(address)), // for WebGPU
   ]);
   const index = files.get("/index.html");
   if (index) files.set("/", index);

@@ -47,6 +47,8 @@ export interface Fleet {
   readonly slots: number;
   readonly waiting: number;
   readonly open: number;
+  /** Since the queue was made. */
+  readonly answered: Readonly<Record<Kind, number>>;
 }
 
 /** A request that takes down one replica after the other is given up. */
@@ -201,8 +203,8 @@ export class Broker {
   /** Says that this replica lives and runs so many requests at a time. */
   async beat(slots: number): Promise<Fleet> {
     const found = (await this.call("beat", this.name, this.#options.lockMs, slots)) as number[];
-    const [replicas = 0, all = 0, waiting = 0, open = 0] = found;
-    return { replicas, slots: all, waiting, open };
+    const [replicas = 0, all = 0, waiting = 0, open = 0, text = 0, draw = 0] = found;
+    return { replicas, slots: all, waiting, open, answered: { text, draw } };
   }
 
   async leave(): Promise<void> {

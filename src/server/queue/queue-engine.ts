@@ -58,6 +58,7 @@ interface Own {
 export async function openQueueEngine(options: QueueEngineOptions): Promise<QueueEngine> {
   const { url, engine, maxWaiting: limit, keepMs, lockMs = LOCK_MS } = options;
   const broker = await Broker.open({ url, model: engine.models[0]!.id, lockMs, keepMs, limit });
+  await broker.beat(0); // others take what it accepts for a dead server's otherwise
   return new QueueEngine(broker, { ...options, lockMs });
 }
 
@@ -67,7 +68,7 @@ export class QueueEngine implements Engine {
   readonly #runner: Runner;
   readonly #own = new Map<string, Set<Own>>();
   readonly #beat: NodeJS.Timeout;
-  #fleet: Fleet = { replicas: 0, slots: 0, waiting: 0, open: 0 };
+  #fleet: Fleet = { replicas: 0, slots: 0, waiting: 0, open: 0, answered: { text: 0, draw: 0 } };
   #averageMs = 1000;
   #isStarted = false;
   #closing: Promise<void> | undefined;
@@ -259,6 +260,16 @@ export class QueueEngine implements Engine {
     gauge("slots", "Requests that all replicas run at a time.", () => this.#fleet.slots);
     gauge("requests_waiting", "Requests of all replicas' clients that wait.", () => this.#fleet.waiting);
     gauge("requests_open", "Requests of all replicas' clients that wait or run.", () => this.#fleet.open);
+    gauge(
+      "texts_answered",
+      "Requests for texts, codes or vectors that all replicas answered, ever.",
+      () => this.#fleet.answered.text,
+    );
+    gauge(
+      "drawings_answered",
+      "Requests for an image that all replicas answered, ever.",
+      () => this.#fleet.answered.draw,
+    );
     gauge("requests_taken", "Requests from the queue that run here.", () => this.#runner.size);
   }
 }

@@ -4,6 +4,7 @@
 //   turns:K   for a kind K (text, draw) the API keys with waiting requests, the next one first;  w:K:KEY  their requests in order
 //   tickets   which request a job of BullMQ was given
 //   open      requests that are not over, by deadline
+//   answered  how many requests of each kind were answered, ever
 //   replicas  by the time at which they count as dead;  slots  how many requests each runs
 //   a:NAME    an answer with an Idempotency-Key: fingerprint, state (writing, kept), front, token;  p:TOKEN  its parts
 //   kept, sizes, keptBytes   kept answers by the time at which they expire, and their bytes
@@ -144,7 +145,10 @@ local h = get(id, 'owner', 'state')
 if h[1] ~= owner or h[2] ~= 'running' then return 0 end
 if field == 'x' then fail(id, field, value) return 1 end
 add(id, field, value)
-if isLast == '1' then over(id) end
+if isLast == '1' then
+  redis.call('HINCRBY', P .. 'answered', get(id, 'kind')[1], 1)
+  over(id)
+end
 return 1`,
 
   /** Ends a request wherever it stands; with a code, whoever reads it is told. */
@@ -158,7 +162,7 @@ if code == '' then over(id) else fail(id, 'c', code) end
 if not was then redis.call('PUBLISH', P .. 'cancel', id) end
 return 1`,
 
-  /** Says that a replica lives, and how it stands with the fleet: replicas, their slots, requests that wait, that are open. */
+  /** Says that a replica lives, and how it stands with the fleet: replicas, their slots, requests that wait, that are open, that were answered. */
   beat: `${common}
 local name, ms, own = unpack(ARGV, 2)
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', P .. 'replicas', '-inf', now)) do
@@ -167,7 +171,9 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', P .. 'replicas', '-inf', now))
 end
 redis.call('ZADD', P .. 'replicas', now + ms, name)
 redis.call('HSET', P .. 'slots', name, own)
-return {redis.call('ZCARD', P .. 'replicas'), slots(), waiting(), redis.call('ZCARD', P .. 'open')}`,
+local answered = redis.call('HMGET', P .. 'answered', 'text', 'draw')
+return {redis.call('ZCARD', P .. 'replicas'), slots(), waiting(), redis.call('ZCARD', P .. 'open'),
+  tonumber(answered[1] or 0), tonumber(answered[2] or 0)}`,
 
   leave: `${common}
 redis.call('ZREM', P .. 'replicas', ARGV[2])
