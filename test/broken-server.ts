@@ -32,11 +32,18 @@ export const faults = [
   "slow-clients-stop-others",
   "waits-forever",
   "crowd-500",
+  "follows-redirects",
+  "waits-for-images",
+  "takes-endless-images",
+  "shares-cache",
+  "waits-for-readers",
 ] as const;
 export type Fault = (typeof faults)[number];
 
 const LIMIT = 2 ** 22;
 const IDLE_MS = 700;
+/** Another user's. */
+export const OTHER_KEY = "other";
 const routes = ["/v1/chat/completions", "/v1/images/generations", "/v1/embeddings", "/tokenize"];
 
 export interface BrokenServer {
@@ -50,6 +57,8 @@ export async function breakServer(fault: Fault | undefined, key: string | undefi
   const waits = has("waits-forever") || has("waits-for-terabyte");
   let running = 0;
   let slow = 0;
+  let unread = 0;
+  const seen = new Set<string>();
   const server: Server = createServer(
     {
       maxHeaderSize: 16_384,
@@ -80,10 +89,11 @@ export async function breakServer(fault: Fault | undefined, key: string | undefi
       return;
     }
     const isOpen = has("open-route") && path === "/tokenize";
+    const isOther = key !== undefined && authorization === `Bearer ${OTHER_KEY}`;
     const isKey = has("half-key")
       ? `Bearer ${key}`.startsWith(authorization) && authorization.length > 8
       : authorization === `Bearer ${key}`;
-    if (key !== undefined && !isKey && !isOpen) return refuse(401, "no key");
+    if (key !== undefined && !isKey && !isOther && !isOpen) return refuse(401, "no key");
     if (has("slow-clients-stop-others") && slow > 10) return;
     if (path === "/v1/models" && request.method === "GET") return say(200, { data: [{ id: "broken" }] });
     if (!routes.includes(path))
@@ -128,6 +138,12 @@ export async function breakServer(fault: Fault | undefined, key: string | undefi
     if (has("fetches-urls") && url.startsWith("http://127.0.0.1")) {
       await new Promise((resolve) => httpRequest(url, resolve).on("error", resolve).end());
     }
+    if (has("follows-redirects") && url.startsWith("http:") && new URL(url).hostname !== "127.0.0.1") {
+      await fetch(url).catch(() => undefined);
+    }
+    if (has("waits-for-images") || has("takes-endless-images")) {
+      if (url.startsWith("http:")) await fetch(url).then((image) => image.arrayBuffer());
+    }
     if (has("image-hangs") && url.length > 20_000) return; // a bomb
     const isGood = /^data:image\/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABA/.test(url); // 64 x 64
     if (images.length > 0 && !isGood && !(has("accepts-files") && url.startsWith("file:")))
@@ -135,10 +151,23 @@ export async function breakServer(fault: Fault | undefined, key: string | undefi
     if (isGood && Buffer.from(url.split(",")[1]!, "base64").length < 70) return refuse(400, "no image"); // cut
     const words = typeof content === "string" ? content : "";
     if (words.length > 100_000 && !has("no-context-limit")) return refuse(400, "too long");
+    if (has("waits-for-readers") && unread >= 8) return;
+    if (body.stream) {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      unread++;
+      for (let i = 0; has("waits-for-readers") && i < 1000; i++) {
+        if (!response.write("x".repeat(65_536))) await new Promise((resolve) => response.once("drain", resolve));
+      }
+      unread--;
+      return void response.end("data: [DONE]\n\n");
+    }
+    const owner = has("shares-cache") ? "" : authorization;
+    const isCached = seen.has(`${owner} ${words}`);
+    seen.add(`${owner} ${words}`);
     const tokens = has("special-tokens") ? words.replaceAll(/<\|im_end\|>/g, "x").length : words.length;
     say(200, {
       choices: [{ index: 0, message: { role: "assistant", content: "a" } }],
-      usage: { prompt_tokens: tokens },
+      usage: { prompt_tokens: tokens, prompt_tokens_details: { cached_tokens: isCached ? tokens : 0 } },
     });
   }
 

@@ -7,6 +7,7 @@ import { generateImage, generateText, streamText, type Tool } from "ai";
 import OpenAI, { APIError, AuthenticationError, BadRequestError, NotFoundError, toFile } from "openai";
 import OpenAI5 from "openai5";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createKelix } from "../src/ai-sdk/index.ts";
 import { decodeImage } from "../src/image/codec.node.ts";
 import { openEngine } from "../src/server/engine/engine.ts";
 import { type HttpServer, listen } from "../src/server/http/listen.ts";
@@ -163,6 +164,19 @@ describe.each([
     const hot = client.chat.completions.create({ model: MODEL, messages, temperature: 1000 });
     await expect(hot).rejects.toMatchObject({ status: 400, param: "temperature" });
   });
+});
+
+test("our provider tells of a wrong key, and does not try again", async () => {
+  let asked = 0;
+  const counted: typeof fetch = (...args) => {
+    asked++;
+    return fetch(...args);
+  };
+  const provider = createKelix({ baseURL, apiKey: "wrong", fetch: counted });
+  const refused = { name: "AI_APICallError", statusCode: 401, isRetryable: false, data: { code: "invalid_api_key" } };
+  await expect(generateText({ model: provider(MODEL), prompt: "Hi" })).rejects.toMatchObject(refused);
+  await expect(generateImage({ model: provider.image(MODEL), prompt: "a star" })).rejects.toMatchObject(refused);
+  expect(asked).toBe(2);
 });
 
 test("the classes of errors are those that programs catch", async () => {

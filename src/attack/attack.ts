@@ -4,14 +4,23 @@
 import { access } from "./access.ts";
 import { bodies } from "./bodies.ts";
 import { connections } from "./connections.ts";
+import { downloads } from "./downloads.ts";
 import { type Attack, type Finding, failed, skipped } from "./finding.ts";
 import { images } from "./images.ts";
+import { neighbours } from "./neighbours.ts";
 import { Target, type TargetSettings } from "./target.ts";
 
 export type AttackResult = Finding & Pick<Attack, "name" | "about">;
 
 /** All of them, in the order in which they are run: the ones that may bring a server down come last. */
-export const attacks: readonly Attack[] = [...access, ...bodies, ...images, ...connections];
+export const attacks: readonly Attack[] = [
+  ...access,
+  ...bodies,
+  ...images,
+  ...downloads,
+  ...neighbours,
+  ...connections,
+];
 
 export interface AttackSettings extends TargetSettings {
   /** Names of those to run; all if absent. */

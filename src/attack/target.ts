@@ -8,6 +8,8 @@ export interface TargetSettings {
   /** With or without "/v1". */
   readonly url: string;
   readonly apiKey?: string | undefined;
+  /** Another user's. */
+  readonly otherKey?: string | undefined;
   /** How long the server may take to give up on a request that is not all there; 75 s if absent. */
   readonly patienceMs?: number | undefined;
   /** How long it may take for an answer of one token; 60 s if absent. */
@@ -45,19 +47,28 @@ const ALIVE_MS = 15_000;
 export class Target {
   readonly url: URL;
   readonly apiKey: string | undefined;
+  readonly otherKey: string | undefined;
   readonly patienceMs: number;
   readonly answerMs: number;
   readonly hugeBytes: number;
   /** A model that it has. */
   model = "";
 
-  private constructor({ url, apiKey, patienceMs = 75_000, answerMs = 60_000, hugeBytes = 2 ** 27 }: TargetSettings) {
+  private constructor({
+    url,
+    apiKey,
+    otherKey,
+    patienceMs = 75_000,
+    answerMs = 60_000,
+    hugeBytes = 2 ** 27,
+  }: TargetSettings) {
     if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
       throw new InputError(
         `Expected the URL of a server, such as http://127.0.0.1:8080, got ${JSON.stringify(excerpt(url))}`,
       );
     this.url = new URL(url);
     this.apiKey = apiKey;
+    this.otherKey = otherKey;
     this.patienceMs = patienceMs;
     this.answerMs = answerMs;
     this.hugeBytes = hugeBytes;

@@ -8,6 +8,7 @@ import { interrupted, printable, printJson, showProgress } from "./terminal.ts";
 
 interface Options {
   readonly apiKey?: string;
+  readonly otherKey?: string;
   readonly only?: readonly string[];
   readonly json?: boolean;
 }
@@ -19,6 +20,7 @@ export function define(command: Command): void {
   command
     .argument("<url>", "of a server of OpenAI's API, such as http://127.0.0.1:8080")
     .option("--api-key <key>", "a key that may ask (or KELIX_API_KEY)")
+    .option("--other-key <key>", "a key of another user, to try whether caches are shared")
     .option("--only <name...>", "these attacks alone")
     .addHelpText(
       "after",
@@ -27,7 +29,7 @@ export function define(command: Command): void {
         "Example:\n  kelix attack http://127.0.0.1:8080 --api-key secret",
     )
     .action(async (url: string, _: object, command: Command) => {
-      const { apiKey = process.env.KELIX_API_KEY, only, json } = command.optsWithGlobals<Options>();
+      const { apiKey = process.env.KELIX_API_KEY, otherKey, only, json } = command.optsWithGlobals<Options>();
       const unknown = only?.find((name) => !attacks.some((attack) => attack.name === name));
       if (unknown !== undefined)
         throw new InputError(`There is no attack ${JSON.stringify(unknown)} (try kelix attack --help)`, {
@@ -40,6 +42,7 @@ export function define(command: Command): void {
       const results = await attackServer({
         url,
         apiKey,
+        otherKey,
         only,
         signal: interrupted.signal,
         onResult: (result) => {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { type AttackResult, attackServer } from "../../src/attack/attack.ts";
 import { leakIn } from "../../src/attack/complaints.ts";
-import { breakServer, type Fault, faults } from "../broken-server.ts";
+import { breakServer, type Fault, faults, OTHER_KEY } from "../broken-server.ts";
 import { runCli } from "../run-cli.ts";
 
 /** For servers that answer at once. */
@@ -12,7 +12,7 @@ const quick = { patienceMs: 2000, answerMs: 2000, hugeBytes: 2 ** 23 };
 async function failuresOf(fault: Fault | undefined, key: string | undefined, only?: string[]): Promise<AttackResult[]> {
   const server = await breakServer(fault, key);
   try {
-    const results = await attackServer({ ...quick, url: server.url, apiKey: key, only });
+    const results = await attackServer({ ...quick, url: server.url, apiKey: key, otherKey: OTHER_KEY, only });
     return results.filter(({ verdict }) => verdict === "failed");
   } finally {
     await server.close();
@@ -43,6 +43,11 @@ const finders: Readonly<Record<Fault, readonly [attack: string, says: RegExp]>> 
   "slow-clients-stop-others": ["half-sent", /another client has no answer/],
   "waits-forever": ["half-sent", /are still waited for/],
   "crowd-500": ["crowd", /status 500/],
+  "follows-redirects": ["redirects", /followed a redirect to 127\.0\.0\.1/],
+  "waits-for-images": ["slow-image", /byte by byte/],
+  "takes-endless-images": ["endless-image", /took 8 MiB of an image without end/],
+  "shares-cache": ["shared-cache", /another key is told/],
+  "waits-for-readers": ["never-read", /16 clients that never read another has no answer/],
 };
 
 describe("against a small server", () => {

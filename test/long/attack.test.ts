@@ -14,7 +14,7 @@ beforeAll(async () => {
   engine = openEngine({ model: "kelix-nano", load: { threads: 1 } });
   const log = pino({ level: "silent" });
   const limits = { ...defaultLimits, bodyBytes: 4 * 2 ** 20 };
-  const settings = { host: "127.0.0.1", apiKeys: ["secret"], corsOrigins: [], limits, log, logPrompts: false };
+  const settings = { host: "127.0.0.1", apiKeys: ["secret", "other"], corsOrigins: [], limits, log, logPrompts: false };
   server = await listen({ engine, settings }, { port: 0, headersTimeoutMs: 1000, requestTimeoutMs: 1500 });
   await engine.ready;
 });
@@ -27,6 +27,7 @@ test("kelix serve holds against all", async () => {
   const results = await attackServer({
     url: `${server.url}/v1`,
     apiKey: "secret",
+    otherKey: "other",
     patienceMs: 15_000,
     hugeBytes: 2 ** 24,
   });

@@ -22,6 +22,8 @@ import { openedPage } from "./page.ts";
 import { formatProfile, profile } from "./profile.ts";
 import { qwen3Training } from "./qwen3.ts";
 import { serveChat } from "./serving/serve-chat.ts";
+import { serveImages, serveTokenize } from "./serving/serve-images.ts";
+import { serveLag } from "./serving/serve-lag.ts";
 import { visionTraining } from "./vision.ts";
 
 const benchmarks: readonly Benchmark[] = [
@@ -40,6 +42,9 @@ const experiments: readonly Experiment[] = [
   secondQuestionAtSize,
   nanoPrecision,
   serveChat,
+  serveImages,
+  serveTokenize,
+  serveLag,
   openedPage,
   jobs,
 ];

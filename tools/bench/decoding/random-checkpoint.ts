@@ -59,7 +59,7 @@ export async function openRandomCheckpoint(
     await rm(partial, { recursive: true, force: true });
     await makeFolder(partial);
     await makeFolder(dirname(folder));
-    await writeShards(partial, randomTensors(config, formOf));
+    await writeShards(partial, randomTensors(declared(config), formOf));
     await rename(partial, folder);
   }
   return openCheckpointAt(folder);
@@ -82,8 +82,11 @@ async function writeShards(folder: string, tensors: Iterable<readonly [string, H
 }
 
 /** Matrices in their forms, everything else as float32; norms are ones. */
-function* randomTensors(config: LanguageModelConfig, formOf: FormOf): Generator<readonly [string, HostTensor]> {
-  for (const [seed, { path, shape }] of declared(config).entries()) {
+export function* randomTensors(
+  parameters: readonly Parameter[],
+  formOf: FormOf,
+): Generator<readonly [string, HostTensor]> {
+  for (const [seed, { path, shape }] of parameters.entries()) {
     const [out, width] = shape;
     const form = shape.length === 2 ? formOf(path, shape) : "f32";
     if (form !== "f32") {

@@ -1,0 +1,72 @@
+// What one client does to another: sees in the counts that it asked the same, or takes all the places by not reading.
+
+import type { Socket } from "node:net";
+import { type Attack, type Finding, failed, held, skipped } from "./finding.ts";
+import { CHAT, parseJson, type Target } from "./target.ts";
+
+/** Readers that take nothing: more than servers answer at a time. */
+const NON_READERS = 16;
+
+/** A prompt that nobody asked before, and long enough to be cached. */
+function secret(): string {
+  const words = Array.from({ length: 60 }, (_, i) => `word${(i * 7919) % 97}`);
+  return `${Math.random()} ${words.join(" ")}`;
+}
+
+async function sharedCache(target: Target): Promise<Finding> {
+  const { apiKey, otherKey } = target;
+  if (apiKey === undefined || otherKey === undefined)
+    return skipped("it takes two keys: give --api-key and --other-key");
+  const content = secret();
+  const cached = async (key: string) => {
+    const { text } = await target.chat(content, {}, { key });
+    return parseJson(text)?.usage?.prompt_tokens_details?.cached_tokens as unknown;
+  };
+  await cached(apiKey);
+  const own = await cached(apiKey);
+  if (typeof own !== "number" || own === 0)
+    return skipped("the server does not tell what it has cached, or caches nothing");
+  const other = await cached(otherKey);
+  // Its own prompts begin with the same marks of the template, which are few.
+  if (typeof other === "number" && other > own / 2)
+    return failed(`another key is told that ${other} tokens of a prompt are cached which only the first has sent`);
+  return held("what is cached for one key is not shown to another");
+}
+
+async function neverRead(target: Target): Promise<Finding> {
+  const body = {
+    model: target.model,
+    messages: [{ role: "user", content: "Count to a thousand." }],
+    stream: true,
+    max_tokens: 4000,
+    temperature: 1,
+  };
+  const sockets: Socket[] = [];
+  try {
+    for (let i = 0; i < NON_READERS; i++) {
+      const json = JSON.stringify({ ...body, seed: i });
+      const socket = await target.connect().catch(() => undefined);
+      if (!socket) break;
+      socket.pause();
+      const lines = ["Content-Type: application/json", `Content-Length: ${Buffer.byteLength(json)}`];
+      socket.write(target.head("POST", CHAT, lines) + json);
+      sockets.push(socket);
+    }
+    const until = performance.now() + target.patienceMs + target.answerMs;
+    while (performance.now() < until) {
+      const { status } = await target.chat("Hi", {}, { timeoutMs: Math.max(1, Math.ceil(until - performance.now())) });
+      if (status === 200) return held(`beside ${sockets.length} clients that never read, another is answered`);
+      if (status !== 429 && status !== 503) break;
+      await new Promise((resolve) => setTimeout(resolve, 500)); // it is told to come again
+    }
+    const seconds = Math.round((target.patienceMs + target.answerMs) / 1000);
+    return failed(`beside ${sockets.length} clients that never read another has no answer within ${seconds} s`);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
+export const neighbours: readonly Attack[] = [
+  { name: "shared-cache", about: "whether one key is told what another has asked", run: sharedCache },
+  { name: "never-read", about: `${NON_READERS} clients that never read their answers`, run: neverRead },
+];
