@@ -66,10 +66,9 @@ export class PrefixCache {
     if (sequence.length === 0) return;
     const isLeft = (other: Kept) =>
       other.key !== key || this.#sharedBlocks(other.sequence.blocks, sequence.blocks) < other.sequence.length;
-    const gone = this.#kept.filter((other) => !isLeft(other));
+    for (const other of this.#kept) if (!isLeft(other)) this.#count(other.sequence, -1);
     this.#kept = [...this.#kept.filter(isLeft), { key, sequence }];
     this.#count(sequence, 1);
-    for (const other of gone) this.#count(other.sequence, -1);
     while (this.#bytes > this.#maxBytes) this.#count(this.#kept.shift()!.sequence, -1);
   }
 

@@ -21,10 +21,8 @@ export const MOST_TOGETHER = 8;
  * least. A small model reads whole prompts in that time, and its answers begin together.
  */
 const [PIECE_MS, LEAST_SHARE] = [8, 1 / 4];
-/** A run that something else held up says little about the next. */
-const MOST_SLOWER = 1.5;
-/** Browsers have clocks that stand still for about so long. */
-const LEAST_MS = 0.1;
+/** A run that something else held up says little about the next; clocks of browsers stand still for about so long. */
+const [MOST_SLOWER, LEAST_MS] = [1.5, 0.1];
 /**
  * All slots of an arena are as long as its longest, so those of up to 256, 1024, 4096, .. positions have arenas of their own. Of
  * more than two the one used last is given up: what is in it can be copied again.

@@ -75,7 +75,9 @@ interface Visit {
 
 async function visit(context: BrowserContext, url: string): Promise<Visit> {
   const page = await context.newPage();
+  page.setDefaultTimeout(120_000);
   try {
+    await page.addInitScript("globalThis.__name = (own) => own"); // which tsx calls in functions that are sent to the page
     await page.addInitScript(noteTimes);
     await page.goto(url, { waitUntil: "commit" });
     const ask = async () => {

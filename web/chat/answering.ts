@@ -40,7 +40,9 @@ export function stop(): void {
 /** Reads what earlier visits have kept. A browser without storage has none. */
 export async function openHistory(): Promise<void> {
   try {
-    conversations.value = await readConversations();
+    const read = await readConversations();
+    const begun = conversations.value; // before history was read
+    conversations.value = [...begun, ...read.filter(({ id }) => begun.every((own) => own.id !== id))];
   } catch (error) {
     complain(
       new Error(`Conversations cannot be kept in this browser (${(error as Error).message}): export what matters.`),
