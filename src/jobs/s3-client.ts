@@ -14,6 +14,8 @@ export function loadS3(): Promise<typeof import("@aws-sdk/client-s3")> {
 
 /** A connection without traffic for `silenceMs` fails. The SDK itself tries a request three times (AWS_MAX_ATTEMPTS). */
 export async function openS3(silenceMs: number): Promise<S3Client> {
+  // It would print a warning about Node 20 among the command's own lines.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
   const { S3Client } = await loadS3();
   const isElsewhere = Boolean(process.env.AWS_ENDPOINT_URL_S3 || process.env.AWS_ENDPOINT_URL);
   return new S3Client({
