@@ -178,10 +178,9 @@ export class Writer {
       width,
       height,
     });
-    const counted = usage && { usage };
-    if (!settings.receipt) return new DrawnImage(pixels, codes, seed, counted);
+    if (!settings.receipt) return new DrawnImage(pixels, codes, seed, { usage });
     const drawing = { request: await request(), seed, pixels, codes, isAlone: isOwn };
-    return new DrawnImage(pixels, codes, seed, { ...counted, receipt: await this.#receipts.receiptOf(drawing) });
+    return new DrawnImage(pixels, codes, seed, { usage, receipt: await this.#receipts.receiptOf(drawing) });
   }
 
   #drawnWith({ steps, guidance }: DrawSettings) {
