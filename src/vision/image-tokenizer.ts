@@ -40,8 +40,9 @@ export class ImageTokenizer {
     preparation: Preparation,
     options: SessionOptions = {},
   ): Promise<ImageTokenizer> {
-    const encode = await openSession(encodingGraph(config), weights, options);
-    const openEmbedding = (fusion: Fusion) => openSession(embeddingGraph(config, fusion), weights, options);
+    const encode = await openSession(encodingGraph(config), weights, { ...options, network: "vision encoder" });
+    const openEmbedding = (fusion: Fusion) =>
+      openSession(embeddingGraph(config, fusion), weights, { ...options, network: "code embeddings" });
     return new ImageTokenizer(config, preparation, encode, openEmbedding);
   }
 
