@@ -186,8 +186,12 @@ describe("sequences together", () => {
     });
     const text = Array.from({ length: 300 }, (_, i) => 2 + (i % 80));
     const runs = countRuns(model);
-    await model.start().read(expandRow(text, [], model.vocabulary));
-    expect(runs.trunk.map(({ S }) => S)).toEqual([128, 128, 44]);
+    for (let i = 0; i < 10; i++) {
+      // Other tests ran faster, and one slow run is not believed at once.
+      runs.trunk.length = 0;
+      await model.start().read(expandRow(text, [], model.vocabulary));
+      expect(runs.trunk.map(({ S }) => S)).toEqual([128, 128, 44]);
+    }
     runs.trunk.length = 0;
     const options = { maxNewBlocks: 40, stopIds: [], temperature: 0, mayDraw: false };
     const writer = hold(model, { text: [5], options, joins: 0, pauses: 0 });
