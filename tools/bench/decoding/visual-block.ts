@@ -28,34 +28,24 @@ export const visualBlock: Experiment = {
     const folder = join(benchCache(), `visual-${shape}-converted-b${block}`);
     const weights = await openRandomCheckpoint(folder, config, asConverted(block));
     try {
-      const needed = await measureBlocks(config, weights, session, "needed");
-      const all = await measureBlocks(config, weights, session, "all");
-      return { ...needed, allRows: all, shape: decodingShapes[shape], block };
+      return { ...(await measureBlocks(config, weights, session)), shape: decodingShapes[shape], block };
     } finally {
       await weights.close();
     }
   },
 };
 
-type Scores = "needed" | "all";
-
-async function measureBlocks(
-  config: LanguageModelConfig,
-  weights: WeightSource,
-  session: SessionOptions,
-  scores: Scores,
-) {
-  const seconds = await writeBlocks(config, weights, session, scores);
+async function measureBlocks(config: LanguageModelConfig, weights: WeightSource, session: SessionOptions) {
+  const seconds = await writeBlocks(config, weights, session);
   const trace = await profile(1, async (prefix) => {
-    await writeBlocks(config, weights, { ...session, profile: prefix }, scores);
+    await writeBlocks(config, weights, { ...session, profile: prefix });
   });
-  const { vocab_size: V, codebook_size: S, n_q_tokens: N } = config.qwen;
-  const rows = scores === "all" ? [V + S] : [S / N, 1];
+  const { codebook_size: S, n_q_tokens: N } = config.qwen;
   return {
     ...summarize(seconds),
-    outputShare: outputShare(trace, rows),
+    outputShare: outputShare(trace, [S / N, 1]),
     /** Rows of the output matrix that one block reads. */
-    outputRows: scores === "all" ? N * (V + S) : S + 1,
+    outputRows: S + 1,
   };
 }
 
@@ -64,14 +54,13 @@ async function writeBlocks(
   config: LanguageModelConfig,
   weights: WeightSource,
   session: SessionOptions,
-  scores: Scores,
 ): Promise<number[]> {
   const model = await LanguageModel.open(config, weights, session);
   const vocabulary = blockVocabulary(config.qwen);
   // Nothing but the beginning of an image is read: all runs of the trunk are then single steps.
   const prompt = textBlock(vocabulary.visionStart, vocabulary);
   const count = WARM_UP_BLOCKS + BLOCKS;
-  const options = { maxNewBlocks: count, blocksPerImage: count, temperature: 0, scores };
+  const options = { maxNewBlocks: count, blocksPerImage: count, temperature: 0 };
   const seconds: number[] = [];
   try {
     let start = performance.now();
