@@ -60,7 +60,7 @@ export const ELEMENT_TYPES: Readonly<Record<OnnxInitializer["dtype"], number>> =
 };
 
 /** The bytes of a model file. */
-export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
+export function encodeModel(model: OnnxModel): Uint8Array {
   const w = new BinaryWriter();
   w.tag(1, WireType.Varint).int64(IR_VERSION);
   text(w, 2, "kelix");
@@ -77,7 +77,7 @@ export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
       o.tag(2, WireType.Varint).int64(version);
     });
   }
-  return w.finish() as Uint8Array<ArrayBuffer>;
+  return w.finish();
 }
 
 function writeNode(w: BinaryWriter, node: OnnxNode): void {
