@@ -180,9 +180,13 @@ test("the example of docs/browser.md, in a Vite project of its own", async () =>
   await writeFile(join(folder, "package.json"), '{ "type": "module" }');
   await symlink(join(site.folder, "node_modules"), join(folder, "node_modules"));
   await symlink(join(site.folder, "node_modules/kelix/models"), join(folder, "public"));
-  await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.resolve("vite/bin/vite.js")), "build"], {
-    cwd: folder,
-  });
+  await promisify(execFile)(
+    process.execPath,
+    [fileURLToPath(new URL("bin/vite.js", import.meta.resolve("vite/package.json"))), "build"],
+    {
+      cwd: folder,
+    },
+  );
   const example = await serve(join(folder, "dist"), { "/": join(folder, "dist") });
   const page = await (await browser.newContext()).newPage();
   await page.goto(`http://127.0.0.1:${example.port}/index.html`);
