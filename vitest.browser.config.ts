@@ -7,6 +7,7 @@ export default defineConfig({
   resolve: { conditions: ["kelix-source"] },
   test: {
     include: ["test/browser/**/*.test.ts"],
+    exclude: ["test/browser/*webgpu.test.ts"], // on a software adapter they take minutes: see vitest.long.config.ts
     testTimeout: 300_000,
     hookTimeout: 300_000,
     maxWorkers: 1,

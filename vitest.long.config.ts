@@ -7,7 +7,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["kelix-source"] } },
   resolve: { conditions: ["kelix-source"] },
   test: {
-    include: ["test/long/**/*.test.ts"],
+    include: ["test/long/**/*.test.ts", "test/browser/*webgpu.test.ts"],
     testTimeout: 1_800_000,
     hookTimeout: 600_000,
     maxWorkers: 1,
