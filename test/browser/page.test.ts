@@ -130,14 +130,16 @@ test("history goes out as a file and comes in again; what is no such file is ref
 });
 
 test("full storage is told in a sentence, and the conversation goes on", async () => {
-  const { page } = own;
-  const session = await context.newCDPSession(page);
-  const { origin } = new URL(page.url());
-  await own.button("New conversation").click(); // the one that is open may have no room for a question
+  // In a context of its own: Chromium remembers for half a minute that there was room.
+  const context = await browser.newContext();
+  const own = await OpenPage.at(address(), context);
+  await own.ready();
+  const session = await context.newCDPSession(own.page);
+  const { origin } = new URL(own.page.url());
   await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1000 });
   await own.ask("What is this?", rocket);
-  await page.getByText(/storage for this page is full: export conversations/).waitFor({ timeout: 20_000 });
-  await session.send("Storage.overrideQuotaForOrigin", { origin });
+  await own.page.getByText(/storage for this page is full: export conversations/).waitFor({ timeout: 20_000 });
+  await context.close();
 });
 
 /** Workers of the page, those of workers among them. */
