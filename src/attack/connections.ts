@@ -85,22 +85,25 @@ async function smuggling(target: Target): Promise<Finding> {
   return judge(complaints, "requests with two lengths are refused");
 }
 
-async function leaving(target: Target): Promise<Finding> {
-  const body = {
+/** A whole request for an answer that takes long. */
+export function longRequest(target: Target, seed: number): string {
+  const json = JSON.stringify({
     model: target.model,
     messages: [{ role: "user", content: "Count to a thousand." }],
     stream: true,
     max_tokens: 4000,
     temperature: 1,
-  };
+    seed,
+  });
+  const lines = ["Content-Type: application/json", `Content-Length: ${Buffer.byteLength(json)}`];
+  return target.head("POST", CHAT, lines) + json;
+}
+
+async function leaving(target: Target): Promise<Finding> {
   await Promise.all(
     Array.from({ length: LEAVERS }, async (_, i) => {
-      const json = JSON.stringify({ ...body, seed: i });
       const socket = await target.connect();
-      socket.write(
-        target.head("POST", CHAT, ["Content-Type: application/json", `Content-Length: ${Buffer.byteLength(json)}`]) +
-          json,
-      );
+      socket.write(longRequest(target, i));
       await Promise.race([
         new Promise((resolve) => socket.once("data", resolve)),
         new Promise((resolve) => setTimeout(resolve, 3000)),

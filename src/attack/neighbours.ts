@@ -1,8 +1,9 @@
 // What one client does to another: sees in the counts that it asked the same, or takes all the places by not reading.
 
 import type { Socket } from "node:net";
+import { longRequest } from "./connections.ts";
 import { type Attack, type Finding, failed, held, skipped } from "./finding.ts";
-import { CHAT, parseJson, type Target } from "./target.ts";
+import { parseJson, type Target } from "./target.ts";
 
 /** Readers that take nothing: more than servers answer at a time. */
 const NON_READERS = 16;
@@ -34,22 +35,13 @@ async function sharedCache(target: Target): Promise<Finding> {
 }
 
 async function neverRead(target: Target): Promise<Finding> {
-  const body = {
-    model: target.model,
-    messages: [{ role: "user", content: "Count to a thousand." }],
-    stream: true,
-    max_tokens: 4000,
-    temperature: 1,
-  };
   const sockets: Socket[] = [];
   try {
     for (let i = 0; i < NON_READERS; i++) {
-      const json = JSON.stringify({ ...body, seed: i });
       const socket = await target.connect().catch(() => undefined);
       if (!socket) break;
       socket.pause();
-      const lines = ["Content-Type: application/json", `Content-Length: ${Buffer.byteLength(json)}`];
-      socket.write(target.head("POST", CHAT, lines) + json);
+      socket.write(longRequest(target, i));
       sockets.push(socket);
     }
     const until = performance.now() + target.patienceMs + target.answerMs;

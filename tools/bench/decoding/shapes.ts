@@ -53,19 +53,26 @@ export const noHead: HeadSize = { d_model: 8, num_layers: 0, dim_feedforward: 1 
 /** The reference's default. */
 export const releasedHead: HeadSize = { d_model: 512, num_layers: 1, dim_feedforward: 1024 };
 
+/** A shape in the fields of `qwen_config`. */
+export function sizesOf(shape: DecodingShape) {
+  return {
+    vocab_size: shape.vocabulary,
+    embed_dim: shape.width,
+    num_layers: shape.layers,
+    num_heads: shape.heads,
+    num_kv_heads: shape.kvHeads,
+    head_dim: shape.headWidth,
+    intermediate_dim: shape.feedForward,
+    rope_base: 1e6,
+  };
+}
+
 /** A language model of a shape, with `codebookSize` visual entries in all books together. */
 export function decodingConfig(shape: DecodingShape, codebookSize: number, head: HeadSize): LanguageModelConfig {
   const { vocabulary: V } = shape;
   return {
     qwen: unifiedQwen3ConfigSchema.parse({
-      vocab_size: V,
-      embed_dim: shape.width,
-      num_layers: shape.layers,
-      num_heads: shape.heads,
-      num_kv_heads: shape.kvHeads,
-      head_dim: shape.headWidth,
-      intermediate_dim: shape.feedForward,
-      rope_base: 1e6,
+      ...sizesOf(shape),
       tie_word_embeddings: false,
       eos_token_id: V - 1,
       vision_start_token_id: V - 2,

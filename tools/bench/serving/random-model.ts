@@ -10,7 +10,7 @@ import { writeSafetensors } from "../../../src/quantize/safetensors-file.ts";
 import type { HostTensor } from "../../../src/runtime/host-tensor.ts";
 import { scalesName } from "../../../src/runtime/weight-source.ts";
 import { asConverted, type Block, benchCache, randomTensors } from "../decoding/random-checkpoint.ts";
-import { type DecodingShape, decodingShapes } from "../decoding/shapes.ts";
+import { type DecodingShape, decodingShapes, sizesOf } from "../decoding/shapes.ts";
 
 const nano = join(import.meta.dirname, "../../../models/kelix-nano");
 const OUTPUT = "model.model.output.weight";
@@ -48,14 +48,7 @@ async function configOf(shape: DecodingShape) {
     ...config,
     qwen_config: {
       ...config.qwen_config,
-      vocab_size: shape.vocabulary,
-      embed_dim: shape.width,
-      num_layers: shape.layers,
-      num_heads: shape.heads,
-      num_kv_heads: shape.kvHeads,
-      head_dim: shape.headWidth,
-      intermediate_dim: shape.feedForward,
-      rope_base: 1e6,
+      ...sizesOf(shape),
       max_seq_len: 2048,
     },
     tokenizer_config: { ...config.tokenizer_config, llm_hidden_size: shape.width, output_dim: shape.width },
