@@ -60,7 +60,7 @@ const editTensor = (folder: string, edit: (tensor: Header[string], header: Heade
     return JSON.stringify(header);
   });
 
-async function editJson(folder: string, file: string, edit: (json: Record<string, never>) => void): Promise<void> {
+async function editJson(folder: string, file: string, edit: (json: Record<string, object>) => void): Promise<void> {
   const path = join(folder, file);
   const json = JSON.parse(await readFile(path, "utf8"));
   edit(json);
