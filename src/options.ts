@@ -86,7 +86,7 @@ const drawing = {
   guidance: ranges.guidance.optional().describe("classifier-free guidance; 1 is none"),
   /** Whether the image carries what it was drawn with, the prompt included: `image.receipt`, and in a PNG of it. */
   receipt: flag.default(true).describe("keep what the image was drawn with, the prompt included, in a PNG"),
-  /** Called with the image as it looks after a step: after each but the last, or more seldom where decoding is slow. */
+  /** Called with the image as it looks on its way: three times or after every fifth step, more seldom where decoding is slow. */
   onPreview: callback<(image: Image) => void | Promise<void>>().optional(),
 };
 

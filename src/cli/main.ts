@@ -38,6 +38,10 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
   ],
   "export-data": ["write training data as Parquet, as the reference reads it", () => import("./export-data.ts")],
   merge: ["store a model with its adapter merged in, as a new folder", () => import("./merge.ts")],
+  "best-of": [
+    "draw training prompts several times and keep what a judge recognises, as data to train on",
+    () => import("./best-of.ts"),
+  ],
   eval: ["measure a model on held-out images", () => import("./eval.ts")],
   convert: ["store a model at lower precision, as a new folder", () => import("./convert.ts")],
   jobs: ["do a corpus shard by shard: submit to a queue, watch it, or run here", () => import("./jobs.ts")],

@@ -51,8 +51,8 @@ export interface DetokenizeOptions {
   /** Called after each step of the sampler. */
   readonly onStep?: ((step: number, steps: number) => void | Promise<void>) | undefined;
   /**
-   * Called during sampling with the image as it would come out if the velocity stayed as it is: after every step, but for the
-   * last, or, where decoding is dear, so seldom that it adds at most a fifth to the sampler's work.
+   * Called during sampling with the image as it would come out if the velocity stayed as it is: three times or at every fifth step,
+   * or, where decoding is dear, so seldom that it adds at most a fifth to the sampler's work.
    */
   readonly onPreview?: ((image: RgbImage) => void | Promise<void>) | undefined;
   /** Called after each part of decoding: a large image is decoded in several. */
@@ -61,12 +61,14 @@ export interface DetokenizeOptions {
 
 /** Share of a sampler's work that previews may add to it. */
 const PREVIEW_SHARE = 0.2;
-/** What is decoded within about a tenth of a second on two cores may be decoded at each step. */
+/** What is decoded within about a tenth of a second on two cores: there is always time for some. */
 const CHEAP_FLOP = 20e9;
 
 /** Steps from one preview to the next. */
-export function previewInterval(stepFlop: number, decodeFlop: number): number {
-  return decodeFlop <= CHEAP_FLOP ? 1 : Math.ceil(decodeFlop / (PREVIEW_SHARE * stepFlop));
+export function previewInterval(steps: number, stepFlop: number, decodeFlop: number): number {
+  return decodeFlop <= CHEAP_FLOP
+    ? Math.min(5, Math.ceil(steps / 4))
+    : Math.ceil(decodeFlop / (PREVIEW_SHARE * stepFlop));
 }
 
 const DEFAULT_STEPS = 50;
@@ -99,7 +101,7 @@ export class Detokenizer {
     const { seed = 0, steps = DEFAULT_STEPS, solver = "euler", guidance = 1, signal, onPreview } = options;
     signal?.throwIfAborted();
     const { velocity, stepFlop } = await this.#velocity(request, guidance);
-    const interval = onPreview ? previewInterval(stepFlop(), this.#decoder.flop(this.#grid)) : steps;
+    const interval = onPreview ? previewInterval(steps, stepFlop(), this.#decoder.flop(this.#grid)) : steps;
     const length = this.#denoiser.config.inChannels * this.#grid[0] * this.#grid[1];
     const noise = counterRandom(seed, "latents").fillNormal(new Float32Array(length));
     const onStep = async ({ step, estimate }: SamplerStep) => {

@@ -1,4 +1,4 @@
-// The options of `evaluateNano` and `evaluateSuites`; ../options.ts says what they are for.
+// The options of `evaluateNano`, `evaluateSuites` and `kelix best-of`; ../options.ts says what they are for.
 
 import * as z from "zod";
 import { callback, integer, type Options, seeded, signal, text } from "../options.ts";
@@ -28,6 +28,13 @@ const suites = {
   /** Where drawn training data and the judge's weights lie; KELIX_CACHE or ~/.cache/kelix/data if absent. */
   cacheFolder: text.optional(),
 };
+
+/** Of `kelix best-of`. */
+export const bestOfOptions = z.strictObject({
+  ...seeded,
+  n: integer(1, 64).default(8).describe("images drawn for each prompt"),
+  limit: integer(1, 1_000_000).optional().describe("only so many prompts, evenly spread"),
+});
 
 export const evalOptions = z.strictObject(evaluate);
 export const suiteOptions = z.strictObject(suites);

@@ -8,7 +8,6 @@ import { languageModelPaths, readBlocks } from "../../src/llm/model.ts";
 import { finalNorm, outputMatrix } from "../../src/llm/output.ts";
 import { rotary1d } from "../../src/nn/rotary.ts";
 import { f32, type HostTensor, hostTensor, i32 } from "../../src/runtime/host-tensor.ts";
-import { openSession } from "../../src/runtime/session.ts";
 import { blockInputs, expandRow } from "../../src/sequence/blocks.ts";
 import { idsFromCodes } from "../../src/sequence/ids.ts";
 import { Graph } from "../../src/tensor/graph.ts";
@@ -24,6 +23,7 @@ import { TrainGraph, traceLoss } from "../../src/train/train-graph.ts";
 import { imageTokenizer } from "../../src/vision/tokenizer.ts";
 import { generations } from "./ar-generation.ts";
 import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
+import { compute } from "./compute.ts";
 import { gridsFrom } from "./grids.ts";
 import { input, numbers } from "./input.ts";
 
@@ -98,13 +98,8 @@ async function imageCodes(folder: GoldenFolder, { tokenizer_config: config }: Ke
     config,
   );
   graph.output("codes", quantized.codes);
-  const session = await openSession(graph, folder.weights);
-  try {
-    const { codes } = await session.run({ pixels: f32(pixels.data as Float32Array, shape) });
-    return codes!;
-  } finally {
-    await session.release();
-  }
+  const results = await compute(graph, folder.weights, { pixels: f32(pixels.data as Float32Array, shape) });
+  return results.get("codes")!;
 }
 
 /** Ends of the samples over all rows; cu_seqlens may count within one row, or be absent. */
@@ -119,7 +114,7 @@ async function activations(
   folder: GoldenFolder,
   config: KeyeArConfig,
   { row, positions, B, T }: Packed,
-): Promise<[string, HostTensor][]> {
+): Promise<Map<string, HostTensor>> {
   const { qwen_config: qwen } = config;
   const [D, slots, entries] = [qwen.embed_dim, qwen.n_q_tokens + 1, qwen.vocab_size + qwen.codebook_size];
   const all = B * T;
@@ -164,12 +159,7 @@ async function activations(
       .slice(1, 0, T - 1)
       .reshape([B, (T - 1) * slots, D]),
   );
-  const session = await openSession(graph, folder.weights);
-  try {
-    return Object.entries(await session.run({}));
-  } finally {
-    await session.release();
-  }
+  return compute(graph, folder.weights);
 }
 
 /** Loss, gradients, and the weights after clipping and one AdamW step, by the code that trains. */

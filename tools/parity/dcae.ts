@@ -4,9 +4,9 @@
 import { decode, encode } from "../../src/detokenizer/autoencoder.ts";
 import { type AutoencoderConfig, parseAutoencoderConfig } from "../../src/detokenizer/config.ts";
 import { f32, type HostTensor } from "../../src/runtime/host-tensor.ts";
-import { openSession } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
+import { compute } from "./compute.ts";
 
 export const dcaeCase: ParityCase = {
   matches: (config) => "encoder_block_types" in config && "latent_channels" in config,
@@ -40,7 +40,7 @@ async function encodeStages(folder: GoldenFolder, config: AutoencoderConfig, pix
   const graph = new Graph();
   graph.output("encoded", encode(graph.params, graph.input("pixels", pixels.shape), config));
   addStages(folder, graph, (stage) => `enc_block${stage}`);
-  return runGraph(folder, graph, { pixels });
+  return compute(graph, folder.weights, { pixels });
 }
 
 /** `decoded` and, after each stage in the order in which they run, `dec_block{i}_in_order_run`. */
@@ -48,22 +48,13 @@ async function decodeStages(folder: GoldenFolder, config: AutoencoderConfig, lat
   const graph = new Graph();
   graph.output("decoded", decode(graph.params, graph.input("latents", latents.shape), config));
   addStages(folder, graph, (stage) => `dec_block${stage}_in_order_run`);
-  return runGraph(folder, graph, { latents });
+  return compute(graph, folder.weights, { latents });
 }
 
 /** What each stage returns, in the order in which they run. */
 function addStages(folder: GoldenFolder, graph: Graph, nameOf: (stage: number) => string): void {
   for (const [stage, activation] of [...graph.activations.values()].entries())
     if (folder.outputsPresent.has(nameOf(stage))) graph.output(nameOf(stage), activation);
-}
-
-async function runGraph(folder: GoldenFolder, graph: Graph, feeds: Record<string, HostTensor>) {
-  const session = await openSession(graph, folder.weights);
-  try {
-    return new Map(Object.entries(await session.run(feeds)));
-  } finally {
-    await session.release();
-  }
 }
 
 function scale(tensor: HostTensor, factor: number): HostTensor {

@@ -14,7 +14,6 @@ import {
 } from "../../src/detokenizer/positions.ts";
 import { guide, type SamplerStep, sampleEuler, type Velocity } from "../../src/detokenizer/samplers.ts";
 import { f32, type HostTensor, hostTensor, joinFloats } from "../../src/runtime/host-tensor.ts";
-import { openSession } from "../../src/runtime/session.ts";
 import { SessionCache } from "../../src/runtime/session-cache.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
@@ -22,6 +21,7 @@ import { trainingSchedule } from "../../src/train/flow-schedule.ts";
 import { flowLoss, noisyLatents, velocityTarget } from "../../src/train/loss/flow-matching.ts";
 import { type CrossRope, diffusionTransformer, wholeCondition } from "../../src/train/whole-transformer.ts";
 import { type GoldenFolder, type ParityCase, skipUnknown } from "./case.ts";
+import { compute } from "./compute.ts";
 import { dpmTimes, sampleDpm } from "./dpm-solver.ts";
 import { input } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
@@ -288,12 +288,7 @@ async function runInto(
   graph: Graph,
   feeds: Record<string, HostTensor>,
 ) {
-  const session = await openSession(graph, folder.weights);
-  try {
-    for (const [name, tensor] of Object.entries(await session.run(feeds))) results.set(name, tensor);
-  } finally {
-    await session.release();
-  }
+  for (const [name, tensor] of await compute(graph, folder.weights, feeds)) results.set(name, tensor);
 }
 
 /** [B, 1, L, C] or [B, L, C] as [B, L, C] */

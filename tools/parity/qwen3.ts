@@ -18,6 +18,7 @@ import { crossEntropy } from "../../src/train/loss/cross-entropy.ts";
 import { IGNORED } from "../../src/train/loss/labels.ts";
 import { segmentMask } from "../../src/train/segments.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
+import { compute } from "./compute.ts";
 import { input, numbers } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
 import { parseQwen3Config, type Qwen3Config } from "./qwen3-config.ts";
@@ -44,17 +45,13 @@ export const qwen3Case: ParityCase = {
       graph.output("loss_shifted", loss);
       outputGradients(graph, loss, folder.outputsPresent, "grad.");
     }
-    const session = await openSession(graph, folder.weights);
-    try {
-      const run = (at: readonly number[]) => session.run(feeds(ids, at, [B, T], segmentMask([0, T]), config));
-      const results = new Map(Object.entries(await run(positions)));
-      const plain = await run(ids.map((_, i) => i % T));
-      results.set("logits_default_positions", plain.logits!);
-      results.set("logits_cached", await cachedLogits(folder.weights, ids, positions, [B, T], config));
-      return results;
-    } finally {
-      await session.release();
-    }
+    const run = (at: readonly number[]) =>
+      compute(graph, folder.weights, feeds(ids, at, [B, T], segmentMask([0, T]), config));
+    const results = await run(positions);
+    const plain = await run(ids.map((_, i) => i % T));
+    results.set("logits_default_positions", plain.get("logits")!);
+    results.set("logits_cached", await cachedLogits(folder.weights, ids, positions, [B, T], config));
+    return results;
   },
 
   tolerance: (name) => ({ relative: name.startsWith("grad.") ? 1e-4 : 2e-5 }),

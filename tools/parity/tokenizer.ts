@@ -3,7 +3,6 @@
 
 import { z } from "zod";
 import { f32, type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
-import { openSession } from "../../src/runtime/session.ts";
 import { idsFromCodes } from "../../src/sequence/ids.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import { concat, type Tensor } from "../../src/tensor/tensor.ts";
@@ -14,6 +13,7 @@ import { codeWidth, parseTokenizerConfig, type TokenizerConfig } from "../../src
 import { embedCodes, imageTokenizer, type TokenizedImages } from "../../src/vision/tokenizer.ts";
 import { captionLoss } from "./caption-loss.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
+import { compute } from "./compute.ts";
 import { gridsFrom } from "./grids.ts";
 import { input, numbers } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
@@ -61,17 +61,10 @@ export const tokenizerCase: ParityCase = {
     graph.output("per_token_loss", caption.perToken);
     graph.output("lm_loss", caption.loss);
     outputLosses(graph, tokenized, caption.loss, run, folder.outputsPresent);
-    const session = await openSession(graph, folder.weights);
-    try {
-      const results = new Map(
-        Object.entries(await session.run({ pixel_values: f32(pixels.data as Float32Array, rows) })),
-      );
-      results.set("aligned_indices", alignedIds(results.get("indices")!, config, run.vocab_offset));
-      results.set("min_distance_margin", smallestMargin(results.get("z_e_normed")!, results.get("codebooks")!));
-      return results;
-    } finally {
-      await session.release();
-    }
+    const results = await compute(graph, folder.weights, { pixel_values: f32(pixels.data as Float32Array, rows) });
+    results.set("aligned_indices", alignedIds(results.get("indices")!, config, run.vocab_offset));
+    results.set("min_distance_margin", smallestMargin(results.get("z_e_normed")!, results.get("codebooks")!));
+    return results;
   },
 
   tolerance(name) {

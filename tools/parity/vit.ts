@@ -2,12 +2,12 @@
 
 import { parseConfig } from "../../src/checkpoint/parse-config.ts";
 import { f32 } from "../../src/runtime/host-tensor.ts";
-import { openSession } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import { constantLayout } from "../../src/train/constant-layout.ts";
 import { visionConfigSchema } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
 import { type ParityCase, skipUnknown } from "./case.ts";
+import { compute } from "./compute.ts";
 import { gridsFrom } from "./grids.ts";
 import { input, numbers } from "./input.ts";
 import { outputGradients } from "./output-gradients.ts";
@@ -31,12 +31,7 @@ export const vitCase: ParityCase = {
     const functional = features.mul(waves).sum([0, 1]);
     graph.output("functional", functional);
     outputGradients(graph, functional, folder.outputsPresent, "grad.");
-    const session = await openSession(graph, folder.weights);
-    try {
-      return new Map(Object.entries(await session.run({ pixel_values: f32(pixels.data as Float32Array, [P, width]) })));
-    } finally {
-      await session.release();
-    }
+    return compute(graph, folder.weights, { pixel_values: f32(pixels.data as Float32Array, [P, width]) });
   },
 
   tolerance(name) {

@@ -12,7 +12,7 @@ self.addEventListener("install", (event) => {
   event.waitUntil(
     (async () => {
       const cache = await caches.open(SHELL);
-      await cache.addAll(FILES.map((file) => new Request(file, { cache: "no-cache" })));
+      await Promise.all(FILES.map((file) => keep(cache, file)));
       // On the first visit the worker asks for these before this one is in place; another model's are kept from the second visit on.
       const lists = await caches.open(LISTS);
       await lists.addAll(["./kelix-nano/files.json", "./kelix-nano/generation_config.json"]).catch(() => undefined);
@@ -43,10 +43,19 @@ self.addEventListener("fetch", (event) => {
   else if (/(^|\/)(files|generation_config)\.json$/.test(path)) event.respondWith(fromNetwork(request));
 });
 
+/**
+ * Kept as it will be answered. A browser keeps compiled code beside a response in Cache Storage, and takes it from there when that very
+ * response is the answer: a copy with other headers would be compiled on each visit.
+ */
+async function keep(cache, file) {
+  const response = await fetch(new Request(file, { cache: "no-cache" }));
+  if (!response.ok) throw new Error(`${file} was answered with status ${response.status}`);
+  await cache.put(file, isolated(response));
+}
+
 /** What was kept with this version; the network where the browser has thrown it away. */
 async function fromShell(file, request) {
-  const kept = await (await caches.open(SHELL)).match(file);
-  return isolated(kept ?? (await fetch(request)));
+  return (await (await caches.open(SHELL)).match(file)) ?? isolated(await fetch(request));
 }
 
 /** What the network says now, and what it said last where there is none. */

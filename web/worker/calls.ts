@@ -26,7 +26,7 @@ export const calls: { readonly [Name in CallName]: Call<Name> } = {
     loaded ??= loadModel(settings, onLoad);
     try {
       const kelix = await loaded;
-      void warm(kelix).catch(() => undefined); // what is wrong is told when it is asked for
+      void warm(kelix).catch(ignore); // what is wrong is told when it is asked for
       return factsOf(kelix, settings);
     } catch (error) {
       loaded = undefined; // so that it can be tried again
@@ -105,6 +105,9 @@ export function plainCodes({ grid, codes, width, height }: ImageCodes): Codes {
   return { grid, codes: [...codes], width, height };
 }
 
-function preview(onPiece: CallContext["onPiece"]): (image: Image) => Promise<void> {
-  return async (image) => onPiece({ type: "preview", blob: await image.toBlob() });
+/** Previews are encoded while the next step is computed. */
+function preview(onPiece: CallContext["onPiece"]): (image: Image) => void {
+  return (image) => void image.toBlob().then((blob) => onPiece({ type: "preview", blob }), ignore);
 }
+
+const ignore = () => undefined;

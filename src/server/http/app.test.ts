@@ -373,6 +373,10 @@ test("health, metrics and the document", async () => {
   expect(schema.properties.temperature).toMatchObject({ type: "number", maximum: 100 });
   expect(schema.required).toEqual(["messages"]);
   expect(Object.keys(json.paths)).toContain("/v1/models/{id}");
+  const { parameters } = json.paths[CHAT].post;
+  expect(parameters).toEqual([{ $ref: "#/components/parameters/IdempotencyKey" }]);
+  expect(json.components.parameters.IdempotencyKey).toMatchObject({ in: "header", name: "Idempotency-Key" });
+  expect(json.paths["/v1/models"].get).not.toHaveProperty("parameters");
   engine.state = "draining";
   expect((await ask("/health")).status).toBe(503);
   expect((await ask("/livez")).status).toBe(200);

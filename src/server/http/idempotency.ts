@@ -19,7 +19,8 @@ export interface Repeatable {
   hasFailed: boolean;
 }
 
-const MOST_CHARACTERS = 255;
+/** Of a key. */
+export const MOST_KEY_CHARACTERS = 255;
 /** Headers that belong to the answer rather than to the connection or the caller. */
 const KEPT_HEADERS = ["content-type", "cache-control", "x-accel-buffering"];
 
@@ -112,10 +113,10 @@ async function answerFirst(
 /** The key of the header, with or without the quotes that the draft wants. Throws a 400. */
 function readKey(header: string): string {
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
-  if (/^[\x20-\x7e]+$/.test(key) && key.length <= MOST_CHARACTERS) return key;
+  if (/^[\x20-\x7e]+$/.test(key) && key.length <= MOST_KEY_CHARACTERS) return key;
   throw new ApiError(
     400,
-    `Idempotency-Key: Expected 1 to ${MOST_CHARACTERS} printable ASCII characters, got ${key.length} characters`,
+    `Idempotency-Key: Expected 1 to ${MOST_KEY_CHARACTERS} printable ASCII characters, got ${key.length} characters`,
     { param: "Idempotency-Key", code: "invalid_idempotency_key" },
   );
 }

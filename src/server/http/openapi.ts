@@ -3,6 +3,7 @@
 import * as z from "zod";
 import { version } from "../../version.ts";
 import { publicPaths } from "./access.ts";
+import { MOST_KEY_CHARACTERS } from "./idempotency.ts";
 import type { Route } from "./routes.ts";
 
 const errorSchema = z.object({
@@ -13,6 +14,18 @@ const errorSchema = z.object({
     code: z.string().nullable(),
   }),
 });
+
+const idempotencyKey = {
+  name: "Idempotency-Key",
+  in: "header",
+  required: false,
+  description: "a repeated request with the same key gets the answer of the first; another request with it gets 422",
+  schema: { type: "string", minLength: 1, maxLength: MOST_KEY_CHARACTERS },
+};
+const idempotentReplayed = {
+  description: "true if the answer is that of an earlier request with the same Idempotency-Key",
+  schema: { type: "string", enum: ["true"] },
+};
 
 /** The document as an object. */
 export function openApi(routes: readonly Route[]): unknown {
@@ -27,24 +40,38 @@ export function openApi(routes: readonly Route[]): unknown {
     paths,
     components: {
       securitySchemes: { key: { type: "http", scheme: "bearer" } },
+      parameters: { IdempotencyKey: idempotencyKey },
+      headers: { IdempotentReplayed: idempotentReplayed },
       schemas: { Error: jsonSchema(errorSchema) },
     },
   };
 }
 
-function operation({ path, about, reads, gives }: Route): unknown {
-  const names = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name);
+function operation({ method, path, about, reads, gives }: Route): unknown {
+  const mayRepeat = method === "post";
+  const parameters = [
+    ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+      name,
+      in: "path",
+      required: true,
+      schema: { type: "string" },
+    })),
+    ...(mayRepeat ? [{ $ref: "#/components/parameters/IdempotencyKey" }] : []),
+  ];
+  const headers = { "Idempotent-Replayed": { $ref: "#/components/headers/IdempotentReplayed" } };
   const failure = { "application/json": { schema: { $ref: "#/components/schemas/Error" } } };
   return {
     summary: about,
-    ...(names.length > 0 && {
-      parameters: names.map((name) => ({ name, in: "path", required: true, schema: { type: "string" } })),
-    }),
+    ...(parameters.length > 0 && { parameters }),
     ...(reads && {
       requestBody: { required: true, content: mapValues(reads, (body) => ({ schema: bodySchema(body) })) },
     }),
     responses: {
-      200: { description: "done", content: Object.fromEntries(gives.map((type) => [type, {}])) },
+      200: {
+        description: "done",
+        ...(mayRepeat && { headers }),
+        content: Object.fromEntries(gives.map((type) => [type, {}])),
+      },
       default: { description: "failed", content: failure },
     },
     ...(!publicPaths.has(path) && { security: [{}, { key: [] }] }),

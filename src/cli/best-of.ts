@@ -1,0 +1,80 @@
+// kelix best-of -o FOLDER: draws training prompts several times and keeps what a judge recognises, as data to train on.
+
+import type { Command } from "commander";
+import { bestOf, trainingPrompts } from "../eval/best-of.ts";
+import { openTrainingDrawings } from "../eval/floors/training-drawings.ts";
+import { Judge } from "../eval/judge/judge.ts";
+import { bestOfOptions } from "../eval/options.ts";
+import { spread } from "../eval/suite.ts";
+import { loadImage } from "../index.ts";
+import { defaultCacheFolder } from "../train/data/icon-sets.ts";
+import { type GlobalOptions, withModel } from "./context.ts";
+import { watched } from "./drawing.ts";
+import { addFlags } from "./option-flags.ts";
+import { interrupted, printable, printJson, report, say, showProgress } from "./terminal.ts";
+
+interface Options {
+  readonly output: string;
+  readonly n: number;
+  readonly seed: number;
+  readonly limit?: number;
+}
+
+/** Prompts between two lines of the log. */
+const LOG_EVERY = 10;
+
+export function define(command: Command): void {
+  command.requiredOption(
+    "-o, --output <folder>",
+    "the folder of kept images, which is continued if it was interrupted",
+  );
+  addFlags(command, bestOfOptions, { n: "<n>", limit: "<n>", seed: "<n>" })
+    .addHelpText(
+      "after",
+      "\nExample:\n  kelix best-of --model nano-2 --n 8 -o kept\n" +
+        "  kelix train language-model --config configs/nano/language-model.json --init nano-2 --data kept\n" +
+        "The prompts are the names of the training concepts (kelix data). The vision stage's teacher judges; the judge of kelix eval takes no part in training.",
+    )
+    .action(async ({ output, n, seed, limit }: Options, command: Command) => {
+      const globals = command.optsWithGlobals<GlobalOptions>();
+      const log = (line: string) => report(printable(line));
+      const cache = defaultCacheFolder();
+      const drawings = await openTrainingDrawings(cache, "best-of");
+      const all = trainingPrompts(drawings);
+      const prompts = spread(all, limit ?? all.length);
+      const judge = await Judge.openTeacher(cache, drawings, log);
+      const record = await withModel(globals, (kelix) =>
+        bestOf(
+          prompts,
+          async (caption, first) =>
+            Promise.all(
+              (await kelix.imagine(caption, { n, seed: first, signal: watched.signal })).map((image) =>
+                loadImage(image),
+              ),
+            ),
+          judge,
+          output,
+          {
+            model: globals.model ?? "kelix-nano",
+            n,
+            seed,
+            signal: interrupted.signal,
+            onProgress: (done, total, kept) => {
+              const line = `prompts ${done}/${total}, kept ${kept}`;
+              if (done === total || done % LOG_EVERY > 0) showProgress(line);
+              else log(line);
+            },
+          },
+        ),
+      ).finally(() => judge.release());
+      showProgress("");
+      const kept = record.done.filter(({ image }) => image !== undefined).length;
+      const right = record.done.reduce((sum, one) => sum + one.right, 0);
+      const drawn = record.done.length * n;
+      if (globals.json) printJson({ folder: output, prompts: record.done.length, drawn, right, kept });
+      else
+        say(
+          `${printable(output)}: ${kept} images kept of ${record.done.length} prompts; ${right} of ${drawn} drawn were right`,
+        );
+    });
+}
