@@ -11,7 +11,7 @@ export function openToyStage(seed: number): Stage {
   return {
     losses: {
       fit: (graph) => {
-        const hidden = linear(graph.params.at("first"), graph.input("x", [ROWS, 3]), 8).tanh();
+        const hidden = linear(graph.params.at("first"), graph.input("x", [ROWS, 3]), 8).silu();
         const difference = linear(graph.params.at("second"), hidden, 1).sub(graph.input("y", [ROWS, 1]));
         return { loss: difference.square().mean([0, 1]) };
       },

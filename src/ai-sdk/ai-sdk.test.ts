@@ -57,6 +57,13 @@ describe("in process", () => {
     expect(inputTokenDetails.cacheReadTokens).toBe(inputTokens);
     const plain = await generateText({ ...asked, providerOptions: { kelix: { images: false } } });
     expect(plain.files).toEqual([]);
+    // Sent back, the image is read by its codes: all of the first turn is cached.
+    const next = [...whole.response.messages, { role: "user" as const, content: "What is this?" }];
+    const messages = [{ role: "user" as const, content: asked.prompt }, ...next];
+    const { usage } = await generateText({ model, messages, providerOptions: { kelix: { images: false } } });
+    const { inputTokens: first = 0, outputTokens: written = 0 } = whole.usage;
+    expect(written).toBeGreaterThan(36);
+    expect(usage.inputTokenDetails.cacheReadTokens).toBeGreaterThanOrEqual(first + written - 1);
   });
 
   test("warns of what it cannot do, and refuses what is no image", async () => {
@@ -69,9 +76,11 @@ describe("in process", () => {
 
   test("generateImage takes a seed, a number, an image to edit, and the model's own size alone", async () => {
     const options = { model: local.image(), providerOptions: quick };
-    const { images, providerMetadata } = await generateImage({ ...options, prompt: "a star", n: 2, seed: 5 });
+    const { images, providerMetadata, usage } = await generateImage({ ...options, prompt: "a star", n: 2, seed: 5 });
     expect(images.map(({ mediaType }) => mediaType)).toEqual(["image/png", "image/png"]);
-    expect(providerMetadata.kelix?.images).toMatchObject([{ seed: 5 }, { seed: 6 }]);
+    expect(providerMetadata.kelix?.images).toMatchObject([{ seed: 5, codes: { grid: [6, 6] } }, { seed: 6 }]);
+    expect(usage.outputTokens).toBe(2 * 37); // an image's positions, and the mark of its end
+    expect(usage.totalTokens).toBe(usage.inputTokens! + 2 * 37);
     const again = await generateImage({ ...options, prompt: "a star", seed: 6, size: "96x96" });
     const receipts = await Promise.all([images[1]!, again.image].map(({ uint8Array }) => readReceipt(uint8Array)));
     expect(receipts[0]!.codesHash).toBe(receipts[1]!.codesHash);
@@ -85,7 +94,8 @@ describe("in process", () => {
 
   test("embed takes images as data: URLs", async () => {
     const value = `data:image/png;base64,${rocket.toString("base64")}`;
-    const { embedding } = await embed({ model: local.embedding(), value });
+    const { embedding, usage } = await embed({ model: local.embedding(), value });
+    expect(usage.tokens).toBe(36);
     expect(embedding).toEqual([...(await kelix.embed(rocket))]);
     const { embeddings } = await embedMany({ model: local.embedding(), values: [value, value] });
     expect(cosineSimilarity(embeddings[0]!, embeddings[1]!)).toBeCloseTo(1);
@@ -142,7 +152,8 @@ describe("behind a server", () => {
   const usage = { prompt_tokens: 50, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 40 } };
 
   test("sends a conversation as OpenAI's clients do, and reads text, images and usage", async () => {
-    const image = { image_url: { url: "data:image/png;base64,AAAA" }, seed: 7 };
+    const codes = { grid: [1, 1], codes: [1, 2] };
+    const image = { image_url: { url: "data:image/png;base64,AAAA" }, seed: 7, codes };
     const stream =
       events(delta({ role: "assistant", content: "" }), delta({ content: "ä" }), delta({ images: [image] })) +
       `${events(delta({}, "length"), { choices: [], usage })}data: [DONE]\n\n`;
@@ -165,6 +176,11 @@ describe("behind a server", () => {
       stream: true,
       messages: [{ role: "user", content: [{ type: "image_url" }, { type: "text", text: "What is this?" }] }],
     });
+    answers = [[200, stream]];
+    const messages = [...question, ...result.response.messages, { role: "user" as const, content: "And now?" }];
+    await generateText({ model: provider("tiny"), messages });
+    const [, { content }] = JSON.parse(seen.at(-1)!.body).messages;
+    expect(content.at(-1)).toEqual({ type: "image_url", image_url: image.image_url, codes });
   });
 
   test("refusals have their status, their sentence, and whether another try may help", async () => {
@@ -197,7 +213,8 @@ describe("behind a server", () => {
   });
 
   test("draws, edits as a form, and embeds", async () => {
-    answers = [[200, JSON.stringify({ data: [{ b64_json: "AAAA", seed: 9 }] })]];
+    const usage = { input_tokens: 5, output_tokens: 36, total_tokens: 41 };
+    answers = [[200, JSON.stringify({ data: [{ b64_json: "AAAA", seed: 9 }], usage })]];
     const drawn = await generateImage({
       model: provider.image("tiny"),
       prompt: "a star",
@@ -205,6 +222,7 @@ describe("behind a server", () => {
       providerOptions: quick,
     });
     expect([drawn.image.base64, drawn.providerMetadata.kelix?.images]).toEqual(["AAAA", [{ seed: 9 }]]);
+    expect(drawn.usage).toEqual({ inputTokens: 5, outputTokens: 36, totalTokens: 41 });
     expect(JSON.parse(seen.at(-1)!.body)).toEqual({
       model: "tiny",
       prompt: "a star",
@@ -216,9 +234,9 @@ describe("behind a server", () => {
     await generateImage({ model: provider.image(), prompt: { text: "blue", images: [rocket], mask: rocket } });
     expect(seen.at(-1)!.url).toBe("/v1/images/edits");
     expect(seen.at(-1)!.body).toMatch(/name="image"; filename[\s\S]*name="mask"; filename/);
-    answers = [[200, JSON.stringify({ data: [{ embedding: [1, 2] }] })]];
-    const { embedding } = await embed({ model: provider.embedding(), value: "data:image/png;base64,AAAA" });
-    expect(embedding).toEqual([1, 2]);
+    answers = [[200, JSON.stringify({ data: [{ embedding: [1, 2] }], usage: { prompt_tokens: 36 } })]];
+    const embedded = await embed({ model: provider.embedding(), value: "data:image/png;base64,AAAA" });
+    expect([embedded.embedding, embedded.usage.tokens]).toEqual([[1, 2], 36]);
   });
 
   test("a server that is not there is worth another try", async () => {

@@ -1,13 +1,14 @@
 // What the provider's models ask of Kelix, in this process (in-process.ts) or behind a server (remote.ts).
 
-import type { JSONObject, LanguageModelV3Usage, SharedV3Warning } from "@ai-sdk/provider";
+import type { ImageModelV3Usage, JSONObject, LanguageModelV3Usage, SharedV3Warning } from "@ai-sdk/provider";
 
 /** An image that is given: a file's bytes, or the same as base64. */
 export type GivenImage = Uint8Array | string;
 
 export type AskedPart =
   | { readonly type: "text"; readonly text: string }
-  | { readonly type: "image"; readonly image: GivenImage };
+  /** `codes` are read in place of the image: those of one that the model drew earlier. */
+  | { readonly type: "image"; readonly image: GivenImage; readonly codes?: JSONObject };
 
 export interface AskedMessage {
   readonly role: "system" | "user" | "assistant";
@@ -42,10 +43,22 @@ export interface AskedImages extends Sampling {
   readonly mask?: GivenImage;
 }
 
-/** A PNG as bytes or base64, and what is known of it: its seed, its receipt. */
+/** A PNG as bytes or base64, and what is known of it: its seed, its codes, its receipt. */
 export interface DrawnPiece {
   readonly data: Uint8Array | string;
   readonly facts: JSONObject;
+}
+
+/** Images of one call. Positions of the grid count as tokens. */
+export interface Drawn {
+  readonly pieces: readonly DrawnPiece[];
+  readonly usage: ImageModelV3Usage | undefined;
+}
+
+/** A vector for each image, and what reading them took. */
+export interface Vectors {
+  readonly vectors: number[][];
+  readonly tokens: number | undefined;
 }
 
 export type AnswerPiece =
@@ -61,9 +74,9 @@ export interface CallSetting {
 /** Calls throw an APICallError, or the signal's reason. */
 export interface Backend {
   answer(model: string, asked: AskedAnswer, setting: CallSetting): AsyncIterable<AnswerPiece>;
-  draw(model: string, asked: AskedImages, setting: CallSetting): Promise<DrawnPiece[]>;
-  /** A vector for each image, given as a data: URL. */
-  embed(model: string, images: readonly string[], setting: CallSetting): Promise<number[][]>;
+  draw(model: string, asked: AskedImages, setting: CallSetting): Promise<Drawn>;
+  /** Of images that are given as data: URLs. */
+  embed(model: string, images: readonly string[], setting: CallSetting): Promise<Vectors>;
 }
 
 /** How counts of Kelix are told. */

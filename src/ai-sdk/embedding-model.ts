@@ -21,8 +21,8 @@ export function embeddingModel(backend: Backend, provider: string, modelId: stri
           message: "Kelix embeds images: pass each as a data: URL, not as a text",
         });
       }
-      const embeddings = await backend.embed(modelId, values, { signal: abortSignal, headers });
-      return { embeddings, warnings: [] };
+      const { vectors, tokens } = await backend.embed(modelId, values, { signal: abortSignal, headers });
+      return { embeddings: vectors, ...(tokens !== undefined && { usage: { tokens } }), warnings: [] };
     },
   };
 }

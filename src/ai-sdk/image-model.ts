@@ -32,12 +32,13 @@ export function imageModel(backend: Backend, provider: string, modelId: string):
         ...(mask && { mask: bytesOf(mask, "mask") }),
       };
       const asked = { prompt, n, size, ...given, ...sampling };
-      const drawn = await backend.draw(modelId, asked, { signal: abortSignal, headers });
-      const images = drawn.map(({ data }) => data) as string[] | Uint8Array[]; // a backend gives all in one form
+      const { pieces, usage } = await backend.draw(modelId, asked, { signal: abortSignal, headers });
+      const images = pieces.map(({ data }) => data) as string[] | Uint8Array[]; // a backend gives all in one form
       return {
         images,
         warnings,
-        providerMetadata: { kelix: { images: drawn.map(({ facts }) => facts) } },
+        providerMetadata: { kelix: { images: pieces.map(({ facts }) => facts) } },
+        ...(usage && { usage }),
         response: { timestamp: new Date(), modelId, headers: undefined },
       };
     },

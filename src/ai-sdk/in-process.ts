@@ -4,10 +4,12 @@ import { APICallError, type JSONObject } from "@ai-sdk/provider";
 import { FetchError, InputError, KelixError } from "../errors.ts";
 import type { Kelix } from "../kelix.ts";
 import type { DrawnImage } from "../model/drawn-image.ts";
+import { ImageCodes } from "../vision/image-codes.ts";
 import {
   type AskedMessage,
   type AskedPart,
   type Backend,
+  type Drawn,
   type DrawnPiece,
   type GivenImage,
   type Sampling,
@@ -52,22 +54,26 @@ export function inProcess(given: Kelix | PromiseLike<Kelix>): Backend {
         checkSize(size, kelix);
         const options = { ...optionsOf(asked), signal };
         if (image === undefined) {
-          const drawn = await kelix.imagine(prompt, { ...options, n });
-          return Promise.all(drawn.map(pieceOf));
+          return drawnOf(await kelix.imagine(prompt, { ...options, n }));
         }
         const masked = mask === undefined ? {} : { mask: await readMask(mask) };
-        const edited: DrawnPiece[] = [];
+        const edited: DrawnImage[] = [];
         for (let i = 0; i < n; i++) {
           const seed = options.seed + i;
-          edited.push(await pieceOf(await kelix.edit(imageOf(image), prompt, { ...options, ...masked, seed })));
+          edited.push(await kelix.edit(imageOf(image), prompt, { ...options, ...masked, seed }));
         }
-        return edited;
+        return drawnOf(edited);
       }),
     embed: (_, images, { signal }) =>
       explained({ images: images.length }, signal, async (kelix) => {
         const vectors: number[][] = [];
-        for (const image of images) vectors.push([...(await kelix.embed(image, { signal }))]);
-        return vectors;
+        let tokens = 0;
+        for (const image of images) {
+          const codes = await kelix.tokenize(image, { signal });
+          tokens += codes.grid[0] * codes.grid[1];
+          vectors.push([...(await kelix.embed(codes, { signal }))]);
+        }
+        return { vectors, tokens };
       }),
   };
 }
@@ -83,7 +89,8 @@ function messageOf({ role, content }: AskedMessage) {
 }
 
 function partOf(part: AskedPart) {
-  return part.type === "text" ? part : { type: part.type, image: imageOf(part.image) };
+  if (part.type === "text") return part;
+  return { type: part.type, image: part.codes ? ImageCodes.from(JSON.stringify(part.codes)) : imageOf(part.image) };
 }
 
 /** Base64 as the library reads it. */
@@ -99,7 +106,16 @@ async function readMask(mask: GivenImage): Promise<Uint8Array> {
 
 async function pieceOf(image: DrawnImage): Promise<DrawnPiece> {
   const { seed, receipt } = image;
-  return { data: await image.toPng(), facts: { seed, ...(receipt && { receipt: receipt as JSONObject }) } };
+  const codes = image.codes.toJSON() as unknown as JSONObject;
+  return { data: await image.toPng(), facts: { seed, codes, ...(receipt && { receipt: receipt as JSONObject }) } };
+}
+
+/** All images have one prompt, which counts once. */
+async function drawnOf(images: readonly DrawnImage[]): Promise<Drawn> {
+  const inputTokens = images[0]?.usage?.promptTokens ?? 0;
+  const outputTokens = images.reduce((sum, { usage }) => sum + (usage?.completionTokens ?? 0), 0);
+  const usage = { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens };
+  return { pieces: await Promise.all(images.map(pieceOf)), usage };
 }
 
 function checkSize(size: string | undefined, kelix: Kelix): void {

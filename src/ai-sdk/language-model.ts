@@ -2,6 +2,7 @@
 
 import {
   InvalidPromptError,
+  type JSONObject,
   type LanguageModelV3,
   type LanguageModelV3CallOptions,
   type LanguageModelV3Content,
@@ -143,7 +144,8 @@ function partOf(part: Part, message: LanguageModelV3Message): AskedPart[] {
   if (!part.mediaType.startsWith("image/"))
     throw refuse(message, `a file is ${part.mediaType}; the model reads images`);
   if (part.data instanceof URL) throw refuse(message, "an image is a URL; pass its bytes");
-  return [{ type: "image", image: part.data }];
+  const { codes } = (part.providerOptions?.kelix ?? {}) as { readonly codes?: JSONObject };
+  return [{ type: "image", image: part.data, ...(codes && { codes }) }];
 }
 
 function refuse(prompt: unknown, why: string): InvalidPromptError {

@@ -9,7 +9,7 @@ import {
   type AskedPart,
   type Backend,
   type CallSetting,
-  type DrawnPiece,
+  type Drawn,
   type GivenImage,
   type Sampling,
   usageOf,
@@ -42,8 +42,14 @@ const chunkSchema = z.looseObject({
     })
     .nullish(),
 });
-const imagesSchema = z.looseObject({ data: z.array(z.looseObject({ b64_json: z.string() })) });
-const vectorsSchema = z.looseObject({ data: z.array(z.looseObject({ embedding: z.array(z.number()) })) });
+const imagesSchema = z.looseObject({
+  data: z.array(z.looseObject({ b64_json: z.string() })),
+  usage: z.looseObject({ input_tokens: z.number(), output_tokens: z.number(), total_tokens: z.number() }).nullish(),
+});
+const vectorsSchema = z.looseObject({
+  data: z.array(z.looseObject({ embedding: z.array(z.number()) })),
+  usage: z.looseObject({ prompt_tokens: z.number() }).nullish(),
+});
 
 export function remote(settings: RemoteSettings): Backend {
   const server = new Server(settings);
@@ -67,18 +73,19 @@ export function remote(settings: RemoteSettings): Backend {
       const body = { model, prompt, n, size, ...optionsOf(asked) };
       if (image === undefined) {
         const call = await server.post("/images/generations", JSON.stringify(body), body, setting);
-        return (await call.json(imagesSchema)).data.map(drawnOf);
+        return drawnOf(await call.json(imagesSchema));
       }
       const form = new FormData();
       for (const [name, value] of Object.entries(body)) if (value !== undefined) form.set(name, String(value));
       form.set("image", fileOf(image), "image.png");
       if (mask !== undefined) form.set("mask", fileOf(mask), "mask.png");
       const call = await server.post("/images/edits", form, body, setting);
-      return (await call.json(imagesSchema)).data.map(drawnOf);
+      return drawnOf(await call.json(imagesSchema));
     },
     async embed(model, input, setting) {
       const call = await server.post("/embeddings", JSON.stringify({ model, input }), { model }, setting);
-      return (await call.json(vectorsSchema)).data.map(({ embedding }) => embedding);
+      const { data, usage } = await call.json(vectorsSchema);
+      return { vectors: data.map(({ embedding }) => embedding), tokens: usage?.prompt_tokens };
     },
   };
 }
@@ -212,7 +219,8 @@ function messageOf({ role, content }: AskedMessage) {
 }
 
 function partOf(part: AskedPart) {
-  return part.type === "text" ? part : { type: "image_url", image_url: { url: dataUrl(part.image) } };
+  if (part.type === "text") return part;
+  return { type: "image_url", image_url: { url: dataUrl(part.image) }, ...(part.codes && { codes: part.codes }) };
 }
 
 /** The server tells the kind of an image by its bytes. */
@@ -225,15 +233,16 @@ function fileOf(image: GivenImage): Blob {
   return new Blob([bytes], { type: `image/${findFormat(bytes) ?? "png"}` });
 }
 
-function drawnOf({ b64_json, ...facts }: z.output<typeof imagesSchema>["data"][number]): DrawnPiece {
-  return { data: b64_json, facts: factsOf(facts) };
+function drawnOf({ data, usage }: z.output<typeof imagesSchema>): Drawn {
+  const pieces = data.map(({ b64_json, ...facts }) => ({ data: b64_json, facts: factsOf(facts) }));
+  if (!usage) return { pieces, usage: undefined };
+  const { input_tokens, output_tokens, total_tokens } = usage;
+  return { pieces, usage: { inputTokens: input_tokens, outputTokens: output_tokens, totalTokens: total_tokens } };
 }
 
-function factsOf({ seed, receipt }: Readonly<Record<string, unknown>>): JSONObject {
-  return {
-    ...(seed !== undefined && { seed: seed as number }),
-    ...(receipt !== undefined && { receipt: receipt as JSONObject }),
-  };
+function factsOf({ seed, codes, receipt }: Readonly<Record<string, unknown>>): JSONObject {
+  const facts = Object.entries({ seed, codes, receipt }).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(facts) as JSONObject;
 }
 
 function base64Of(url: string): string {

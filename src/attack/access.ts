@@ -1,10 +1,10 @@
-// Who may ask: keys on every route, pages of other sites, names that were made to point here, files beside the server.
+// Access: keys on every route, pages of other origins, DNS rebinding, path traversal.
 
 import { leakIn } from "./complaints.ts";
 import { type Attack, type Finding, failed, judge, skipped } from "./finding.ts";
 import { CHAT, parseJson, type Reply, type Target } from "./target.ts";
 
-/** Routes of OpenAI's API, and of servers that have left one or the other without a key. */
+/** Routes of OpenAI's API, and routes that other servers have left open. */
 const routes: readonly (readonly [method: string, path: string])[] = [
   ["GET", "/v1/models"],
   ["POST", CHAT],
@@ -42,9 +42,8 @@ const isThere = ({ status, failure }: Reply) => failure === undefined && ![404, 
 
 async function keys(target: Target): Promise<Finding> {
   if (target.apiKey === undefined) {
-    if (target.isLocal)
-      return skipped("no key was given, and the server is on this machine: give --api-key to try its keys");
-    return failed("the server answers without a key, and others than this machine reach it");
+    if (target.isLocal) return skipped("no key was given and the server is local; pass --api-key to test its keys");
+    return failed("the server requires no key although other machines can reach it");
   }
   const wrong: readonly (readonly [what: string, key: string | false])[] = [
     ["without a key", false],
@@ -62,7 +61,7 @@ async function keys(target: Target): Promise<Finding> {
       if (!isRefusal(reply)) complaints.push(`${method} ${path} ${what}: status ${reply.status}`);
     }
   }
-  return judge(complaints, `all ${tried} routes that it has want the key`);
+  return judge(complaints, `all ${tried} existing routes require the key`);
 }
 
 const EVIL = "https://evil.example";
@@ -73,30 +72,26 @@ async function crossOrigin(target: Target): Promise<Finding> {
     const allowed = reply.headers.get("access-control-allow-origin");
     const hasCredentials = reply.headers.get("access-control-allow-credentials") === "true";
     if (allowed === EVIL && hasCredentials)
-      return `${method} ${path}: any page may ask as its visitor: the origin is echoed, with credentials`;
-    if (allowed === EVIL) return `${method} ${path}: the origin of any page is echoed`;
+      return `${method} ${path}: any web page can send requests as its visitor: the origin is echoed, with credentials`;
+    if (allowed === EVIL) return `${method} ${path}: the origin of any web page is echoed`;
     if (allowed === "*" && target.apiKey === undefined)
-      return `${method} ${path}: every page may read the answers, and no key is wanted`;
+      return `${method} ${path}: any web page can read the answers, and no key is required`;
     return undefined;
   };
   const preflight = { "access-control-request-method": "POST", "access-control-request-headers": "content-type" };
   const complaints = [await read("/v1/models", {}, "GET"), await read(CHAT, preflight, "OPTIONS")];
-  return judge(complaints, "pages of other origins may not read its answers");
+  return judge(complaints, "pages of other origins cannot read answers");
 }
 
 async function rebinding(target: Target): Promise<Finding> {
-  if (target.apiKey !== undefined) return skipped("a key is wanted, which a page of another site has not");
+  if (target.apiKey !== undefined) return skipped("the server requires a key, which pages of other sites do not have");
   if (!target.isLocal) return skipped("the server is not on this machine");
   const head = target.head("GET", "/v1/models", ["Connection: close"]).replace(/Host: [^\r]*/, "Host: evil.example");
   const { text } = await target.say(head, 5000);
   const isAnswered = /^HTTP\/1\.\d 200/.test(text);
   return judge(
-    [
-      isAnswered
-        ? "a page whose name was made to point to this machine is answered as a program on it would be"
-        : undefined,
-    ],
-    "the Host header of another name is refused",
+    [isAnswered ? "a page whose host name was rebound to this machine gets answers like a local program" : undefined],
+    "other names in the Host header are rejected",
   );
 }
 
@@ -110,32 +105,32 @@ async function traversal(target: Target): Promise<Finding> {
   const complaints = await Promise.all(
     paths.map(async (path) => {
       const { text } = await target.say(target.head("GET", path, ["Connection: close"]), 5000);
-      return /root:.*:0:0:/.test(text) ? `GET ${path}: gives a file of the machine` : undefined;
+      return /root:.*:0:0:/.test(text) ? `GET ${path}: returns a file of the machine` : undefined;
     }),
   );
-  return judge(complaints, "no path leads to files of the machine");
+  return judge(complaints, "no path returns files of the machine");
 }
 
 async function unknownPlaces(target: Target): Promise<Finding> {
   const asked: readonly (readonly [what: string, reply: Reply])[] = [
-    ["a route that is none", await target.send("/v1/none", { body: {} })],
-    ["a model that is none", await target.chat("Hi", { model: "none/such" })],
-    ["another method", await target.send(CHAT, { method: "PUT", body: {} })],
+    ["an unknown route", await target.send("/v1/none", { body: {} })],
+    ["an unknown model", await target.chat("Hi", { model: "none/such" })],
+    ["a wrong method", await target.send(CHAT, { method: "PUT", body: {} })],
   ];
   const complaints = asked.map(([what, { status, text }]) => {
     const leak = leakIn(text);
-    if (leak !== undefined) return `${what}: the answer has ${leak}`;
-    if (status < 400 || status >= 500) return `${what}: status ${status}, wanted one of 400 to 499`;
+    if (leak !== undefined) return `${what}: the answer contains ${leak}`;
+    if (status < 400 || status >= 500) return `${what}: status ${status}, expected 4xx`;
     const isTold = typeof parseJson(text)?.error?.message === "string";
     return isTold ? undefined : `${what}: the answer has no { "error": { "message" } }`;
   });
-  return judge(complaints, "each is refused in the form that clients read");
+  return judge(complaints, "each is rejected with an error that clients can read");
 }
 
 export const access: readonly Attack[] = [
-  { name: "keys", about: "every route without a key, with a wrong one, with half of it", run: keys },
-  { name: "cross-origin", about: "a page of another site that asks and reads", run: crossOrigin },
-  { name: "dns-rebinding", about: "the name of another site in the Host header", run: rebinding },
-  { name: "traversal", about: "paths with .. to files of the machine", run: traversal },
-  { name: "unknown", about: "a route, a model and a method that are not there", run: unknownPlaces },
+  { name: "keys", about: "every route without a key, with a wrong key, with half a key", run: keys },
+  { name: "cross-origin", about: "requests from a web page of another origin", run: crossOrigin },
+  { name: "dns-rebinding", about: "another site's name in the Host header", run: rebinding },
+  { name: "traversal", about: "paths with .. that lead to files", run: traversal },
+  { name: "unknown", about: "an unknown route, model and method", run: unknownPlaces },
 ];

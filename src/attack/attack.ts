@@ -1,5 +1,5 @@
-// Attacks on a server that speaks OpenAI's API: what is sent, and how to tell whether the server held. They are known failures of such
-// servers, and none of them does lasting harm; run them against servers of your own.
+// Attacks on a server with OpenAI's API: known failures of such servers, and how to tell whether this one withstands them. None does lasting
+// harm to a server that does. Run them only against your own servers.
 
 import { access } from "./access.ts";
 import { bodies } from "./bodies.ts";
@@ -12,7 +12,7 @@ import { Target, type TargetSettings } from "./target.ts";
 
 export type AttackResult = Finding & Pick<Attack, "name" | "about">;
 
-/** All of them, in the order in which they are run: the ones that may bring a server down come last. */
+/** All attacks in the order they run. Those that may bring a server down come last. */
 export const attacks: readonly Attack[] = [
   ...access,
   ...bodies,
@@ -23,16 +23,16 @@ export const attacks: readonly Attack[] = [
 ];
 
 export interface AttackSettings extends TargetSettings {
-  /** Names of those to run; all if absent. */
+  /** Names of the attacks to run; all if absent. */
   readonly only?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told each result as it comes. */
+  /** Called with each result. */
   readonly onResult?: ((result: AttackResult) => void) | undefined;
 }
 
 /**
- * Runs the attacks one after the other. After each the server must still answer; where it does not, that attack has failed, and the rest are
- * skipped. Throws an InputError where there is no such server, or it wants another key.
+ * Runs the attacks one after another. The server must still answer after each; if it does not, the attack has succeeded (`failed`) and the
+ * rest are skipped. Throws an InputError if there is no such server or the key is wrong.
  */
 export async function attackServer(settings: AttackSettings): Promise<AttackResult[]> {
   const { only, signal, onResult } = settings;
@@ -44,9 +44,11 @@ export async function attackServer(settings: AttackSettings): Promise<AttackResu
     const { name, about } = attack;
     let finding = skipped("the server no longer answers");
     if (isAlive) {
-      finding = await attack.run(target).catch((error) => failed(`the attack was cut: ${(error as Error).message}`));
+      finding = await attack
+        .run(target)
+        .catch((error) => failed(`the attack could not finish: ${(error as Error).message}`));
       isAlive = await target.isAlive();
-      if (!isAlive && finding.verdict !== "failed") finding = failed("afterwards the server did not answer any more");
+      if (!isAlive && finding.verdict !== "failed") finding = failed("the server stopped answering");
     }
     const result = { name, about, ...finding };
     results.push(result);

@@ -1,4 +1,4 @@
-// What stands in a request: numbers without sense, shapes that no client sends, bodies without end.
+// Request bodies: absurd numbers, malformed fields, endless bytes.
 
 import { gzipSync } from "node:zlib";
 import { complain, complainUnlessRefused } from "./complaints.ts";
@@ -7,7 +7,7 @@ import { CHAT, parseJson, type Target } from "./target.ts";
 
 const IMAGES = "/v1/images/generations";
 
-/** Refusing needs no model, and so no time. */
+/** Rejecting needs no model, so it is fast. */
 const REFUSAL_MS = 3000;
 
 const extremes: readonly object[] = [
@@ -45,11 +45,11 @@ const shapes: readonly unknown[] = [
 
 const texts: readonly (readonly [what: string, body: string])[] = [
   ["half of a JSON object", '{"model": "x", "messages": ['],
-  ["lists in lists, 100,000 deep", `${"[".repeat(100_000)}${"]".repeat(100_000)}`],
+  ["lists nested 100,000 deep", `${"[".repeat(100_000)}${"]".repeat(100_000)}`],
   ["a field __proto__", '{"__proto__": {"n": 5}, "constructor": {"prototype": {"x": 1}}, "messages": 5}'],
   ["a number of 100,000 digits", `{"messages": "x", "seed": ${"9".repeat(100_000)}}`],
-  ["bytes that are no text", "\u0000\u0001\uffff"],
-  ["nothing", ""],
+  ["bytes that are not text", "\u0000\u0001\uffff"],
+  ["an empty body", ""],
 ];
 
 async function numbers(target: Target): Promise<Finding> {
@@ -61,7 +61,7 @@ async function numbers(target: Target): Promise<Finding> {
     complaints.push(
       complain(`size ${JSON.stringify(size)}`, await target.send(IMAGES, { body: { prompt: "", size } })),
     );
-  return judge(complaints, `${extremes.length + sizes.length} values without sense: each was refused, or harmless`);
+  return judge(complaints, `${extremes.length + sizes.length} absurd values: each was rejected or harmless`);
 }
 
 async function manyAnswers(target: Target): Promise<Finding> {
@@ -73,7 +73,7 @@ async function manyAnswers(target: Target): Promise<Finding> {
     const reply = await target.send(path, { body, timeoutMs: REFUSAL_MS });
     complaints.push(complainUnlessRefused(`${path} with n 1e9`, reply));
   }
-  return judge(complaints, "a billion answers are refused at once");
+  return judge(complaints, "a request for a billion answers is rejected at once");
 }
 
 async function oddShapes(target: Target): Promise<Finding> {
@@ -92,20 +92,20 @@ async function oddShapes(target: Target): Promise<Finding> {
   ];
   for (const type of types) {
     const reply = await target.send(CHAT, { body: "x=1", headers: { "content-type": type } });
-    complaints.push(complainUnlessRefused(`the type ${type}`, reply));
+    complaints.push(complainUnlessRefused(`content type ${type}`, reply));
   }
   return judge(
     complaints,
-    `${shapes.length + texts.length + types.length} bodies that no client sends: each was refused, or harmless`,
+    `${shapes.length + texts.length + types.length} malformed bodies: each was rejected or harmless`,
   );
 }
 
 async function longConversation(target: Target): Promise<Finding> {
   const reply = await target.chat("word ".repeat(400_000));
-  return judge([complainUnlessRefused("2 MB of text", reply)], "a conversation beyond every context is refused");
+  return judge([complainUnlessRefused("2 MB of text", reply)], "a conversation beyond any context is rejected");
 }
 
-/** Sends bytes without saying how many until the server stops taking them. */
+/** Sends a chunked body until the server stops reading. */
 async function endlessBody(target: Target): Promise<Finding> {
   const socket = await target.connect();
   let answer = "";
@@ -124,44 +124,42 @@ async function endlessBody(target: Target): Promise<Finding> {
   }
   socket.destroy();
   const megabytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
-  if (sent < target.hugeBytes) return held(`it stopped taking a body without end before ${megabytes(sent + 2 ** 20)}`);
-  return failed(`it took ${megabytes(sent)} of a body without end, and would take more`);
+  if (sent < target.hugeBytes) return held(`it stopped reading an endless body within ${megabytes(sent + 2 ** 20)}`);
+  return failed(`it read ${megabytes(sent)} of an endless body and would have read more`);
 }
 
 async function statedLength(target: Target): Promise<Finding> {
   const head = target.head("POST", CHAT, ["Content-Type: application/json", "Content-Length: 1000000000000"]);
   const { text, isClosed } = await target.say(`${head}{`, REFUSAL_MS);
-  if (text !== "" || isClosed) return held("a body that is said to have a terabyte is refused before it comes");
-  return failed("it waits for a body that is said to have a terabyte");
+  if (text !== "" || isClosed) return held("a body declared as 1 TB is rejected before it arrives");
+  return failed("it waits for a body declared as 1 TB");
 }
 
 async function packedBody(target: Target): Promise<Finding> {
   const packed = new Uint8Array(gzipSync(Buffer.alloc(target.hugeBytes, " ")));
   const reply = await target.send(CHAT, { body: packed, headers: { "content-encoding": "gzip" } });
   return judge(
-    [complainUnlessRefused("a body that unpacks to a thousand times its size", reply)],
-    "a packed body is refused",
+    [complainUnlessRefused("a compressed body that expands a thousandfold", reply)],
+    "a compressed body is rejected",
   );
 }
 
 const specials = ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>"];
 const REPEATS = 20;
 
-/** Text that reads as a mark of the template must be spelled in several tokens, and not be one. */
+/** A special token's name in a user's text must be encoded as ordinary text: several tokens, not one. */
 async function specialTokens(target: Target): Promise<Finding> {
   const count = async (content: string) =>
     parseJson((await target.chat(content)).text)?.usage?.prompt_tokens as unknown;
   const plain = await count("a");
-  if (typeof plain !== "number") return skipped("the server does not tell how many tokens a prompt has");
+  if (typeof plain !== "number") return skipped("the server does not report prompt tokens");
   const complaints: string[] = [];
   for (const special of specials) {
     const found = await count(`a${special.repeat(REPEATS)}`);
     if (typeof found !== "number" || found - plain > REPEATS + 1) continue;
-    complaints.push(
-      `${special} in a user's text counts as one token, as the mark itself: a user can write turns of others`,
-    );
+    complaints.push(`${special} in a user's text counts as one token: a user can forge turns of the conversation`);
   }
-  return judge(complaints, "marks of the template in a user's text are spelled as text");
+  return judge(complaints, "special tokens in a user's text are encoded as text");
 }
 
 function excerptOf(value: unknown): string {
@@ -174,12 +172,12 @@ function pause(ms: number): Promise<void> {
 }
 
 export const bodies: readonly Attack[] = [
-  { name: "numbers", about: 'temperature 1e-30, seed 2^80, stop [""], size 1e9x1 and others', run: numbers },
+  { name: "numbers", about: 'temperature 1e-30, seed 2^80, stop [""], size 1e9x1 and more', run: numbers },
   { name: "many-answers", about: "n 1e9", run: manyAnswers },
-  { name: "shapes", about: "bodies of other forms and types, JSON 100,000 deep, __proto__", run: oddShapes },
+  { name: "shapes", about: "malformed bodies, wrong content types, JSON 100,000 deep, __proto__", run: oddShapes },
   { name: "long-prompt", about: "a conversation of 2 MB", run: longConversation },
-  { name: "special-tokens", about: "marks of the chat template in a user's text", run: specialTokens },
-  { name: "stated-length", about: "a body that is said to have a terabyte", run: statedLength },
-  { name: "packed-body", about: "a body in gzip that unpacks to far more", run: packedBody },
-  { name: "endless-body", about: "a body without a length and without an end", run: endlessBody },
+  { name: "special-tokens", about: "special tokens in a user's text", run: specialTokens },
+  { name: "stated-length", about: "a body declared as 1 TB", run: statedLength },
+  { name: "packed-body", about: "a gzip body that expands a thousandfold", run: packedBody },
+  { name: "endless-body", about: "a body without length or end", run: endlessBody },
 ];

@@ -1,13 +1,13 @@
-// How a request is sent: heads and bodies that do not come, heads too long, clients that leave, and many at once.
+// Connections: partial requests, oversized headers, clients that disconnect, many requests at once.
 
 import type { Socket } from "node:net";
 import { complain } from "./complaints.ts";
 import { type Attack, type Finding, failed, held, judge } from "./finding.ts";
 import { CHAT, closes, type Target } from "./target.ts";
 
-/** Half-sent requests at once. */
+/** Partial requests at once. */
 const HELD_OPEN = 50;
-/** How long another client may wait beside them. */
+/** How long another client may wait meanwhile. */
 const BESIDE_MS = 5000;
 const AT_ONCE = 24;
 const LEAVERS = 6;
@@ -18,7 +18,7 @@ async function halfSent(target: Target): Promise<Finding> {
   const open: { readonly socket: Socket; readonly begin: string }[] = [];
   for (let i = 0; i < HELD_OPEN; i++) {
     const socket = await target.connect().catch(() => undefined);
-    if (!socket) break; // it takes no more, which is its right
+    if (!socket) break; // it accepts no more, which is fine
     const begin = begins[i % begins.length]!;
     socket.write(begin);
     open.push({ socket, begin });
@@ -27,15 +27,15 @@ async function halfSent(target: Target): Promise<Finding> {
     const beside = await target.send("/v1/models", { method: "GET", timeoutMs: BESIDE_MS });
     if (beside.status !== 200)
       return failed(
-        `beside ${open.length} half-sent requests another client has no answer within ${BESIDE_MS / 1000} s`,
+        `with ${open.length} partial requests open, another client got no answer within ${BESIDE_MS / 1000} s`,
       );
     const ends = await Promise.all(
       open.map(async ({ socket, begin }) => (await closes(socket, target.patienceMs)) || begin === ""),
     );
     const left = ends.filter((isClosed) => !isClosed).length;
-    if (left === 0) return held(`${open.length} half-sent requests stop nobody, and are given up`);
+    if (left === 0) return held(`${open.length} partial requests block nobody and are closed in time`);
     return failed(
-      `${left} of ${open.length} half-sent requests are still waited for after ${Math.round(target.patienceMs / 1000)} s`,
+      `${left} of ${open.length} partial requests are still open after ${Math.round(target.patienceMs / 1000)} s`,
     );
   } finally {
     for (const { socket } of open) socket.destroy();
@@ -58,10 +58,10 @@ async function longHeads(target: Target): Promise<Finding> {
     else if (status?.startsWith("5")) complaints.push(`${what}: status ${status}`);
     else if (!isClosed && text === "") complaints.push(`${what}: no answer within ${BESIDE_MS / 1000} s`);
   }
-  return judge(complaints, "long heads are refused");
+  return judge(complaints, "oversized headers are rejected");
 }
 
-/** Two lengths in one request: where a proxy believes one and the server the other, a request hides in the body. */
+/** Request smuggling: two lengths in one request. If a proxy uses one and the server the other, a second request hides in the body. */
 async function smuggling(target: Target): Promise<Finding> {
   const hidden = `GET /v1/models HTTP/1.1\r\nHost: ${target.url.host}\r\n\r\n`;
   const both = target.head("POST", CHAT, [
@@ -80,12 +80,12 @@ async function smuggling(target: Target): Promise<Finding> {
     ["two lengths", `${twice}{}${hidden}`],
   ] as const) {
     const answers = (await target.say(text, 3000)).text.match(/^HTTP\/1\.\d \d+/gm) ?? [];
-    if (answers.length > 1) complaints.push(`${what}: the request that hides behind the first was answered too`);
+    if (answers.length > 1) complaints.push(`${what}: the hidden second request was answered too`);
   }
-  return judge(complaints, "requests with two lengths are refused");
+  return judge(complaints, "requests with two lengths are rejected");
 }
 
-/** A whole request for an answer that takes long. */
+/** A complete request whose answer takes long. */
 export function longRequest(target: Target, seed: number): string {
   const json = JSON.stringify({
     model: target.model,
@@ -113,7 +113,7 @@ async function leaving(target: Target): Promise<Finding> {
   );
   return judge(
     [complain("a request afterwards", await target.chat("Hi"))],
-    `${LEAVERS} clients left in the middle of their answers, and the next is served`,
+    `${LEAVERS} clients disconnected mid-answer, and the next one is served`,
   );
 }
 
@@ -128,17 +128,17 @@ async function crowd(target: Target): Promise<Finding> {
   });
   const busy = replies.filter(({ status }) => status === 429 || status === 503);
   if (busy.some(({ headers }) => !headers.has("retry-after")))
-    complaints.push("a request was turned away without the header Retry-After");
+    complaints.push("a request was rejected without a Retry-After header");
   return judge(
     complaints,
-    `${AT_ONCE} requests at once: ${AT_ONCE - busy.length} were answered, ${busy.length} were told to come again`,
+    `${AT_ONCE} requests at once: ${AT_ONCE - busy.length} were answered, ${busy.length} told to retry`,
   );
 }
 
 export const connections: readonly Attack[] = [
   { name: "long-heads", about: "a header of 1 MB, and 100,000 headers", run: longHeads },
   { name: "smuggling", about: "requests with two lengths", run: smuggling },
-  { name: "leaving", about: "clients that leave in the middle of an answer", run: leaving },
+  { name: "leaving", about: "clients that disconnect in the middle of an answer", run: leaving },
   { name: "crowd", about: `${AT_ONCE} requests at once`, run: crowd },
-  { name: "half-sent", about: `${HELD_OPEN} requests whose head or body never comes whole`, run: halfSent },
+  { name: "half-sent", about: `${HELD_OPEN} requests whose headers or body never arrive completely`, run: halfSent },
 ];

@@ -1,5 +1,5 @@
-// Images by URL that a server should not have fetched, or not for so long: redirects inwards, downloads that never end. A listener on this
-// machine tells what the server did, so only servers on it can be watched.
+// Image URLs that redirect to internal addresses or never stop sending. A listener on this machine sees what the server fetches, so
+// only local servers can be tested.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,17 +8,17 @@ import { complain } from "./complaints.ts";
 import { type Attack, type Finding, judge, skipped } from "./finding.ts";
 import type { Reply, Target } from "./target.ts";
 
-const ELSEWHERE = "the server is on another machine, where nobody sees what it fetches";
+const ELSEWHERE = "the server is on another machine, so its requests cannot be observed";
 const DRIP_MS = 200;
 
-/** Names of this machine that a server may take for those of another: its addresses on networks, and a loopback one that is seldom on lists. */
+/** Addresses of this machine that a server may not recognise as internal: its network addresses, and a loopback address that is rarely on block lists. */
 function ownNames(): string[] {
   const addresses = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
   const outer = addresses.filter(({ family, internal }) => family === "IPv4" && !internal);
   return [...outer.map(({ address }) => address), "127.0.0.2"];
 }
 
-/** Runs a listener, shows the server an image of it under each name, and gives its replies. */
+/** Starts a listener, sends the server an image URL of it under each name, and returns the replies. */
 async function show(
   target: Target,
   answer: (request: IncomingMessage, response: ServerResponse) => void,
@@ -55,9 +55,9 @@ async function redirects(target: Target): Promise<Finding> {
     },
     15_000,
   );
-  const followed = inside > 0 ? "it followed a redirect to 127.0.0.1, which only this machine reaches" : undefined;
+  const followed = inside > 0 ? "it followed a redirect to 127.0.0.1" : undefined;
   const complaints = replies.map((reply) => complain("an image that redirects to 127.0.0.1", reply));
-  return judge([followed, ...complaints], "no redirect leads to this machine");
+  return judge([followed, ...complaints], "no redirect to this machine was followed");
 }
 
 async function slowDownload(target: Target): Promise<Finding> {
@@ -76,10 +76,10 @@ async function slowDownload(target: Target): Promise<Finding> {
   const seconds = Math.round(target.patienceMs / 1000);
   const complaints = replies.map((reply) =>
     reply.failure === "timeout"
-      ? `it waits for more than ${seconds} s for an image that comes byte by byte`
-      : complain("an image that comes byte by byte", reply),
+      ? `it waits more than ${seconds} s for an image that arrives byte by byte`
+      : complain("an image that arrives byte by byte", reply),
   );
-  return judge(complaints, fetched ? "an image that comes byte by byte is given up" : "no such image is fetched");
+  return judge(complaints, fetched ? "an image that arrives byte by byte is given up" : "no image is fetched");
 }
 
 async function endlessDownload(target: Target): Promise<Finding> {
@@ -103,14 +103,13 @@ async function endlessDownload(target: Target): Promise<Finding> {
     },
     target.answerMs,
   );
-  const taken =
-    most >= target.hugeBytes ? `it took ${Math.round(most / 2 ** 20)} MiB of an image without end` : undefined;
-  const complaints = replies.map((reply) => complain("an image without end", reply));
-  return judge([taken, ...complaints], most > 0 ? "an image without end is given up" : "no such image is fetched");
+  const taken = most >= target.hugeBytes ? `it took ${Math.round(most / 2 ** 20)} MiB of an endless image` : undefined;
+  const complaints = replies.map((reply) => complain("an endless image", reply));
+  return judge([taken, ...complaints], most > 0 ? "an endless image is given up" : "no image is fetched");
 }
 
 export const downloads: readonly Attack[] = [
-  { name: "redirects", about: "image URLs that redirect to the server's own machine", run: redirects },
-  { name: "slow-image", about: "an image URL whose bytes come one by one, for ever", run: slowDownload },
-  { name: "endless-image", about: "an image URL whose bytes never end", run: endlessDownload },
+  { name: "redirects", about: "image URLs that redirect to the server itself", run: redirects },
+  { name: "slow-image", about: "an image URL that sends one byte at a time, forever", run: slowDownload },
+  { name: "endless-image", about: "an image URL that never stops sending", run: endlessDownload },
 ];

@@ -1,4 +1,4 @@
-// Images in a conversation: addresses that lead inside, files of the machine, pictures that are bombs.
+// Images in a conversation: internal addresses, local files, image bombs.
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -30,9 +30,9 @@ const loopbacks = [
   "good.example@127.0.0.1",
 ];
 
-/** Only a server on the same machine can be watched as it comes: a listener on the loopback address tells who fetched what. */
+/** A listener on the loopback address sees what the server fetches, so only a local server can be tested. */
 async function insideAddresses(target: Target): Promise<Finding> {
-  if (!target.isLocal) return skipped("the server is on another machine, where nobody sees what it fetches");
+  if (!target.isLocal) return skipped("the server is on another machine, so its requests cannot be observed");
   const visits: string[] = [];
   const listener = createServer((request, response) => {
     visits.push(request.url ?? "");
@@ -46,13 +46,13 @@ async function insideAddresses(target: Target): Promise<Finding> {
       const url = `http://${host}:${port}/visit-${i}.png`;
       const reply = await target.chat(showing(url), {}, { timeoutMs: 15_000 });
       const wasVisited = visits.includes(`/visit-${i}.png`);
-      complaints.push(wasVisited ? `it fetched ${url}, which only this machine reaches` : complain(url, reply));
+      complaints.push(wasVisited ? `it fetched ${url}, an internal address` : complain(url, reply));
     }
   } finally {
     listener.close();
     listener.closeAllConnections();
   }
-  return judge(complaints, `${loopbacks.length} spellings of this machine's own address: none was fetched`);
+  return judge(complaints, `${loopbacks.length} spellings of the server's own address: none was fetched`);
 }
 
 async function metadata(target: Target): Promise<Finding> {
@@ -62,7 +62,7 @@ async function metadata(target: Target): Promise<Finding> {
     "http://10.0.0.1/x.png",
     "http://metadata.google.internal/",
   ];
-  return refusedImages(target, urls, "addresses of the cloud and of private networks are refused", {
+  return refusedImages(target, urls, "addresses of cloud metadata and private networks are rejected", {
     timeoutMs: 15_000,
   });
 }
@@ -77,10 +77,10 @@ async function localFiles(target: Target): Promise<Finding> {
     "gopher://127.0.0.1/",
     "javascript:1",
   ];
-  return refusedImages(target, urls, "files of the machine are not opened as images");
+  return refusedImages(target, urls, "local files are not opened as images");
 }
 
-/** Shows each URL as an image, one after the other: all must be refused. */
+/** Sends each URL as an image. All must be rejected. */
 async function refusedImages(
   target: Target,
   urls: readonly string[],
@@ -97,7 +97,7 @@ async function bombs(target: Target): Promise<Finding> {
     ["a PNG of 50,000 x 50,000", pngOf(50_000, 50_000, 1000), "png"],
     ["a PNG of 4 billion x 4 billion", pngOf(2 ** 32 - 1, 2 ** 32 - 1, 10), "png"],
     ["a PNG of 1 x 10,000", pngOf(1, 10_000), "png"],
-    ["half of a PNG", pngOf(64, 64).subarray(0, 60), "png"],
+    ["half a PNG", pngOf(64, 64).subarray(0, 60), "png"],
     ["a PNG without pixels", pngOf(64, 64, 0), "png"],
     [
       "an SVG that reads a file",
@@ -111,8 +111,8 @@ async function bombs(target: Target): Promise<Finding> {
     ],
     ["a JPEG of nothing", Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 16, 0xff, 0xff, 0xff, 0xd9]), "jpeg"],
     ["a WebP of nothing", Buffer.from("RIFF\xff\xff\xff\xffWEBPVP8L\xff\xff\xff\xff/", "latin1"), "webp"],
-    ["no image", Buffer.from("hello"), "png"],
-    ["no bytes", Buffer.alloc(0), "png"],
+    ["text", Buffer.from("hello"), "png"],
+    ["an empty file", Buffer.alloc(0), "png"],
   ];
   const complaints: (string | undefined)[] = [];
   for (const [what, bytes, type] of files) {
@@ -123,14 +123,12 @@ async function bombs(target: Target): Promise<Finding> {
   const profile = Buffer.concat([Buffer.from("x\0\0"), deflateSync(Buffer.alloc(2 ** 25))]);
   complaints.push(
     complain(
-      "a colour profile of 32 MiB, packed",
+      "a compressed colour profile of 32 MiB",
       await target.chat(showing(dataUrl(pngOf(64, 64, undefined, ["iCCP", profile])))),
     ),
   );
-  complaints.push(
-    complainUnlessRefused("base64 that is none", await target.chat(showing("data:image/png;base64,%%%%"))),
-  );
-  return judge(complaints, `${files.length + 3} images that are bombs, broken or none: each was refused, or harmless`);
+  complaints.push(complainUnlessRefused("invalid base64", await target.chat(showing("data:image/png;base64,%%%%"))));
+  return judge(complaints, `${files.length + 3} image bombs and broken images: each was rejected or harmless`);
 }
 
 async function manyImages(target: Target): Promise<Finding> {
@@ -139,11 +137,11 @@ async function manyImages(target: Target): Promise<Finding> {
   if (reply.status === 200) return failed("it read 5,000 images in one request");
   return judge(
     [complainUnlessRefused("5,000 images in one request", reply)],
-    "thousands of images in one request are refused",
+    "thousands of images in one request are rejected",
   );
 }
 
-/** A grey PNG; `rows` says how many rows of its pixels are there, all if absent. */
+/** A grey PNG. `rows` is how many rows of pixels it really has; all if absent. */
 export function pngOf(
   width: number,
   height: number,
@@ -173,9 +171,9 @@ function chunk(kind: string, data: Uint8Array): Buffer {
 }
 
 export const images: readonly Attack[] = [
-  { name: "ssrf", about: "image URLs that lead to the server's own machine, in all spellings", run: insideAddresses },
-  { name: "metadata", about: "image URLs of clouds and private networks", run: metadata },
-  { name: "local-files", about: "image URLs of files", run: localFiles },
-  { name: "image-bombs", about: "images that are far too large, broken, or of other kinds", run: bombs },
+  { name: "ssrf", about: "image URLs that point to the server itself, in many spellings", run: insideAddresses },
+  { name: "metadata", about: "image URLs of cloud metadata and private networks", run: metadata },
+  { name: "local-files", about: "image URLs of local files", run: localFiles },
+  { name: "image-bombs", about: "images that are far too large, broken, or of unsupported formats", run: bombs },
   { name: "many-images", about: "5,000 images in one request", run: manyImages },
 ];

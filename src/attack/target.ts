@@ -1,4 +1,4 @@
-// The server under attack: ordinary requests by fetch, and raw bytes by a socket.
+// The server under attack: ordinary requests with fetch, raw bytes over a socket.
 
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -10,31 +10,31 @@ export interface TargetSettings {
   readonly apiKey?: string | undefined;
   /** Another user's. */
   readonly otherKey?: string | undefined;
-  /** How long the server may take to give up on a request that is not all there; 75 s if absent. */
+  /** How long the server may take to give up on a partial request; 75 s if absent. */
   readonly patienceMs?: number | undefined;
-  /** How long it may take for an answer of one token; 60 s if absent. */
+  /** How long an answer of one token may take; 60 s if absent. */
   readonly answerMs?: number | undefined;
-  /** More than any body has a reason to be; 128 MiB if absent. */
+  /** More than any server should accept as a body; 128 MiB if absent. */
   readonly hugeBytes?: number | undefined;
 }
 
 export interface Reply {
-  /** 0 where there was no answer: see `failure`. */
+  /** 0 if there was no answer; see `failure`. */
   readonly status: number;
   readonly headers: Headers;
   /** At most 64 KiB. */
   readonly text: string;
   readonly tookMs: number;
-  /** Why there was no answer: in time, or at all. */
+  /** Why there was no answer. */
   readonly failure?: "timeout" | "closed";
 }
 
 export interface Call {
   readonly method?: string;
-  /** Sent as JSON, unless it is bytes or a text. */
+  /** Sent as JSON unless it is bytes, a string or a form. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** False leaves the key out; a text takes its place. */
+  /** `false` sends no key; a string replaces it. */
   readonly key?: string | false;
   readonly timeoutMs?: number;
 }
@@ -51,7 +51,7 @@ export class Target {
   readonly patienceMs: number;
   readonly answerMs: number;
   readonly hugeBytes: number;
-  /** A model that it has. */
+  /** The id of a model that the server has. */
   model = "";
 
   private constructor({
@@ -74,31 +74,29 @@ export class Target {
     this.hugeBytes = hugeBytes;
   }
 
-  /** Throws an InputError where no such server answers, or it wants another key. */
+  /** Throws an InputError if no such server answers or the key is wrong. */
   static async open(settings: TargetSettings): Promise<Target> {
     const target = new Target(settings);
     const { status, text } = await target.send("/v1/models", { method: "GET" });
     if (status === 401 || status === 403)
-      throw new InputError(
-        `${target.url.host}: refused the request (${status}): name a key that may ask with --api-key`,
-      );
+      throw new InputError(`${target.url.host}: rejected the request (${status}); pass a valid key with --api-key`);
     const model = parseJson(text)?.data?.[0]?.id;
     if (status !== 200 || typeof model !== "string") {
       const got = status === 0 ? "no answer" : `status ${status}`;
       throw new InputError(
-        `${target.url.host}: is no server of OpenAI's API: /v1/models gave ${got}, wanted a list of models`,
+        `${target.url.host}: not a server with OpenAI's API: expected a list of models from /v1/models, got ${got}`,
       );
     }
     target.model = model;
     return target;
   }
 
-  /** Whether only this machine reaches it. */
+  /** Whether the server is on a loopback address. */
   get isLocal(): boolean {
     return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(this.url.hostname);
   }
 
-  /** Sends a request. Never throws: what goes wrong is in the reply. */
+  /** Sends a request. Never throws; failures are in the reply. */
   async send(path: string, call: Call = {}): Promise<Reply> {
     const { method = "POST", body, headers = {}, key = this.apiKey, timeoutMs = this.answerMs } = call;
     const isRaw = typeof body === "string" || body instanceof Uint8Array || body instanceof FormData;
@@ -125,7 +123,7 @@ export class Target {
     }
   }
 
-  /** A conversation, to be answered with one token. */
+  /** Sends a conversation to be answered with one token. */
   chat(content: unknown, fields: object = {}, call: Call = {}): Promise<Reply> {
     const body = { model: this.model, messages: [{ role: "user", content }], max_tokens: 1, ...fields };
     return this.send(CHAT, { ...call, body });
@@ -137,14 +135,14 @@ export class Target {
     );
   }
 
-  /** A socket to it, on which nothing has been said. */
+  /** A new connection. */
   async connect(): Promise<Socket> {
     const { hostname, port, protocol } = this.url;
     const host = hostname.replace(/^\[(.*)\]$/, "$1");
     const isTls = protocol === "https:";
     const at = { host, port: Number(port || (isTls ? 443 : 80)) };
     const socket = isTls ? connectTls({ ...at, servername: host }) : connectTcp(at);
-    socket.on("error", () => undefined); // the server may cut it at any time
+    socket.on("error", () => undefined); // the server may close it at any time
     await new Promise<void>((resolve, reject) => {
       socket.once(isTls ? "secureConnect" : "connect", resolve);
       socket.once("error", reject);
@@ -152,13 +150,13 @@ export class Target {
     return socket;
   }
 
-  /** The lines of a request's head that every server wants. */
+  /** The headers of a request. */
   head(method: string, path: string, lines: readonly string[] = []): string {
     const key = this.apiKey === undefined ? [] : [`Authorization: Bearer ${this.apiKey}`];
     return [`${method} ${path} HTTP/1.1`, `Host: ${this.url.host}`, ...key, ...lines, "", ""].join("\r\n");
   }
 
-  /** Says something on a socket, and gathers what comes until the server closes it or time is up. */
+  /** Sends bytes on a new connection and returns what arrives until the server closes it or time is up. */
   async say(
     text: string | Uint8Array,
     timeoutMs: number,
@@ -175,7 +173,7 @@ export class Target {
   }
 }
 
-/** Whether the other side closes a socket in time. */
+/** Whether the server closes a connection in time. */
 export function closes(socket: Socket, timeoutMs: number): Promise<boolean> {
   if (socket.destroyed || socket.readableEnded) return Promise.resolve(true);
   return new Promise((resolve) => {

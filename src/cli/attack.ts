@@ -1,4 +1,4 @@
-// kelix attack URL: tries known failures of such servers on one of OpenAI's API, and prints what held.
+// kelix attack URL: runs known attacks against a server with OpenAI's API, and prints which ones it withstood.
 
 import type { Command } from "commander";
 import { type AttackResult, attackServer, attacks } from "../attack/attack.ts";
@@ -18,21 +18,27 @@ const marks = { held: "held", failed: "FAILED", skipped: "skipped" };
 export function define(command: Command): void {
   const list = attacks.map(({ name, about }) => `  ${name.padEnd(16)}${about}`).join("\n");
   command
-    .argument("<url>", "of a server of OpenAI's API, such as http://127.0.0.1:8080")
-    .option("--api-key <key>", "a key that may ask (or KELIX_API_KEY)")
-    .option("--other-key <key>", "a key of another user, to try whether caches are shared")
-    .option("--only <name...>", "these attacks alone")
+    .argument("<url>", "of a server with OpenAI's API, such as http://127.0.0.1:8080")
+    .option("--api-key <key>", "a valid key (or KELIX_API_KEY)")
+    .option("--other-key <key>", "another user's key, to test whether caches are shared")
+    .option("--only <name...>", "run only these attacks")
     .addHelpText(
       "after",
-      `\nThe attacks:\n${list}\n\nThey do no lasting harm to a server that holds; one that does not may fall. Attack your own servers only.\n` +
-        "Ends with status 0 if all held, else with 1. It takes one to two minutes.\n\n" +
-        "Example:\n  kelix attack http://127.0.0.1:8080 --api-key secret",
+      `\nAttacks:\n${list}\n\n` +
+        "Attack only your own servers. All attacks together take two to five minutes, most of it waiting for the server to give\n" +
+        "up on unfinished requests. They send some 300 requests, most of which are refused, and hold up to 50 connections open;\n" +
+        "other clients may be told to try again (429). A server that withstands them is left as it was. One that does not may\n" +
+        "run out of memory or hang until it is restarted.\n" +
+        "Exit status: 0 if no attack succeeded, else 1.\n\n" +
+        "Examples:\n  kelix attack http://127.0.0.1:8080\n" +
+        "  kelix attack https://example.org --api-key KEY --other-key KEY2\n" +
+        "  kelix attack http://127.0.0.1:8080 --only ssrf image-bombs --json",
     )
     .action(async (url: string, _: object, command: Command) => {
       const { apiKey = process.env.KELIX_API_KEY, otherKey, only, json } = command.optsWithGlobals<Options>();
       const unknown = only?.find((name) => !attacks.some((attack) => attack.name === name));
       if (unknown !== undefined)
-        throw new InputError(`There is no attack ${JSON.stringify(unknown)} (try kelix attack --help)`, {
+        throw new InputError(`There is no attack ${JSON.stringify(unknown)}; kelix attack --help lists them`, {
           code: "invalid_option",
         });
       const width = Math.max(...attacks.map(({ name }) => name.length));

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { InputError } from "../errors.ts";
 import { expandBraces } from "./patterns.ts";
 import { parseLocation } from "./storage.ts";
 
@@ -34,4 +35,10 @@ test("a location is a path or a bucket's, and holds no credentials", () => {
     expect(error).toContain("s3://");
     expect(error).not.toContain("secret");
   }
+});
+
+test("an address of a file is its path, and one without a path is refused", () => {
+  expect(parseLocation("file:///data/a%20b.tar")).toBe("/data/a b.tar");
+  for (const name of ["file://elsewhere/a.tar", "file:///%ff.tar", "file:///a%2fb", "file:///a%00.tar", "file://[/a"])
+    expect(() => parseLocation(name), name).toThrow(InputError);
 });

@@ -43,7 +43,7 @@ export function isBucket(location: string): boolean {
 
 /** Parses a location as a user names it. Throws an InputError for other kinds of address, and for credentials in one. */
 export function parseLocation(name: string): string {
-  if (/^file:/i.test(name)) return fileURLToPath(name);
+  if (/^file:/i.test(name)) return parseLocation(pathOf(name));
   if (!isBucket(name)) {
     if (/^[a-z][a-z\d+.-]+:\/\//i.test(name))
       throw refuse(name, "shards lie in folders of this machine or at s3://bucket/key");
@@ -58,6 +58,14 @@ export function parseLocation(name: string): string {
     );
   if (!/^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/.test(bucket)) throw refuse(name, "expected s3://bucket/key");
   return `s3://${bucket}/${key}`;
+}
+
+function pathOf(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    throw refuse(url, "expected the address of a file on this machine, such as file:///data/000.tar");
+  }
 }
 
 /** A file or folder in a folder. */

@@ -1,7 +1,7 @@
 // Turns a traced graph into ONNX nodes: one entry for each operation, in the form that runs fastest on ONNX Runtime
 // (docs/decisions/0001-engine.md). Only what the asked outputs need is emitted.
 
-import { type Dim, formatShape, type Shape, staticShape } from "../tensor/dims.ts";
+import { type Dim, formatShape, movedSizes, type Shape, staticShape } from "../tensor/dims.ts";
 import { type Graph, type GraphNode, neededNodes } from "../tensor/graph.ts";
 import type { DType, OpName } from "../tensor/ops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -269,7 +269,7 @@ class Emitter implements OnnxModel {
   /** Views `source`, which has shape `from`, as `to`: dynamic sizes are copied in place, or one is inferred. */
   reshape(source: string, from: Shape, to: Shape, target = this.fresh()): string {
     const sizes = to.map((dim, i) => (typeof dim === "number" ? dim : dim === from[i] ? 0 : -1));
-    if (sizes.filter((n) => n === -1).length > 1)
+    if (movedSizes(from, to).length > 1)
       throw new Error(`reshape ${formatShape(from)} to ${formatShape(to)}: more than one dynamic size moves`);
     this.node("Reshape", [source, this.integers(sizes)], [target]);
     return target;
@@ -375,7 +375,6 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   sin: direct("Sin"),
   cos: direct("Cos"),
   sigmoid: direct("Sigmoid"),
-  tanh: direct("Tanh"),
   erf: direct("Erf"),
   relu: direct("Relu"),
   silu: direct("QuickGelu", { alpha: { float: 1 } }, microsoft),
@@ -401,9 +400,8 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     const attributes = { transA: int(Number(transA)), transB: int(Number(transB)), alpha: { float: scale } };
     e.node("FusedMatMul", names(node, e), results(node, e), attributes, microsoft);
   },
-  reshape: ({ inputs: [x], outputs: [y], attributes: { shape } }, e) => {
-    e.reshape(e.name(x!), x!.shape, shape, e.name(y!));
-  },
+  reshape: ({ inputs: [x], outputs: [y], attributes: { shape } }, e) =>
+    e.reshape(e.name(x!), x!.shape, shape, e.name(y!)),
   linear: (node, e) => {
     const [x, matrix, bias] = node.inputs;
     const weight = e.weight(matrix!);
@@ -539,12 +537,6 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   },
   cumulativeSum: ({ inputs: [x], outputs: [y] }, e) =>
     e.node("CumSum", [e.name(x!), e.integers([x!.rank - 1])], [e.name(y!)]),
-  cast: (node, e) => {
-    const codes: Partial<Record<DType, number>> = { f32: 1, i32: 6, i64: 7, f16: 10, bool: 9 };
-    const to = codes[node.attributes.to];
-    if (to === undefined) throw new Error(`cast to ${node.attributes.to} is not supported`);
-    e.node("Cast", names(node, e), results(node, e), { to: int(to) });
-  },
   stopGradient: ({ inputs: [x], outputs: [y] }, e) => {
     const weight = e.weight(x!);
     if (weight) e.holdWeight(y!, weight);

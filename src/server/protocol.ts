@@ -1,5 +1,5 @@
-// What the two halves of the server say to each other. The HTTP side turns bodies into requests and events into answers; the engine
-// (server/engine) runs them in worker threads. Everything here can be cloned from thread to thread: no path, no URL, no callback.
+// The interface between the two halves of the server. The HTTP side turns request bodies into engine requests and events into answers; the
+// engine (server/engine) runs the requests in worker threads. Everything here can be cloned between threads: no paths, URLs or callbacks.
 
 import type { Registry } from "prom-client";
 import type { Usage } from "../chat/chat.ts";
@@ -9,7 +9,7 @@ import type { ChatOptions, ImagineOptions, ReconstructOptions } from "../options
 import type { Role } from "../text/chat-template.ts";
 import type { CodeFields, CodesInput } from "../vision/image-codes.ts";
 
-/** A part of a message. An image is a file's bytes (JPEG, PNG or WebP, told by the bytes themselves), or its codes. */
+/** A part of a message. An image is the bytes of a JPEG, PNG or WebP file, or its codes. */
 export type WirePart =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "image"; readonly image: Uint8Array | CodesInput };
@@ -23,32 +23,32 @@ type Drawing = "seed" | "steps" | "guidance" | "receipt";
 type Sampling = "temperature" | "topK" | "topP";
 
 /**
- * One answer, one image, one vector. `n` of them are `n` requests, whose seeds the HTTP side counts up. Options are checked by the engine
- * as those of the library's calls are: an InputError names the option as the library does. Bytes of images are copied, not taken.
+ * One answer, one image or one vector. `n` answers are `n` requests with consecutive seeds. The engine checks options as the library does:
+ * an InputError uses the library's option names. Image bytes are copied, not transferred.
  */
 export type EngineRequest =
   | {
       readonly kind: "chat";
       readonly messages: readonly WireMessage[];
       readonly options: Pick<ChatOptions, "maxNewTokens" | "minNewTokens" | "stop" | Sampling | Drawing>;
-      /** Whether the answer may hold images. */
+      /** Whether the answer may contain images. */
       readonly mayDraw: boolean;
-      /** Tokens beside the chosen one whose probabilities are wanted, 0 to 20; none at all if absent. */
+      /** How many alternatives to report log-probabilities for, 0 to 20; no log-probabilities if absent. */
       readonly topLogprobs?: number;
-      /** Previews of each image wanted at most, spread over the steps. */
+      /** At most so many previews of each image, spread over the steps. */
       readonly previews?: number;
     }
   | {
       readonly kind: "imagine";
       readonly prompt: string;
       readonly options: Pick<ImagineOptions, Sampling | Drawing>;
-      /** Previews wanted at most, spread over the steps. */
+      /** At most so many previews, spread over the steps. */
       readonly previews?: number;
     }
   | {
       readonly kind: "edit";
       readonly image: Uint8Array | CodesInput;
-      /** White where to rewrite; everything if absent. */
+      /** The white part is rewritten; everything if absent. */
       readonly mask?: Uint8Array;
       readonly prompt: string;
       readonly options: Pick<ImagineOptions, Sampling | Drawing>;
@@ -65,15 +65,15 @@ export type EngineRequest =
 
 export type RequestKind = EngineRequest["kind"];
 
-/** Text, or a part of an image. Texts that wait for a slow reader are joined. */
+/** Texts waiting for a slow reader are joined. */
 export type EngineEvent =
   | {
       readonly type: "text";
       readonly text: string;
-      /** Of each token of the text, where they were asked for. */
+      /** One per token of the text, if requested. */
       readonly logprobs?: readonly TokenLogprobs[];
     }
-  /** The image as it looks on the way; `index` counts from 0. Left out where the reader is slow. */
+  /** The unfinished image; `index` counts from 0. Skipped if the reader is slow. */
   | { readonly type: "preview"; readonly index: number; readonly png: Uint8Array }
   | {
       readonly type: "image";
@@ -82,39 +82,39 @@ export type EngineEvent =
       readonly width: number;
       readonly height: number;
       readonly seed: number;
-      /** Those that were written or given. */
+      /** The codes that were written or given. */
       readonly codes: CodeFields;
-      /** Whether no other request ran in the same worker from its beginning to here: then the same seed gives the same bytes. */
+      /** Whether no other request has run in the same worker since this one began; then the same seed gives the same bytes. */
       readonly isAlone: boolean;
-      /** As the PNG has it. */
+      /** The same as in the PNG. */
       readonly receipt?: unknown;
     }
   | { readonly type: "codes"; readonly codes: CodeFields }
   | { readonly type: "vector"; readonly vector: Float32Array }
   /**
-   * The last event of every request that does not fail. Positions of `tokenize` and `embed` are those of the image's grid; `reconstruct`
-   * has none, since the language model takes no part.
+   * The last event of every request that does not fail. For `tokenize` and `embed`, usage counts the positions of the image's grid. For
+   * `reconstruct` it is zero, since the language model is not used.
    */
   | { readonly type: "end"; readonly finishReason: "stop" | "length"; readonly usage: Usage };
 
-/** A model that answers. */
+/** A model of the engine. */
 export interface ModelCard {
-  /** What clients call it. */
+  /** The model id that clients use. */
   readonly id: string;
-  /** When the engine was opened, in seconds since 1970. */
+  /** When the engine was opened, in Unix seconds. */
   readonly created: number;
-  /** What follows is known once a worker is ready. */
+  /** Known once a worker is ready. */
   readonly facts?: ModelFacts;
 }
 
 export interface ModelFacts {
-  /** Positions that a conversation and its answer may take; 0 where there is no language model. */
+  /** Maximum positions of a conversation with its answer; 0 without a language model. */
   readonly context: number;
-  /** Rows and columns of codes of the images that it draws. */
+  /** Rows and columns of the images it draws. */
   readonly grid: readonly [rows: number, columns: number];
-  /** Width and height of the images that it draws, in pixels; absent where it draws none. */
+  /** Width and height of the images it draws, in pixels; absent if it draws none. */
   readonly imageSize?: readonly [width: number, height: number];
-  /** How it draws where a request does not say. */
+  /** Default options for drawing. */
   readonly drawing: Readonly<Record<"steps" | "guidance" | "temperature" | "topK" | "topP", number>>;
   readonly canChat: boolean;
   readonly canImagine: boolean;
@@ -122,53 +122,53 @@ export interface ModelFacts {
   readonly canEmbed: boolean;
   readonly codebooks: number;
   readonly codesPerBook: number;
-  /** Of the vectors that `embed` gives. */
+  /** Length of the vectors from `embed`. */
   readonly width: number;
 }
 
 export interface RunOptions {
-  /** A card's id. */
+  /** The id of a model card. */
   readonly model: string;
-  /** Whose request it is: turns are taken by key, and nothing that is cached for one key is seen by another. */
+  /** The caller. Keys take turns, and caches are never shared between keys. */
   readonly key: string;
-  /** Ends the work within one step, wherever it stands; the events then end with the signal's reason. */
+  /** Stops the work within one step; iterating over the events then throws the signal's reason. */
   readonly signal?: AbortSignal;
-  /** From now on, the wait in the queue included; the engine's own limit if absent. */
+  /** Time limit from now, including the wait in the queue; the engine's own if absent. */
   readonly deadlineMs?: number;
   /**
-   * The same for each repetition of a request. Engines that share a queue do such work once, finish it although nobody reads it, and
-   * give its events to all who ask, from the first.
+   * The same for every retry of a request. Engines that share a queue do the work once, finish it even if nobody reads it, and replay
+   * its events from the first to everyone who asks.
    */
   readonly id?: string;
 }
 
 /**
- * `starting` while no worker is ready, at the beginning and after the last one died: requests wait in the queue. `queue_unavailable` while
- * the queue that it shares with others cannot be reached.
+ * `starting`: no worker is ready yet, or the last one died; requests wait in the queue. `queue_unavailable`: the shared queue cannot be
+ * reached.
  */
 export type EngineState = "starting" | "ready" | "draining" | "queue_unavailable";
 
 export interface Engine {
   readonly models: readonly ModelCard[];
   /**
-   * Runs a request when its turn comes, which is with the first event that is asked for. Leaving the loop ends the work like an abort.
-   * Throws an EngineError; an InputError for what the caller did wrong; a KelixError for the rest. Every message may be shown to a client.
+   * Queues a request when its first event is requested, and runs it when its turn comes. Leaving the loop aborts the work. Throws an
+   * EngineError, an InputError if the caller is at fault, or another KelixError. All messages are safe to show to clients.
    */
   run(request: EngineRequest, options: RunOptions): AsyncIterable<EngineEvent>;
   readonly state: EngineState;
-  /** Resolves when the first worker is ready. Rejects where the model cannot be loaded: then the engine has closed. */
+  /** Resolves when the first worker is ready. Rejects if the model cannot be loaded; the engine is then closed. */
   readonly ready: Promise<void>;
-  /** The engine's numbers, named `kelix:..` after vLLM's; the HTTP side may add its own. */
+  /** The engine's metrics, named `kelix:..` after vLLM's. */
   readonly registry: Registry;
-  /** Refuses what waits and what comes, lets what runs finish for so long, then ends it. No thread is left. Safe to call twice. */
+  /** Rejects waiting and new requests, gives running ones `graceMs` to finish, then aborts them and ends all threads. Safe to call twice. */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
-/** Why a request was not answered although nothing was wrong with it. */
+/** A valid request could not be answered. */
 export class EngineError extends KelixError {
   override readonly name = "EngineError";
   declare readonly code: EngineErrorCode;
-  /** When to try again, as the header Retry-After has it. */
+  /** For the Retry-After header. */
   readonly retryAfterSeconds: number | undefined;
 
   constructor(code: EngineErrorCode, message: string, retryAfterSeconds?: number) {
@@ -177,5 +177,5 @@ export class EngineError extends KelixError {
   }
 }
 
-/** `queue_full` is a 429, `draining` and `queue_unavailable` a 503, `deadline_exceeded` a 408 or 504, `worker_died` a 500. */
+/** Sent as: `queue_full` 429, `draining` and `queue_unavailable` 503, `deadline_exceeded` 504, `worker_died` 500. */
 export type EngineErrorCode = "queue_full" | "deadline_exceeded" | "worker_died" | "draining" | "queue_unavailable";

@@ -147,3 +147,8 @@ export function resolveReshape(from: Shape, to: readonly Dim[]): Dim[] | undefin
   out[open] = left.length === 0 ? ratio : mulDims(left[0] as string, ratio);
   return out;
 }
+
+/** Named sizes of a reshape's result that are elsewhere in its source, or not there: ONNX infers one of them and copies the others. */
+export function movedSizes(from: Shape, to: Shape): Dim[] {
+  return to.filter((dim, i) => typeof dim === "string" && dim !== from[i]);
+}

@@ -13,7 +13,6 @@ export type Unary =
   | "sin"
   | "cos"
   | "sigmoid"
-  | "tanh"
   | "erf"
   | "relu"
   | "silu"
@@ -86,7 +85,6 @@ export type OpAttributes = { readonly [K in Unary | Binary]: Record<never, never
   readonly largest: Record<never, never>;
   /** Running sum along the last axis, each element included. */
   readonly cumulativeSum: Record<never, never>;
-  readonly cast: { readonly to: DType };
   readonly stopGradient: Record<never, never>;
   /** x, scale, bias (the bias, or both, may be absent) -> y, mean, reciprocal deviation. */
   readonly layerNorm: { readonly eps: number };

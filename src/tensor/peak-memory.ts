@@ -24,7 +24,7 @@ const views: ReadonlySet<OpName> = new Set<OpName>(["reshape", "stopGradient"]);
 /** May write over an operand of their result's shape that nobody reads afterwards. */
 const elementwise: ReadonlySet<OpName> = new Set<OpName>([
   ...(["add", "sub", "mul", "div", "neg", "exp", "sqrt", "abs", "sin", "cos", "sigmoid"] as const),
-  ...(["tanh", "erf", "relu", "silu", "gelu", "geluTanh", "floor"] as const),
+  ...(["erf", "relu", "silu", "gelu", "geluTanh", "floor"] as const),
 ]);
 
 /** A piece of memory that tensors of one shape hold one after the other. */

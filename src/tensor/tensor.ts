@@ -1,7 +1,16 @@
 // Symbolic tensors: each method adds a node to the graph and settles its shape, or throws with both shapes and the
 // weight that tracing had reached. Nothing is computed here.
 
-import { addDims, broadcastShapes, type Dim, formatShape, resolveReshape, type Shape, staticShape } from "./dims.ts";
+import {
+  addDims,
+  broadcastShapes,
+  type Dim,
+  formatShape,
+  movedSizes,
+  resolveReshape,
+  type Shape,
+  staticShape,
+} from "./dims.ts";
 import type { Graph, GraphNode } from "./graph.ts";
 import type { AxisMargin, AxisRange, Binary, DType, Unary } from "./ops.ts";
 
@@ -80,9 +89,6 @@ export class Tensor {
   sigmoid(): Tensor {
     return this.unary("sigmoid");
   }
-  tanh(): Tensor {
-    return this.unary("tanh");
-  }
   erf(): Tensor {
     return this.unary("erf");
   }
@@ -137,26 +143,33 @@ export class Tensor {
       const product = this.matmul(weight, { transB: true }); // several dynamic sizes do not become one
       return bias ? product.add(bias) : product;
     }
-    const flat = this.rank === 2 ? this : this.reshape([-1, width]);
+    const flat = this.reshape([-1, width]);
     const y = bias
       ? this.graph.node("linear", {}, [flat, weight, bias], [[[flat.dim(0), out], "f32"]])
       : flat.matmul(weight, { transB: true });
-    return this.rank === 2 ? y : y.reshape([...this.shape.slice(0, -1), out]);
+    return y.reshape([...this.shape.slice(0, -1), out]);
   }
 
-  /** The same elements in another shape; one size may be -1. */
+  /** The same elements in another shape; one size may be -1. What was reshaped before is read as it was. */
   reshape(shape: readonly Dim[]): Tensor {
     const resolved = resolveReshape(this.shape, shape);
-    if (!resolved) this.fail(`reshape: ${formatShape(this.shape)} does not fill ${formatShape(shape)}`);
+    if (!resolved) return this.fail(`reshape: ${formatShape(this.shape)} does not fill ${formatShape(shape)}`);
+    if (formatShape(resolved) === formatShape(this.shape)) return this;
+    const [source] = this.node.op === "reshape" ? this.node.inputs : [];
+    if (source && movedSizes(source.shape, resolved).length <= 1) return source.reshape(resolved);
     return this.graph.node("reshape", { shape: resolved }, [this], [[resolved, this.dtype]]);
   }
 
-  /** Axes in another order: axis i of the result is axis perm[i]. */
+  /** Axes in another order: axis i of the result is axis perm[i]. Nothing moves where only axes of size 1 change places. */
   transpose(perm: readonly number[]): Tensor {
     if ([...perm].sort((a, b) => a - b).some((axis, i) => axis !== i) || perm.length !== this.rank) {
       this.fail(`transpose: [${perm}] is no order of the axes of ${formatShape(this.shape)}`);
     }
-    return this.graph.node("transpose", { perm }, [this], [[perm.map((axis) => this.shape[axis] as Dim), this.dtype]]);
+    const shape = perm.map((axis) => this.shape[axis] as Dim);
+    const long = perm.filter((axis) => this.shape[axis] !== 1);
+    if (long.every((axis, i) => i === 0 || axis > long[i - 1]!) && movedSizes(this.shape, shape).length <= 1)
+      return this.reshape(shape);
+    return this.graph.node("transpose", { perm }, [this], [[shape, this.dtype]]);
   }
 
   /** Repeats axes of size 1 (and missing leading ones) up to `shape`. */
@@ -322,10 +335,6 @@ export class Tensor {
   /** Running sum along the last axis. */
   cumulativeSum(): Tensor {
     return this.graph.node("cumulativeSum", {}, [this], [[this.shape, this.dtype]]);
-  }
-
-  cast(dtype: DType): Tensor {
-    return dtype === this.dtype ? this : this.graph.node("cast", { to: dtype }, [this], [[this.shape, dtype]]);
   }
 
   /** The same value; no gradient passes. */

@@ -12,7 +12,7 @@ import { Worker } from "node:worker_threads";
 import { counterRandom } from "../../src/random/counter.ts";
 import { Coverage } from "./coverage.ts";
 import { type Edit, editKinds, mutate } from "./mutate.ts";
-import { probe, type Target } from "./target.ts";
+import { probe, type Target, TooSlow } from "./target.ts";
 import { targets } from "./targets.ts";
 
 export interface GuidedResult {
@@ -23,13 +23,17 @@ export interface GuidedResult {
   readonly reached: number;
   readonly slowestMs: number;
   readonly peakMegabytes: number;
+  /** Of the processor. */
   readonly seconds: number;
   /** What was wrong, each with the file of its input. */
   readonly faults: readonly string[];
 }
 
-/** Inputs between two looks at the coverage. */
-const BATCH = 256;
+/** Inputs between two looks at the coverage: the more, the longer nothing new was found. */
+const MIN_BATCH = 256;
+const MAX_BATCH = 8192;
+/** Of the inputs of one batch, which are held at once. */
+const MAX_BATCH_BYTES = 32e6;
 /** The rest would say the same. */
 const MAX_FAULTS = 5;
 const MAX_EDITS = 6;
@@ -59,7 +63,7 @@ class Guided {
   }
 
   async run(inputs: number, seed: number, keeps: boolean): Promise<GuidedResult> {
-    const begin = performance.now();
+    const begin = process.cpuUsage();
     const seeds = await this.#target.seeds();
     const name = this.#target.name;
     for (const bytes of seeds) await this.#probe(bytes);
@@ -73,12 +77,20 @@ class Guided {
     const draw = (below: number) => Math.floor(random.uniform(draws++) * below);
     this.#accepted = 0;
     let done = 0;
+    let size = MIN_BATCH;
     while (done < inputs && this.#faults.length < MAX_FAULTS) {
-      const batch = Array.from({ length: Math.min(BATCH, inputs - done) }, () => this.#make(found, draw));
+      const batch: Uint8Array[] = [];
+      for (let bytes = 0; batch.length < Math.min(size, inputs - done) && bytes < MAX_BATCH_BYTES; ) {
+        batch.push(this.#make(found, draw));
+        bytes += batch.at(-1)!.length;
+      }
       for (const bytes of batch) await this.#probe(bytes);
       done += batch.length;
+      const isNew = this.#coverage.hasNew(this.#coverage.take());
+      size = isNew ? Math.max(MIN_BATCH, size >> 1) : Math.min(MAX_BATCH, size * 2);
+      if (!isNew) continue;
       const accepted = this.#accepted;
-      if (this.#coverage.hasNew(this.#coverage.take())) found.push(...(await this.#search(batch)));
+      found.push(...(await this.#search(batch)));
       this.#accepted = accepted;
     }
     const reached = this.#coverage.size;
@@ -90,7 +102,7 @@ class Guided {
       reached,
       slowestMs: Math.round(this.#slowestMs),
       peakMegabytes: Math.round(process.resourceUsage().maxRSS / 1000),
-      seconds: Math.round((performance.now() - begin) / 1000),
+      seconds: secondsSince(begin),
       faults: this.#faults,
     };
   }
@@ -126,16 +138,25 @@ class Guided {
     try {
       if ((await probe(this.#target, bytes)) === "accepted") this.#accepted++;
     } catch (error) {
-      this.#report(bytes, error);
+      await this.#report(bytes, error);
     }
     this.#slowestMs = Math.max(this.#slowestMs, performance.now() - begin);
   }
 
-  #report(bytes: Uint8Array, error: unknown): void {
+  /** Runs an input again, for the stack of what it throws. What was slow only once waited for other programs. */
+  async #report(bytes: Uint8Array, error: unknown): Promise<void> {
     if (this.#faults.length >= MAX_FAULTS) return;
+    Error.stackTraceLimit = 10;
+    const again: unknown = await probe(this.#target, bytes).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    Error.stackTraceLimit = 0;
+    if (error instanceof TooSlow && again === undefined) return;
     const file = join(this.#folder, `fault-${this.#faults.length}`);
     writeFileSync(file, bytes);
-    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const shown = again ?? error;
+    const stack = shown instanceof Error ? (shown.stack ?? shown.message) : String(shown);
     this.#faults.push(`${file}: ${stack.split("\n").slice(0, 4).join(" ").slice(0, 1000)}`);
   }
 
@@ -162,6 +183,12 @@ class Guided {
   }
 }
 
+/** Of the processor, all threads of this process together. */
+function secondsSince(begin: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(begin);
+  return Math.round((user + system) / 1e5) / 10;
+}
+
 function readCorpus(name: string): Uint8Array[] {
   try {
     const folder = join(corpusRoot, name);
@@ -171,6 +198,7 @@ function readCorpus(name: string): Uint8Array[] {
   }
 }
 
+Error.stackTraceLimit = 0; // nearly every input ends in an error, and a stack takes as long as the parser
 const [name, inputs, seed, folder, flag] = process.argv.slice(2);
 const target = targets.find((one) => one.name === name);
 if (!target || folder === undefined) throw new Error("usage: guided.ts TARGET INPUTS SEED FOLDER [--keep]");

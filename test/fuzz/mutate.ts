@@ -101,9 +101,10 @@ function tokenAt(bytes: Uint8Array, at: number): readonly [from: number, to: num
 }
 
 /** Letters, digits, and what numbers and texts in quotes have beside them. */
+const wordBytes = Array.from({ length: 256 }, (_, byte) => /[\w.+"-]/.test(String.fromCharCode(byte)));
+
 function isWord(byte: number): boolean {
-  const character = String.fromCharCode(byte);
-  return /[\w.+"-]/.test(character);
+  return wordBytes[byte]!;
 }
 
 function join(...parts: readonly Uint8Array[]): Uint8Array {

@@ -19,12 +19,15 @@ export const MAX_MS = 5_000;
 /** No message is longer: a sentence with a few names and quotes of 200 characters. */
 export const MAX_MESSAGE = 2_000;
 
+/** An input that took too long, or a machine that did other work meanwhile. */
+export class TooSlow extends Error {}
+
 /** Runs a target. Throws for whatever is neither a result nor an error that may be shown. */
 export async function probe(target: Target, input: Uint8Array): Promise<"accepted" | "rejected"> {
   const start = performance.now();
   const result = await outcome(target, input);
   const ms = performance.now() - start;
-  if (ms > MAX_MS) throw new Error(`an input of ${input.length} bytes took ${Math.round(ms)} ms`);
+  if (ms > MAX_MS) throw new TooSlow(`an input of ${input.length} bytes took ${Math.round(ms)} ms`);
   return result;
 }
 

@@ -4,6 +4,17 @@ import type { Target } from "./target.ts";
 import { binaryTargets } from "./targets/binary.ts";
 import { configTargets } from "./targets/configs.ts";
 import { dataTargets } from "./targets/data.ts";
+import { jobTargets } from "./targets/jobs.ts";
+import { receiptTargets } from "./targets/receipts.ts";
+import { serverTargets } from "./targets/server.ts";
 import { textTargets } from "./targets/text.ts";
 
-export const targets: readonly Target[] = [...binaryTargets, ...configTargets, ...textTargets, ...dataTargets];
+export const targets: readonly Target[] = [
+  ...binaryTargets,
+  ...configTargets,
+  ...textTargets,
+  ...dataTargets,
+  ...serverTargets,
+  ...receiptTargets,
+  ...jobTargets,
+];

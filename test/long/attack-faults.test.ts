@@ -24,30 +24,30 @@ const finders: Readonly<Record<Fault, readonly [attack: string, says: RegExp]>> 
   "open-route": ["keys", /POST \/tokenize without a key: status 400/],
   "half-key": ["keys", /with the first half of the key/],
   "echoes-origin": ["cross-origin", /echoed, with credentials/],
-  "any-host": ["dns-rebinding", /name was made to point/],
-  "reads-paths": ["traversal", /gives a file of the machine/],
-  "bare-404": ["unknown", /a route that is none: the answer has no/],
-  "library-text": ["shapes", /half of a JSON object: the answer has a trace of JavaScript/],
+  "any-host": ["dns-rebinding", /host name was rebound/],
+  "reads-paths": ["traversal", /returns a file of the machine/],
+  "bare-404": ["unknown", /an unknown route: the answer has no/],
+  "library-text": ["shapes", /half of a JSON object: the answer contains a trace of JavaScript/],
   "numbers-500": ["numbers", /"seed":1.*: status 500/],
   "many-answers": ["many-answers", /n 1e9: no answer within 3 s/],
   "deep-json": ["shapes", /100,000 deep: status 500/],
   "no-context-limit": ["long-prompt", /2 MB of text: accepted/],
   "special-tokens": ["special-tokens", /<\|im_end\|> in a user's text counts as one token/],
-  "waits-for-terabyte": ["stated-length", /waits for a body/],
-  "takes-everything": ["endless-body", /took 8 MiB of a body without end/],
+  "waits-for-terabyte": ["stated-length", /waits for a body declared as 1 TB/],
+  "takes-everything": ["endless-body", /read 8 MiB of an endless body/],
   unpacks: ["packed-body", /accepted/],
   "fetches-urls": ["ssrf", /it fetched http:\/\/127\.0\.0\.1/],
   "accepts-files": ["local-files", /file:\/\/\/etc\/passwd: accepted/],
   "image-hangs": ["image-bombs", /a PNG of 50,000 x 50,000: no answer/],
   "many-images": ["many-images", /5,000 images/],
-  "slow-clients-stop-others": ["half-sent", /another client has no answer/],
-  "waits-forever": ["half-sent", /are still waited for/],
+  "slow-clients-stop-others": ["half-sent", /another client got no answer/],
+  "waits-forever": ["half-sent", /are still open after/],
   "crowd-500": ["crowd", /status 500/],
   "follows-redirects": ["redirects", /followed a redirect to 127\.0\.0\.1/],
   "waits-for-images": ["slow-image", /byte by byte/],
-  "takes-endless-images": ["endless-image", /took 8 MiB of an image without end/],
-  "shares-cache": ["shared-cache", /another key is told/],
-  "waits-for-readers": ["never-read", /16 clients that never read another has no answer/],
+  "takes-endless-images": ["endless-image", /took 8 MiB of an endless image/],
+  "shares-cache": ["shared-cache", /another key sees/],
+  "waits-for-readers": ["never-read", /16 clients that never read, another one got no answer/],
 };
 
 describe("against a small server", () => {
@@ -72,7 +72,7 @@ describe("against a small server", () => {
       onResult: ({ name }) => void (name === "unknown" && server.close()),
     });
     expect(results.map(({ verdict }) => verdict)).toEqual(["held", "failed", "skipped"]);
-    await expect(attackServer({ url: server.url })).rejects.toThrow("no server of OpenAI's API");
+    await expect(attackServer({ url: server.url })).rejects.toThrow("not a server with OpenAI's API");
     await expect(attackServer({ url: "x" })).rejects.toThrow("Expected the URL");
   });
 });
@@ -92,7 +92,7 @@ test("kelix attack prints what held, and ends with status 1 where something did 
   try {
     const args = ["attack", server.url, "--api-key", "secret", "--only", "cross-origin", "traversal"];
     const { status, out, err } = await runCli(args);
-    expect(out).toMatch(/^cross-origin +FAILED +.*with credentials.*\ntraversal +held +no path leads.*\n$/);
+    expect(out).toMatch(/^cross-origin +FAILED +.*with credentials.*\ntraversal +held +no path returns.*\n$/);
     expect([status, err]).toEqual([1, "kelix: 1 of 2 attacks succeeded\n"]);
     const json = await runCli(["attack", server.url, "--api-key", "secret", "--only", "traversal", "--json"]);
     expect([json.status, JSON.parse(json.out)]).toEqual([0, [expect.objectContaining({ verdict: "held" })]]);

@@ -37,9 +37,9 @@ export async function profile(runs: number, work: (prefix: string) => Promise<vo
   const folder = await mkdtemp(join(tmpdir(), "kelix-profile-"));
   try {
     await work(join(folder, "trace"));
-    const events: TraceEvent[] = [];
+    let events: TraceEvent[] = [];
     for (const file of await readdir(folder))
-      events.push(...(JSON.parse(await readFile(join(folder, file), "utf8")) as TraceEvent[]));
+      events = events.concat(JSON.parse(await readFile(join(folder, file), "utf8")) as TraceEvent[]);
     return summarizeTrace(events, runs);
   } finally {
     await rm(folder, { recursive: true });

@@ -7,7 +7,7 @@ import { layerNorm } from "../../src/nn/norm.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32, type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
 import { memoryWeights } from "../../src/runtime/memory-weights.ts";
-import { openSession } from "../../src/runtime/session.ts";
+import { openSession, type SessionOptions } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { type GlyphGrid, glyphSymbols, isColoured } from "../../src/train/data/glyph-grid.ts";
@@ -35,6 +35,13 @@ export interface StageContext {
   readonly writer: RowWriter;
   readonly seed: number;
   readonly batch: number;
+  /** Threads for each operation of the networks that only read; as many as the engine likes if absent. */
+  readonly threads?: number;
+}
+
+/** How the networks that only read are opened. */
+export function readingOptions({ threads }: StageContext): SessionOptions {
+  return threads === undefined ? {} : { threads };
 }
 
 /** Cells of a position for the symbol head: the whole position, and its quarters. */
@@ -285,7 +292,7 @@ async function normedFeatures(
   ze.split(1, new Array<number>(config.n_q_tokens).fill(codeWidth(config))).forEach((part, i) => {
     graph.output(`z${i}`, layerNorm(p.at("quantizer", i, "z_norm"), part, 1e-5));
   });
-  const session = await openSession(graph, memoryWeights(valuesOf(store)));
+  const session = await openSession(graph, memoryWeights(valuesOf(store)), readingOptions(context));
   const [N, d] = [config.n_q_tokens, codeWidth(config)];
   const batches = Math.ceil(images / B);
   const all = new Float32Array(batches * B * POSITIONS * N * d);

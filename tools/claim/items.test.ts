@@ -6,7 +6,7 @@ import { counterRandom } from "../../src/random/counter.ts";
 import { TextTokenizer } from "../../src/text/tokenizer.ts";
 import { RowWriter } from "../../src/train/data/rows.ts";
 import { itemOf, trainingItem, turnsOf } from "./items.ts";
-import { ANSWERS_PER_ROW, POSITIONS, ROW_LENGTH } from "./models.ts";
+import { ANSWERS_PER_ROW, POSITIONS, ROW_LENGTH, SCORED_ANSWERS, SCORED_LENGTH } from "./models.ts";
 import { suiteNames } from "./protocol.ts";
 import { source } from "./test-source.ts";
 
@@ -25,6 +25,15 @@ describe("items", () => {
       const said = turns.filter(({ answer }) => answer !== "").length;
       const opened = ids.filter((id, t) => isAnswer[t] && !isAnswer[t - 1] && id !== undefined).length;
       expect(opened).toBe(said); // no turn was left out
+    }
+  });
+
+  it("fit into a scored row, one question each", () => {
+    for (const suite of suiteNames) {
+      for (let index = 0; index < 40; index++) {
+        const { isAnswer } = writer.understanding([itemOf(suite, "validation", index, source).turn], SCORED_LENGTH);
+        expect(isAnswer.filter(Boolean).length).toBeLessThanOrEqual(SCORED_ANSWERS);
+      }
     }
   });
 

@@ -1,6 +1,7 @@
 // npm run claim [-- OPTIONS]
 // Measures the paper's claim by the protocol of docs/claim.md, and writes the results into that page.
 
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +18,7 @@ import { plotAccuracy } from "./plot.ts";
 import { type ArmName, arms, full, PILOT_SHARE, type Protocol, quick, suiteNames } from "./protocol.ts";
 import { describeOutcome, insertResults } from "./report.ts";
 import { decide, missingOf, openTest, readRecords } from "./results.ts";
-import { type RunSettings, runArm } from "./run.ts";
+import { type RunSettings, recordFile, runArm } from "./run.ts";
 
 const USAGE = `npm run claim -- [OPTIONS]
 Trains and scores every arm of docs/claim.md, then decides. Finished arms are kept in docs/claim/. To resume unfinished ones,
@@ -30,12 +31,14 @@ run the same command again.
   --rate 1e-3      learning rate of all stages
   --folder F       where the runs are kept (runs/claim)
   --threads N      threads per operation
+  --hours H        stop after H hours, as Ctrl-C does; the same command resumes
   --report         do not train: decide from existing records
 
 Examples
   npm run claim -- --quick
   npm run claim -- --pilot
   npm run claim -- --seeds 1        # one seed, some hours
+  npm run claim -- --hours 2.5      # the next piece of what is missing
   npm run claim                     # everything that is missing`;
 
 const PILOT_SEED = 100;
@@ -51,12 +54,18 @@ const { values } = parseArgs({
     rate: { type: "string", default: "1e-3" },
     folder: { type: "string", default: "runs/claim" },
     threads: { type: "string" },
+    hours: { type: "string" },
     report: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
 });
 
 const stop = new AbortController();
+if (values.hours)
+  setTimeout(
+    () => stop.abort(new Error(`stopped after ${values.hours} hours: the same command resumes`)),
+    parseNumber("hours", values.hours) * 3.6e6,
+  ).unref();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Error("interrupted")));
 const log = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -76,14 +85,29 @@ async function main(): Promise<void> {
     const settings = await openSettings(protocol, scratch);
     if (values.pilot) return await pilot(settings);
     if (!values.report) {
-      for (const [arm, seed] of plannedRuns(protocol)) {
-        log(`arm ${arm}, seed ${seed}`);
-        await runArm(arm, seed, settings);
-      }
+      await runAll(plannedRuns(protocol), settings);
     }
     await report(settings);
   } finally {
     if (scratch) await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Says which run it is at, and, after each, how long the others will take. */
+async function runAll(runs: readonly [ArmName, number][], settings: RunSettings): Promise<void> {
+  const isMissing = ([arm, seed]: [ArmName, number]) => !existsSync(recordFile(settings.results, arm, seed));
+  const startMs = performance.now();
+  let made = 0;
+  for (const [i, run] of runs.entries()) {
+    const [arm, seed] = run;
+    const isNew = isMissing(run);
+    if (isNew) log(`arm ${arm}, seed ${seed}: run ${i + 1} of ${runs.length}`);
+    await runArm(arm, seed, settings); // checks a finished one
+    if (!isNew) continue;
+    made++;
+    const left = runs.filter(isMissing).length;
+    const hours = (performance.now() - startMs) / 3.6e6;
+    log(`${made} done in ${hours.toFixed(1)} hours; ${left} left, about ${((left * hours) / made).toFixed(1)} hours`);
   }
 }
 
@@ -92,15 +116,16 @@ async function openSettings(protocol: Protocol, scratch: string | undefined): Pr
   const corpus = await openCorpus(cache, IMAGE_SIDE, ["emoji", "scene"]);
   const source = await openItems(corpus, await letteringWords(cache), cache);
   const writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
+  const threads = values.threads ? { threads: parseNumber("threads", values.threads) } : {};
   return {
     protocol,
     folder: scratch ?? values.folder,
     results: scratch ? join(scratch, "results") : "docs/claim",
     rate: parseNumber("rate", values.rate),
-    ...(values.threads && { threads: parseNumber("threads", values.threads) }),
+    ...threads,
     signal: stop.signal,
     log,
-    context: (seed) => ({ source, writer, seed, batch: protocol.batch }),
+    context: (seed) => ({ source, writer, seed, batch: protocol.batch, ...threads }),
   };
 }
 

@@ -17,13 +17,25 @@ const HEADS = 6;
 /** Parts in which the continuous features are normed: as in the arm with eight codes. */
 export const CONTINUOUS_PARTS = 8;
 
-/** Maximum tokens and answer tokens of a row. */
+/** Maximum tokens and answer tokens of a row, in training (three questions about a grid) and in scoring (one). */
 export const ROW_LENGTH = 120;
 export const ANSWERS_PER_ROW = 64;
+export const SCORED_LENGTH = 64;
+export const SCORED_ANSWERS = 32;
 
 /** Sizes of a batch's rows and answers, for the tokenizer's training graph. */
-export function rowSizes(batch: number): { batch: number; length: number; answers: number } {
+export interface RowSizes {
+  readonly batch: number;
+  readonly length: number;
+  readonly answers: number;
+}
+
+export function rowSizes(batch: number): RowSizes {
   return { batch, length: ROW_LENGTH, answers: batch * ANSWERS_PER_ROW };
+}
+
+export function scoredSizes(batch: number): RowSizes {
+  return { batch, length: SCORED_LENGTH, answers: batch * SCORED_ANSWERS };
 }
 
 /** Special tokens of kelix-nano's text vocabulary, used by all arms. */

@@ -15,9 +15,9 @@ import type { Stage } from "../../src/train/stage.ts";
 import { answerFeeds } from "../../src/train/stages/tokenizer-batch.ts";
 import { embedImages, imageLayout, traceAnswers } from "../../src/train/stages/tokenizer-graph.ts";
 import type { TracedLoss } from "../../src/train/train-graph.ts";
-import { itemsOfStep, questionFeeds, type StageContext } from "./image-stage.ts";
+import { itemsOfStep, questionFeeds, readingOptions, type StageContext } from "./image-stage.ts";
 import { type Item, itemOf, type Stream } from "./items.ts";
-import { armModel, POSITIONS, ROW_LENGTH, rowSizes } from "./models.ts";
+import { armModel, POSITIONS, ROW_LENGTH, type RowSizes, rowSizes, SCORED_LENGTH, scoredSizes } from "./models.ts";
 import type { Arm, SuiteName } from "./protocol.ts";
 
 /** The frozen image side over batches of one size. */
@@ -33,14 +33,15 @@ export class FrozenEyes {
     this.#close = close;
   }
 
-  static async open(arm: Arm, weights: string, batch: number): Promise<FrozenEyes> {
+  static async open(arm: Arm, weights: string, context: StageContext): Promise<FrozenEyes> {
+    const { batch } = context;
     const model = armModel(arm);
     const checkpoint = await openCheckpointAt(weights);
     const graph = new Graph();
     const pixels = graph.input("pixels", [batch * 4 * POSITIONS, 3 * 8 * 8]);
     const { embeddings, codes } = embedImages(graph, pixels, imageLayout(graph, model, batch), model);
     graph.output("seen", codes ?? embeddings);
-    return new FrozenEyes(arm, await openSession(graph, checkpoint), () => checkpoint.close());
+    return new FrozenEyes(arm, await openSession(graph, checkpoint, readingOptions(context)), () => checkpoint.close());
   }
 
   /** The language model's image input: codes i32 [B*P, N], each counted from its codebook's start, or features f32 [B*P, D]. */
@@ -94,15 +95,15 @@ function readPositions(graph: Graph, arm: Arm, positions: number): Tensor {
   return table.gather(graph.input("seen", [positions, arm.codes], "i32")).sum([1]); // [B*P, N, D] -> [B*P, D]
 }
 
-function traceReader(graph: Graph, arm: Arm, batch: number): TracedLoss {
-  const model = armModel(arm);
-  return { loss: traceAnswers(graph, model, rowSizes(batch), readPositions(graph, arm, batch * POSITIONS)) };
+function traceReader(graph: Graph, arm: Arm, sizes: RowSizes): TracedLoss {
+  const positions = readPositions(graph, arm, sizes.batch * POSITIONS);
+  return { loss: traceAnswers(graph, armModel(arm), sizes, positions) };
 }
 
 export function readerStage(arm: Arm, eyes: FrozenEyes, context: StageContext, firstStep: number): Stage {
   const { batch } = context;
   return {
-    losses: { answers: (graph) => traceReader(graph, arm, batch) },
+    losses: { answers: (graph) => traceReader(graph, arm, rowSizes(batch)) },
     async batch(step) {
       const items = itemsOfStep(firstStep + step, context);
       const feeds = questionFeeds(items, armModel(arm), context, firstStep + step);
@@ -138,8 +139,13 @@ export class Examiner {
 
   static async open(arm: Arm, weights: WeightSource, eyes: FrozenEyes, context: StageContext): Promise<Examiner> {
     const graph = new Graph();
-    traceReader(graph, arm, context.batch);
-    return new Examiner(arm, await openSession(graph, weights, { outputs: ["predicted"] }), eyes, context);
+    traceReader(graph, arm, scoredSizes(context.batch));
+    return new Examiner(
+      arm,
+      await openSession(graph, weights, { ...readingOptions(context), outputs: ["predicted"] }),
+      eyes,
+      context,
+    );
   }
 
   async score(suite: SuiteName, stream: Stream, count: number): Promise<SuiteScore> {
@@ -150,8 +156,8 @@ export class Examiner {
       // The last batch is padded; items beyond the count are not scored.
       const at = (i: number) => Math.min(start + i, count - 1);
       const items = Array.from({ length: batch }, (_, i) => itemOf(suite, stream, at(i), source));
-      const rows = items.map(({ turn }) => writer.understanding([turn], ROW_LENGTH));
-      const feeds = answerFeeds(rows, writer.padId, armModel(this.#arm), rowSizes(batch));
+      const rows = items.map(({ turn }) => writer.understanding([turn], SCORED_LENGTH));
+      const feeds = answerFeeds(rows, writer.padId, armModel(this.#arm), scoredSizes(batch));
       const { predicted } = await this.#session.run({ ...feeds, ...(await this.#eyes.see(items)) }, ["predicted"]);
       let row = 0;
       items.forEach(({ parts, turn }, i) => {

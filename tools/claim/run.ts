@@ -86,7 +86,7 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
   const branch = await stage(`${name}-branch`, steps.branch, () =>
     imageStage(arm, context, steps.warmUp, startArm(arm, warmUp, protocol.kmeansImages, context)),
   );
-  const eyes = await FrozenEyes.open(arm, branch, context.batch);
+  const eyes = await FrozenEyes.open(arm, branch, context);
   try {
     const reader = await stage(`${name}-reader`, steps.reader, () =>
       readerStage(arm, eyes, context, steps.warmUp + steps.branch),

@@ -1,5 +1,5 @@
-// The engine of the server: a bounded, fair queue before worker threads that have the model. The main thread, where this runs, never
-// computes: it hands requests over and passes events on.
+// The server's engine: a bounded, fair queue in front of worker threads that hold the model. It runs in the main thread, which computes
+// nothing: it only forwards requests and events.
 
 import { InputError, type KelixError, quote } from "../../errors.ts";
 import {
@@ -20,43 +20,43 @@ import { type Job, Pool } from "./pool.ts";
 import { fromWire } from "./wire-errors.ts";
 
 export interface EngineOptions {
-  /** As Kelix.load takes it. */
+  /** The model, as for Kelix.load. */
   readonly model: string;
-  /** What clients call it; the last part of the model's name if absent. */
+  /** The model id for clients; the last part of the model's name if absent. */
   readonly id?: string;
   readonly load?: WorkerLoadOptions;
-  /** Workers, each with a model of its own; 1 if absent. */
+  /** Number of workers, each with its own copy of the model; 1 if absent. */
   readonly replicas?: number;
-  /** Requests that one worker has at a time; 8 if absent, as many as share a step. At most half of them draw images. */
+  /** Concurrent requests per worker; 8 if absent, which is as many as share a step. At most half of them may draw images. */
   readonly maxRunning?: number;
-  /** Requests that wait; 64 if absent. */
+  /** Maximum number of waiting requests; 64 if absent. */
   readonly maxWaiting?: number;
-  /** The longest that a request may take, its wait included; 10 minutes if absent. */
+  /** Time limit of a request, waiting included; 10 minutes if absent. */
   readonly deadlineMs?: number;
-  /** How long events may wait for their reader; 60 seconds if absent. */
+  /** How long events may wait for a reader; 60 seconds if absent. */
   readonly stalledMs?: number;
   readonly log?: (entry: EngineLogEntry) => void;
-  /** The worker's program; for tests. */
+  /** The worker's module; for tests. */
   readonly workerFile?: URL;
 }
 
 export interface EngineLogEntry {
   readonly level: "info" | "warn" | "error";
   readonly message: string;
-  /** For the operator alone: may name files. */
+  /** For the operator only; may contain file names. */
   readonly detail?: string;
 }
 
 const [MAX_RUNNING, MAX_WAITING, DEADLINE_MS, STALLED_MS, GRACE_MS] = [8, 64, 600_000, 60_000, 30_000];
-/** Deaths of each worker before the first was ready, after which the engine gives up. */
+/** The engine gives up after so many deaths per worker before the first is ready. */
 const MOST_EARLY_DEATHS = 3;
-/** How long aborted requests may take to end before their threads are ended. */
+/** How long aborted requests may take to end before their threads are terminated. */
 const STOP_MS = 2_000;
 const [LEAST_RETRY_SECONDS, MOST_RETRY_SECONDS] = [1, 60];
-/** Weight of the last request in the average of what one takes. */
+/** Weight of the latest request in the moving average of their duration. */
 const NEWS = 0.1;
 
-/** Starts the workers and returns at once; `ready` tells when the first has loaded the model. */
+/** Starts the workers and returns at once; `ready` resolves when the first has loaded the model. */
 export function openEngine(options: EngineOptions): Engine {
   return new WorkerEngine(options);
 }
@@ -133,7 +133,7 @@ class WorkerEngine implements Engine {
     } finally {
       clearTimeout(deadline);
       signal?.removeEventListener("abort", abort);
-      this.#end(job, undefined, "abort"); // where the reader has left
+      this.#end(job, undefined, "abort"); // if the reader has left
     }
   }
 
@@ -169,7 +169,7 @@ class WorkerEngine implements Engine {
     this.#dispatch();
   }
 
-  /** The model cannot be loaded. After a worker died that is tried again and again, since its files may come back. */
+  /** The model cannot be loaded. After a worker's death loading is retried forever, since the files may come back. */
   #giveUp(error: KelixError, detail: string | undefined): void {
     this.#log("error", error.message, detail);
     if (this.#card.facts || this.#closing) return;
@@ -221,7 +221,7 @@ class WorkerEngine implements Engine {
     return new EngineError("queue_full", message, retryAfter);
   }
 
-  /** Gives waiting requests to workers that have room. */
+  /** Assigns waiting requests to workers with room. */
   #dispatch(): void {
     while (true) {
       const job = this.#queue.take((job) => this.#pool.hasRoom(job));
@@ -258,7 +258,7 @@ class WorkerEngine implements Engine {
     }
   }
 
-  /** Ends a request with an error, wherever it stands; nothing happens where it is over. */
+  /** Ends a request with an error, whether waiting or running. Does nothing if it is over. */
   #end(job: Job, error: unknown, code = (error as EngineError).code as string, when: "at once" | "after" = "at once") {
     if (job.isOver) return;
     job.isOver = true;
@@ -283,7 +283,7 @@ function deferred() {
   const promise = new Promise<void>((resolve, reject) => {
     settle = { resolve, reject };
   });
-  promise.catch(() => undefined); // who does not ask is not told
+  promise.catch(() => undefined); // an unread rejection is not an error
   return { promise, ...settle };
 }
 

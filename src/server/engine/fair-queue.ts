@@ -1,8 +1,8 @@
-// Who waits. Keys take turns, each key's requests come in order, and where too many wait the key with most of them gives way.
+// The waiting requests. Keys take turns, and each key's requests stay in order. When the queue is full, the key with the most requests loses one.
 
 export class FairQueue<T> {
   readonly #limit: number;
-  /** By key; the key whose turn is next comes first. */
+  /** By key, in the order of their turns. */
   readonly #waiting = new Map<string, T[]>();
   #size = 0;
 
@@ -21,7 +21,7 @@ export class FairQueue<T> {
     this.#size++;
   }
 
-  /** Takes the next item that is accepted; a key whose first item is not is passed over, and keeps its place. */
+  /** Takes the next acceptable item. A key whose first item is not accepted is skipped and keeps its place. */
   take(accepts: (item: T) => boolean): T | undefined {
     for (const [key, [first, ...others]] of this.#waiting) {
       if (!accepts(first!)) continue;
@@ -33,7 +33,7 @@ export class FairQueue<T> {
     return undefined;
   }
 
-  /** Where more wait than may: takes the newest item of the key that has most; of several, of the one whose turn is latest. */
+  /** If too many wait, takes the newest item of the key with the most; in a tie, of the one whose turn comes last. */
   takeExcess(): T | undefined {
     if (this.#size <= this.#limit) return undefined;
     let largest: [string, T[]] | undefined;
@@ -44,7 +44,7 @@ export class FairQueue<T> {
     return item;
   }
 
-  /** Whether the item was waiting. */
+  /** Removes an item; returns whether it was waiting. */
   remove(key: string, item: T): boolean {
     const own = this.#waiting.get(key);
     const at = own?.indexOf(item) ?? -1;
@@ -55,7 +55,7 @@ export class FairQueue<T> {
     return true;
   }
 
-  /** Takes all. */
+  /** Takes all items. */
   drain(): T[] {
     const all = [...this.#waiting.values()].flat();
     this.#waiting.clear();

@@ -1,10 +1,10 @@
-// What the main thread and a worker say to each other.
+// Messages between the main thread and a worker.
 
 import type { LoadOptions } from "../../options.ts";
 import type { EngineEvent, EngineRequest, ModelFacts } from "../protocol.ts";
 import type { WireError } from "./wire-errors.ts";
 
-/** What a worker is started with. */
+/** Start-up data of a worker. */
 export interface WorkerSetup {
   readonly model: string;
   readonly load: WorkerLoadOptions;
@@ -26,7 +26,7 @@ export type WorkerLoadOptions = Pick<
 export type ToWorker =
   | { readonly type: "run"; readonly id: number; readonly request: EngineRequest; readonly key: string }
   | { readonly type: "abort"; readonly id: number }
-  /** So many more events of a request may be sent. */
+  /** The worker may send so many more events of a request. */
   | { readonly type: "credit"; readonly id: number; readonly count: number }
   /** Releases the model; the thread then ends. */
   | { readonly type: "close" };
@@ -34,11 +34,11 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "warning"; readonly message: string }
   | { readonly type: "ready"; readonly facts: ModelFacts }
-  /** The model cannot be loaded; the thread then ends. */
+  /** The model cannot be loaded; the thread ends. */
   | { readonly type: "failed"; readonly error: WireError }
   | { readonly type: "messages"; readonly messages: readonly RequestMessage[] };
 
-/** An event of a request, or that it is over. Several go in one message of the thread. */
+/** An event of a request, or its end. One thread message carries several. */
 export type RequestMessage =
   /** `atMs` is the worker's time; see `epochMs`. */
   | { readonly id: number; readonly event: EngineEvent; readonly atMs: number }
@@ -47,7 +47,7 @@ export type RequestMessage =
 /** Events of a request that may be on the way, or wait for the reader. */
 export const WINDOW = 32;
 
-/** Milliseconds since 1970, with fractions: the same in every thread. */
+/** Fractional Unix milliseconds, the same in every thread. */
 export function epochMs(): number {
   return performance.timeOrigin + performance.now();
 }

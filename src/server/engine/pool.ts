@@ -1,4 +1,4 @@
-// The workers, and who of them has room.
+// The workers, and which of them have room.
 
 import { availableParallelism } from "node:os";
 import type { KelixError } from "../../errors.ts";
@@ -13,20 +13,20 @@ export interface Job {
   readonly request: EngineRequest;
   readonly key: string;
   readonly stream: EventStream;
-  /** See `epochMs`, as the other times. */
+  /** As of `epochMs`, like the other times. */
   readonly arrivedMs: number;
-  /** Where it runs, and since when. */
+  /** The worker that runs it, and since when. */
   replica?: Replica;
   begunMs?: number;
   lastTextMs?: number;
-  /** Ended for its reader; a worker may still be at it. */
+  /** Over for the reader; a worker may still be busy with it. */
   isOver?: boolean;
 }
 
 export interface Replica {
   readonly thread: WorkerThread;
   readonly jobs: Map<number, Job>;
-  /** Whose request it was given last: what is cached of that key is here. */
+  /** The key of its last request, whose prompts are in this worker's cache. */
   lastKey?: string;
 }
 
@@ -43,12 +43,12 @@ export interface PoolEvents {
   onReady(facts: ModelFacts): void;
   onFailed(error: KelixError, detail: string | undefined): void;
   onMessage(job: Job, message: RequestMessage): void;
-  /** Of what the worker had, nothing will be heard any more. */
+  /** The worker's requests will produce no more events. */
   onDied(jobs: readonly Job[], why: string, waitMs: number): void;
   onWarning(message: string): void;
 }
 
-/** Of a worker's requests, how many may draw: they take long, and texts should not wait for them. */
+/** Limit on drawings per worker: they take long, and texts should not wait for them. */
 const DRAWING_SHARE = 1 / 2;
 
 export class Pool {
@@ -84,12 +84,12 @@ export class Pool {
     });
   }
 
-  /** Requests that a worker has. */
+  /** Number of requests in a worker. */
   get jobs(): Job[] {
     return this.#replicas.flatMap(({ jobs }) => [...jobs.values()]);
   }
 
-  /** Requests that all workers can have together. */
+  /** Number of requests that all workers can run together. */
   get slots(): number {
     return this.#replicas.length * this.#maxRunning;
   }
@@ -106,7 +106,7 @@ export class Pool {
     return this.#find(job) !== undefined;
   }
 
-  /** Hands a request to a worker; one must have room. */
+  /** Assigns a request to a worker. One must have room. */
   start(job: Job): void {
     const replica = this.#find(job)!;
     job.replica = replica;
@@ -115,7 +115,7 @@ export class Pool {
     replica.thread.run(job.id, job.request, job.key);
   }
 
-  /** Tells the worker that has a request, if any, that nobody wants it any more. */
+  /** Aborts a request in its worker, if it has one. */
   abort(job: Job): void {
     if (job.replica?.jobs.has(job.id)) job.replica.thread.post({ type: "abort", id: job.id });
   }
@@ -124,7 +124,7 @@ export class Pool {
     await Promise.all(this.#replicas.map(({ thread }) => thread.close()));
   }
 
-  /** The worker with the fewest requests, of several the one that was given the same key last. */
+  /** The worker with the fewest requests; in a tie, the one that last had the same key. */
   #find(job: Job): Replica | undefined {
     let best: Replica | undefined;
     for (const replica of this.#replicas) {
@@ -146,7 +146,7 @@ function isDrawing({ kind }: EngineRequest): boolean {
   return kind === "imagine" || kind === "edit" || kind === "reconstruct";
 }
 
-/** Several workers share the cores; one has the library's own choice. */
+/** Several workers share the cores; a single one uses the library's default. */
 function threadsOf(replicas: number): WorkerLoadOptions {
   return replicas > 1 ? { threads: Math.max(1, Math.floor(availableParallelism() / replicas)) } : {};
 }

@@ -1,4 +1,4 @@
-// Runs one request with a model, and sends what comes of it.
+// Runs one request on the model and sends its events.
 
 import { type DrawnImage, type Image, ImageCodes, type Kelix, type Progress, type Usage } from "../../index.ts";
 import type { EngineEvent, EngineRequest } from "../protocol.ts";
@@ -6,21 +6,21 @@ import type { EngineEvent, EngineRequest } from "../protocol.ts";
 /** Where a request's events go. */
 export interface Sink {
   send(event: EngineEvent): Promise<void>;
-  /** For what may be left out. */
+  /** For events that may be dropped. */
   offer(event: EngineEvent): void;
 }
 
 export interface RunContext {
   readonly key: string;
   readonly signal: AbortSignal;
-  /** Whether no other request has run beside this one so far. */
+  /** Whether this has been the only running request so far. */
   isAlone(): boolean;
 }
 
-/** Sends the request's events, the last of them `end`. Throws as the library's calls do. */
+/** Sends the request's events; the last is `end`. Throws like the library's calls. */
 export async function runRequest(kelix: Kelix, request: EngineRequest, sink: Sink, context: RunContext): Promise<void> {
   const { signal } = context;
-  // An empty key is a key too.
+  // The prefix makes the empty key a key too.
   const common = { signal, cacheKey: `key ${context.key}` };
   const end = (usage: Partial<Usage>) =>
     sink.send({ type: "end", finishReason: "stop", usage: { ...NOTHING, ...usage } });

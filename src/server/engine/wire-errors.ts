@@ -1,5 +1,5 @@
-// Errors between threads, and what of them may reach a client: sentences of our own about what the client did. What is about
-// the server's files, its memory or a library goes to the log.
+// Errors between threads. Clients only see our own messages about what they did; details about the server's files, memory or
+// libraries go to the log.
 
 import { type ErrorCode, FetchError, InputError, KelixError, MemoryError, ModelError } from "../../errors.ts";
 
@@ -31,7 +31,7 @@ export function toWire(error: unknown): WireError {
   return { name: "KelixError", code: error instanceof KelixError ? error.code : "internal", message, detail };
 }
 
-/** Why a model could not be loaded: for the operator, so nothing is left out. */
+/** Why a model could not be loaded, in full, for the operator. */
 export function loadErrorToWire(error: unknown): WireError {
   if (!(error instanceof KelixError)) return toWire(error);
   const names = ["InputError", "ModelError", "MemoryError", "FetchError"] as const;

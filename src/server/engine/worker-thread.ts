@@ -1,4 +1,4 @@
-// A worker as the main thread sees it: started, given requests, and started anew when it dies, ever later if it dies again soon.
+// A worker as seen from the main thread. It is restarted when it dies, with a growing delay if it keeps dying.
 
 import { Worker } from "node:worker_threads";
 import type { KelixError } from "../../errors.ts";
@@ -6,9 +6,9 @@ import type { EngineRequest, ModelFacts } from "../protocol.ts";
 import type { FromWorker, RequestMessage, ToWorker, WorkerSetup } from "./messages.ts";
 import { fromWire, type WireError } from "./wire-errors.ts";
 
-/** The wait before a worker that died is started: none, then doubled up to the most. One that lived long enough counts as well. */
+/** Delay before a restart: none at first, then doubled up to a maximum. A worker that ran for a while starts over at none. */
 const [FIRST_WAIT_MS, MOST_WAIT_MS, WELL_MS] = [250, 30_000, 60_000];
-/** How long a thread may take to release its model before it is ended by force. */
+/** How long a thread may take to release its model before it is terminated. */
 const CLOSE_MS = 5_000;
 
 export interface WorkerEvents {
@@ -16,7 +16,7 @@ export interface WorkerEvents {
   /** The model cannot be loaded. */
   onFailed(error: KelixError, detail: string | undefined): void;
   onMessage(message: RequestMessage): void;
-  /** The thread has ended although nobody asked it to; `waitMs` from now the next one starts. */
+  /** The thread ended unexpectedly; the next one starts in `waitMs`. */
   onDied(why: string, waitMs: number): void;
   onWarning(message: string): void;
 }
@@ -46,13 +46,13 @@ export class WorkerThread {
     this.#worker?.postMessage(message);
   }
 
-  /** Hands a request over, with copies of its images. */
+  /** Sends a request with copies of its images. */
   run(id: number, request: EngineRequest, key: string): void {
     const { own, buffers } = ownBytes(request);
     this.#worker?.postMessage({ type: "run", id, request: own, key } satisfies ToWorker, buffers);
   }
 
-  /** Ends the thread; it has some seconds to release its model. */
+  /** Ends the thread, which has a few seconds to release its model. */
   async close(): Promise<void> {
     this.#isClosing = true;
     clearTimeout(this.#restart);
@@ -105,14 +105,14 @@ export class WorkerThread {
 }
 
 /**
- * A request whose files are copied into buffers of their own, which can be moved: a view of a body would take the whole body with it
+ * Copies a request's files into their own buffers, which can be transferred. A view of a body would take the whole body along
  * into the other thread.
  */
 function ownBytes(request: EngineRequest): { readonly own: EngineRequest; readonly buffers: ArrayBuffer[] } {
   const buffers: ArrayBuffer[] = [];
   const copy = <T>(value: T): T => {
     if (!(value instanceof Uint8Array)) return value;
-    const bytes = Uint8Array.from(value); // not `slice`, which of a Buffer is a view
+    const bytes = Uint8Array.from(value); // not `slice`, which returns a view for a Buffer
     buffers.push(bytes.buffer);
     return bytes as T & Uint8Array;
   };
@@ -133,10 +133,10 @@ function ownBytes(request: EngineRequest): { readonly own: EngineRequest; readon
   return { own: request, buffers };
 }
 
-/** A thread that runs a module of this package. */
+/** Starts a thread that runs a module of this package. */
 function startThread(file: URL, workerData: WorkerSetup): Worker {
   if (!file.pathname.endsWith(".ts")) return new Worker(file, { workerData, execArgv: [] });
-  // From the sources, as tests run it, a thread needs what compiles TypeScript; tsx does not reach threads by a flag.
+  // When tests run from the sources, the thread needs tsx, which a flag does not load in threads.
   const program = `import("tsx/esm/api").then(({ register }) => (register(), import(${JSON.stringify(file)})))`;
   return new Worker(program, { eval: true, workerData, execArgv: ["--conditions=kelix-source"] });
 }

@@ -1,4 +1,4 @@
-// A worker thread: one model, its scheduler, tokenizer and codecs. All requests that it is given run side by side.
+// A worker thread with one model, its scheduler, tokenizer and codecs. It runs all its requests concurrently.
 
 import { parentPort, workerData } from "node:worker_threads";
 import { Kelix } from "../../index.ts";
@@ -54,14 +54,14 @@ async function run(kelix: Kelix, { id, request, key }: ToWorker & { readonly typ
     await runRequest(kelix, request, channel, { key, signal, isAlone: () => own.isAlone });
     outbox.post({ id, done: true });
   } catch (error) {
-    // Whoever aborts it does not ask why it ended.
+    // An aborted request needs no reason.
     outbox.post(signal.aborted ? { id, done: true } : { id, done: true, error: toWire(error) });
   } finally {
     running.delete(id);
   }
 }
 
-/** Opens what answers are written with, so that the first one does not wait for it. What draws is opened with the first image. */
+/** Opens the language model's sessions, so that the first answer need not wait. Those for drawing are opened with the first image. */
 async function warm(kelix: Kelix): Promise<void> {
   if (!kelix.info().can.chat) return;
   await kelix

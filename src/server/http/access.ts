@@ -1,4 +1,4 @@
-// Who may ask: names of the Host header, pages of other sites, API keys.
+// Access control: the Host header, origins of web pages, API keys.
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import { BlockList, isIP } from "node:net";
@@ -8,22 +8,22 @@ import { ApiError } from "./api-error.ts";
 import type { HttpEnv } from "./service.ts";
 import type { HttpSettings } from "./settings.ts";
 
-/** Paths that need no key: whether the server lives, and what it can do. */
+/** API paths that need no key. */
 export const publicPaths: ReadonlySet<string> = new Set(["/livez", "/readyz", "/health", "/openapi.json"]);
 
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
-/** Whether only this machine reaches an address. */
+/** Whether an address is reachable from this machine only. */
 export function isLoopback(host: string): boolean {
   const family = isIP(host);
   return family === 0 ? host === "localhost" : loopback.check(host, family === 4 ? "ipv4" : "ipv6");
 }
 
 /**
- * On a loopback address, only names of it may stand in the Host header. A page whose name was made to point here (DNS rebinding) would
- * otherwise be as good as a local program.
+ * On a loopback address, the Host header must name this machine. Otherwise a web page could use DNS rebinding to act like a local
+ * program.
  */
 export function checkHost({ host }: HttpSettings): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
@@ -48,7 +48,7 @@ function isLocalName(name: string): boolean {
   return isLoopback(plain) || plain.endsWith(".localhost");
 }
 
-/** Rejects pages of other sites, other than those that may ask; these get the headers that let them read the answer. */
+/** Rejects requests of web pages of other origins, except allowed ones, which get CORS headers. */
 export function checkOrigin({ corsOrigins }: HttpSettings): MiddlewareHandler<HttpEnv> {
   const allowsAll = corsOrigins.includes("*");
   const allow = cors({
@@ -61,7 +61,7 @@ export function checkOrigin({ corsOrigins }: HttpSettings): MiddlewareHandler<Ht
     const origin = c.req.header("origin");
     if (origin === undefined || nameAndPort(origin) === c.req.header("host")) return next();
     if (allowsAll || corsOrigins.includes(origin)) return allow(c, next);
-    throw new ApiError(403, "Pages of this origin may not ask; start the server with --cors ORIGIN", {
+    throw new ApiError(403, "Requests from this origin are not allowed; start the server with --cors ORIGIN", {
       code: "origin_not_allowed",
     });
   };
@@ -71,7 +71,7 @@ function nameAndPort(origin: string): string | undefined {
   return URL.canParse(origin) ? new URL(origin).host : undefined;
 }
 
-/** Sets `key` to the name of the key that was given, under which its requests take turns. Throws a 401 where none fits. */
+/** Sets `key` to a hash of the client's key, by which requests take turns. Throws a 401 for a missing or wrong key. */
 export function checkKey({ apiKeys }: HttpSettings): MiddlewareHandler<HttpEnv> {
   const known = apiKeys.map(hash);
   return async (c, next) => {
@@ -79,7 +79,7 @@ export function checkKey({ apiKeys }: HttpSettings): MiddlewareHandler<HttpEnv> 
     else if (!publicPaths.has(c.req.path)) {
       const [, token] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
       const given = hash(token ?? "");
-      // Every key is compared, each in constant time, so that time tells nothing about them.
+      // All keys are compared, each in constant time, so that timing reveals nothing.
       const found = known.filter((key) => timingSafeEqual(key, given)).length > 0;
       if (token === undefined || !found) {
         const what = token === undefined ? "No API key was given" : "The API key is wrong";

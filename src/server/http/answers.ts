@@ -1,36 +1,36 @@
-// Answers kept for clients that ask again with the same Idempotency-Key: who writes one, who reads it, and a store in this process. The
-// store that replicas share is server/queue/redis-answers.ts.
+// Stored answers for requests that are retried with the same Idempotency-Key: the interface of a store, and a store in memory. The store
+// that replicas share is server/queue/redis-answers.ts.
 
-/** A piece of an answer. The head comes first. */
+/** A part of an answer. The head comes first. */
 export type AnswerPart =
   | { readonly type: "head"; readonly status: number; readonly headers: Readonly<Record<string, string>> }
   | { readonly type: "body"; readonly bytes: Uint8Array };
 
 export interface AnswerWriter {
   write(part: AnswerPart): Promise<void>;
-  /** The answer is whole and is kept. What the engine has under these ids is not needed any more. */
+  /** Keeps the complete answer. The engine's events under these ids are no longer needed. */
   keep(workIds: readonly string[]): Promise<void>;
-  /** The answer is not kept: whoever reads it gets what was written, and the next request with its key is a first one. */
+  /** Drops the answer: readers get what was written, and the next request with the key starts anew. */
   forget(): Promise<void>;
 }
 
 export type Claim =
-  /** Nobody has answered this yet: write it. */
+  /** There is no answer yet: write it. */
   | { readonly state: "first"; readonly writer: AnswerWriter }
   /**
-   * Somebody has answered this, or is about to. The parts end without a head where no answer came of it: then claim again. They throw an
-   * AnswerLost where its writer died in the middle.
+   * An answer exists or is being written. If the parts end without a head, the answer was dropped: claim again. They throw an AnswerLost
+   * if the writer died.
    */
   | { readonly state: "again"; readonly parts: AsyncIterable<AnswerPart> }
-  /** The name stands for another request. */
+  /** The name belongs to a different request. */
   | { readonly state: "other" };
 
 export interface AnswerStore {
-  /** `name` stands for one request, whose content has the fingerprint. */
+  /** `name` identifies a request, and `fingerprint` its content. */
   claim(name: string, fingerprint: string): Promise<Claim>;
 }
 
-/** The server that wrote an answer has died. */
+/** The server that was writing an answer died. */
 export class AnswerLost extends Error {
   override readonly name = "AnswerLost";
 }
@@ -38,12 +38,12 @@ export class AnswerLost extends Error {
 export interface AnswerLimits {
   /** How long an answer is kept. */
   readonly keepMs: number;
-  /** Of all kept answers together; the oldest give way. */
+  /** Of all stored answers together; the oldest are dropped first. */
   readonly keepBytes: number;
 }
 
 export const defaultAnswerLimits: AnswerLimits = { keepMs: 24 * 3600 * 1000, keepBytes: 256 * 2 ** 20 };
-/** What an answer takes beside its bytes, at least; bounds the number of empty ones. */
+/** Counted for each answer besides its bytes, which bounds the number of small ones. */
 export const ENTRY_BYTES = 1024;
 
 class Answer {
@@ -51,7 +51,7 @@ class Answer {
   readonly parts: AnswerPart[] = [];
   bytes = ENTRY_BYTES;
   isOver = false;
-  /** Set once it is kept. */
+  /** Set when it is complete. */
   expiresMs = Number.POSITIVE_INFINITY;
   #waiting: (() => void)[] = [];
 
@@ -74,10 +74,10 @@ class Answer {
   }
 }
 
-/** For one process. */
+/** A store in memory. */
 export class MemoryAnswers implements AnswerStore {
   readonly #limits: AnswerLimits;
-  /** Kept ones in the order in which they were finished, and those that are being written. */
+  /** Complete answers, oldest first, and those being written. */
   readonly #answers = new Map<string, Answer>();
   #keptBytes = 0;
 

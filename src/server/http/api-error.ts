@@ -1,5 +1,5 @@
-// What a client is told when a request fails: { error: { message, type, param, code } }, as OpenAI's clients read it. Only sentences of
-// this project leave the server; what a library said goes to the log.
+// Errors as clients see them: { error: { message, type, param, code } }, the form of OpenAI's API. Only messages written in this project
+// leave the server; those of libraries go to the log.
 
 import { InputError, KelixError } from "../../errors.ts";
 import { withoutSecrets } from "../../files/safe-url.ts";
@@ -15,14 +15,14 @@ export interface ErrorBody {
 }
 
 export interface ApiErrorOptions extends ErrorOptions {
-  /** The field that is wrong. */
+  /** The invalid field. */
   readonly param?: string | undefined;
-  /** Stable, for programs to compare. */
+  /** Stable, for programs. */
   readonly code?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** An error with the HTTP status that says it. */
+/** An error with its HTTP status. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: number;
@@ -56,12 +56,12 @@ function typeOf(status: number): string {
   return types[status] ?? (status >= 500 ? "server_error" : "invalid_request_error");
 }
 
-/** A field of the body that cannot be used, as a 400 that names it. */
+/** A 400 that names an invalid field. */
 export function badField(param: string, message: string, code = "invalid_value"): ApiError {
   return new ApiError(400, message, { param, code });
 }
 
-/** The fields that the library's options come from. */
+/** API field names of the library's options. */
 const fieldNames: Readonly<Record<string, string>> = {
   maxNewTokens: "max_tokens",
   minNewTokens: "min_tokens",
@@ -78,15 +78,15 @@ const engineStatus = {
   deadline_exceeded: 504,
   worker_died: 500,
 } as const;
-/** What passes soon. */
+/** Temporary failures. */
 const brief = ["queue_full", "draining", "queue_unavailable"];
 
-/** Faults that are not the caller's, although another request may succeed. */
+/** Failures that are not the caller's fault. */
 const notTheCallers = ["internal", "disposed", "out_of_memory", "invalid_model", "fetch_failed", "output_failed"];
 
 /**
- * Any error as a client may see it; `param` is the field that input comes from. What nobody foresaw becomes one sentence that tells
- * nothing, for the log to explain.
+ * Converts any error to one that is safe to show to a client. `param` is the field that the input came from. Unexpected errors become one
+ * generic message; the log has the details.
  */
 export function toApiError(error: unknown, param?: string): ApiError {
   if (error instanceof ApiError) return error;
@@ -105,6 +105,6 @@ export function toApiError(error: unknown, param?: string): ApiError {
     return new ApiError(400, message, { ...options, code, param: isOption ? (fieldNames[name] ?? name) : param });
   }
   const message =
-    error instanceof KelixError ? error.message : "Something went wrong inside the server; its log says what";
+    error instanceof KelixError ? error.message : "Internal server error; the server's log has the details";
   return new ApiError(500, message, { ...options, code: error instanceof KelixError ? error.code : "internal" });
 }

@@ -1,4 +1,4 @@
-// The HTTP side as one function from Request to Response: what holds for every route, then the routes.
+// The HTTP side as one function from Request to Response: middleware for all routes, then the routes.
 
 import { randomUUID } from "node:crypto";
 import { Hono, type MiddlewareHandler } from "hono";
@@ -13,7 +13,7 @@ import { servePage } from "./page.ts";
 import { type Route, routes } from "./routes.ts";
 import type { HttpContext, HttpEnv, Service } from "./service.ts";
 
-/** Answers requests with the engine. Errors are always JSON, and never throw. */
+/** Creates the app. All errors are answered as JSON; it never throws. */
 export function createApp(service: Service): Hono<HttpEnv> {
   const { settings, engine } = service;
   const metrics = new HttpMetrics();
@@ -30,7 +30,7 @@ export function createApp(service: Service): Hono<HttpEnv> {
     {
       method: "get",
       path: "/metrics",
-      about: "the server's numbers, for Prometheus",
+      about: "metrics for Prometheus",
       gives: ["text/plain"],
       run: (service, c) => showMetrics(service, c, metrics),
     },
@@ -73,7 +73,7 @@ function fail(c: HttpContext, { status, body, headers }: ApiError): Response {
   return c.json(body, status as 400, { ...headers });
 }
 
-/** Names each request, counts it and logs it when its answer has ended. */
+/** Gives each request an id, and counts and logs it when its answer has ended. */
 function watch({ settings: { log } }: Service, metrics: HttpMetrics): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     const began = performance.now();
@@ -85,7 +85,7 @@ function watch({ settings: { log } }: Service, metrics: HttpMetrics): Middleware
     c.header("x-request-id", requestId);
     await next();
     const { method } = c.req;
-    // A path that is no route's may hold anything.
+    // An unknown path may contain anything, so it is not logged.
     const pattern = routePath(c, -1);
     const route = pattern.startsWith("/") && pattern !== "/*" ? pattern : "none";
     const { status } = c.res;

@@ -1,17 +1,17 @@
-// Bodies of requests. Their bytes are counted as they come, before anything parses them, whatever a Content-Length says.
+// Request bodies. Bytes are counted as they arrive, before parsing, whatever the Content-Length says.
 
 import type { Context } from "hono";
 import { ApiError } from "./api-error.ts";
 import { parseJson } from "./json.ts";
 import type { Limits } from "./settings.ts";
 
-/** The body's bytes. Throws a 413 as soon as they are too many. */
+/** Reads the body. Throws a 413 as soon as it exceeds the limit. */
 export async function readBody(c: Context, { bodyBytes }: Limits): Promise<Buffer> {
   const known = c.get("body") as Buffer | undefined;
   if (known) return known;
   const { body, headers } = c.req.raw;
   if ((headers.get("content-encoding") ?? "identity") !== "identity") {
-    throw new ApiError(415, "Compressed bodies are not read; send it without Content-Encoding");
+    throw new ApiError(415, "Compressed bodies are not supported; send it without Content-Encoding");
   }
   const declared = Number(headers.get("content-length") ?? 0);
   if (declared > bodyBytes) throw tooLarge(bodyBytes);
@@ -33,8 +33,8 @@ export async function readBody(c: Context, { bodyBytes }: Limits): Promise<Buffe
 const DISCARD_MS = 2000;
 
 /**
- * Reads and forgets what a refused client still sends, for a while and within the limit: where a socket is closed before, many clients
- * report a cut connection in place of the answer.
+ * Reads and discards what a rejected client still sends, for a while and within the limit. If the socket were closed earlier, many clients
+ * would report a lost connection instead of the answer.
  */
 export async function discardBody(c: Context, { bodyBytes }: Limits): Promise<void> {
   const { body, bodyUsed, headers } = c.req.raw;
@@ -66,8 +66,8 @@ export function mediaType(c: Context): string {
 }
 
 /**
- * A 415 unless the body is of one of these types. Pages of other sites can send some types without asking the server first, JSON not
- * among them.
+ * Throws a 415 unless the body has one of these types. Web pages of other origins can send some types without a preflight request, but not
+ * JSON.
  */
 export function needType(c: Context, types: readonly string[]): string {
   const type = mediaType(c);
@@ -86,17 +86,17 @@ export async function readJson(c: Context, limits: Limits): Promise<Readonly<Rec
   throw new ApiError(400, "Expected the body to be a JSON object", { code: "invalid_json" });
 }
 
-/** What stands between the parts of a form. */
+/** The separator between the parts of a form. */
 export function boundaryOf(c: Context): string | undefined {
   const type = c.req.header("content-type") ?? "";
   const [, quoted, plain] = /boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))/i.exec(type) ?? [];
   return quoted ?? plain;
 }
 
-/** More than any form has that a client of images sends. */
+/** More than any image client sends. */
 const MAX_PARTS = 64;
 
-/** The fields of a multipart form, each a list of what stands under its name. Throws an ApiError for what is no such form. */
+/** The fields of a multipart form, each with a list of values. Throws an ApiError for anything else. */
 export async function readForm(c: Context, limits: Limits): Promise<Map<string, (string | File)[]>> {
   needType(c, ["multipart/form-data"]);
   const bytes = await readBody(c, limits);

@@ -1,4 +1,4 @@
-// The body of /v1/chat/completions, and the requests of the engine that it becomes.
+// The body of /v1/chat/completions, and its engine requests.
 
 import { randomInt } from "node:crypto";
 import * as z from "zod";
@@ -28,7 +28,7 @@ const imageUrl = z.union([z.looseObject({ url: text }, { error: "{ url }" }), te
 const imagePart = z.looseObject({
   type: z.literal("image_url"),
   image_url: imageUrl.describe("a data: URL of a PNG, JPEG or WebP").optional(),
-  codes: codesSchema.describe("extension: the image's codes, read in place of `image_url`").nullish(),
+  codes: codesSchema.describe("extension: the image's codes, used instead of `image_url`").nullish(),
 });
 
 const part = z.discriminatedUnion("type", [z.looseObject({ type: z.literal("text"), text }), imagePart], {
@@ -39,9 +39,12 @@ const message = z.looseObject(
   {
     role: oneOf("system", "developer", "user", "assistant"),
     content: z
-      .union([text, z.array(part, { error: "a list of parts" })], { error: "a text or a list of parts" })
+      .union([text, z.array(part, { error: "a list of parts" })], { error: "a string or a list of parts" })
       .nullish(),
-    images: z.array(imagePart).describe("as an answer has them, so that it can be sent back as it came").nullish(),
+    images: z
+      .array(imagePart)
+      .describe("images of an earlier answer, so that a message can be sent back unchanged")
+      .nullish(),
   },
   { error: "a message { role, content }" },
 );
@@ -55,7 +58,7 @@ export const answerFields = {
   stream: flag.default(false),
 };
 
-/** As OpenAI has it for images alone. */
+/** In OpenAI's API, a field of the images routes only. */
 export const partialImages = integer(0, 3).describe("extension: previews of each image, when streamed").optional();
 
 export const chatSchema = z.looseObject({
@@ -63,12 +66,12 @@ export const chatSchema = z.looseObject({
   messages,
   modalities: z
     .array(oneOf("text", "image"), { error: 'a list of "text" and "image"' })
-    .describe('with "image" the answer may hold images, in `message.images`')
+    .describe('"image" allows images in the answer, in `message.images`')
     .default(["text"]),
   n: integer(1, 128).default(1),
   stop: z
-    .union([words.transform((one) => [one]), z.array(words).max(16, { error: "at most 16 texts" })], {
-      error: "a text that is not empty, or a list of such texts",
+    .union([words.transform((one) => [one]), z.array(words).max(16, { error: "at most 16 strings" })], {
+      error: "a non-empty string, or a list of such strings",
     })
     .optional(),
   max_tokens: integer(1, 1_000_000).optional(),
@@ -83,11 +86,11 @@ export const chatSchema = z.looseObject({
 export type ChatBody = z.output<typeof chatSchema>;
 
 const noTools = "the model calls no tools";
-const notSampled = "it is no option of how this server samples";
+const notSampled = "this server does not sample that way";
 
-/** Fields that change what an answer means, and that every route of answers has. */
+/** Unsupported fields that all routes for answers have in common. */
 export const unsupportedInAnswers: Unsupported = {
-  negative_prompt: [isNothing, "describe what is wanted instead"],
+  negative_prompt: [isNothing, "describe what you want instead"],
   frequency_penalty: [isNothing, notSampled],
   presence_penalty: [isNothing, notSampled],
   repetition_penalty: [is(1), notSampled],
@@ -102,12 +105,12 @@ const unsupported: Unsupported = {
   functions: [isNothing, noTools],
   function_call: [is("none", "auto"), noTools],
   response_format: [(value) => (value as { type?: unknown }).type === "text", "answers are plain text"],
-  audio: [isNothing, "the model has no sound"],
-  prediction: [isNothing, "answers are written from nothing"],
-  web_search_options: [isNothing, "the server searches nothing"],
+  audio: [isNothing, "the model has no audio"],
+  prediction: [isNothing, "answers cannot start from a prediction"],
+  web_search_options: [isNothing, "the server does not search"],
   best_of: [is(1), "`n` gives several answers"],
   use_beam_search: [isNothing, notSampled],
-  prompt_embeds: [isNothing, "messages are texts and images"],
+  prompt_embeds: [isNothing, "messages are text and images"],
   chat_template: [isNothing, "the model's own template is used"],
   chat_template_kwargs: [isNothing, "the model's own template is used"],
   guided_json: [isNothing, "answers are plain text"],
@@ -128,12 +131,12 @@ export function readChatBody(body: Body): ChatBody {
   return read;
 }
 
-/** A seed for requests that give none. */
+/** A random seed for requests without one. */
 export function anySeed(): number {
   return randomInt(2 ** 31);
 }
 
-/** What a route of answers knows about the answers it wants. */
+/** The answers that a route wants. */
 export interface AnswerWish {
   readonly messages: readonly WireMessage[];
   readonly mayDraw: boolean;
@@ -145,7 +148,7 @@ export interface AnswerWish {
   readonly previews?: number | undefined;
 }
 
-/** One request of the engine for each answer, with seeds one after the other. */
+/** One engine request per answer, with consecutive seeds. */
 export function answerRequests(
   body: z.output<z.ZodObject<typeof answerFields>>,
   { messages, mayDraw, count, maxTokens, minTokens, stop, topLogprobs, previews }: AnswerWish,
@@ -179,12 +182,12 @@ export function drawn(temperature?: number, topP?: number, topK?: number) {
   };
 }
 
-/** Seeds count up, and begin again after the last. */
+/** Consecutive seeds, which wrap around after the largest. */
 export function nthSeed(seed: number, i: number): number {
   return (seed + i) % Number.MAX_SAFE_INTEGER;
 }
 
-/** The engine's requests for a body of /v1/chat/completions. Throws a 400 for images that cannot be read. */
+/** The engine requests for a body of /v1/chat/completions. Throws a 400 for unreadable images. */
 export async function chatRequests(
   service: Service,
   c: HttpContext,
@@ -224,7 +227,7 @@ export async function chatRequests(
   return answerRequests(body, wish, facts.context);
 }
 
-/** Templates for text alone take no lists of parts. */
+/** A single text part becomes a string: text-only templates take no lists of parts. */
 export function asContent(parts: readonly WirePart[]): WireMessage["content"] {
   if (parts.length === 0) return "";
   const [only] = parts;
@@ -235,14 +238,14 @@ export function checkCount(n: number, { settings: { limits } }: Service): void {
   if (n > limits.choices) throw badField("n", `Expected \`n\` to be an integer from 1 to ${limits.choices}, got ${n}`);
 }
 
-/** Texts as they are, images as their size. */
+/** Text as it is, images as their size. */
 export function loggable({ role, content }: WireMessage): unknown {
   if (typeof content === "string") return { role, content };
   const image = (image: unknown) => (image instanceof Uint8Array ? `image of ${image.byteLength} bytes` : "codes");
   return { role, content: content.map((part) => (part.type === "text" ? part.text : image(part.image))) };
 }
 
-/** An image as a part has it: by its codes or, without any, by URL. */
+/** The image of a part: its codes or, without them, its URL. */
 type GivenImage = Pick<z.output<typeof imagePart>, "image_url" | "codes">;
 
 /** Reads the images of one request, and counts them. */
@@ -256,7 +259,7 @@ export class ImageReader {
     this.#c = c;
   }
 
-  /** Throws a 400 for what is no image, and for one more than a request may have. `param` names the part. */
+  /** Throws a 400 for an invalid image and for too many images. `param` names the part. */
   async read({ image_url, codes }: GivenImage, param: string): Promise<WirePart & { readonly type: "image" }> {
     if (codes) {
       this.#admit(`${param}.codes`);
@@ -268,7 +271,7 @@ export class ImageReader {
     return this.readUrl(image_url.url, `${place}.url`);
   }
 
-  /** As `read`, of a URL that `param` names. */
+  /** As `read`, for a URL in the field `param`. */
   async readUrl(url: string, param: string): Promise<WirePart & { readonly type: "image" }> {
     const { settings } = this.#service;
     this.#admit(param);

@@ -1,4 +1,4 @@
-// POST /v1/chat/completions: answers in OpenAI's form, with images as OpenRouter has them: `message.images` and `delta.images`.
+// POST /v1/chat/completions: answers in OpenAI's form, with images in `message.images` and `delta.images` like OpenRouter.
 
 import { randomUUID } from "node:crypto";
 import type { Usage } from "../../chat/chat.ts";
@@ -46,7 +46,7 @@ function choice(index: number, events: readonly EngineEvent[], hasLogprobs: bool
   };
 }
 
-/** An image as a part, which can be sent back in a message as it is. */
+/** An image as a part that can be sent back unchanged. */
 function imageOf({ png, seed, codes, receipt }: ImageEvent, index: number): unknown {
   const facts = { seed, codes: codesOf(codes), ...(receipt !== undefined && { receipt }) };
   return { type: "image_url", index, image_url: { url: dataUrl(png) }, ...facts };
@@ -60,7 +60,7 @@ export function base64({ buffer, byteOffset, byteLength }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
 }
 
-/** A token as OpenAI writes it. */
+/** A token in OpenAI's form. */
 export function tokenOf({ text, bytes, logprob, top }: TokenLogprobs): unknown {
   return { ...tokenAlone({ text, bytes, logprob }), top_logprobs: top.map(tokenAlone) };
 }
@@ -73,7 +73,7 @@ function endOf(events: readonly EngineEvent[]): End {
   return events.at(-1) as End;
 }
 
-/** One answer's conversation is every answer's; what they wrote adds up. */
+/** All answers share one prompt, which counts once; their output adds up. */
 function usageOf(ends: readonly End[]): unknown {
   const { promptTokens, cachedPromptTokens } = ends[0]!.usage;
   const completion = ends.reduce((sum: number, { usage }: { usage: Usage }) => sum + usage.completionTokens, 0);

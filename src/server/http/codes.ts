@@ -1,5 +1,5 @@
-// What only a model of discrete images can offer: /v1/images/tokenize, an image to its codes, and /v1/images/detokenize, back. Codes are
-// JSON or a .npy file, in and out.
+// /v1/images/tokenize turns an image into its codes, and /v1/images/detokenize turns codes into an image. Codes are JSON or a .npy file in
+// both directions.
 
 import * as z from "zod";
 import { badField, toApiError } from "./api-error.ts";
@@ -19,7 +19,7 @@ const IMAGES = ["image/png", "image/jpeg", "image/webp"];
 export const tokenizeSchema = z.looseObject({
   ...modelField,
   image: words.describe("a data: URL of a PNG, JPEG or WebP"),
-  format: oneOf("json", "npy").describe("of the answer; also by the header Accept: application/x-npy").optional(),
+  format: oneOf("json", "npy").describe("form of the answer; Accept: application/x-npy does the same").optional(),
 });
 
 export const detokenizeSchema = z.looseObject({
@@ -27,10 +27,10 @@ export const detokenizeSchema = z.looseObject({
   ...drawingFields,
   seed: samplingFields.seed,
   ...codesFields,
-  format: oneOf("json", "png").describe("of the answer; also by the header Accept: image/png").optional(),
+  format: oneOf("json", "png").describe("form of the answer; Accept: image/png does the same").optional(),
 });
 
-/** Takes JSON with a data: URL, or the image's file itself. */
+/** Takes JSON with a data: URL, or an image file. */
 export async function tokenize(service: Service, c: HttpContext): Promise<Response> {
   const { settings } = service;
   const type = needType(c, ["application/json", ...IMAGES, "application/octet-stream"]);
@@ -51,7 +51,7 @@ export async function tokenize(service: Service, c: HttpContext): Promise<Respon
   return c.json({ object: "image.codes", model: model.id, ...codesOf(codes) });
 }
 
-/** Takes JSON, or a .npy file with the other fields in the query. */
+/** Takes JSON, or a .npy file with the other fields in the query string. */
 export async function detokenize(service: Service, c: HttpContext): Promise<Response> {
   const type = needType(c, ["application/json", NPY, "application/octet-stream"]);
   const given = type === "application/json" ? await readCodesJson(service, c) : await readCodesFile(service, c);

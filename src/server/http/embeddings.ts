@@ -1,4 +1,4 @@
-// POST /v1/embeddings: vectors of images that are given as data: URLs.
+// POST /v1/embeddings: vectors of images given as data: URLs.
 
 import * as z from "zod";
 import { badField } from "./api-error.ts";
@@ -24,7 +24,7 @@ export async function embed(service: Service, c: HttpContext): Promise<Response>
   const body = check(embeddingSchema, await readJson(c, service.settings.limits));
   const model = findModel(service, body.model);
   const { canEmbed, width } = await factsOf(service, model);
-  if (!canEmbed) throw badField("model", `${model.id} embeds no images`, "unsupported_value");
+  if (!canEmbed) throw badField("model", `${model.id} cannot embed images`, "unsupported_value");
   const { dimensions = width, encoding_format } = body;
   if (dimensions !== width)
     throw badField("dimensions", `The vectors of this model have ${width} dimensions`, "unsupported_value");
@@ -32,7 +32,7 @@ export async function embed(service: Service, c: HttpContext): Promise<Response>
   const requests = [];
   for (const [i, url] of body.input.entries()) {
     if (!/^(data|https?):/i.test(url))
-      throw badField(`input[${i}]`, "Expected an image as a data: URL; texts are not embedded");
+      throw badField(`input[${i}]`, "Expected an image as a data: URL; text is not embedded");
     const { image } = await reader.readUrl(url, `input[${i}]`);
     requests.push({ kind: "embed", image } as const);
   }

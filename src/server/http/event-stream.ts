@@ -1,30 +1,30 @@
-// Server-sent events by hand: pieces that are ready together leave as one chunk, a slow reader pauses the work that writes for it, and
-// one that takes nothing for long is dropped.
+// Server-sent events, written by hand for speed: pieces that are ready together leave as one chunk, a slow reader pauses the work, and
+// one that stops reading is dropped.
 
 export interface EventStreamOptions {
   readonly unsentBytes: number;
   readonly stallMs: number;
-  /** Ends the work: the reader has gone, or was given up. */
+  /** Ends the work: the reader left or was dropped. */
   readonly leave: (reason: Error) => void;
-  /** Called once when nothing more is written, whatever the reason. */
+  /** Called once, when nothing more will be written for any reason. */
   readonly onEnd: () => void;
 }
 
-/** One event, its data as JSON. */
+/** One event with JSON data. */
 export function event(data: unknown, name?: string): string {
   return `${name === undefined ? "" : `event: ${name}\n`}data: ${JSON.stringify(data)}\n\n`;
 }
 
 export const DONE = "data: [DONE]\n\n";
 
-/** A body of the pieces, which must not throw. */
+/** A response body made of the pieces. The iterable must not throw. */
 export function eventStream(pieces: AsyncIterable<string>, options: EventStreamOptions): ReadableStream<Uint8Array> {
   const { unsentBytes, stallMs, leave, onEnd } = options;
   const encoder = new TextEncoder();
   let hasLeft = false;
   let wake: (() => void) | undefined;
 
-  /** Waits until the reader has taken something. */
+  /** Waits until the reader has read something. */
   const room = () =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(() => {

@@ -1,5 +1,5 @@
-// Fields that several routes take, and the check of a body: the first field that cannot be used is named, with what was wanted and what
-// was given. Unknown fields pass, as clients send many; those with a meaning that this server cannot give them are rejected.
+// Fields shared by several routes, and the validation of bodies. The first invalid field is named, with the expected and the given value.
+// Unknown fields are ignored, since clients send many; known fields that this server does not support are rejected.
 
 import * as z from "zod";
 import { excerpt, quote } from "../../errors.ts";
@@ -13,25 +13,25 @@ export function integer(from: number, to: number) {
   return z.int({ error }).min(from, { error }).max(to, { error });
 }
 
-export const text = z.string({ error: "a text" });
-export const words = text.min(1, { error: "a text that is not empty" });
+export const text = z.string({ error: "a string" });
+export const words = text.min(1, { error: "a non-empty string" });
 export const flag = z.boolean({ error: "true or false" });
 
-/** One of these texts. */
+/** One of these strings. */
 export function oneOf<const T extends readonly string[]>(...values: T) {
   return z.enum(values, { error: values.map((value) => JSON.stringify(value)).join(" or ") });
 }
 
-export const modelField = { model: text.describe("an id of /v1/models; the first if absent").optional() };
+export const modelField = { model: text.describe("a model id from /v1/models; the first if absent").optional() };
 
 export const samplingFields = {
-  temperature: ranges.temperature.describe("0 always takes the most likely").optional(),
+  temperature: ranges.temperature.describe("0 always picks the most likely token").optional(),
   top_p: ranges.topP.optional(),
-  top_k: ranges.topK.describe("extension: sample from the k most likely; 0 means all").optional(),
+  top_k: ranges.topK.describe("extension: sample from the k most likely tokens; 0 means all").optional(),
   seed: z
     .int({ error: `an integer from 0 to ${Number.MAX_SAFE_INTEGER}` })
     .min(0, { error: `an integer from 0 to ${Number.MAX_SAFE_INTEGER}` })
-    .describe("the same seed gives the same result; drawn at random if absent")
+    .describe("the same seed gives the same result; random if absent")
     .optional(),
 };
 
@@ -45,10 +45,10 @@ export const drawingFields = {
     .optional(),
 };
 
-/** Fields that mean something this server cannot do: values that ask for nothing, and what to say to others. */
+/** Unsupported fields: which values are harmless, and the reason to give for others. */
 export type Unsupported = Readonly<Record<string, readonly [isHarmless: (value: unknown) => boolean, reason: string]>>;
 
-/** What asks for nothing: false, 0, an empty text, list or object. */
+/** Values without effect: false, 0, an empty string, list or object. */
 export function isNothing(value: unknown): boolean {
   if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
   return !value;
@@ -58,7 +58,7 @@ export function is(...values: readonly unknown[]): (value: unknown) => boolean {
   return (value) => values.includes(value);
 }
 
-/** A body as its schema reads it; null counts as absent at the top. Throws a 400 that names a field. */
+/** Parses a body with its schema. Top-level nulls count as absent. Throws a 400 that names the field. */
 export function check<T extends z.ZodType>(schema: T, body: Body, unsupported: Unsupported = {}): z.output<T> {
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
   for (const [name, [isHarmless, reason]] of Object.entries(unsupported)) {
@@ -76,7 +76,7 @@ export function check<T extends z.ZodType>(schema: T, body: Body, unsupported: U
   throw badField(name, `Expected \`${name}\` to be ${message}, got ${value === undefined ? "nothing" : quote(value)}`);
 }
 
-/** Of the forms that a field may have, the fault of the one that was meant: the one that got furthest. */
+/** For a field with several forms, the error of the one that was probably meant: the one that got furthest. */
 function deepest(issue: z.core.$ZodIssue): { readonly path: readonly PropertyKey[]; readonly message: string } {
   const { path, message } = issue;
   if (issue.code !== "invalid_union") return { path, message };

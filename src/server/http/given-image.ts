@@ -1,12 +1,12 @@
-// Images as clients give them: a data URL, the file in a form, or, where the operator allows it, an http URL. Their kind is told by
-// their bytes, never by a name or a type that somebody wrote beside them.
+// Images from clients: a data: URL, a file in a form or, if the operator allows it, an http URL. The format is detected from the bytes,
+// never from a file name or content type.
 
 import { formatOf } from "../../image/image-format.ts";
 import { badField, toApiError } from "./api-error.ts";
 import { fetchImage } from "./remote-image.ts";
 import type { HttpSettings } from "./settings.ts";
 
-/** The file of an image that is given by URL. Throws a 400 that names `param`. */
+/** The file of an image given by URL. Throws a 400 that names `param`. */
 export async function readImageUrl(
   url: string,
   param: string,
@@ -28,7 +28,7 @@ export async function readImageUrl(
   return checkImage(bytes, param);
 }
 
-/** The file of an image that stands in a form. Throws a 400 that names `param`. */
+/** The file of an image given in a form. Throws a 400 that names `param`. */
 export async function readImageFile(file: Blob, param: string, { limits }: HttpSettings): Promise<Uint8Array> {
   if (file.size > limits.imageBytes) throw tooLarge(limits.imageBytes, param);
   return checkImage(new Uint8Array(await file.arrayBuffer()), param);
@@ -42,7 +42,7 @@ function readDataUrl(url: string, maxBytes: number, param: string): Uint8Array {
   if ((url.length - comma) * 0.75 > maxBytes + 3) throw tooLarge(maxBytes, param);
   const bytes = Buffer.from(url.slice(comma + 1), "base64");
   if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes, param);
-  // Small buffers share memory with others, and what is posted to a worker takes all of its memory along.
+  // Small Buffers share one pool, all of which would be posted to a worker; a copy has its own memory.
   return new Uint8Array(bytes);
 }
 

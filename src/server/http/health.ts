@@ -1,4 +1,4 @@
-// Whether the server lives and is ready, and its numbers, under vLLM's names where vLLM has them.
+// Liveness, readiness and metrics, with vLLM's names where vLLM has them.
 
 import { Counter, Histogram, Registry } from "prom-client";
 import type { HttpContext, Service } from "./service.ts";
@@ -7,13 +7,13 @@ export function livez(_: Service, c: HttpContext): Response {
   return c.json({ status: "ok" });
 }
 
-/** 503 while no worker is ready, and once the server is stopping. */
+/** A 503 while no worker is ready and when the server is stopping. */
 export function readyz({ engine }: Service, c: HttpContext): Response {
   const isReady = engine.state === "ready";
   return c.json({ status: isReady ? "ok" : engine.state }, isReady ? 200 : 503);
 }
 
-/** Counts of the HTTP side; the engine has its own. */
+/** Metrics of the HTTP side; the engine has its own. */
 export class HttpMetrics {
   readonly registry = new Registry();
   readonly #requests = new Counter({

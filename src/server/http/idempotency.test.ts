@@ -69,7 +69,8 @@ test("the same key with another request is a 422 that names the key; each API ke
   expect([status, json.error]).toEqual([
     422,
     {
-      message: 'The Idempotency-Key "one" was used for another request; repeat that one unchanged, or send a new key',
+      message:
+        'The Idempotency-Key "one" was used for a different request; repeat that one unchanged, or use a new key',
       type: "invalid_request_error",
       param: "Idempotency-Key",
       code: "idempotency_key_reused",

@@ -1,5 +1,5 @@
-// Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a POST that is repeated with the same key gets the answer of the first one,
-// or joins it where it is still being written. Only whole answers are kept. One that failed may be asked for again.
+// Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a POST that is retried with the same key gets the answer of the first one,
+// or joins it while it is being written. Only complete answers are kept; a failed request can be retried.
 
 import { createHash } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
@@ -9,19 +9,19 @@ import { boundaryOf, mediaType, readBody } from "./body.ts";
 import { event } from "./event-stream.ts";
 import type { HttpContext, HttpEnv, Service } from "./service.ts";
 
-/** What the routes know of a request that may be repeated. */
+/** A request that may be retried, as the routes see it. */
 export interface Repeatable {
-  /** The same for each repetition, on every replica. */
+  /** The same for every retry, on every replica. */
   readonly id: string;
-  /** The ids of the requests to the engine that it was made of. */
+  /** The ids of its engine requests. */
   workIds: readonly string[];
   /** Whether a stream ended with an error. */
   hasFailed: boolean;
 }
 
-/** Of a key. */
+/** Of an Idempotency-Key. */
 export const MOST_KEY_CHARACTERS = 255;
-/** Headers that belong to the answer rather than to the connection or the caller. */
+/** Headers that belong to the answer, not to the connection or the caller. */
 const KEPT_HEADERS = ["content-type", "cache-control", "x-accel-buffering"];
 
 export function repeatable(
@@ -45,9 +45,9 @@ export function repeatable(
       }
       const parts = claim.parts[Symbol.asyncIterator]();
       const head = await parts.next();
-      if (head.done || head.value.type !== "head") continue; // no answer came of it
+      if (head.done || head.value.type !== "head") continue; // the answer was dropped
       const first = await parts.next().catch(() => undefined);
-      if (!first) continue; // its writer died before it said anything
+      if (!first) continue; // its writer died before writing anything
       c.set("logged", { ...c.get("logged"), replayed: true });
       const { status, headers } = head.value;
       const isStream = headers["content-type"]?.startsWith("text/event-stream") ?? false;
@@ -82,7 +82,7 @@ async function answerFirst(
       writer.forget().catch(() => undefined);
     }
   };
-  // Whether or not the client is there. It gets nothing that a repetition might not get: a whole answer is kept before it is sent.
+  // Runs whether or not the client is connected. A whole answer is kept before it is sent, so that a retry never gets less than the client did.
   const passOn = async (controller: ReadableStreamDefaultController<Uint8Array>, hasLeft: () => boolean) => {
     const pass = (bytes: Uint8Array) => void (hasLeft() || controller.enqueue(bytes));
     const whole: Uint8Array[] = [];
@@ -110,7 +110,7 @@ async function answerFirst(
   c.res = new Response(guarded(service, c, own as AsyncIterable<Uint8Array>), { status, headers });
 }
 
-/** The key of the header, with or without the quotes that the draft wants. Throws a 400. */
+/** The key in the header, with or without the quotes of the draft. Throws a 400. */
 function readKey(header: string): string {
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
   if (/^[\x20-\x7e]+$/.test(key) && key.length <= MOST_KEY_CHARACTERS) return key;
@@ -124,12 +124,12 @@ function readKey(header: string): string {
 function reused(key: string): ApiError {
   return new ApiError(
     422,
-    `The Idempotency-Key ${JSON.stringify(key)} was used for another request; repeat that one unchanged, or send a new key`,
+    `The Idempotency-Key ${JSON.stringify(key)} was used for a different request; repeat that one unchanged, or use a new key`,
     { param: "Idempotency-Key", code: "idempotency_key_reused" },
   );
 }
 
-/** What makes two requests the same. A form that is sent again has another boundary. */
+/** Two requests with the same fingerprint are the same. The boundary of a form is left out: each retry has a new one. */
 function fingerprintOf(c: HttpContext, body: Buffer): string {
   const { pathname, search } = new URL(c.req.url);
   const parts = [JSON.stringify([pathname, search, mediaType(c), c.req.header("accept") ?? ""])];
@@ -154,7 +154,7 @@ async function* bodyOf(
     }
   } catch (error) {
     if (!isStream) throw error;
-    const message = "The server that was answering has died; ask again with the same Idempotency-Key";
+    const message = "The answering server died; try again with the same Idempotency-Key";
     const { body } = new ApiError(500, message, { code: "worker_died" });
     yield new TextEncoder().encode(event({ type: "error", ...body }, "error"));
   } finally {
@@ -162,7 +162,7 @@ async function* bodyOf(
   }
 }
 
-/** A body that is written as fast as it is read. A reader that takes nothing for long is dropped, and ends nobody's work. */
+/** A body with backpressure. A client that stops reading is dropped, but the work continues. */
 function guarded({ settings }: Service, c: HttpContext, chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
   const { unsentBytes, stallMs } = settings.limits;
   const source = chunks[Symbol.asyncIterator]();
@@ -178,7 +178,7 @@ function guarded({ settings }: Service, c: HttpContext, chunks: AsyncIterable<Ui
       },
       cancel() {
         clearTimeout(stalled);
-        void source.return?.(); // when the chunk that it waits for has come
+        void source.return?.(); // takes effect with the next chunk
       },
     },
     new ByteLengthQueuingStrategy({ highWaterMark: unsentBytes }),

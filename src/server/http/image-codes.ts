@@ -1,5 +1,5 @@
-// Codes of images in requests and answers: { grid, codes }, as /v1/images/tokenize gives them. Every image that the model draws carries its
-// own, and a request may give them in place of the image's file.
+// Image codes in requests and answers: { grid, codes }, the form of /v1/images/tokenize. Every drawn image carries its codes, and a request
+// may contain codes instead of an image file.
 
 import * as z from "zod";
 import type { CodeFields, CodesInput } from "../../vision/image-codes.ts";
@@ -13,17 +13,17 @@ export const codesFields = {
   codes: z
     .array(integer(0, 65_535), { error: "a list of codes" })
     .min(1, { error: "a list of codes" })
-    .describe("codes of each position in raster order, as /v1/images/tokenize gives them"),
+    .describe("codes of each position in raster order, as returned by /v1/images/tokenize"),
 };
 
 export const codesSchema = z.looseObject(codesFields, { error: "codes { grid, codes }" });
 
-/** Codes as a request has them, for the engine, which checks them against its model. */
+/** Codes of a request, for the engine, which validates them against its model. */
 export function codesInput({ grid, codes }: z.output<typeof codesSchema>): CodesInput {
   return { grid, codes };
 }
 
-/** Codes in JSON, as a field of a form has them. Throws a 400 that names the field. */
+/** Codes as JSON in a form field. Throws a 400 that names the field. */
 export function readCodesText(text: string, param: string, limits: Limits): CodesInput {
   let value: unknown;
   try {
@@ -35,7 +35,7 @@ export function readCodesText(text: string, param: string, limits: Limits): Code
   return codesInput(check(schema, { [param]: value })[param]!);
 }
 
-/** Codes as answers have them. */
+/** Codes for an answer. */
 export function codesOf({ grid, codes, width, height }: CodeFields) {
   return { grid, codes: [...codes], width, height };
 }

@@ -1,4 +1,4 @@
-// The bodies of /v1/images/generations and /v1/images/edits: JSON, and forms whose numbers are texts.
+// The bodies of /v1/images/generations (JSON) and /v1/images/edits (a form, in which numbers are strings).
 
 import * as z from "zod";
 import { maskOf } from "../../image/alpha-mask.ts";
@@ -34,14 +34,14 @@ export const imageSchema = z.looseObject({
   size: text.describe('"auto", or the size of the model\'s images, such as "96x96"').default("auto"),
   response_format: oneOf("b64_json").default("b64_json"),
   stream: flag.default(false),
-  partial_images: integer(0, 3).describe("images on the way, when streamed").default(0),
+  partial_images: integer(0, 3).describe("previews of each image, when streamed").default(0),
 });
 
-/** The files of a form, as its description has them. */
+/** The files of a form, for the API's description. */
 export const editSchema = imageSchema.extend({
   image: z.file().describe("one PNG, JPEG or WebP; may be named image[]").optional(),
-  codes: text.describe("extension: the image's codes { grid, codes } as JSON, read in place of `image`").optional(),
-  mask: z.file().describe("transparent, or without transparency white, where to rewrite").optional(),
+  codes: text.describe("extension: the image's codes { grid, codes } as JSON, used instead of `image`").optional(),
+  mask: z.file().describe("the transparent part is rewritten; without transparency, the white part").optional(),
 });
 
 export type ImageBody = z.output<typeof imageSchema>;
@@ -54,7 +54,7 @@ const unsupported: Unsupported = {
   background: [is("auto", "opaque"), "images are opaque"],
 };
 
-/** Numbers and switches that a form has as texts. */
+/** Form fields that are numbers or booleans. */
 const numbers = [
   "n",
   "partial_images",
@@ -66,7 +66,7 @@ const numbers = [
   "top_k",
 ];
 
-/** A form's texts as JSON would have them, without its files. */
+/** A form's fields, without its files, as a JSON body would have them. */
 export function formBody(fields: ReadonlyMap<string, readonly (string | File)[]>): Body {
   const body: Record<string, unknown> = {};
   for (const [name, [value]] of fields) {
@@ -87,7 +87,7 @@ export async function readImageBody(service: Service, body: Body): Promise<Image
   return read;
 }
 
-/** The size and grid of the model's images. Throws a 400 unless it draws, and draws at the size that is wanted. */
+/** The size and grid of the model's images. Throws a 400 unless the model draws images of the requested size. */
 export async function checkDrawing(service: Service, model: ModelCard, size: string) {
   const { imageSize, grid, canImagine } = await factsOf(service, model);
   if (!canImagine || !imageSize) throw badField("model", `${model.id} draws no images`, "unsupported_value");
@@ -100,7 +100,7 @@ export async function checkDrawing(service: Service, model: ModelCard, size: str
   );
 }
 
-/** The options of one image, and how many previews of it are wanted. */
+/** The options of one image, and its number of previews. */
 export function imageOptions(body: ImageBody, i: number, firstSeed: number) {
   const { temperature, top_p, top_k, num_inference_steps, guidance_scale, partial_images } = body;
   return {
@@ -121,12 +121,12 @@ export function generationRequests(body: ImageBody): EngineRequest[] {
 
 type Form = ReadonlyMap<string, readonly (string | File)[]>;
 
-/** Throws a 400 for a form without one image. */
+/** Throws a 400 unless the form has exactly one image. */
 export async function editRequests(service: Service, body: ImageBody, fields: Form): Promise<EngineRequest[]> {
   const image = await readEdited(service, fields);
   const mask = fields.get("mask")?.[0];
   if (mask !== undefined && !(mask instanceof Blob))
-    throw badField("mask", "Expected `mask` to be a file of the form, got a text");
+    throw badField("mask", "Expected `mask` to be a file, got a string");
   const masked = mask && { mask: await maskOf(await readImageFile(mask, "mask", service.settings)) };
   const { prompt, seed = anySeed() } = body;
   return Array.from({ length: body.n }, (_, i) => {
@@ -134,18 +134,18 @@ export async function editRequests(service: Service, body: ImageBody, fields: Fo
   });
 }
 
-/** What is to be edited: codes, or the file of an image. */
+/** The source image: codes or a file. */
 async function readEdited({ settings }: Service, fields: Form): Promise<Uint8Array | CodesInput> {
   const codes = fields.get("codes")?.[0];
   if (codes !== undefined) {
     if (typeof codes === "string") return readCodesText(codes, "codes", settings.limits);
-    throw badField("codes", "Expected `codes` to be a text of the form, in JSON, got a file");
+    throw badField("codes", "Expected `codes` to be a JSON string, got a file");
   }
   const images = [...(fields.get("image") ?? []), ...(fields.get("image[]") ?? [])];
   if (images.length > 1)
     throw badField("image", `Expected one \`image\`, got ${images.length}: the model edits one at a time`);
   const [image] = images;
   if (image === undefined) throw badField("image", "Expected an `image` to edit, got none");
-  if (!(image instanceof Blob)) throw badField("image", "Expected `image` to be a file of the form, got a text");
+  if (!(image instanceof Blob)) throw badField("image", "Expected `image` to be a file, got a string");
   return readImageFile(image, "image", settings);
 }

@@ -1,4 +1,4 @@
-// POST /v1/images/generations and /v1/images/edits: images as base64, whole or as a stream with images on the way.
+// POST /v1/images/generations and /v1/images/edits: images as base64, whole or streamed with previews.
 
 import type { EngineEvent, EngineRequest, ModelCard } from "../protocol.ts";
 import type { ApiError } from "./api-error.ts";
@@ -42,12 +42,12 @@ interface Drawing {
   readonly model: ModelCard;
   readonly body: ImageBody;
   readonly size: string;
-  /** Of an image's grid. */
+  /** Number of positions in an image's grid. */
   readonly positions: number;
   readonly requests: readonly EngineRequest[];
-  /** What its events are called. */
+  /** Prefix of the event names. */
   readonly name: "image_generation" | "image_edit";
-  /** The field that the engine's complaints are about. */
+  /** The field to name in the engine's errors. */
   readonly param: string;
 }
 
@@ -68,12 +68,12 @@ async function respond(
   return c.json({ ...facts(size), created: now(), data, usage });
 }
 
-/** An image as base64, with its seed, its codes and, where it has one, its receipt. */
+/** An image as base64 with its seed, codes and receipt, if any. */
 export function dataOf({ png, seed, codes, receipt }: ImageEvent): Record<string, unknown> {
   return { b64_json: base64(png), seed, codes: codesOf(codes), ...(receipt !== undefined && { receipt }) };
 }
 
-/** Images of one prompt: it counts once, what was written adds up. Every image that was read takes `positions`. */
+/** Usage of the images of one prompt: the prompt counts once, the output adds up. Every input image counts `positions`. */
 function usageOf(ends: readonly End[], positions: number) {
   const [{ promptTokens, imagesIn }] = ends.map(({ usage }) => usage) as [End["usage"]];
   const output = ends.reduce((sum, { usage }) => sum + usage.completionTokens, 0);
@@ -99,7 +99,7 @@ class ImageEncoder implements Encoder {
   readonly #name: string;
   readonly #size: string;
   readonly #positions: number;
-  /** Images whose usage is still to come. */
+  /** Images whose usage has not arrived yet. */
   readonly #images = new Map<number, ImageEvent>();
 
   constructor(name: string, size: string, positions: number) {

@@ -1,5 +1,5 @@
-// JSON from strangers. Its depth and number of values are bounded before it is parsed, at the price of a glance: what stands between
-// quotes, such as an image of megabytes in base64, is skipped at the speed of a search.
+// JSON from untrusted clients. A quick scan bounds its depth and number of values before it is parsed. Strings, such as megabytes of base64,
+// are skipped at the speed of a search.
 
 import { ApiError } from "./api-error.ts";
 import type { Limits } from "./settings.ts";
@@ -8,7 +8,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const [COMMA, OPEN_LIST, OPEN_OBJECT, CLOSE_LIST, CLOSE_OBJECT] = [0x2c, 0x5b, 0x7b, 0x5d, 0x7d];
 
-/** Throws an ApiError for what is no JSON, or more of it than is read. */
+/** Throws an ApiError for invalid JSON, or for more than the limits. */
 export function parseJson(bytes: Buffer, { jsonDepth, jsonValues }: Pick<Limits, "jsonDepth" | "jsonValues">): unknown {
   let depth = 0;
   let values = 0;
@@ -16,7 +16,7 @@ export function parseJson(bytes: Buffer, { jsonDepth, jsonValues }: Pick<Limits,
     const byte = bytes[at];
     if (byte === QUOTE) {
       at = closingQuote(bytes, at);
-      if (at < 0) break; // JSON.parse will say so
+      if (at < 0) break; // JSON.parse reports it
     } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
       values++;
       if (++depth > jsonDepth) throw refuse(`The body nests deeper than ${jsonDepth} levels`);
@@ -30,7 +30,7 @@ export function parseJson(bytes: Buffer, { jsonDepth, jsonValues }: Pick<Limits,
   }
 }
 
-/** Where the string ends that begins at `start`; -1 where it does not. */
+/** The end of the string that starts at `start`; -1 if it has none. */
 function closingQuote(bytes: Buffer, start: number): number {
   for (let at = bytes.indexOf(QUOTE, start + 1); at >= 0; at = bytes.indexOf(QUOTE, at + 1)) {
     let slashes = 0;

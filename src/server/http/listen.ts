@@ -1,4 +1,4 @@
-// The socket: limits on what reaches the app at all, and an end that lets answers finish.
+// The HTTP server: limits on connections and headers, and a shutdown that lets answers finish.
 
 import http, { type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -9,27 +9,27 @@ import { createApp } from "./app.ts";
 import type { Service } from "./service.ts";
 
 export interface ListenOptions {
-  /** 0 takes any free one. */
+  /** 0 for any free port. */
   readonly port: number;
-  /** Connections at once, the idle ones among them. */
+  /** Maximum number of connections, including idle ones. */
   readonly maxConnections?: number;
-  /** For a request's head. */
+  /** For a request's headers. */
   readonly headersTimeoutMs?: number;
-  /** For a whole request, its body with it. */
+  /** For a whole request, including its body. */
   readonly requestTimeoutMs?: number;
 }
 
 export interface HttpServer {
   readonly url: string;
   readonly port: number;
-  /** Takes no more connections, lets answers that are being sent finish for so long, and cuts the rest. Safe to call twice. */
+  /** Accepts no more connections, gives answers `graceMs` to finish, and closes the rest. Safe to call twice. */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
 const MAX_HEADER_BYTES = 16_384;
 const CHECK_MS = 2000;
 
-/** Listens at the host of the settings. Rejects with an InputError where that cannot be. */
+/** Listens on the host of the settings. Rejects with an InputError if that fails. */
 export async function listen(
   service: Service,
   { port, maxConnections = 4096, headersTimeoutMs = 10_000, requestTimeoutMs = 60_000 }: ListenOptions,
@@ -38,7 +38,7 @@ export async function listen(
   const app = createApp(service);
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
-    // What does not even make a Request, such as a Host header with a space.
+    // Errors before there is a Request, such as a Host header with a space.
     errorHandler: (error) => {
       log.info({ err: error }, "a malformed request");
       const isRequest = error instanceof Error && error.name === "RequestError";
@@ -74,9 +74,9 @@ export async function listen(
 
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: "is in use; choose another with --port, or 0 for any",
-  EACCES: "may not be opened by this user; choose one above 1023 with --port",
-  EADDRNOTAVAIL: "is no address of this machine",
-  ENOTFOUND: "is no known name",
+  EACCES: "requires more privileges; choose a port above 1023 with --port",
+  EADDRNOTAVAIL: "is not an address of this machine",
+  ENOTFOUND: "is an unknown host name",
 };
 
 function start(server: Server, host: string, port: number): Promise<void> {
@@ -92,7 +92,7 @@ function start(server: Server, host: string, port: number): Promise<void> {
 async function stop(server: Server, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-  // Connections whose answer ends from now on are idle, and kept alive for a while otherwise.
+  // A connection whose answer ends from now on is idle, and would be kept alive for a while.
   const sweep = setInterval(() => server.closeIdleConnections(), 50);
   server.closeIdleConnections();
   await closed;
@@ -111,10 +111,10 @@ const faults: Readonly<Record<string, ApiError>> = {
   }),
 };
 
-/** What Node's parser rejects is answered like everything else. */
+/** Answers what Node's parser rejects, in the usual form. */
 function refuse(error: NodeJS.ErrnoException, socket: import("node:stream").Duplex): void {
   if (!socket.writable || (socket as Socket & { _httpMessage?: unknown })._httpMessage) {
-    socket.destroy(); // an answer is under way
+    socket.destroy(); // an answer is being sent
     return;
   }
   const { status, body } = faults[error.code ?? ""] ?? malformed();

@@ -7,7 +7,7 @@ export function listModels({ engine }: Service, c: HttpContext): Response {
   return c.json({ object: "list", data: engine.models.map(entry) });
 }
 
-/** Ids may hold slashes, as those of the Hub do. */
+/** Ids may contain slashes, as on the Hub. */
 export function showModel(service: Service, c: HttpContext): Response {
   return c.json(entry(findModel(service, c.req.param("id"))));
 }

@@ -1,5 +1,5 @@
-// Codes as NumPy's .npy files, version 1.0 to 3.0: np.save of an array [rows, columns, N] of unsigned 16-bit integers, and back from any
-// of integers. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+// Codes as NumPy's .npy files, versions 1.0 to 3.0. Writes an array [rows, columns, N] of unsigned 16-bit integers; reads one of any integer
+// type. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 import { InputError } from "../../errors.ts";
 import type { CodeFields, CodesInput } from "../../vision/image-codes.ts";
@@ -24,22 +24,22 @@ type Read = (at: number) => number | bigint;
 
 /** Throws an InputError for anything but integers [rows, columns, N] in C order. */
 export function readNpy(bytes: Buffer): CodesInput {
-  if (bytes.toString("latin1", 0, 6) !== MAGIC) throw refuse("it does not begin as one");
+  if (bytes.toString("latin1", 0, 6) !== MAGIC) throw refuse("it has no .npy signature");
   const isShort = bytes[6] === 1;
   const start = isShort ? 10 : 12;
-  if (bytes.length < start) throw refuse("its header is cut");
+  if (bytes.length < start) throw refuse("its header is incomplete");
   const end = start + (isShort ? bytes.readUInt16LE(8) : bytes.readUInt32LE(8));
   const header = bytes.toString("latin1", start, Math.min(end, start + 1000));
   const [, order, kind, width] = /'descr': '([<>|=]?)([iu])([1248])'/.exec(header) ?? [];
   const [, shape = ""] = /'shape': \(([\d, ]*)\)/.exec(header) ?? [];
   const sizes = shape.split(",").flatMap((size) => (size.trim() === "" ? [] : [Number(size)]));
-  if (width === undefined) throw refuse("it holds no integers");
+  if (width === undefined) throw refuse("it does not contain integers");
   if (!/'fortran_order': False/.test(header)) throw refuse("it is in Fortran order; save np.ascontiguousarray(codes)");
   const [rows = 0, columns = 0, N = 0] = sizes;
   if (sizes.length !== 3) throw refuse(`its shape is (${sizes.slice(0, 9)}), expected (rows, columns, codes)`);
   const count = rows * columns * N;
   const step = Number(width);
-  if (count === 0 || bytes.length - end !== count * step) throw refuse("its size is not what its shape says");
+  if (count === 0 || bytes.length - end !== count * step) throw refuse("its size does not match its shape");
   const read = reader(bytes, kind === "i", step, order !== ">");
   return { grid: [rows, columns], codes: Array.from({ length: count }, (_, i) => read(end + i * step)) };
 }

@@ -1,4 +1,4 @@
-// /openapi.json: the table of routes and the schemas that check bodies, as OpenAPI 3.1.
+// /openapi.json: the routes and the schemas that validate their bodies, as OpenAPI 3.1.
 
 import * as z from "zod";
 import { version } from "../../version.ts";
@@ -27,7 +27,7 @@ const idempotentReplayed = {
   schema: { type: "string", enum: ["true"] },
 };
 
-/** The document as an object. */
+/** The document, as a plain object. */
 export function openApi(routes: readonly Route[]): unknown {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
@@ -82,7 +82,7 @@ function bodySchema(body: z.ZodType | "binary"): unknown {
   return body === "binary" ? { type: "string", format: "binary" } : jsonSchema(body);
 }
 
-/** Files, which JSON has not, are binary texts as OpenAPI's forms have them. */
+/** A JSON schema; files are binary strings, as in OpenAPI's forms. */
 function jsonSchema(schema: z.ZodType): unknown {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
   return rest;

@@ -1,4 +1,4 @@
-// The page (web/), as the build left it in dist/web, and the model that it may run in the browser. Public: what needs a key is asked by the page.
+// Serves the page (built into dist/web) and the model it can run in the browser. Both are public; the page sends the key with its requests.
 
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -22,7 +22,7 @@ const types: Readonly<Record<string, string>> = {
   ".wasm": "application/wasm",
 };
 
-/** Isolated, so that WebAssembly may have threads. */
+/** Cross-origin isolation, which threads in WebAssembly require. */
 const headers = {
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-embedder-policy": "require-corp",
@@ -30,7 +30,7 @@ const headers = {
   "x-content-type-options": "nosniff",
 };
 
-/** Answers for the files that were there when the server started, and for no other path. */
+/** Serves the files that existed when the server started, and nothing else. */
 export function servePage(): MiddlewareHandler<HttpEnv> {
   const files = new Map([
     ...listFiles(join(root, "dist/web"), "/"),
@@ -42,7 +42,7 @@ export function servePage(): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     const path = files.get(c.req.path);
     if (path === undefined || !["GET", "HEAD"].includes(c.req.method)) return next();
-    // Names of assets hold a hash of what is in them.
+    // The names of assets contain a hash of their content.
     const caching = c.req.path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
     const type = types[extname(path)] ?? "application/octet-stream";
     const own = {
@@ -56,7 +56,7 @@ export function servePage(): MiddlewareHandler<HttpEnv> {
   };
 }
 
-/** Paths of a folder's files by their address; none where the page was not built. */
+/** The files of a folder by URL path; none if the page was not built. */
 function listFiles(folder: string, prefix: string): [address: string, path: string][] {
   try {
     return readdirSync(folder, { recursive: true, withFileTypes: true })

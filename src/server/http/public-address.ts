@@ -1,9 +1,8 @@
-// Which addresses a server may open for a stranger: public ones. Whatever reaches this machine, its network, or a cloud's metadata
-// service is not.
+// Addresses that the server may connect to for a client: public ones only, never this machine, its network or a cloud's metadata service.
 
 import ipaddr from "ipaddr.js";
 
-/** Whether an IP address is one of the public internet's. Private, local, mapped, tunnelled and reserved ones are not. */
+/** Whether an IP address is on the public internet: not private, local, mapped, tunnelled or reserved. */
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
   const parsed = ipaddr.parse(address);

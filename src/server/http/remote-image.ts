@@ -1,5 +1,5 @@
-// An image by its URL, for a stranger. The name is resolved once, every address that it has must be public, and one of those is dialled:
-// between the check and the connection nothing can change. One parser, WHATWG's, reads the URL for both. Redirects are checked alike.
+// Fetches an image by URL for an untrusted client. The host name is resolved once, all its addresses must be public, and the connection goes to
+// one of them, so nothing can change between check and connection. Both use the same URL parser (WHATWG). Redirects are checked the same way.
 
 import { promises as dns, type LookupAddress } from "node:dns";
 import http, { type IncomingMessage } from "node:http";
@@ -9,10 +9,10 @@ import { badField } from "./api-error.ts";
 import { isPublicAddress } from "./public-address.ts";
 
 export interface RemoteImages {
-  /** Every address of a name. */
+  /** All addresses of a host name. */
   readonly resolve: (name: string) => Promise<readonly LookupAddress[]>;
   readonly mayOpen: (address: string) => boolean;
-  /** For all hops together. */
+  /** For all redirects together. */
   readonly timeoutMs: number;
 }
 
@@ -24,7 +24,7 @@ export const publicImages: RemoteImages = {
 
 const MAX_REDIRECTS = 3;
 
-/** A file's bytes, at most `maxBytes`. Throws a 400 that names `param`, and says no more than a stranger may know. */
+/** Fetches at most `maxBytes`. Throws a 400 that names `param` and reveals nothing about the network. */
 export async function fetchImage(
   text: string,
   remote: RemoteImages,
@@ -40,7 +40,7 @@ export async function fetchImage(
       if (statusCode === 200) return await collect(response, maxBytes, param);
       response.destroy();
       if (![301, 302, 303, 307, 308].includes(statusCode) || headers.location === undefined) {
-        throw badField(param, `The image's server answered with the status ${statusCode}`, "image_not_fetched");
+        throw badField(param, `The image's server answered with status ${statusCode}`, "image_not_fetched");
       }
       url = parse(headers.location, param, url);
     }
@@ -48,7 +48,7 @@ export async function fetchImage(
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     if (deadline.aborted) {
-      throw badField(param, `The image was not there within ${remote.timeoutMs / 1000} seconds`, "image_not_fetched");
+      throw badField(param, `The image did not arrive within ${remote.timeoutMs / 1000} seconds`, "image_not_fetched");
     }
     if (cause instanceof Error && cause.name === "ApiError") throw cause;
     throw badField(param, "The image could not be fetched from its URL", "image_not_fetched");
@@ -58,17 +58,17 @@ export async function fetchImage(
 function parse(text: string, param: string, base?: URL): URL {
   const url = URL.canParse(text, base) ? new URL(text, base) : undefined;
   if (url && ["http:", "https:"].includes(url.protocol) && !url.username && !url.password) return url;
-  throw badField(param, "Expected an image's URL with http or https, without a user name", "image_not_fetched");
+  throw badField(param, "Expected an http or https URL of an image, without a user name", "image_not_fetched");
 }
 
-/** The address to dial. Throws unless all of the name's may be opened. */
+/** The address to connect to. Throws unless all addresses of the host are public. */
 async function findAddress(url: URL, remote: RemoteImages, param: string, signal: AbortSignal): Promise<LookupAddress> {
   const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
   const family = isIP(name);
   const addresses = family ? [{ address: name, family }] : await orAborted(remote.resolve(name), signal);
   const [first] = addresses;
   if (first && addresses.every(({ address }) => remote.mayOpen(address))) return first;
-  throw badField(param, "The image's URL does not lead to a public address", "image_not_fetched");
+  throw badField(param, "The image's URL does not point to a public address", "image_not_fetched");
 }
 
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -85,7 +85,7 @@ function open(url: URL, to: LookupAddress, signal: AbortSignal): Promise<Incomin
       agent: false,
       signal,
       headers: { accept: "image/png, image/jpeg, image/webp", "accept-encoding": "identity", "user-agent": "kelix" },
-      // Where a name stands in the URL, this address is dialled and no other.
+      // Connects to this address, whatever the host name resolves to now.
       lookup: (_name, { all }, done) => (all ? done(null, [to]) : done(null, to.address, to.family)),
     });
     request.on("response", resolve);

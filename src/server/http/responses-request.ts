@@ -1,4 +1,4 @@
-// The body of /v1/responses, and the requests of the engine that it becomes. Nothing is stored: a conversation is sent whole each time.
+// The body of /v1/responses, and its engine requests. Nothing is stored: clients send the whole conversation each time.
 
 import * as z from "zod";
 import type { EngineRequest, ModelCard, WireMessage, WirePart } from "../protocol.ts";
@@ -35,15 +35,15 @@ const message = z.looseObject({
         }),
       ),
     ],
-    { error: "a text or a list of parts" },
+    { error: "a string or a list of parts" },
   ),
 });
 
-/** An image that an earlier answer drew, sent back. */
+/** An image of an earlier answer, sent back. */
 const drawnImage = z.looseObject({
   type: z.literal("image_generation_call", { error: itemTypes }),
   result: text.describe("the image as base64"),
-  codes: codesSchema.describe("extension: the image's codes, read in place of `result`").nullish(),
+  codes: codesSchema.describe("extension: the image's codes, used instead of `result`").nullish(),
 });
 
 const item = z.union([message, drawnImage], { error: "a message or an image_generation_call" });
@@ -51,7 +51,7 @@ const item = z.union([message, drawnImage], { error: "a message or an image_gene
 export const responsesSchema = z.looseObject({
   ...answerFields,
   input: z.union([text, z.array(item).min(1, { error: "a list of at least one item" })], {
-    error: "a text or a list of items",
+    error: "a string or a list of items",
   }),
   instructions: text.optional(),
   max_output_tokens: integer(1, 1_000_000).optional(),
@@ -67,7 +67,7 @@ export const responsesSchema = z.looseObject({
       }),
       { error: "a list of tools" },
     )
-    .describe('[{ "type": "image_generation" }] lets the answer hold images')
+    .describe('[{ "type": "image_generation" }] allows images in the answer')
     .default([]),
   top_logprobs: integer(0, 20).optional(),
   include: z.array(text).default([]),
@@ -92,13 +92,13 @@ const unsupported: Unsupported = {
 
 export function readResponsesBody(body: Body): ResponsesBody {
   const { tools } = body;
-  // What other tools are called says more than what is wrong with the first.
+  // Clearer than the schema's error about the first tool.
   if (Array.isArray(tools) && tools.some((tool) => (tool as { type?: unknown } | null)?.type !== "image_generation"))
     throw badField("tools", '`tools` is not supported, other than { "type": "image_generation" }', "unsupported_value");
   return check(responsesSchema, body, unsupported);
 }
 
-/** Whether the body asks for logprobs, as OpenAI's clients do in Responses. */
+/** Whether the body requests logprobs, in the way of the Responses API. */
 export function wantsLogprobs({ include, top_logprobs }: ResponsesBody): boolean {
   return include.includes("message.output_text.logprobs") || top_logprobs !== undefined;
 }
@@ -126,7 +126,7 @@ export async function responsesRequests(
   return answerRequests(body, wish, facts.context);
 }
 
-/** The items as messages; those of one role that follow each other are one, as an answer's text and images were. */
+/** The items as messages. Consecutive items of one role become one message, as the text and images of an answer were. */
 async function readMessages(images: ImageReader, { instructions, input }: ResponsesBody): Promise<WireMessage[]> {
   const turns: { role: WireMessage["role"]; parts: WirePart[] }[] = [];
   const add = (role: WireMessage["role"], parts: readonly WirePart[]) => {

@@ -1,5 +1,5 @@
-// POST /v1/responses: an answer as a list of items, messages and images in the order they were written, whole or as a stream of events.
-// Whole answers are what the stream's last event has, so the form is written once.
+// POST /v1/responses: an answer as a list of messages and images in the order they were written, whole or as a stream of events. A whole answer is
+// the content of the stream's last event, so there is only one encoder.
 
 import { randomUUID } from "node:crypto";
 import type { TokenLogprobs } from "../../chat/logprobs.ts";
@@ -35,16 +35,16 @@ interface Message {
   readonly logprobs: TokenLogprobs[];
 }
 
-/** Keeps the answer as it grows. */
+/** Accumulates the answer. */
 class ResponseEncoder implements Encoder {
   readonly #body: ResponsesBody;
   readonly #model: string;
   readonly #id = `resp_${randomUUID()}`;
   readonly #createdAt = now();
   readonly #output: unknown[] = [];
-  /** The message that is being written. */
+  /** The message being written. */
   #message: Message | undefined;
-  /** Of the image that is being drawn. */
+  /** The id of the image being drawn. */
   #imageId: string | undefined;
   #sequence = 0;
   #status: "in_progress" | "completed" | "incomplete" = "in_progress";
@@ -115,7 +115,7 @@ class ResponseEncoder implements Encoder {
     return opening + this.#line("image_generation_call.partial_image", { ...this.#imagePlace(), ...image });
   }
 
-  /** The lines before an image's first one; none where it has begun. */
+  /** The events that begin an image; none if it has begun. */
   #openImage(): string {
     if (this.#imageId !== undefined) return "";
     const closing = this.#closeMessage("completed");
@@ -188,7 +188,7 @@ class ResponseEncoder implements Encoder {
     return "";
   }
 
-  /** Both forms of an error that clients know, in one line. */
+  /** One event with both forms of an error that clients know. */
   fail(error: ApiError): string {
     const { error: inner } = error.body;
     return line({ ...inner, type: "error", error: inner, sequence_number: this.#sequence++ }, "error");

@@ -1,4 +1,4 @@
-// Every route: what it is for, what it reads, who answers. The router, the 405s and /openapi.json come from this table.
+// All routes. The router, the 405 errors and /openapi.json are derived from this table.
 
 import type * as z from "zod";
 import { chat } from "./chat.ts";
@@ -17,9 +17,9 @@ export interface Route {
   readonly method: "get" | "post";
   readonly path: string;
   readonly about: string;
-  /** Bodies by their type; `binary` is a file. */
+  /** Schemas of the body by content type; `binary` is a file. */
   readonly reads?: Readonly<Record<string, z.ZodType | "binary">>;
-  /** Types of the answer. */
+  /** Content types of the answer. */
   readonly gives: readonly string[];
   readonly run: (service: Service, c: HttpContext) => Response | Promise<Response>;
 }
@@ -28,11 +28,11 @@ const JSON_TYPE = "application/json";
 const JSON_OR_EVENTS = [JSON_TYPE, "text/event-stream"];
 
 export const routes: readonly Route[] = [
-  { method: "get", path: "/livez", about: "whether the process answers", gives: [JSON_TYPE], run: livez },
-  { method: "get", path: "/readyz", about: "whether a model is loaded", gives: [JSON_TYPE], run: readyz },
-  { method: "get", path: "/health", about: "as /readyz", gives: [JSON_TYPE], run: readyz },
-  { method: "get", path: "/v1/models", about: "the models", gives: [JSON_TYPE], run: listModels },
-  { method: "get", path: "/v1/models/:id{.+}", about: "one model", gives: [JSON_TYPE], run: showModel },
+  { method: "get", path: "/livez", about: "whether the process is alive", gives: [JSON_TYPE], run: livez },
+  { method: "get", path: "/readyz", about: "whether a model is ready", gives: [JSON_TYPE], run: readyz },
+  { method: "get", path: "/health", about: "the same as /readyz", gives: [JSON_TYPE], run: readyz },
+  { method: "get", path: "/v1/models", about: "lists the models", gives: [JSON_TYPE], run: listModels },
+  { method: "get", path: "/v1/models/:id{.+}", about: "describes a model", gives: [JSON_TYPE], run: showModel },
   {
     method: "post",
     path: "/v1/chat/completions",
@@ -44,7 +44,7 @@ export const routes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/responses",
-    about: "answers a conversation, in the form of OpenAI's Responses",
+    about: "answers a conversation, as OpenAI's Responses API",
     reads: { [JSON_TYPE]: responsesSchema },
     gives: JSON_OR_EVENTS,
     run: respond,
@@ -60,7 +60,7 @@ export const routes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/images/edits",
-    about: "changes an image, all of it or where a mask says",
+    about: "edits an image, all of it or only under a mask",
     reads: { "multipart/form-data": editSchema },
     gives: JSON_OR_EVENTS,
     run: editImage,
@@ -68,7 +68,7 @@ export const routes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/images/tokenize",
-    about: "an image as codes",
+    about: "converts an image to codes",
     reads: { [JSON_TYPE]: tokenizeSchema, "image/png": "binary", "image/jpeg": "binary", "image/webp": "binary" },
     gives: [JSON_TYPE, "application/x-npy"],
     run: tokenize,
@@ -76,7 +76,7 @@ export const routes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/images/detokenize",
-    about: "the image of codes",
+    about: "converts codes to an image",
     reads: { [JSON_TYPE]: detokenizeSchema, "application/x-npy": "binary" },
     gives: [JSON_TYPE, "image/png"],
     run: detokenize,
@@ -84,7 +84,7 @@ export const routes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/embeddings",
-    about: "vectors of images",
+    about: "embeds images",
     reads: { [JSON_TYPE]: embeddingSchema },
     gives: [JSON_TYPE],
     run: embed,

@@ -1,4 +1,4 @@
-// What every route works with: the engine, the settings, and what the request said before its body.
+// The context of every route: the engine, the settings and the request's variables.
 
 import type { Context } from "hono";
 import type { Engine, ModelCard } from "../protocol.ts";
@@ -9,18 +9,18 @@ import type { HttpSettings } from "./settings.ts";
 
 export interface HttpEnv {
   Bindings: {
-    /** Absent where a Request is handed to the app without a server. */
+    /** Absent if the app is called without a server. */
     readonly outgoing?: import("node:http").ServerResponse;
   };
   Variables: {
     requestId: string;
-    /** The name of the caller's key; "" where none is needed. */
+    /** A hash of the caller's key; "" if no keys are required. */
     key: string;
-    /** What the log has of the body. */
+    /** Additional fields for the log. */
     logged: Record<string, unknown>;
-    /** The body, where it was read before the route. */
+    /** The body, if it was already read. */
     body: Buffer | undefined;
-    /** Set where the same request may come again. */
+    /** Set if the request has an Idempotency-Key. */
     repeat: Repeatable | undefined;
   };
 }
@@ -30,11 +30,11 @@ export type HttpContext = Context<HttpEnv>;
 export interface Service {
   readonly engine: Engine;
   readonly settings: HttpSettings;
-  /** Where answers are kept for requests that are repeated; in this process if absent. */
+  /** The store of answers for retried requests; in memory if absent. */
   readonly answers?: AnswerStore;
 }
 
-/** The model that is asked for, the first if none is named. Throws a 404. */
+/** The requested model; the first if none is named. Throws a 404. */
 export function findModel({ engine }: Service, id: string | undefined): ModelCard {
   const model = id === undefined ? engine.models[0] : engine.models.find((card) => card.id === id);
   if (model) return model;
@@ -45,7 +45,7 @@ export function findModel({ engine }: Service, id: string | undefined): ModelCar
   });
 }
 
-/** Facts about a model, which are known once it was loaded: waits for that. */
+/** Details of a model. Waits until it is loaded. */
 export async function factsOf(service: Service, model: ModelCard) {
   if (!model.facts) await service.engine.ready;
   const { facts } = findModel(service, model.id);

@@ -1,43 +1,43 @@
-// What an operator may set about the HTTP side, with defaults for one machine and a few users.
+// Settings of the HTTP side. The defaults suit one machine with a few users.
 
 import type { Logger } from "pino";
 import type { RemoteImages } from "./remote-image.ts";
 
 export interface HttpSettings {
-  /** The address that is listened at; names of the Host header are checked where it is a loopback one. */
+  /** The address to listen on. If it is a loopback address, Host headers are checked. */
   readonly host: string;
-  /** Those who may ask; everybody if empty. */
+  /** Valid keys; if empty, no key is required. */
   readonly apiKeys: readonly string[];
-  /** Pages that may ask from a browser, such as "https://example.org"; "*" is all. */
+  /** Allowed origins of web pages, such as "https://example.org"; "*" allows all. */
   readonly corsOrigins: readonly string[];
-  /** How images are fetched by URL; none are if absent. */
+  /** How to fetch images by URL; if absent, they are not fetched. */
   readonly remoteImages?: RemoteImages;
   readonly limits: Limits;
   readonly log: Logger;
-  /** Whether images carry what they were drawn with; they do if absent. */
+  /** Whether images carry receipts; true if absent. */
   readonly receipts?: boolean;
-  /** Whether the log has what clients wrote. */
+  /** Whether to log prompts. */
   readonly logPrompts: boolean;
 }
 
 export interface Limits {
-  /** Of a request, compressed or not. */
+  /** Of a request's body. */
   readonly bodyBytes: number;
-  /** Of one image's file. */
+  /** Of one image file. */
   readonly imageBytes: number;
-  /** Images in one request. */
+  /** Images per request. */
   readonly images: number;
-  /** Answers of one request, `n`. */
+  /** Answers per request (`n`). */
   readonly choices: number;
-  /** Levels of lists and objects in JSON. */
+  /** Nesting depth of JSON. */
   readonly jsonDepth: number;
-  /** Lists, objects and their entries in JSON. */
+  /** Number of JSON values. */
   readonly jsonValues: number;
-  /** From a request's last byte to its answer's last, the wait in the queue included; the engine's own limit if absent. */
+  /** Time for an answer, including the wait in the queue; the engine's own limit if absent. */
   readonly requestMs?: number;
-  /** Bytes that a slow reader may leave unsent before its work pauses. */
+  /** Unsent bytes at which work for a slow reader pauses. */
   readonly unsentBytes: number;
-  /** How long a reader may take nothing at all. */
+  /** How long a client may not read at all. */
   readonly stallMs: number;
 }
 

@@ -1,12 +1,12 @@
-// From a request of the engine to a response: one answer or several side by side, streamed or whole. Every route goes through here, so
-// that a client that leaves, a deadline and a failure mean the same on each.
+// From engine requests to a response with one or several answers, whole or streamed. All routes use this, so disconnects, deadlines and failures
+// are handled the same everywhere.
 
 import type { EngineEvent, EngineRequest, ModelCard } from "../protocol.ts";
 import { ApiError, toApiError } from "./api-error.ts";
 import { eventStream } from "./event-stream.ts";
 import type { HttpContext, Service } from "./service.ts";
 
-/** An event of one of the requests that are answered together. */
+/** An event of one of several engine requests. */
 export interface IndexedEvent {
   readonly index: number;
   readonly event: EngineEvent;
@@ -14,13 +14,13 @@ export interface IndexedEvent {
 
 export interface Work {
   readonly events: AsyncGenerator<IndexedEvent, void, void>;
-  /** Ends all of it. */
+  /** Ends all the work. */
   readonly leave: (reason: Error) => void;
 }
 
 /**
- * Work that begins when its first event is asked for. All of it ends when one request fails, or the client leaves; where the client may
- * come back for it with its Idempotency-Key, it goes on.
+ * Work that begins when its first event is requested. All of it ends if one request fails or the client disconnects. With an
+ * Idempotency-Key it continues, since the client may come back.
  */
 export function begin(service: Service, c: HttpContext, model: ModelCard, requests: readonly EngineRequest[]): Work {
   const { engine, settings } = service;
@@ -52,7 +52,7 @@ async function* merge(
 ): AsyncGenerator<IndexedEvent, void, void> {
   const next = (index: number) => {
     const step = Promise.resolve(runs[index]!.next()).then((result) => ({ index, result }));
-    step.catch(() => undefined); // it may fail while nobody waits for it; who waits next is told
+    step.catch(() => undefined); // it may fail before anyone waits for it; the next to wait gets the error
     return step;
   };
   const pending = new Map(runs.map((_, index) => [index, next(index)]));
@@ -73,7 +73,7 @@ async function* merge(
   }
 }
 
-/** Turns events into pieces of a stream, and an error into the last piece. */
+/** Encodes events as pieces of a stream, and an error as the last piece. */
 export interface Encoder {
   encode(event: IndexedEvent): string;
   /** After the last event. */
@@ -81,7 +81,7 @@ export interface Encoder {
   fail(error: ApiError): string;
 }
 
-/** A streamed response. Its head waits for the first event, so that what fails before it has a status of its own. */
+/** A streamed response. Its headers wait for the first event, so that an earlier failure has its own status. */
 export async function respondStream(
   { settings }: Service,
   c: HttpContext,
@@ -123,7 +123,7 @@ export async function respondStream(
   });
 }
 
-/** All events of each request, in its place. Throws an ApiError. */
+/** All events of each request, in the order of the requests. Throws an ApiError. */
 export async function gather({ events }: Work, param?: string): Promise<EngineEvent[][]> {
   const all: EngineEvent[][] = [];
   try {
@@ -137,7 +137,7 @@ export async function gather({ events }: Work, param?: string): Promise<EngineEv
   return all;
 }
 
-/** The event of a kind that each of these requests has. */
+/** The only event of a type. */
 export function only<T extends EngineEvent["type"]>(
   events: readonly EngineEvent[],
   type: T,

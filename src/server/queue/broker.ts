@@ -1,6 +1,6 @@
-// The queue as one replica sees it: its connections, and what it may do there. A request lies in a list of its API key (scripts.ts); a job
-// of BullMQ is a ticket, the right to run one request, and which one is decided when the ticket is taken. So keys take turns, which BullMQ
-// alone has not, and tickets have what BullMQ has: locks that are renewed, and another replica's turn when they are not.
+// One replica's access to the shared queue. Requests wait in a list per API key (scripts.ts). A BullMQ job is only a ticket, the right to run one
+// request; which one is decided when the ticket is taken. This gives fair turns between keys, which BullMQ does not have, together with
+// BullMQ's renewed locks and its takeover of jobs whose replica has died.
 
 import { createHash, randomUUID } from "node:crypto";
 import type { Queue } from "bullmq";
@@ -11,7 +11,7 @@ import { Packer, packError } from "./pack.ts";
 import { type ScriptName, scripts } from "./scripts.ts";
 import { StreamReader } from "./stream-reader.ts";
 
-/** Texts and drawings have tickets of their own: drawings take long, and texts should not wait for them. */
+/** Texts and drawings have separate tickets: drawings take long, and texts should not wait for them. */
 export const kinds = ["text", "draw"] as const;
 export type Kind = (typeof kinds)[number];
 
@@ -23,21 +23,21 @@ export interface BrokerOptions {
   readonly url: string;
   /** Replicas of one model share a queue. */
   readonly model: string;
-  /** A replica that is silent for so long is taken for dead. */
+  /** A replica that is silent for so long counts as dead. */
   readonly lockMs: number;
-  /** How long events of work that may be asked for again are kept. */
+  /** How long the events of retryable requests are kept. */
   readonly keepMs: number;
-  /** Requests that may wait, of all replicas together. */
+  /** Maximum number of waiting requests, over all replicas. */
   readonly limit: number;
 }
 
 export interface Taken {
   readonly id: string;
-  /** Which attempt this is, from 1. */
+  /** Counted from 1. */
   readonly attempt: number;
   readonly deadlineMs: number;
   readonly key: string;
-  /** The replica that has the client. */
+  /** The replica that holds the client's connection. */
   readonly front: string;
   readonly request: EngineRequest;
 }
@@ -51,11 +51,11 @@ export interface Fleet {
   readonly answered: Readonly<Record<Kind, number>>;
 }
 
-/** A request that takes down one replica after the other is given up. */
+/** A request that brings down one replica after another is given up. */
 export const MOST_ATTEMPTS = 3;
-/** How long the events of an ordinary request stay after its end. */
+/** How long the events of a request without a key stay after its end. */
 const EVENTS_MS = 60_000;
-/** How long a request may stand before Redis without an answer. */
+/** How long to wait for Redis. */
 const ANSWER_MS = 5000;
 const PREFIX = "kelix";
 
@@ -89,7 +89,7 @@ export class Broker {
     this.#queues = queues;
   }
 
-  /** Throws a FetchError where there is no Redis, and an InputError for what is no address of one. */
+  /** Throws a FetchError if Redis cannot be reached, and an InputError for an invalid address. */
   static async open(options: BrokerOptions): Promise<Broker> {
     const { Queue } = await loadBull();
     const packer = await Packer.open();
@@ -98,7 +98,7 @@ export class Broker {
     for (const [name, lua] of Object.entries(scripts)) redis.defineCommand(commandOf(name), { numberOfKeys: 0, lua });
     const queue = (kind: Kind) => {
       const queue = new Queue(queueName(options.model, kind), { connection: redis, prefix: PREFIX });
-      queue.on("error", () => undefined); // the call that fails says so too
+      queue.on("error", () => undefined); // the failing call reports it too
       return queue;
     };
     const prefix = `${PREFIX}:serve:${options.model}:`;
@@ -110,7 +110,7 @@ export class Broker {
     return this.redis.status === "ready";
   }
 
-  /** Name and prefix of BullMQ's queue for tickets of a kind. */
+  /** Name and prefix of BullMQ's queue for one kind of ticket. */
   queue(kind: Kind): { readonly name: string; readonly prefix: string } {
     return { name: this.#queues[kind].name, prefix: PREFIX };
   }
@@ -120,8 +120,8 @@ export class Broker {
   }
 
   /**
-   * Puts a request into the queue, unless it is there. `mayReturn` work is done although nobody reads it, and its events stay. Throws an
-   * EngineError where Redis is away. That the queue is full is told by the events, since another request may have to give way.
+   * Adds a request to the queue unless it is there. `mayReturn`: the work is finished even if nobody reads it, and its events are kept.
+   * Throws an EngineError if Redis is unreachable. A full queue is reported through events, since it may be another request that is evicted.
    */
   async admit(id: string, request: EngineRequest, key: string, mayReturn: boolean, deadlineMs: number): Promise<void> {
     if (!this.isReachable) throw unavailable();
@@ -149,7 +149,7 @@ export class Broker {
     });
   }
 
-  /** The request that a ticket stands for; undefined where there is none left to run. */
+  /** The request for a ticket; undefined if none is left. */
   async take(kind: Kind, ticket: string, owner: string): Promise<Taken | undefined> {
     const found = (await this.#callBuffer("take", kind, ticket, owner, MOST_ATTEMPTS)) as
       | [Buffer, number, number, Buffer, Buffer, Buffer]
@@ -160,7 +160,7 @@ export class Broker {
     return { id: String(id), attempt, deadlineMs, key: String(key), front: String(front), request };
   }
 
-  /** Whether the owner still has the request. */
+  /** Whether the owner still owns the request. */
   async publish(id: string, owner: string, event: EngineEvent): Promise<boolean> {
     const isLast = event.type === "end" ? 1 : 0;
     return (await this.call("publish", id, owner, "e", this.#packer.pack(event), isLast)) === 1;
@@ -170,7 +170,7 @@ export class Broker {
     await this.call("publish", id, owner, "x", this.#packer.pack(packError(error)), 1);
   }
 
-  /** What was sent of an answer. */
+  /** The events of an answer that were already sent. */
   async sent(id: string): Promise<EngineEvent[]> {
     const entries = (await this.redis.xrangeBuffer(this.eventsKey(id), "-", "+")) as [Buffer, Buffer[]][];
     return entries.flatMap(([, fields]) => {
@@ -181,7 +181,7 @@ export class Broker {
 
   unpack: Packer["unpack"] = (bytes) => this.#packer.unpack(bytes);
 
-  /** Ends a request; its reader is told the code, if one is given. Whether it was not over. */
+  /** Ends a request and sends its reader the code, if given. Returns whether it was still open. */
   async cancel(id: string, code: EngineErrorCode | "" = "", onlyWaiting = false): Promise<boolean> {
     return (await this.call("cancel", id, code, onlyWaiting ? 1 : 0)) === 1;
   }
@@ -194,13 +194,13 @@ export class Broker {
     return (await this.redis.exists(`${this.prefix}r:${id}`)) === 1;
   }
 
-  /** Tells of requests that were cancelled wherever they run. */
+  /** Calls back with the id of every cancelled request. */
   async onCancel(listen: (id: string) => void): Promise<void> {
     this.#listener.on("message", (_: string, id: string) => listen(id));
     await this.#listener.subscribe(`${this.prefix}cancel`);
   }
 
-  /** Says that this replica lives and runs so many requests at a time. */
+  /** Heartbeat: this replica is alive and has so many slots. */
   async beat(slots: number): Promise<Fleet> {
     const found = (await this.call("beat", this.name, this.#options.lockMs, slots)) as number[];
     const [replicas = 0, all = 0, waiting = 0, open = 0, text = 0, draw = 0] = found;
@@ -227,7 +227,7 @@ export class Broker {
   }
 
   #command(name: string, args: readonly Argument[]): Promise<unknown> {
-    // ioredis adds a method for each command that was defined.
+    // ioredis adds a method for each defined command.
     const commands = this.redis as unknown as Record<string, (...args: readonly Argument[]) => Promise<unknown>>;
     return commands[name]!(this.prefix, ...args);
   }
@@ -259,7 +259,7 @@ function commandOf(name: string): string {
   return `kelix_${name}`;
 }
 
-/** BullMQ allows no colon in a name; a model's may have any character. */
+/** BullMQ allows no colon in a queue name; a model id may contain one. */
 function queueName(model: string, kind: Kind): string {
   return `serve-${kind}-${createHash("sha256").update(model).digest("hex").slice(0, 12)}`;
 }

@@ -6,7 +6,7 @@ import { needPackage } from "../../runtime/optional-package.ts";
 import { fromWire, toWire, type WireError } from "../engine/wire-errors.ts";
 import { EngineError, type EngineErrorCode, type EngineEvent, type EngineRequest } from "../protocol.ts";
 
-/** An error on its way to the replica that has the client. */
+/** An error for the replica that holds the client's connection. */
 export type PackedError =
   | WireError
   | { readonly name: "EngineError"; readonly code: EngineErrorCode; readonly message: string };
@@ -20,7 +20,7 @@ export class Packer {
 
   static async open(): Promise<Packer> {
     const { Packr } = await needPackage(() => import("msgpackr"), "The queue", "bullmq@6 ioredis@6 msgpackr@2");
-    // Typed arrays stay what they are; objects stay readable by other versions.
+    // Keeps typed arrays, and objects that other versions can read.
     return new Packer(new Packr({ moreTypes: true, useRecords: false, copyBuffers: true }));
   }
 
@@ -28,13 +28,13 @@ export class Packer {
     return this.#packr.pack(value);
   }
 
-  /** Whoever can write to the queue is trusted (docs/server.md). */
+  /** Does not validate: anyone who can write to the queue is trusted (docs/server.md). */
   unpack<T extends EngineRequest | EngineEvent | PackedError>(bytes: Buffer): T {
     return this.#packr.unpack(bytes) as T;
   }
 }
 
-/** What an engine threw; its messages may be shown to a client. */
+/** An error of the engine, whose message is safe to show to a client. */
 export function packError(error: unknown): PackedError {
   if (error instanceof EngineError) return { name: "EngineError", code: error.code, message: error.message };
   if (!(error instanceof KelixError)) return toWire(error);

@@ -1,5 +1,5 @@
-// An engine that many replicas make together: each puts its clients' requests into one queue in Redis and runs what it finds there. To
-// the HTTP side it is an engine like any other.
+// An engine shared by many replicas: each adds its clients' requests to one queue in Redis and runs requests from it. To the HTTP side it is
+// an engine like any other.
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,42 +23,42 @@ import type { Entry, Subscription } from "./stream-reader.ts";
 export interface QueueEngineOptions {
   /** redis://HOST:6379 */
   readonly url: string;
-  /** The replica's own, which has the model. It is closed with this one. */
+  /** The replica's local engine, which holds the model. Closed together with this one. */
   readonly engine: Engine;
-  /** Requests that it runs at a time. */
+  /** Concurrent requests of this replica. */
   readonly slots: number;
-  /** Requests that wait, of all replicas together. */
+  /** Maximum number of waiting requests, over all replicas. */
   readonly maxWaiting: number;
-  /** The longest that a request may take, its wait included. */
+  /** Time limit of a request, waiting included. */
   readonly deadlineMs: number;
-  /** A replica that is silent for so long is taken for dead; 10 seconds if absent. */
+  /** A replica that is silent for so long counts as dead; 10 seconds if absent. */
   readonly lockMs?: number;
-  /** How long what came of repeatable requests is kept. */
+  /** How long the events of retryable requests are kept. */
   readonly keepMs: number;
   readonly log?: (level: "info" | "warn" | "error", message: string, detail?: string) => void;
 }
 
 const [LOCK_MS, GRACE_MS, STOP_MS] = [10_000, 30_000, 2000];
-/** Beats in the time after which silence is death. */
+/** Heartbeats per `lockMs`. */
 const BEATS = 5;
 const [LEAST_RETRY_SECONDS, MOST_RETRY_SECONDS] = [1, 60];
-/** Weight of the last request in the average of what one takes. */
+/** Weight of the latest request in the moving average of their duration. */
 const NEWS = 0.1;
 
 /** A request of a client of this replica. */
 interface Own {
   readonly subscription: Subscription;
-  /** Whether it goes on without its client. */
+  /** Whether it continues without its client. */
   readonly mayReturn: boolean;
   /** Whether it is in the queue. */
   isAdmitted: boolean;
 }
 
-/** Rejects where there is no Redis. */
+/** Rejects if Redis cannot be reached. */
 export async function openQueueEngine(options: QueueEngineOptions): Promise<QueueEngine> {
   const { url, engine, maxWaiting: limit, keepMs, lockMs = LOCK_MS } = options;
   const broker = await Broker.open({ url, model: engine.models[0]!.id, lockMs, keepMs, limit });
-  await broker.beat(0); // others take what it accepts for a dead server's otherwise
+  await broker.beat(0); // otherwise others would take its requests for those of a dead server
   return new QueueEngine(broker, { ...options, lockMs });
 }
 
@@ -156,7 +156,7 @@ export class QueueEngine implements Engine {
   async #close(graceMs: number): Promise<void> {
     const endMs = performance.now() + graceMs;
     const stopped = this.#runner.stop(graceMs);
-    if (this.#fleet.replicas <= 1) await this.#inTime(this.#withdrawAll()); // nobody else will run them
+    if (this.#fleet.replicas <= 1) await this.#inTime(this.#withdrawAll()); // no other replica will run them
     while (this.#own.size > 0 && performance.now() < endMs) await sleep(50);
     await stopped;
     for (const owns of this.#own.values()) for (const { subscription } of owns) subscription.fail(draining());
@@ -171,7 +171,7 @@ export class QueueEngine implements Engine {
     for (const id of this.#own.keys()) await this.broker.cancel(id, "draining", true);
   }
 
-  /** Redis may be away. */
+  /** Redis may be unreachable. */
   async #inTime(work: Promise<unknown>): Promise<void> {
     await Promise.race([work.catch(() => undefined), sleep(STOP_MS, undefined, { ref: false })]);
   }
@@ -185,7 +185,7 @@ export class QueueEngine implements Engine {
     });
   }
 
-  /** Says that this replica lives, and looks after what it has. */
+  /** Sends the heartbeat and checks the open requests. */
   async #live(): Promise<void> {
     if (!this.broker.isReachable) return;
     try {
@@ -193,11 +193,11 @@ export class QueueEngine implements Engine {
       this.#fleet = await this.broker.beat(mayTake ? this.#options.slots : 0);
       await this.#runner.look();
       for (const [id, owns] of this.#own) {
-        // A Redis that came back without its data has nothing to tell.
+        // Redis came back without its data.
         for (const own of owns) if (own.isAdmitted && !(await this.broker.isKnown(id))) own.subscription.fail(lost());
       }
     } catch {
-      // Redis has gone away meanwhile.
+      // Redis became unreachable.
     }
   }
 
@@ -227,10 +227,10 @@ export class QueueEngine implements Engine {
       const { waiting, slots } = this.#fleet;
       const seconds = Math.ceil((this.#averageMs * (waiting + 1)) / Math.max(1, slots) / 1000);
       const retryAfter = Math.min(Math.max(seconds, LEAST_RETRY_SECONDS), MOST_RETRY_SECONDS);
-      const message = `The servers have as many requests waiting as they take; try again in ${retryAfter} s`;
+      const message = `The servers have as many requests waiting as they accept; try again in ${retryAfter} s`;
       return new EngineError(code, message, retryAfter);
     }
-    return new EngineError("worker_died", "The servers that ran this request ended meanwhile; try again");
+    return new EngineError("worker_died", "The servers running this request died; try again");
   }
 
   #remember(id: string, own: Own): void {

@@ -1,4 +1,4 @@
-// Answers that all replicas keep together for requests that are repeated (Idempotency-Key). Their parts are a Redis stream.
+// Stored answers for retried requests (Idempotency-Key), shared by all replicas. The parts of an answer are a Redis stream.
 
 import { randomUUID } from "node:crypto";
 import {
@@ -12,9 +12,9 @@ import {
 } from "../http/answers.ts";
 import { type Broker, unavailable } from "./broker.ts";
 
-/** An answer that nobody finishes is forgotten after this time; no request may take longer. */
+/** An unfinished answer is forgotten after this time; no request may take longer. */
 const WRITING_MS = 24 * 3600 * 1000;
-/** How often a reader looks whether its writer lives. */
+/** How often a reader checks that the writer is alive. */
 const LOOK_MS = 1000;
 
 export class RedisAnswers implements AnswerStore {
@@ -26,7 +26,7 @@ export class RedisAnswers implements AnswerStore {
     this.#limits = limits;
   }
 
-  /** Throws an EngineError where Redis is away. */
+  /** Throws an EngineError if Redis is unreachable. */
   async claim(name: string, fingerprint: string): Promise<Claim> {
     const broker = this.#broker;
     if (!broker.isReachable) throw unavailable();

@@ -1,9 +1,9 @@
-// Going on with an answer whose replica died in the middle. The same request is run from its beginning; what its reader has already is
-// compared with what comes now, and left out. Nobody gets a second half that does not follow from the first.
+// Continues an answer whose replica died. The request runs again from its beginning; the part that the reader already has is compared with
+// the new events and skipped. No reader gets a second half that does not match the first.
 
 import type { EngineEvent } from "../protocol.ts";
 
-/** What comes now is not what was sent. */
+/** The new events differ from those already sent. */
 export class AnswerDiffers extends Error {
   override readonly name = "AnswerDiffers";
 }
@@ -12,7 +12,7 @@ type Event<T extends EngineEvent["type"]> = Extract<EngineEvent, { readonly type
 type Piece = { readonly type: "text"; text: string } | Event<"image"> | Event<"codes"> | Event<"vector">;
 
 export class Sent {
-  /** What was sent and has not come again, texts joined. */
+  /** Events sent earlier that have not been produced again yet, with texts joined. */
   readonly #pieces: Piece[] = [];
   #tokens = 0;
   #previews = 0;
@@ -29,7 +29,7 @@ export class Sent {
     }
   }
 
-  /** What of an event was not sent yet; undefined where all of it was. Throws an AnswerDiffers. */
+  /** The part of an event that was not sent yet; undefined if all of it was. Throws an AnswerDiffers. */
   rest(event: EngineEvent): EngineEvent | undefined {
     if (event.type === "preview") return event.index < this.#previews ? undefined : event;
     if (event.type === "text") return this.#restOfText(event);
@@ -52,7 +52,7 @@ export class Sent {
         text = text.slice(both);
         sent.text = sent.text.slice(both);
         if (sent.text === "") this.#pieces.shift();
-        // The rest of this text comes before whatever else was sent, so that was not sent after it.
+        // Other events were sent before the rest of this text, so the order differs.
         if (text !== "" && this.#pieces.length > 0) throw new AnswerDiffers();
       }
     }
@@ -61,7 +61,7 @@ export class Sent {
   }
 }
 
-/** Pixels may differ in their last bits where others ran beside; codes and seed tell whether it is the same image. */
+/** Pixels may differ in their last bits if other requests ran at the same time; codes and seed identify the image. */
 function isSame(sent: EngineEvent, event: EngineEvent): boolean {
   if (sent.type === "image" && event.type === "image" && sent.seed !== event.seed) return false;
   if (!("codes" in sent && "codes" in event)) return true;

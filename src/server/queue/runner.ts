@@ -1,4 +1,4 @@
-// What a replica does for the fleet: takes tickets, runs requests with its own engine, and sends their events to whoever reads them.
+// Takes tickets, runs requests on the local engine, and publishes their events.
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,15 +11,15 @@ import { AnswerDiffers, Sent } from "./resume.ts";
 
 export interface RunnerOptions {
   readonly broker: Broker;
-  /** Has the model. */
+  /** The local engine, which holds the model. */
   readonly engine: Engine;
-  /** Requests of each kind that run at a time. */
+  /** Concurrent requests of each kind. */
   readonly slots: Readonly<Record<Kind, number>>;
   readonly lockMs: number;
   readonly log: (level: "info" | "warn" | "error", message: string, detail?: string) => void;
 }
 
-/** Deaths of replicas are counted by request (MOST_ATTEMPTS), not by ticket. */
+/** Never give up a ticket: deaths are counted per request (MOST_ATTEMPTS). */
 const MAX_STALLED = 1_000_000;
 
 interface Running {
@@ -44,12 +44,12 @@ export class Runner {
     });
   }
 
-  /** Requests that run here. */
+  /** Requests running here. */
   get size(): number {
     return this.#running.size;
   }
 
-  /** Begins to take tickets. */
+  /** Starts taking tickets. */
   async start(): Promise<void> {
     const { broker, slots, lockMs, log } = this.#options;
     const { Worker } = await loadBull();
@@ -72,7 +72,7 @@ export class Runner {
     });
   }
 
-  /** Ends requests that nobody wants any more: cancelled while Redis was away, or of a replica that died with its clients. */
+  /** Aborts orphaned requests: cancelled while Redis was unreachable, or of a replica that died with its clients. */
   async look(): Promise<void> {
     const { broker } = this.#options;
     for (const [id, { owner, controller }] of this.#running) {
@@ -80,13 +80,13 @@ export class Runner {
     }
   }
 
-  /** Takes nothing more, lets what runs finish for so long, and gives the rest back. */
+  /** Takes no more tickets, gives running requests `graceMs` to finish, and returns the rest to the queue. */
   async stop(graceMs: number): Promise<void> {
     this.#isStopping = true;
     const closed = Promise.all(this.#workers.map((worker) => worker.close()));
     await Promise.race([closed, sleep(graceMs, undefined, { ref: false })]);
     for (const { controller } of this.#running.values()) controller.abort();
-    await Promise.race([closed, sleep(2000, undefined, { ref: false })]); // Redis may be away
+    await Promise.race([closed, sleep(2000, undefined, { ref: false })]); // Redis may be unreachable
   }
 
   async #process(kind: Kind, job: Job, token: string | undefined): Promise<void> {
@@ -111,7 +111,7 @@ export class Runner {
     throw new WaitingError();
   }
 
-  /** Whether the request is over. */
+  /** Returns whether the request is over. */
   async #run(taken: Taken, owner: string, signal: AbortSignal): Promise<boolean> {
     const { broker, engine, log } = this.#options;
     const { id, request, key } = taken;
@@ -123,18 +123,18 @@ export class Runner {
         const deadlineMs = Math.max(1, untilMs - performance.now());
         for await (const event of engine.run(request, { model: model!.id, key, signal, deadlineMs })) {
           const rest = sent.rest(event);
-          if (rest && !(await broker.publish(id, owner, rest))) return true; // somebody else has it, or nobody
+          if (rest && !(await broker.publish(id, owner, rest))) return true; // another replica owns it, or it was cancelled
         }
         log("info", `request ${id} is answered: ${request.kind}`);
         return true;
       } catch (error) {
         if (signal.aborted) {
-          // Nothing happens where it was cancelled, or where somebody else has it.
+          // Has no effect if it was cancelled or another replica owns it.
           if (!this.#isStopping) await broker.publishError(id, owner, abandoned());
           return false;
         }
         const isDead = error instanceof EngineError && error.code === "worker_died";
-        if (isDead && attempt < MOST_ATTEMPTS) continue; // the next worker takes it up
+        if (isDead && attempt < MOST_ATTEMPTS) continue; // the next worker retries it
         await broker.publishError(id, owner, error instanceof AnswerDiffers ? differs() : error);
         return true;
       }
@@ -143,10 +143,10 @@ export class Runner {
 }
 
 function abandoned(): EngineError {
-  return new EngineError("worker_died", "The server that had this request's client was taken for dead; ask again");
+  return new EngineError("worker_died", "The server with this request's connection was considered dead; try again");
 }
 
 function differs(): EngineError {
-  const message = "The server that was answering has died, and this one would go on differently; ask again";
+  const message = "The answering server died, and another one got a different answer; try again";
   return new EngineError("worker_died", message);
 }

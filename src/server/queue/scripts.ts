@@ -1,13 +1,13 @@
-// What replicas do to the state they share, as scripts that Redis runs in one piece. P is the prefix of all keys:
+// The operations on the replicas' shared state, as Lua scripts that Redis runs atomically. P is the prefix of all keys:
 //   r:ID      a request: payload, kind, key, front, keep, deadline, ttl, state (waiting, running, over), owner, ticket, attempts, failed
 //   e:ID      its events, numbered from 0: e is an event, x an error, c the code of an error
-//   turns:K   for a kind K (text, draw) the API keys with waiting requests, the next one first;  w:K:KEY  their requests in order
-//   tickets   which request a job of BullMQ was given
-//   open      requests that are not over, by deadline
-//   answered  how many requests of each kind were answered, ever
-//   replicas  by the time at which they count as dead;  slots  how many requests each runs
-//   a:NAME    an answer with an Idempotency-Key: fingerprint, state (writing, kept), front, token;  p:TOKEN  its parts
-//   kept, sizes, keptBytes   kept answers by the time at which they expire, and their bytes
+//   turns:K   for a kind K (text, draw) API keys with waiting requests, in the order of their turns;  w:K:KEY  their requests in order
+//   tickets   the request of each BullMQ job
+//   open      open requests by deadline
+//   answered  total answered requests by kind
+//   replicas  by the time when they count as dead;  slots  concurrent requests of each
+//   a:NAME    the answer for an Idempotency-Key: fingerprint, state (writing, kept), front, token;  p:TOKEN  its parts
+//   kept, sizes, keptBytes   kept answers by expiry time, and their sizes
 
 const common = `
 local P = ARGV[1]
@@ -70,9 +70,9 @@ local function wanted(id)
 end
 `;
 
-/** Each gets the prefix first; the arguments that follow are named in its first line. */
+/** The first argument is always the prefix; each script's first line names the others. */
 export const scripts = {
-  /** Accepts a request unless it is known. Where too many are open, the newest that waits of the key with most of them is refused. */
+  /** Adds a request unless it exists. If too many are open, evicts the newest waiting request of the key with the most. */
   admit: `${common}
 local id, kind, key, front, keep, ms, ttl, limit, payload = unpack(ARGV, 2)
 local h = get(id, 'state', 'failed')
@@ -107,7 +107,7 @@ if redis.call('ZCARD', P .. 'open') > limit + slots() then
 end
 return 'waiting'`,
 
-  /** Gives a ticket its request: the one that it had, where its replica has died, or the next in turn. */
+  /** Assigns a request to a ticket: the same one as before if its replica has died, otherwise the next in turn. */
   take: `${common}
 local kind, ticket, owner, most = unpack(ARGV, 2)
 local function refuse(id)
@@ -138,7 +138,7 @@ redis.call('HSET', P .. 'tickets', ticket, id)
 local h = get(id, 'deadline', 'key', 'front', 'payload')
 return {id, attempts, h[1] - now, h[2], h[3], h[4]}`,
 
-  /** An event (e) or error (x) of whoever owns the request. 0 where that is somebody else, or nobody wants it any more. */
+  /** Publishes an event (e) or error (x) of the request's owner. Returns 0 if another replica owns it or it is over. */
   publish: `${common}
 local id, owner, field, value, isLast = unpack(ARGV, 2)
 local h = get(id, 'owner', 'state')
@@ -151,7 +151,7 @@ if isLast == '1' then
 end
 return 1`,
 
-  /** Ends a request wherever it stands; with a code, whoever reads it is told. */
+  /** Ends a request, waiting or running; a code is sent to its reader. */
   cancel: `${common}
 local id, code, onlyWaiting = unpack(ARGV, 2)
 local state = get(id, 'state')[1]
@@ -162,7 +162,7 @@ if code == '' then over(id) else fail(id, 'c', code) end
 if not was then redis.call('PUBLISH', P .. 'cancel', id) end
 return 1`,
 
-  /** Says that a replica lives, and how it stands with the fleet: replicas, their slots, requests that wait, that are open, that were answered. */
+  /** Heartbeat of a replica. Returns the numbers of replicas, slots, and waiting, open and answered requests. */
   beat: `${common}
 local name, ms, own = unpack(ARGV, 2)
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', P .. 'replicas', '-inf', now)) do
@@ -179,12 +179,12 @@ return {redis.call('ZCARD', P .. 'replicas'), slots(), waiting(), redis.call('ZC
 redis.call('ZREM', P .. 'replicas', ARGV[2])
 return redis.call('HDEL', P .. 'slots', ARGV[2])`,
 
-  /** Whether an owner should go on with a request. */
+  /** Whether an owner should continue a request. */
   wanted: `${common}
 local id, owner = unpack(ARGV, 2)
 return get(id, 'owner')[1] == owner and get(id, 'state')[1] == 'running' and wanted(id) and 1 or 0`,
 
-  /** Claims an answer: "first", "other", or the token of whoever writes it or has written it. */
+  /** Claims an answer: returns "first", "other", or the token under which it is or was written. */
   claim: `${common}
 local name, fingerprint, front, token, ms = unpack(ARGV, 2)
 local k = P .. 'a:' .. name
@@ -198,13 +198,13 @@ redis.call('HSET', k, 'fingerprint', fingerprint, 'state', 'writing', 'front', f
 redis.call('PEXPIRE', k, ms)
 return 'first'`,
 
-  /** Whether an answer is there, or somebody writes it. */
+  /** Whether an answer exists or is being written. */
   isWritten: `${common}
 local name, token = unpack(ARGV, 2)
 local h = redis.call('HMGET', P .. 'a:' .. name, 'token', 'state', 'front')
 return h[1] == token and (h[2] == 'kept' or alive(h[3])) and 1 or 0`,
 
-  /** Ends the writing of an answer: it is kept so many milliseconds, or forgotten for 0. The oldest give way to it. */
+  /** Finishes an answer: keeps it for so many milliseconds, evicting the oldest, or forgets it if 0. */
   endAnswer: `${common}
 local name, token, bytes, ms, most = unpack(ARGV, 2)
 local k, p = P .. 'a:' .. name, P .. 'p:' .. token

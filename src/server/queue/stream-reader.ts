@@ -1,9 +1,9 @@
-// Reads many Redis streams over one connection that waits for all of them. An entry may come twice to it, never to a subscription.
+// Reads many Redis streams over one blocking connection. It may read an entry twice, but delivers it once.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 
-/** Fields of an entry by name. */
+/** The fields of an entry by name. */
 export type Entry = ReadonlyMap<string, Buffer>;
 
 const WAIT_MS = 5000;
@@ -14,7 +14,7 @@ export class Subscription {
   readonly key: string;
   readonly #onClose: () => void;
   #entries: Entry[] = [];
-  /** The id of the last entry that was handed out. */
+  /** The id of the last entry delivered. */
   #last = "0-0";
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
@@ -31,13 +31,13 @@ export class Subscription {
     this.#wake?.();
   }
 
-  /** What comes next is an error, whatever has come. */
+  /** Makes the next read throw, whatever is buffered. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#wake?.();
   }
 
-  /** The next entry; undefined where none comes in time. Throws what it failed with. */
+  /** The next entry; undefined if none arrives in time. Throws the stream's failure. */
   async next(timeoutMs?: number): Promise<Entry | undefined> {
     if (!this.#failure && this.#entries.length === 0) {
       await new Promise<void>((resolve) => {
@@ -59,17 +59,17 @@ export class Subscription {
 }
 
 interface Stream {
-  /** The id of the last entry that was read. */
+  /** The id of the last entry read. */
   last: string;
   readonly readers: Set<Subscription>;
 }
 
 export class StreamReader {
-  /** A connection of its own, which is blocked most of the time. */
+  /** A dedicated connection, blocked most of the time. */
   readonly #redis: Redis;
-  /** Another one, which is not. */
+  /** A connection for other commands. */
   readonly #writer: Redis;
-  /** A stream that ends the waiting, so that a new subscription is heard of. */
+  /** A stream whose entries interrupt the blocking read, so that it includes a new subscription. */
   readonly #wakeKey: string;
   readonly #streams = new Map<string, Stream>();
   #isClosed = false;
@@ -81,7 +81,7 @@ export class StreamReader {
     void this.#loop();
   }
 
-  /** The entries of a stream from its beginning; it need not exist yet. */
+  /** Subscribes to a stream from its beginning. The stream need not exist yet. */
   subscribe(key: string): Subscription {
     const subscription = new Subscription(key, () => {
       const stream = this.#streams.get(key);
@@ -119,7 +119,7 @@ export class StreamReader {
         const found = await this.#redis.xreadBuffer("COUNT", CHUNK, "BLOCK", WAIT_MS, "STREAMS", ...keys, ...after);
         for (const [name, entries] of (found ?? []) as [Buffer, [Buffer, Buffer[]][]][]) {
           const key = String(name);
-          // Who subscribed meanwhile wants the beginning as well: the next round reads it.
+          // A new subscriber needs the beginning too; the next round reads it.
           if (key !== this.#wakeKey && this.#streams.get(key) !== streams.get(key)) continue;
           for (const [rawId, fields] of entries) {
             const id = String(rawId);
@@ -128,7 +128,7 @@ export class StreamReader {
           }
         }
       } catch {
-        await sleep(PAUSE_MS, undefined, { ref: false }); // Redis is away; the connection comes back by itself
+        await sleep(PAUSE_MS, undefined, { ref: false }); // Redis is unreachable; the connection is restored by itself
       }
     }
   }
@@ -141,7 +141,7 @@ function deliver(stream: Stream, id: string, fields: readonly Buffer[]): void {
   for (const reader of [...stream.readers]) reader.offer(id, entry);
 }
 
-/** Whether an id of a stream, "MILLISECONDS-NUMBER", comes after another. */
+/** Whether one stream id, "MILLISECONDS-NUMBER", comes after another. */
 function isAfter(a: string, b: string): boolean {
   const [ms = 0, number = 0] = a.split("-").map(Number);
   const [otherMs = 0, otherNumber = 0] = b.split("-").map(Number);

@@ -29,7 +29,6 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   sin: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.cos())],
   cos: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.sin()).neg()],
   sigmoid: ({ outputs: [y] }, [g]) => [() => g!.mul(y!.sub(y!.square()))],
-  tanh: ({ outputs: [y] }, [g]) => [() => g!.sub(g!.mul(y!.square()))],
   erf: ({ inputs: [x] }, [g]) => [() => g!.mul(x!.square().neg().exp()).mul(2 / Math.sqrt(Math.PI))],
   relu: ({ outputs: [y] }, [g]) => [() => g!.mul(y!.div(y!.add(1e-30)))],
   // y = x s with s = sigmoid(x): dy/dx = s + y (1 - s)
@@ -152,7 +151,6 @@ export const gradientRules: { readonly [K in OpName]: Rule<K> | null } = {
   argmax: null,
   largest: null,
   cumulativeSum: null,
-  cast: null,
   stopGradient: null,
   // y = n w, n = (x - mean) r: dx = r (g w - mean(g w) - n mean(g n w)). The means over a weight are products with it.
   layerNorm: ({ inputs: [x, w], outputs: [, mean, r] }, [g]) => {

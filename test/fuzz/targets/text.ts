@@ -40,8 +40,8 @@ const messages: readonly Message[] = [
 /** As in a browser, with a shorter deadline. */
 const stepped: TemplateSandbox = {
   warm: () => undefined,
-  render: (job) => renderTemplate(job, { deadlineMs: 200, maxRange: 1000 }),
-  limits: "0.2 s",
+  render: (job) => renderTemplate(job, { deadlineMs: 50, maxRange: 1000 }),
+  limits: "0.05 s",
 };
 
 function template(name: string, kind: Target["kind"], sandbox: TemplateSandbox): Target {
