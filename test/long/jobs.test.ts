@@ -27,6 +27,9 @@ const LONG_MS = 1_800_000;
 const WORKER_KILLS = 50;
 const REDIS_KILLS = 10;
 const CUTS = 20;
+/** KELIX_TEST_IMAGES sets another number for a quick look. */
+const CORPUS_IMAGES = Number(process.env.KELIX_TEST_IMAGES ?? 10_000);
+const CORPUS_SHARDS = 20;
 /** A worker that is silent for so long is taken for dead: short, so that the test does not wait. */
 const LOCK = ["--lock", "2"];
 const SHARDS = 8;
@@ -64,13 +67,13 @@ async function filesIn(place: string): Promise<Files> {
 }
 
 test(
-  "one worker and two give the files that one machine alone gives, of 10,000 images",
+  `one worker and two give the files that one machine alone gives, of ${CORPUS_IMAGES.toLocaleString("en")} images`,
   async () => {
-    const corpus = await writeShards(join(folder, "corpus"), 20, 500);
+    const corpus = await writeShards(join(folder, "corpus"), CORPUS_SHARDS, Math.ceil(CORPUS_IMAGES / CORPUS_SHARDS));
     const alone = join(folder, "alone");
     await runHere("tokenize", corpus, alone);
     const wanted = await filesIn(alone);
-    expect(wanted.size).toBe(40);
+    expect(wanted.size).toBe(2 * CORPUS_SHARDS);
     const redis = await startRedis();
     const queue = await JobQueue.open(redis.url);
     for (const count of [1, 2]) {
@@ -82,7 +85,8 @@ test(
       expectSame(await filesIn(output), wanted);
       expect(await queue.status()).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
     }
-    expect((await queue.status()).done).toEqual({ shards: 40, images: 20_000, bad: 0 });
+    const images = 2 * CORPUS_SHARDS * Math.ceil(CORPUS_IMAGES / CORPUS_SHARDS);
+    expect((await queue.status()).done).toEqual({ shards: 2 * CORPUS_SHARDS, images, bad: 0 });
     await queue.close();
     await redis.close();
   },
