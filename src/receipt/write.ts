@@ -4,6 +4,7 @@ import { platform } from "#platform";
 import type { ChatMessage } from "../chat/conversation.ts";
 import type { RgbImage } from "../image/rgb.ts";
 import { describeModel } from "../model/info.ts";
+import type { Networks } from "../model/networks.ts";
 import type { OpenedModel } from "../model/open.ts";
 import type { LoadSettings } from "../read-options.ts";
 import { version } from "../version.ts";
@@ -24,16 +25,20 @@ export interface Drawing {
   readonly codes: ImageCodes;
   /** See `alone` of a receipt. */
   readonly isAlone: boolean;
+  /** When it was begun: see DeviceLog. */
+  readonly began: number;
 }
 
 export class ReceiptWriter {
   readonly #model: OpenedModel;
   readonly #settings: LoadSettings;
+  readonly #networks: Networks;
   #hash: Promise<string | undefined> | undefined;
-  #machine: Promise<Receipt["machine"]> | undefined;
+  #machine: ReturnType<typeof platform.describeMachine> | undefined;
 
-  constructor(model: OpenedModel, settings: LoadSettings) {
+  constructor(model: OpenedModel, settings: LoadSettings, networks: Networks) {
     this.#model = model;
+    this.#networks = networks;
     this.#settings = settings;
   }
 
@@ -43,16 +48,12 @@ export class ReceiptWriter {
     return this.#hash;
   }
 
-  machine(): Promise<Receipt["machine"]> {
-    this.#machine ??= platform.describeMachine(this.#settings);
-    return this.#machine;
-  }
-
-  async receiptOf({ request, seed, pixels, codes, isAlone }: Drawing): Promise<Receipt> {
+  async receiptOf({ request, seed, pixels, codes, isAlone, began }: Drawing): Promise<Receipt> {
     const text = new TextEncoder().encode(JSON.stringify(request));
     const isKept = text.length <= MAX_REQUEST_BYTES;
     const { path, adapter } = this.#model;
     const { parts } = describeModel(this.#model);
+    this.#machine ??= platform.describeMachine(this.#settings);
     const model = {
       name: nameOf(path),
       ...(adapter && { adapter: nameOf(adapter.path) }),
@@ -68,7 +69,7 @@ export class ReceiptWriter {
       ...named("codesHash", await hashOfCodes(codes)),
       ...named("pixelsHash", await hashOf([pixels.data])),
       alone: isAlone,
-      machine: await this.machine(),
+      machine: { ...(await this.#machine), device: this.#networks.devices.since(began, request.call) },
     };
   }
 }
