@@ -21,7 +21,7 @@ import { writeShards } from "../shard-files.ts";
 import { startProxy, type TcpProxy } from "../tcp-proxy.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 import { killGroup, ONE_THREAD, startWorkers, type WorkerProcesses } from "../worker-processes.ts";
-import { findS3s, type S3sServer, startS3s } from "./s3s-server.ts";
+import { installS3s, mayHaveS3s, type S3sServer, startS3s } from "./s3s-server.ts";
 
 const LONG_MS = 1_800_000;
 const WORKER_KILLS = 50;
@@ -119,8 +119,8 @@ async function localPlace(): Promise<Place> {
   return { storage: localStorage, input: inputs, output, env: () => ({}), close: async () => {} };
 }
 
-async function s3Place(program: string): Promise<Place> {
-  const server: S3sServer = await startS3s(program, "corpus", "results");
+async function s3Place(): Promise<Place> {
+  const server: S3sServer = await startS3s("corpus", "results");
   for (const [name, value] of Object.entries(server.env())) vi.stubEnv(name, value);
   const storage = s3Storage();
   for (const [name, bytes] of await filesIn(inputs))
@@ -133,17 +133,19 @@ async function s3Place(program: string): Promise<Place> {
   return { storage, input: "s3://corpus", output: "s3://results", env, port, close };
 }
 
-const s3s = findS3s();
-const places: readonly (readonly [string, () => Promise<Place>])[] = [
-  ["folders", localPlace],
-  ...(s3s === undefined ? [] : ([["S3", () => s3Place(s3s)]] as const)),
+/** What is there, what has to be installed for it, and whether that is possible. */
+const places = [
+  { name: "folders", open: localPlace, install: async () => {}, isPossible: true },
+  { name: "S3", open: s3Place, install: installS3s, isPossible: mayHaveS3s() },
 ];
 
-describe.each(places)("with %s", (name, open) => {
+const possible = places.filter(({ isPossible }) => isPossible).map((place) => [place.name, place] as const);
+describe.each(possible)("with %s", (name, { open, install }) => {
   let place: Place;
   let redis: TestRedis;
   let proxies: TcpProxy[];
   let workers: WorkerProcesses;
+  beforeAll(install, LONG_MS);
   beforeEach(async () => {
     place = await open();
     redis = await startRedis({ aof: true });
