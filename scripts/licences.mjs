@@ -1,5 +1,5 @@
-// npm run licences: the licences of every package that is installed with this one, by package-lock.json, for all platforms. Fails on one that
-// is unknown or not allowed. Part of `npm run check`. Needs no network.
+// npm run licences: the licences of every package that is installed with this one, and of its optional peers and theirs, which the container
+// has, by package-lock.json, for all platforms. Fails on one that is unknown or not allowed. Part of `npm run check`. Needs no network.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ const exceptions = [
 /**
  * One sentence for each package whose licence is missing, is no SPDX expression, or is not allowed.
  *
- * @param {{ packages: Record<string, { version?: string, license?: string, dev?: boolean, link?: boolean }> }} lock
+ * @param {{ packages: Record<string, { version?: string, license?: string, dev?: boolean, link?: boolean, dependencies?: Record<string, string>, optionalDependencies?: Record<string, string>, peerDependencies?: Record<string, string> }> }} lock
  */
 export function findFaults({ packages }) {
   return shipped(packages).flatMap(([path, { version, license }]) => {
@@ -35,7 +35,32 @@ export function findFaults({ packages }) {
 
 /** Entries of what a user gets: the package itself and what only serves its development apart. */
 function shipped(packages) {
-  return Object.entries(packages).filter(([path, { dev, link }]) => path !== "" && !dev && !link);
+  const peers = peersOf(packages);
+  return Object.entries(packages).filter(([path, { dev, link }]) => path !== "" && !link && (!dev || peers.has(path)));
+}
+
+/** Paths of the optional peers and all that they need. They are installed for development, too. */
+function peersOf(packages) {
+  const peers = new Set();
+  const visit = (from, names = {}) => {
+    for (const name of Object.keys(names)) {
+      const path = resolve(packages, from, name);
+      if (path === undefined || peers.has(path)) continue;
+      peers.add(path);
+      visit(path, { ...packages[path].dependencies, ...packages[path].optionalDependencies });
+    }
+  };
+  visit("", packages[""]?.peerDependencies);
+  return peers;
+}
+
+/** Where Node finds a package that the one at `from` imports: in its own node_modules, or further up. */
+function resolve(packages, from, name) {
+  for (let folder = from; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf("/node_modules/")))) {
+    const path = `${folder === "" ? "" : `${folder}/`}node_modules/${name}`;
+    if (packages[path]) return path;
+    if (folder === "") return undefined;
+  }
 }
 
 /** Of `node_modules/a/node_modules/@b/c`: `@b/c`. */

@@ -39,7 +39,7 @@ export class Kelix implements AsyncDisposable {
     this.#model = model;
     this.#networks = new Networks(model, memory, settings);
     this.#images = new ImageReader(model, this.#networks);
-    this.#receipts = new ReceiptWriter(model, settings);
+    this.#receipts = new ReceiptWriter(model, settings, this.#networks);
     this.#writer = new Writer(model, this.#networks, this.#receipts);
   }
 
@@ -73,16 +73,18 @@ export class Kelix implements AsyncDisposable {
       const { reconstruct } = this.#model.generation;
       const { signal, cacheKey, keepSize, fusion = reconstruct.fusion } = settings;
       const choice = chooseDetokenizer(this.#model, "codes"); // throws before any work is done
+      const began = this.#networks.devices.mark();
       const fit = { maxPositions: reconstruct.max_positions, ...(!keepSize && { imageSize: reconstruct.image_size }) };
       const codes = await this.#images.codesOf(input, { signal, cacheKey, fit });
       const condition = await (await this.#networks.tokenizer()).embed(codes, fusion);
-      const request = { condition, isConnected: true, codeGrid: codes.grid };
+      const wanted = { condition, isConnected: true, codeGrid: codes.grid };
       const decode = decoding(settings, reconstruct);
-      const pixels = await this.#networks.decode(choice, request, decode);
+      const pixels = await this.#networks.decode(choice, wanted, decode);
       if (!settings.receipt) return new Image(pixels);
       const { seed, steps, guidance } = { ...reconstruct, ...decode, seed: settings.seed };
-      const asked = { call: "reconstruct", steps, guidance, fusion, image: await receiptCodes(codes) } as const;
-      return new Image(pixels, await this.#receipts.receiptOf({ request: asked, seed, pixels, codes, isAlone: true }));
+      const request = { call: "reconstruct", steps, guidance, fusion, image: await receiptCodes(codes) } as const;
+      const drawing = { request, seed, pixels, codes, isAlone: true, began };
+      return new Image(pixels, await this.#receipts.receiptOf(drawing));
     });
   }
 

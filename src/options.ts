@@ -133,11 +133,11 @@ const load = {
     .describe("where to compute"),
   /**
    * Browsers only: where the two files of ONNX Runtime are that this package's bundle leaves to the page, as the folder of both or
-   * as `{ mjs, wasm }`. With it, on a page that is cross-origin isolated, WebAssembly runs in several threads; else in one.
+   * as `{ mjs, wasm }`, and as `webgpu` the folder of WebGPU's build. An isolated page then has several threads; others have one.
    */
   wasmPaths: z
-    .union([text, z.strictObject({ mjs: text.optional(), wasm: text.optional() })], {
-      error: "a folder's URL, or { mjs, wasm }",
+    .union([text, z.strictObject({ mjs: text.optional(), wasm: text.optional(), webgpu: text.optional() })], {
+      error: "a folder's URL, or { mjs, wasm, webgpu }",
     })
     .optional(),
   /**

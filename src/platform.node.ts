@@ -1,7 +1,6 @@
 // The platform port in Node: the disk and the Hub's cache (what comes from a URL stays in memory), sharp, the machine's memory, and a thread for templates.
 
 import { availableParallelism, cpus } from "node:os";
-import { loadBackend } from "#backend";
 import { checkModelName } from "./arguments.ts";
 import { folderFiles } from "./files/folder.node.ts";
 import { openUrl } from "./files/http.ts";
@@ -25,14 +24,8 @@ export const platform: Platform = {
   encodeImage,
   guardMemory,
   templates: threadSandbox,
-  async describeMachine({ device = "cpu", threads = availableParallelism() }) {
-    const backend = await loadBackend(device);
+  async describeMachine({ threads = availableParallelism() }) {
     const processor = cpus()[0]?.model.trim();
-    return {
-      device: backend.device,
-      threads,
-      system: `${process.platform} ${process.arch}`,
-      ...(processor && { processor }),
-    };
+    return { threads, system: `${process.platform} ${process.arch}`, ...(processor && { processor }) };
   },
 };

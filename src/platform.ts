@@ -29,8 +29,8 @@ export interface Platform {
   /** Throws a MemoryError for a model that cannot fit, unless `ignoreMemory` is set. */
   guardMemory(model: OpenedModel, ignoreMemory: boolean): Promise<MemoryGuard>;
   readonly templates: TemplateSandbox;
-  /** What computes, as receipts tell it. */
-  describeMachine(settings: LoadSettings): Promise<Receipt["machine"]>;
+  /** What computes, as receipts tell it beside the device. */
+  describeMachine(settings: LoadSettings): Promise<Omit<Receipt["machine"], "device">>;
 }
 
 /** Rejects what cannot fit into memory before it is loaded. Remembers what was found to fit. */

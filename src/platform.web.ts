@@ -48,8 +48,8 @@ export const platform: Platform = {
   encodeImage,
   guardMemory,
   templates: steppedSandbox,
-  async describeMachine({ device = "wasm", ...settings }) {
-    return { device: device === "cpu" ? "wasm" : device, threads: threadCount(settings), system: "browser" };
+  async describeMachine(settings) {
+    return { threads: threadCount(settings), system: "browser" };
   },
 };
 

@@ -43,8 +43,11 @@ test("compose.yaml follows the schema, and its commands are commands of kelix", 
   expect(await faultsOf(text.replace("read_only:", "reed_only:"))).not.toEqual([]); // it would find a fault
   const { services } = parse(text, { merge: true });
   expect(Object.keys(services).sort()).toEqual(["prometheus", "redis", "server-1", "server-2", "worker"]);
-  for (const name of ["server-1", "server-2", "worker"]) {
-    expect(services[name]).toMatchObject({ read_only: true, cap_drop: ["ALL"] });
+  for (const [name, service] of Object.entries<Record<string, unknown>>(services)) {
+    const locked = { read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] };
+    expect(service, name).toMatchObject(locked);
+    // Those of our image have their user and health check from the Dockerfile.
+    if (service.build === undefined) expect(service, name).toMatchObject({ user: expect.any(String), healthcheck: {} });
   }
   const { err } = await runCli([...services.worker.command, "--lock", "none"]);
   expect(err).toContain("--lock"); // every other flag is known

@@ -31,3 +31,17 @@ test("names packages with other licences, without one, or with a text that is no
     "e 4.0.0: SEE LICENSE IN LICENSE is not among those allowed",
   ]);
 });
+
+test("optional peers count, with what they need, although they are installed for development", () => {
+  const packages = {
+    "": { peerDependencies: { queue: "^1.0.0" } },
+    "node_modules/queue": { version: "1.0.0", license: "MIT", dev: true, dependencies: { a: "^1.0.0", b: "^1.0.0" } },
+    "node_modules/queue/node_modules/a": { version: "1.0.0", license: "GPL-3.0-only", dev: true },
+    "node_modules/a": { version: "2.0.0", license: "GPL-2.0-only", dev: true },
+    "node_modules/b": { version: "1.0.0", license: "GPL-3.0-only", dev: true, dependencies: { queue: "^1.0.0" } },
+  };
+  expect(findFaults(lock(packages))).toEqual([
+    "a 1.0.0: GPL-3.0-only is not among those allowed",
+    "b 1.0.0: GPL-3.0-only is not among those allowed",
+  ]);
+});

@@ -77,6 +77,7 @@ export class Writer {
     const bounds = { maxNewTokens, minNewTokens, lookupBlocks, isScored: topLogprobs !== undefined };
     const writing = { ...sampling, ...bounds, mayDraw, seed, ...(signal && { signal }) };
     const { text, vocabulary } = this.setting;
+    const began = this.#networks.devices.mark();
     return answerOf(this.#write(prompt, writing, settings.cacheKey, usage), usage, {
       tokenizer: text.tokenizer,
       eos: vocabulary.eos,
@@ -91,7 +92,7 @@ export class Writer {
           const given = { ...this.#drawnWith(settings), temperature, topK, topP, ...bounds };
           return { call: "chat", ...given, index, messages: asked };
         };
-        return this.#draw(chooseDetokenizer(this.#model, "hidden"), image, settings, request);
+        return this.#draw(chooseDetokenizer(this.#model, "hidden"), image, settings, request, began);
       },
     });
   }
@@ -108,6 +109,7 @@ export class Writer {
     const prompt = conversation(messages, images, { ...setting, answer: [setting.vocabulary.visionStart] });
     const total = grid[0] * grid[1] + 1; // with the mark that ends it
     const { signal, onProgress, cacheKey } = settings;
+    const began = this.#networks.devices.mark();
     const sampling = this.#imageSampling(settings);
     const asked = () => request({ ...this.#drawnWith(settings), ...sampling, positions: settings.positions });
     const writing = { ...sampling, maxNewBlocks: total, forced, ...(signal && { signal }) };
@@ -127,7 +129,7 @@ export class Writer {
       for (let at = 0; at < seeds.length; at += MOST_TOGETHER) {
         const together = seeds.slice(at, at + MOST_TOGETHER);
         for (const [i, written] of (await Promise.all(together.map(write))).entries())
-          drawn.push(await this.#draw(choice, written, { ...settings, seed: together[i]! }, asked));
+          drawn.push(await this.#draw(choice, written, { ...settings, seed: together[i]! }, asked, began));
       }
       return drawn;
     };
@@ -165,21 +167,16 @@ export class Writer {
     { ids, hidden, isOwn, usage }: WrittenImage & { readonly usage?: DrawnUsage },
     settings: DrawSettings,
     request: () => ReceiptRequest | Promise<ReceiptRequest>,
+    began: number,
   ): Promise<DrawnImage> {
     const { imagine } = this.#model.generation;
-    const { grid } = imagine;
     const { seed } = settings;
-    const condition = { condition: hidden, codeGrid: grid };
-    const pixels = await this.#networks.decode(choice, condition, decoding(settings, imagine));
-    const { width, height } = pixels;
-    const codes = new ImageCodes({
-      grid,
-      codes: Uint16Array.from(codesFromIds(ids, this.setting.vocabulary)),
-      width,
-      height,
-    });
+    const wanted = { condition: hidden, codeGrid: imagine.grid };
+    const pixels = await this.#networks.decode(choice, wanted, decoding(settings, imagine));
+    const written = Uint16Array.from(codesFromIds(ids, this.setting.vocabulary));
+    const codes = new ImageCodes({ ...pixels, grid: imagine.grid, codes: written });
     if (!settings.receipt) return new DrawnImage(pixels, codes, seed, { usage });
-    const drawing = { request: await request(), seed, pixels, codes, isAlone: isOwn };
+    const drawing = { request: await request(), seed, pixels, codes, isAlone: isOwn, began };
     return new DrawnImage(pixels, codes, seed, { usage, receipt: await this.#receipts.receiptOf(drawing) });
   }
 

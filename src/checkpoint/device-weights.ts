@@ -14,6 +14,10 @@ import type { Checkpoint } from "./checkpoint.ts";
 export async function weightsFor(device: Device, checkpoint: Checkpoint): Promise<WeightSource> {
   if (checkpoint.isOnDisk && (await loadBackend(device)).readsFiles) return checkpoint;
   const tensors = new Map<string, HostTensor>();
-  for (const name of checkpoint.names()) tensors.set(name, await checkpoint.read(name));
+  const names = checkpoint.names().values();
+  const work = async () => {
+    for (const name of names) tensors.set(name, await checkpoint.read(name));
+  };
+  await Promise.all(Array.from({ length: 16 }, work)); // at once: of a Blob each read waits for another process
   return memoryWeights(tensors);
 }

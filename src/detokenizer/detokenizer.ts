@@ -66,9 +66,8 @@ const CHEAP_FLOP = 20e9;
 
 /** Steps from one preview to the next. */
 export function previewInterval(steps: number, stepFlop: number, decodeFlop: number): number {
-  return decodeFlop <= CHEAP_FLOP
-    ? Math.min(5, Math.ceil(steps / 4))
-    : Math.ceil(decodeFlop / (PREVIEW_SHARE * stepFlop));
+  if (decodeFlop <= CHEAP_FLOP) return Math.min(5, Math.ceil(steps / 4));
+  return Math.ceil(decodeFlop / (PREVIEW_SHARE * stepFlop));
 }
 
 const DEFAULT_STEPS = 50;

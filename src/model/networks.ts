@@ -12,6 +12,7 @@ import { LanguageModel } from "../llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "../llm/prefix-cache.ts";
 import type { MemoryGuard } from "../platform.ts";
 import type { LoadSettings } from "../read-options.ts";
+import { DeviceLog } from "../receipt/device-log.ts";
 import type { Place } from "../runtime/backend.ts";
 import type { SessionOptions, WeightSource } from "../runtime/session.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
@@ -70,7 +71,7 @@ export class Networks {
    * other out of memory.
    */
   readonly #turns = new Turns();
-  readonly #places = new Map<string, Place>();
+  readonly devices = new DeviceLog();
   #tokenizer: Promise<ImageTokenizer> | undefined;
   #language: Promise<Language> | undefined;
   #isDisposed = false;
@@ -79,8 +80,8 @@ export class Networks {
     const { device, threads, promptCacheBytes, drawingBytes } = settings;
     this.#model = model;
     this.#memory = memory;
-    const onPlaced = (network: string, place: Place) => this.#places.set(network, place);
-    this.#options = { ...(device && { device }), ...(threads && { threads }), widening: memory.widening, onPlaced };
+    const placed = { widening: memory.widening, onPlaced: this.devices.place };
+    this.#options = { ...(device && { device }), ...(threads && { threads }), ...placed };
     this.#promptCacheBytes = promptCacheBytes ?? (model.ar ? usualCacheBytes(model.ar.qwen_config) : 0);
     this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_IMAGES);
     this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
@@ -92,7 +93,7 @@ export class Networks {
 
   /** Where the networks run that were opened so far. */
   get places(): NetworkPlace[] {
-    return Array.from(this.#places, ([network, place]) => ({ network, ...place }));
+    return Array.from(this.devices.places, ([network, place]) => ({ network, ...place }));
   }
 
   refuseDisposed(): void {

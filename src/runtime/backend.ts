@@ -25,8 +25,8 @@ export type PlaceSession = (
 /** How WebAssembly is started; read once, before the first session of the page. */
 export interface WasmSettings {
   readonly threads?: number | undefined;
-  /** Where ONNX Runtime's two files are: the folder of both, or each by its URL. */
-  readonly wasmPaths?: string | { readonly mjs?: string | undefined; readonly wasm?: string | undefined } | undefined;
+  /** Where ONNX Runtime's two files are: the folder of both, or each by its URL, and the folder of WebGPU's build. */
+  readonly wasmPaths?: string | { readonly [file in "mjs" | "wasm" | "webgpu"]?: string | undefined } | undefined;
 }
 
 export interface OrtTensor {

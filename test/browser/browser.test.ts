@@ -175,6 +175,7 @@ test("the example of docs/browser.md, in a Vite project of its own", async () =>
   const text = await readFile("docs/browser.md", "utf8");
   const files = [...text.matchAll(/^```\w+\n(?:<!--|\/\/) ([\w.]+)(?: -->)?\n(.*?)^```$/gms)];
   expect(files.map(([, name]) => name)).toEqual(["index.html", "main.js", "worker.js", "vite.config.js"]);
+  expect(files.flatMap(([text]) => text.split("\n").slice(1, -1)).length).toBeLessThanOrEqual(20);
   await mkdir(folder);
   for (const [, name, code] of files) await writeFile(join(folder, name!), code!);
   await writeFile(join(folder, "package.json"), '{ "type": "module" }');

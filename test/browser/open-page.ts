@@ -53,7 +53,11 @@ export class OpenPage {
   /** Sets fields of the settings, by their labels. */
   async set(fields: Readonly<Record<string, string>>): Promise<void> {
     await this.button("Settings").click();
-    for (const [label, value] of Object.entries(fields)) await this.page.getByLabel(label).fill(value);
+    for (const [label, value] of Object.entries(fields)) {
+      const field = this.page.getByLabel(label);
+      if (await field.evaluate(({ tagName }) => tagName === "SELECT")) await field.selectOption(value);
+      else await field.fill(value);
+    }
     await this.button("Done").click();
   }
 

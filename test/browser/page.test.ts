@@ -172,8 +172,42 @@ test("on an insecure origin it says what is missing, and answers all the same", 
   await other.page.getByText(/This address is not secure.*open the page over https/).waitFor();
   await other.button("Camera").click();
   await other.page.getByText(/no camera to a page over plain http/).waitFor();
+  await other.set({ Threads: "2" });
+  await other.button("Settings").click();
+  await other.page.getByText(/so one thread is used: open it over https/).waitFor();
+  await other.button("Done").click();
   await other.ready();
   expect(await other.textOf(await other.ask("What is this?", rocket))).toBe("a rocket");
+  await other.page.context().close();
+});
+
+/** The page without its model, where what it says does not depend on one. */
+async function openBare(browser: Browser): Promise<OpenPage> {
+  const context = await browser.newContext();
+  await context.route("**/kelix-nano/**", (route) => route.abort());
+  return OpenPage.at(address(), context);
+}
+
+test.each([
+  ["is not allowed", ["--use-fake-device-for-media-stream"], /was not allowed: allow it in the browser's settings/],
+  ["is not there", [], /has no camera: choose a file instead/],
+])("a camera that %s is told in a sentence", async (_, args, sentence) => {
+  const bare = await launchChromium(args);
+  const { page, button } = await openBare(bare);
+  await button("Camera").click();
+  await page.getByText(sentence).waitFor();
+  expect(await page.getByRole("dialog").count()).toBe(0);
+  await bare.close();
+});
+
+test("a browser without WebGPU is told so in the settings, and where it was chosen", async () => {
+  const other = await openBare(browser);
+  await other.button("Settings").click();
+  await other.page.getByText(/has no WebGPU here, so WebAssembly is used.*turn on hardware acceleration/).waitFor();
+  expect(await other.page.getByLabel("Computes on").inputValue()).toBe("auto");
+  await other.page.evaluate(() => localStorage.setItem("kelix.computesOn", '"webgpu"'));
+  await other.page.reload();
+  await other.page.getByText(/has no WebGPU here: choose .* in the settings/).waitFor();
   await other.page.context().close();
 });
 

@@ -43,7 +43,13 @@ async function outcome(target: Target, input: Uint8Array): Promise<"accepted" | 
 
 function checkError(error: unknown): void {
   if (!(error instanceof KelixError)) throw error;
-  const { message, code } = error;
+  checkMessage(error.message, error);
+  if (error.code === "internal")
+    throw new Error(`the code is internal: ${error.message.slice(0, 500)}`, { cause: error });
+}
+
+/** Throws for a message that may not be shown. */
+export function checkMessage(message: string, cause?: unknown): void {
   const fault =
     message.length > MAX_MESSAGE
       ? `has ${message.length} characters`
@@ -51,10 +57,8 @@ function checkError(error: unknown): void {
         ? "is empty"
         : unprintable.test(message)
           ? "has characters that steer a terminal"
-          : code === "internal"
-            ? "has the code internal"
-            : undefined;
-  if (fault) throw new Error(`the message ${fault}: ${JSON.stringify(message.slice(0, 500))}`, { cause: error });
+          : undefined;
+  if (fault) throw new Error(`the message ${fault}: ${JSON.stringify(message.slice(0, 500))}`, { cause });
 }
 
 /** Control characters, ends of lines, and marks that turn the direction of text. */

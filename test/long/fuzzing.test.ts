@@ -21,9 +21,9 @@ const writes = process.env.KELIX_FUZZ_WRITE === "1";
 const program = fileURLToPath(new URL("../fuzz/guided.ts", import.meta.url));
 const page = "docs/fuzzing.md";
 
-test.each(targets)(
-  "$name: no crash, no hang, no more than 1 GB",
-  async ({ name, kind }) => {
+test.each(targets.map(({ name, kind }) => [name, kind] as const))(
+  "%s: no crash, no hang, no more than 1 GB",
+  async (name, kind) => {
     const folder = await mkdtemp(join(tmpdir(), `kelix-fuzz-${name}-`));
     const flags = ["--import", "tsx", "--conditions=kelix-source"];
     const own = [program, name, String(inputs[kind]), String(seed), folder, ...(writes ? ["--keep"] : [])];

@@ -21,12 +21,15 @@ import { writeShards } from "../shard-files.ts";
 import { startProxy, type TcpProxy } from "../tcp-proxy.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 import { killGroup, ONE_THREAD, startWorkers, type WorkerProcesses } from "../worker-processes.ts";
-import { findS3s, type S3sServer, startS3s } from "./s3s-server.ts";
+import { installS3s, mayHaveS3s, type S3sServer, startS3s } from "./s3s-server.ts";
 
 const LONG_MS = 1_800_000;
 const WORKER_KILLS = 50;
 const REDIS_KILLS = 10;
 const CUTS = 20;
+/** KELIX_TEST_IMAGES sets another number for a quick look. */
+const CORPUS_IMAGES = Number(process.env.KELIX_TEST_IMAGES ?? 10_000);
+const CORPUS_SHARDS = 20;
 /** A worker that is silent for so long is taken for dead: short, so that the test does not wait. */
 const LOCK = ["--lock", "2"];
 const SHARDS = 8;
@@ -64,13 +67,13 @@ async function filesIn(place: string): Promise<Files> {
 }
 
 test(
-  "one worker and two give the files that one machine alone gives, of 10,000 images",
+  `one worker and two give the files that one machine alone gives, of ${CORPUS_IMAGES.toLocaleString("en")} images`,
   async () => {
-    const corpus = await writeShards(join(folder, "corpus"), 20, 500);
+    const corpus = await writeShards(join(folder, "corpus"), CORPUS_SHARDS, Math.ceil(CORPUS_IMAGES / CORPUS_SHARDS));
     const alone = join(folder, "alone");
     await runHere("tokenize", corpus, alone);
     const wanted = await filesIn(alone);
-    expect(wanted.size).toBe(40);
+    expect(wanted.size).toBe(2 * CORPUS_SHARDS);
     const redis = await startRedis();
     const queue = await JobQueue.open(redis.url);
     for (const count of [1, 2]) {
@@ -82,7 +85,8 @@ test(
       expectSame(await filesIn(output), wanted);
       expect(await queue.status()).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
     }
-    expect((await queue.status()).done).toEqual({ shards: 40, images: 20_000, bad: 0 });
+    const images = 2 * CORPUS_SHARDS * Math.ceil(CORPUS_IMAGES / CORPUS_SHARDS);
+    expect((await queue.status()).done).toEqual({ shards: 2 * CORPUS_SHARDS, images, bad: 0 });
     await queue.close();
     await redis.close();
   },
@@ -115,8 +119,8 @@ async function localPlace(): Promise<Place> {
   return { storage: localStorage, input: inputs, output, env: () => ({}), close: async () => {} };
 }
 
-async function s3Place(program: string): Promise<Place> {
-  const server: S3sServer = await startS3s(program, "corpus", "results");
+async function s3Place(): Promise<Place> {
+  const server: S3sServer = await startS3s("corpus", "results");
   for (const [name, value] of Object.entries(server.env())) vi.stubEnv(name, value);
   const storage = s3Storage();
   for (const [name, bytes] of await filesIn(inputs))
@@ -129,17 +133,19 @@ async function s3Place(program: string): Promise<Place> {
   return { storage, input: "s3://corpus", output: "s3://results", env, port, close };
 }
 
-const s3s = findS3s();
-const places: readonly (readonly [string, () => Promise<Place>])[] = [
-  ["folders", localPlace],
-  ...(s3s === undefined ? [] : ([["S3", () => s3Place(s3s)]] as const)),
+/** What is there, what has to be installed for it, and whether that is possible. */
+const places = [
+  { name: "folders", open: localPlace, install: async () => {}, isPossible: true },
+  { name: "S3", open: s3Place, install: installS3s, isPossible: mayHaveS3s() },
 ];
 
-describe.each(places)("with %s", (name, open) => {
+const possible = places.filter(({ isPossible }) => isPossible).map((place) => [place.name, place] as const);
+describe.each(possible)("with %s", (name, { open, install }) => {
   let place: Place;
   let redis: TestRedis;
   let proxies: TcpProxy[];
   let workers: WorkerProcesses;
+  beforeAll(install, LONG_MS);
   beforeEach(async () => {
     place = await open();
     redis = await startRedis({ aof: true });

@@ -1,5 +1,5 @@
 // For long tests: s3s-fs, a server that speaks S3, checks signatures, and shows an object once it is whole. It is built from crates.io
-// with `cargo install` when it is first needed, and kept in $KELIX_TEST_RUNTIMES or the system's temporary folder.
+// with `cargo install` when a test first needs it, and kept in $KELIX_TEST_RUNTIMES or the system's temporary folder.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -21,19 +21,25 @@ export interface S3sServer {
   close(): Promise<void>;
 }
 
-/** The program, or undefined where there is no Rust to build it. */
-export function findS3s(): string | undefined {
-  const root = join(process.env.KELIX_TEST_RUNTIMES || join(tmpdir(), "kelix-runtimes"), `s3s-fs-${VERSION}`);
-  const program = join(root, "bin/s3s-fs");
-  if (existsSync(program)) return program;
-  const args = ["install", `s3s-fs@${VERSION}`, "--locked", "--features", "binary", "--root", root];
-  const { status, error } = spawnSync("cargo", args, { stdio: "inherit" });
-  if (error) console.warn("cargo is missing, so nothing was tried with S3");
-  else if (status !== 0) throw new Error(`cargo ${args.join(" ")} failed`);
-  return error ? undefined : program;
+const root = join(process.env.KELIX_TEST_RUNTIMES || join(tmpdir(), "kelix-runtimes"), `s3s-fs-${VERSION}`);
+const program = join(root, "bin/s3s-fs");
+
+/** Whether the program is there, or can be built; says so where it cannot. */
+export function mayHaveS3s(): boolean {
+  const may = existsSync(program) || spawnSync("cargo", ["--version"]).status === 0;
+  if (!may) console.warn("cargo is missing, so nothing was tried with S3");
+  return may;
 }
 
-export async function startS3s(program: string, ...buckets: readonly string[]): Promise<S3sServer> {
+/** Builds the program unless it is there: several minutes of a core. */
+export async function installS3s(): Promise<void> {
+  if (existsSync(program)) return;
+  const args = ["install", `s3s-fs@${VERSION}`, "--locked", "--features", "binary", "--root", root];
+  const [status] = await once(spawn("cargo", args, { stdio: "inherit" }), "close");
+  if (status !== 0) throw new Error(`cargo ${args.join(" ")} failed`);
+}
+
+export async function startS3s(...buckets: readonly string[]): Promise<S3sServer> {
   const folder = await mkdtemp(join(tmpdir(), "kelix-s3s-"));
   for (const bucket of buckets) await mkdir(join(folder, bucket));
   const port = await freePort();

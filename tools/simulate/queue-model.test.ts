@@ -1,26 +1,11 @@
 import { expect, test } from "vitest";
 import { counterRandom } from "../../src/random/counter.ts";
 import { EventHeap } from "./event-heap.ts";
+import { plainQueue } from "./plain-queue.ts";
 import { type QueueModel, simulateQueue } from "./queue-model.ts";
 
-/** Nothing is slow, fails or dies. */
-const plain: QueueModel = {
-  shards: 1000,
-  workers: 7,
-  shardSeconds: 12,
-  startSeconds: 0,
-  spread: 0,
-  slowShare: 0,
-  slowFactor: 1,
-  lifeSeconds: Infinity,
-  restartSeconds: 0,
-  lockSeconds: 0,
-  failShare: 0,
-  attempts: 3,
-  backoffSeconds: 5,
-};
 const simulate = (changes: Partial<QueueModel>, seed = 1) =>
-  simulateQueue({ ...plain, ...changes }, counterRandom(seed, "simulation"));
+  simulateQueue({ ...plainQueue, ...changes }, counterRandom(seed, "simulation"));
 
 test("events come in the order of their times", () => {
   const random = counterRandom(1, "events").sequence();

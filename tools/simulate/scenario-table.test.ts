@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Measured } from "./measure.ts";
+import { plainQueue } from "./plain-queue.ts";
 import { formatScenarios, type Scenario, storageOf, trafficOf } from "./scenario-table.ts";
 
 const measured: Measured = {
@@ -21,21 +22,7 @@ const scenario: Scenario = {
   images: 1e6,
   imagesPerShard: 1000,
   cost: measured.images.tokenize,
-  queue: {
-    shards: 1000,
-    workers: 10,
-    shardSeconds: 1000,
-    startSeconds: 0,
-    spread: 0,
-    slowShare: 0,
-    slowFactor: 1,
-    lifeSeconds: Infinity,
-    restartSeconds: 0,
-    lockSeconds: 0,
-    failShare: 0,
-    attempts: 3,
-    backoffSeconds: 5,
-  },
+  queue: { ...plainQueue, workers: 10, shardSeconds: 1000 },
   outcome: { seconds: 100_000, done: 1000, dead: 0, attempts: 1010, deaths: 0, worked: 990_000, wasted: 10_000 },
 };
 

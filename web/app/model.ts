@@ -9,7 +9,8 @@ import { complain, notice } from "./notices.ts";
 
 export const place = kept<"browser" | "server">("place", "browser");
 export const modelSource = kept("model", "kelix-nano/");
-export const device = kept<"wasm" | "webgpu">("device", "wasm");
+/** "auto": WebAssembly, or WebGPU for each network that is measured to be faster there. */
+export const device = kept<"auto" | "wasm" | "webgpu">("computesOn", "auto");
 export const threads = kept("threads", 1);
 export const serverUrl = kept("server", "");
 /** Lasts as long as the page: a key is not written down. */
@@ -27,7 +28,11 @@ export const serverAddress = computed(() => new URL(serverUrl.value || ".", docu
 
 export const backend = computed<Backend>(() => {
   if (place.value === "server") return new ServerBackend({ url: serverAddress.value, key: serverKey.value });
-  const settings = { model: modelAddress(modelSource.value), device: device.value, threads: threads.value };
+  const settings = {
+    model: modelAddress(modelSource.value),
+    device: device.value === "auto" ? undefined : device.value,
+    threads: threads.value,
+  };
   return new WorkerBackend(settings, (progress) => {
     loading.value = progress.done < progress.total ? progress : undefined;
   });

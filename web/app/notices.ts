@@ -21,10 +21,19 @@ export function explain(error: unknown): string {
   const { name, message } = error as Error;
   if (name === "QuotaExceededError")
     return "The browser's storage for this page is full: export conversations and delete some, then try again.";
+  if (error instanceof BackendError && error.code === "device_unavailable")
+    return unavailable.find(([words]) => words.test(message))?.[1] ?? message;
   if (error instanceof BackendError && error.code === "fetch_failed" && !navigator.onLine)
     return "You are offline and the model is not in this browser yet: connect once so that it can be fetched.";
   return message || String(error);
 }
+
+/** What the library says to programmers, for those who look at a page. */
+const unavailable: readonly (readonly [words: RegExp, sentence: string])[] = [
+  [/threads did not start/, "Threads did not start in this browser: set Threads to 1 in the settings."],
+  [/could not be loaded/, "A part of the page could not be fetched: reload the page while you are online."],
+  [/webgpu/, "This browser has no WebGPU here: choose “What is faster” or “WebAssembly” in the settings."],
+];
 
 /** Sentences about what this page cannot do where it is. */
 export function limitsHere(): string[] {

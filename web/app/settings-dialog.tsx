@@ -1,7 +1,7 @@
 // Settings of answers and drawings, and of the model. Empty means as the model says.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Sampling } from "../backend/backend.ts";
 import { device, facts, modelSource, place, sampling, serverAddress, serverKey, serverUrl, threads } from "./model.ts";
 import { NumberField } from "./number-field.tsx";
@@ -74,7 +74,7 @@ function Answers() {
 }
 
 function InBrowser() {
-  const hasWebGpu = "gpu" in navigator;
+  const hasWebGpu = useHasWebGpu();
   return (
     <Group title="Model in this browser">
       <label class="wide">
@@ -93,27 +93,35 @@ function InBrowser() {
           <select
             value={device.value}
             onChange={(event) => {
-              device.value = event.currentTarget.value as "wasm" | "webgpu";
+              device.value = event.currentTarget.value as typeof device.value;
             }}
           >
+            <option value="auto">What is faster</option>
             <option value="wasm">WebAssembly</option>
             <option value="webgpu" disabled={!hasWebGpu}>
               WebGPU
             </option>
           </select>
         </label>
-        <NumberField
-          label="Threads"
-          value={threads.value}
-          min={1}
-          max={4}
-          step={1}
-          onValue={(value = 1) => {
-            threads.value = value;
-          }}
-        />
+        <label>
+          Threads
+          <select
+            value={threads.value}
+            onChange={(event) => {
+              threads.value = Number(event.currentTarget.value);
+            }}
+          >
+            {[1, 2, 3, 4].map((count) => (
+              <option key={count}>{count}</option>
+            ))}
+          </select>
+        </label>
       </div>
-      {!hasWebGpu && <p class="hint">This browser has no WebGPU here: WebAssembly is used, which works everywhere.</p>}
+      <p class="hint">
+        {hasWebGpu
+          ? "What is faster is measured for each part of the model when it first works, for about a second."
+          : "This browser has no WebGPU here, so WebAssembly is used, which works everywhere. For WebGPU, turn on hardware acceleration in the browser's settings."}
+      </p>
       {threads.value > 1 && !crossOriginIsolated && (
         <p class="cut">
           The page is not isolated, so one thread is used: {isSecureContext ? "reload it once" : "open it over https"}.
@@ -121,6 +129,16 @@ function InBrowser() {
       )}
     </Group>
   );
+}
+
+/** Whether the browser gives a WebGPU adapter to this page; as if it did, until it is known. */
+function useHasWebGpu(): boolean {
+  const [hasWebGpu, setHasWebGpu] = useState(true);
+  useEffect(() => {
+    const find = async () => setHasWebGpu(Boolean(await navigator.gpu?.requestAdapter().catch(() => null)));
+    void find();
+  }, []);
+  return hasWebGpu;
 }
 
 function OnServer() {

@@ -13,10 +13,10 @@ export async function loadModel(
 ): Promise<Kelix> {
   let told = 0;
   return Kelix.load(model, {
-    device,
+    ...(device && { device }),
     threads,
     // WebGPU's build of ONNX Runtime is far larger: beside the page's own files, not among those that are kept for offline use.
-    wasmPaths: device === "wasm" ? { mjs, wasm } : new URL("../ort/", location.href).href,
+    wasmPaths: { mjs, wasm, webgpu: new URL("../ort/", location.href).href },
     onProgress: ({ task, done, total }) => {
       if (task !== "fetch" || (done < total && performance.now() - told < 100)) return;
       told = performance.now();

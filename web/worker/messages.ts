@@ -14,7 +14,8 @@ import type {
 export interface ModelSettings {
   /** The URL of a folder with a files.json, or owner/name of the Hub. */
   readonly model: string;
-  readonly device: "wasm" | "webgpu";
+  /** Where each network is faster, if absent. */
+  readonly device?: "wasm" | "webgpu" | undefined;
   readonly threads: number;
 }
 

@@ -1,7 +1,7 @@
 // Errors as clients see them: { error: { message, type, param, code } }, the form of OpenAI's API. Only messages written in this project
 // leave the server; those of libraries go to the log.
 
-import { InputError, KelixError } from "../../errors.ts";
+import { InputError, KelixError, printable } from "../../errors.ts";
 import { withoutSecrets } from "../../files/safe-url.ts";
 import { EngineError } from "../protocol.ts";
 
@@ -31,7 +31,7 @@ export class ApiError extends Error {
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(status: number, message: string, { param, code, headers = {}, ...options }: ApiErrorOptions = {}) {
-    super(withoutSecrets(message), options);
+    super(printable(withoutSecrets(message)), options);
     this.status = status;
     this.param = param;
     this.code = code;

@@ -2,10 +2,10 @@
 
 /**
  * @param {typeof import("../../../src/kelix.ts").Kelix} Kelix
- * @param {{ model?: string, files?: { path: string, url: string }[], image: string, question: string, prompt?: string, steps?: number, options?: object }} job
+ * @param {{ model?: string, files?: { path: string, url: string }[], image: string, question: string, prompt?: string, steps?: number, maxNewTokens?: number, options?: object }} job
  *   the model by its name, or the addresses of its files
  */
-export async function runJob(Kelix, { model, files, image, question, prompt, steps = 4, options }) {
+export async function runJob(Kelix, { model, files, image, question, prompt, steps = 4, maxNewTokens, options }) {
   const given = files && (await Promise.all(files.map(fetchFile)));
   let fetched = 0;
   const onProgress = ({ task, done }) => {
@@ -14,7 +14,7 @@ export async function runJob(Kelix, { model, files, image, question, prompt, ste
   const kelix = await Kelix.load(given ?? model, { ...options, onProgress });
   try {
     const codes = await kelix.tokenize(image);
-    const text = await kelix.describe(codes, { prompt: question });
+    const text = await kelix.describe(codes, { prompt: question, maxNewTokens });
     const drawn = prompt === undefined ? [] : await kelix.imagine(prompt, { seed: 3, steps });
     const again = await kelix.reconstruct(codes, { seed: 1, steps });
     const messages = [
@@ -32,6 +32,7 @@ export async function runJob(Kelix, { model, files, image, question, prompt, ste
     return {
       fetched,
       devices: kelix.info().devices,
+      drewOn: again.receipt?.machine.device,
       codes: codes.toJSON(),
       text,
       drawn: drawn.map((one) => ({ ...pixels(one), codes: one.codes.toJSON() })),

@@ -22,7 +22,7 @@ import type { EngineEvent, EngineRequest } from "../../../src/server/protocol.ts
 import { ImageCodes } from "../../../src/vision/image-codes.ts";
 import { httpSettings } from "../../http-app.ts";
 import { end, ScriptedEngine } from "../../scripted-engine.ts";
-import { json, same, type Target, utf8 } from "../target.ts";
+import { checkMessage, json, same, type Target, utf8 } from "../target.ts";
 
 const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const url = `data:image/png;base64,${pixel}`;
@@ -53,7 +53,7 @@ function contextOf(type: string, body: Buffer): HttpContext {
   return { req, get: (name: string) => (name === "body" ? body : undefined), set: () => undefined } as never;
 }
 
-/** Bytes of a type and what becomes of them, up to the engine. A status below 500 is a rejection, and its message is checked as any of ours. */
+/** Bytes of a type and what becomes of them, up to the engine. A status below 500 is a rejection. */
 function reader(
   name: string,
   type: string,
@@ -68,6 +68,7 @@ function reader(
       read(contextOf(type, Buffer.from(bytes))).catch((error) => {
         const { status, message } = toApiError(error);
         if (status >= 500) throw error;
+        checkMessage(message);
         throw new InputError(message);
       }),
   };
@@ -93,6 +94,7 @@ async function ask(request: Uint8Array): Promise<void> {
   if (response.status < 300) return;
   const { message } = JSON.parse(text).error;
   if (response.status >= 500) throw new Error(`status ${response.status}: ${message}`);
+  checkMessage(message);
   throw new InputError(message);
 }
 

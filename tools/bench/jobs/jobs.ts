@@ -1,9 +1,9 @@
 // Corpus jobs: one machine alone, one worker of a queue, and two, each on a core of its own, tokenizing the same shards with kelix-nano.
-// The three take turns; rates are from the first shard's end to the last one's, without starting.
+// The three take turns and have to write the same files; rates are from the first shard's end to the last one's, without starting.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,11 +27,13 @@ export const jobs: Experiment = {
     try {
       const each = Math.ceil(images / SHARDS);
       const shards = await writeShards(join(folder, "shards"), SHARDS, each);
+      const wanted = join(folder, "0-alone");
       const rounds: { readonly alone: number; readonly one: number; readonly two: number }[] = [];
       for (let i = 0; i < (isSmall ? 1 : processes); i++) {
         const alone = await measureAlone(shards, join(folder, `${i}-alone`), each);
         const one = await measureWorkers(1, shards, join(folder, `${i}-one`), each);
         const two = await measureWorkers(2, shards, join(folder, `${i}-two`), each);
+        for (const by of ["one", "two"]) await expectSame(wanted, join(folder, `${i}-${by}`));
         log(`round ${i + 1}: ${[alone, one, two].map((rate) => rate.toFixed(1)).join(", ")} images/s`);
         rounds.push({ alone, one, two });
       }
@@ -44,6 +46,16 @@ export const jobs: Experiment = {
     }
   },
 };
+
+/** Throws unless two folders hold the same files. */
+async function expectSame(wanted: string, found: string): Promise<void> {
+  const names = (await readdir(wanted)).sort();
+  if (names.join() !== (await readdir(found)).sort().join()) throw new Error(`${found} has other files than ${wanted}`);
+  for (const name of names) {
+    const [a, b] = await Promise.all([wanted, found].map((folder) => readFile(join(folder, name))));
+    if (!a!.equals(b!)) throw new Error(`${name}: a worker wrote other bytes than one machine alone`);
+  }
+}
 
 /** Notes when shards end. */
 class Ends {
