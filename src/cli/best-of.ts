@@ -37,12 +37,13 @@ export function define(command: Command): void {
     )
     .action(async ({ output, n, seed, limit }: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
+      const { threads } = globals;
       const log = (line: string) => report(printable(line));
       const cache = defaultCacheFolder();
       const drawings = await openTrainingDrawings(cache, "best-of");
       const all = trainingPrompts(drawings);
       const prompts = spread(all, limit ?? all.length);
-      const judge = await Judge.openTeacher(cache, drawings, log);
+      const judge = await Judge.openTeacher(cache, drawings, log, threads === undefined ? {} : { threads });
       const record = await withModel(globals, (kelix) =>
         bestOf(
           prompts,
