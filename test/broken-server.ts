@@ -41,7 +41,8 @@ export const faults = [
 export type Fault = (typeof faults)[number];
 
 const LIMIT = 2 ** 22;
-const IDLE_MS = 700;
+/** Longer than a busy machine may stand still. */
+const IDLE_MS = 4000;
 /** Another user's. */
 export const OTHER_KEY = "other";
 const routes = ["/v1/chat/completions", "/v1/images/generations", "/v1/embeddings", "/tokenize"];
@@ -58,7 +59,7 @@ export async function breakServer(
   times = Number.POSITIVE_INFINITY,
 ): Promise<BrokenServer> {
   const has = (name: Fault) => fault === name;
-  const waits = has("waits-forever") || has("waits-for-terabyte");
+  const waits = has("waits-forever") || has("waits-for-terabyte") || has("takes-everything");
   let running = 0;
   let errors = 0;
   let slow = 0;

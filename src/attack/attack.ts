@@ -46,8 +46,8 @@ export async function attackServer(settings: AttackSettings): Promise<AttackResu
     if (isAlive) {
       finding = await run(attack, target);
       isAlive = await target.isAlive();
-      if (!isAlive) finding = failed("the server stopped answering");
-      else if (finding.verdict === "failed") finding = await confirm(finding, attack, target);
+      if (!isAlive && finding.verdict !== "failed") finding = failed("the server stopped answering");
+      else if (isAlive && finding.verdict === "failed") finding = await confirm(finding, attack, target);
     }
     const result = { name, about, ...finding };
     results.push(result);

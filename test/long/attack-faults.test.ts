@@ -7,7 +7,7 @@ import { breakServer, type Fault, faults, OTHER_KEY } from "../broken-server.ts"
 import { runCli } from "../run-cli.ts";
 
 /** For servers that answer at once. */
-const quick = { patienceMs: 2000, answerMs: 2000, hugeBytes: 2 ** 23 };
+const quick = { patienceMs: 9000, answerMs: 4000, hugeBytes: 2 ** 23 };
 
 async function failuresOf(fault: Fault | undefined, key: string | undefined, only?: string[]): Promise<AttackResult[]> {
   const server = await breakServer(fault, key);
