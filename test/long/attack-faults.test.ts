@@ -63,6 +63,13 @@ describe("against a small server", () => {
     expect(found[0]!.sentence).toMatch(says);
   });
 
+  test("what shows only once is told, and does not count", async () => {
+    const server = await breakServer("numbers-500", undefined, 1);
+    const [result] = await attackServer({ ...quick, url: server.url, only: ["numbers"] });
+    await server.close();
+    expect(result).toMatchObject({ verdict: "held", sentence: expect.stringMatching(/the first: .*status 500/) });
+  });
+
   test("a server that falls is the fault of the attack before, and the rest is skipped", async () => {
     const server = await breakServer(undefined, undefined);
     const results = await attackServer({
