@@ -38,7 +38,7 @@ const finders: Readonly<Record<Fault, readonly [attack: string, says: RegExp]>> 
   unpacks: ["packed-body", /accepted/],
   "fetches-urls": ["ssrf", /it fetched http:\/\/127\.0\.0\.1/],
   "accepts-files": ["local-files", /file:\/\/\/etc\/passwd: accepted/],
-  "image-hangs": ["image-bombs", /a PNG of 50,000 x 50,000: no answer/],
+  "image-hangs": ["image-bombs", /a PNG of 50,000 x 50,000: (no answer|the connection was closed)/],
   "many-images": ["many-images", /5,000 images/],
   "slow-clients-stop-others": ["half-sent", /another client got no answer/],
   "waits-forever": ["half-sent", /are still open after/],
