@@ -25,7 +25,7 @@ export function define(command: Command): void {
     .addHelpText(
       "after",
       `\nAttacks:\n${list}\n\n` +
-        "Attack only your own servers. All attacks together take two to five minutes, most of it waiting for the server to give\n" +
+        "Attack only your own servers. All attacks together take one to five minutes, most of it waiting for the server to give\n" +
         "up on unfinished requests. They send some 300 requests, most of which are refused, and hold up to 50 connections open;\n" +
         "other clients may be told to try again (429). A server that withstands them is left as it was. One that does not may\n" +
         "run out of memory or hang until it is restarted.\n" +
