@@ -168,7 +168,9 @@ function refuseNewer({ version: drawnBy }: Receipt): void {
   const [there, here] = [drawnBy, version].map((text) => text.split(/[.+-]/, 3).map(Number));
   const at = there!.findIndex((number, i) => number !== here![i]);
   if (at >= 0 && there![at]! > here![at]!)
-    throw refuse(`The image was drawn by Kelix ${drawnBy}; this is ${version}. Update Kelix to draw it again`);
+    throw refuse(
+      `The image was drawn by Kelix ${drawnBy}, which is newer than this one (${version}). Update Kelix to draw it again`,
+    );
 }
 
 async function refuseOther({ model }: Receipt, kelix: Replayer): Promise<void> {
