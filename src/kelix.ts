@@ -49,8 +49,7 @@ export class Kelix implements AsyncDisposable {
    * that has a files.json, or a repository of the Hub, kept in the browser's cache; in both a list of its files. Every weight is
    * checked against the config before any is read; parts are loaded when they are first used. What images are drawn with may
    * be absent, or be named by `detokenizer` and `autoencoder`. Throws a ModelError that lists all that is missing or
-   * misshapen, a MemoryError where the model cannot fit into memory, a FetchError where it cannot be fetched, and an InputError
-   * for options that cannot be used.
+   * misshapen, a MemoryError where the model cannot fit, a FetchError where it cannot be fetched, and an InputError for bad options.
    */
   static async load(source: ModelSource = platform.defaultModel(), options: Options.LoadOptions = {}): Promise<Kelix> {
     const settings = readOptions("load", options);
