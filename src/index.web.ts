@@ -33,7 +33,7 @@ export { Kelix } from "./kelix.ts";
 export { DrawnImage, type DrawnUsage } from "./model/drawn-image.ts";
 export type { ReadInput } from "./model/image-reader.ts";
 export type { ModelInfo, PartInfo } from "./model/info.ts";
-export type { LoadedModelInfo, NetworkPlace } from "./model/networks.ts";
+export type { LoadedModelInfo } from "./model/networks.ts";
 export {
   type Call,
   type ChatOptions,
@@ -54,6 +54,7 @@ export {
   type WorkOptions,
 } from "./options.ts";
 export type { ModelSource } from "./platform.ts";
+export type { NetworkPlace } from "./receipt/device-log.ts";
 export { type Receipt, type ReceiptRequest, readReceipt } from "./receipt/receipt.ts";
 export { type Replay, type Replayer, replay } from "./receipt/replay.ts";
 export type { Device } from "./runtime/backend.ts";

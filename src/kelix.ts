@@ -193,7 +193,7 @@ export class Kelix implements AsyncDisposable {
 
   /** Facts about the model's parts, and where those run that were used so far. */
   info(): LoadedModelInfo {
-    return { ...describeModel(this.#model), devices: this.#networks.places };
+    return { ...describeModel(this.#model), devices: this.#networks.devices.places };
   }
 
   /** Names the model by its contents, in receipts: see docs/receipts.md. Undefined on a page that is not secure. */

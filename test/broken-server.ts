@@ -41,7 +41,8 @@ export const faults = [
 export type Fault = (typeof faults)[number];
 
 const LIMIT = 2 ** 22;
-const IDLE_MS = 700;
+/** Longer than a busy machine may stand still. */
+const IDLE_MS = 4000;
 /** Another user's. */
 export const OTHER_KEY = "other";
 const routes = ["/v1/chat/completions", "/v1/images/generations", "/v1/embeddings", "/tokenize"];
@@ -51,11 +52,16 @@ export interface BrokenServer {
   close(): Promise<void>;
 }
 
-/** Begins to listen; `key` is wanted on every route if there is one. */
-export async function breakServer(fault: Fault | undefined, key: string | undefined): Promise<BrokenServer> {
+/** Begins to listen; `key` is wanted on every route if there is one. The fault numbers-500 shows so many `times`. */
+export async function breakServer(
+  fault: Fault | undefined,
+  key: string | undefined,
+  times = Number.POSITIVE_INFINITY,
+): Promise<BrokenServer> {
   const has = (name: Fault) => fault === name;
-  const waits = has("waits-forever") || has("waits-for-terabyte");
+  const waits = has("waits-forever") || has("waits-for-terabyte") || has("takes-everything");
   let running = 0;
+  let errors = 0;
   let slow = 0;
   let unread = 0;
   const seen = new Set<string>();
@@ -126,7 +132,7 @@ export async function breakServer(fault: Fault | undefined, key: string | undefi
     if (has("crowd-500") && ++running > 8) return refuse(500, "busy");
     await new Promise((resolve) => setTimeout(resolve, has("crowd-500") ? 100 : 1));
     running--;
-    if (has("numbers-500") && body?.seed > 2 ** 60) return refuse(500, "went wrong");
+    if (has("numbers-500") && body?.seed > 2 ** 60 && ++errors <= times) return refuse(500, "went wrong");
     if (body?.n > 10)
       return has("many-answers") ? void setTimeout(() => say(200, {}), 60_000).unref() : refuse(400, "n is too large");
     if (body?.model !== undefined && body.model !== "broken") return refuse(404, "no such model");

@@ -98,7 +98,7 @@ describe("a receipt", () => {
       withChanged(circles, change)
         .then(readReceipt)
         .catch(({ code, message }) => `${code}: ${message}`);
-    expect(await refused((receipt) => ({ ...receipt, format: 2 }))).toMatch(/^invalid_receipt: .*newer form \(2\)/);
+    expect(await refused((receipt) => ({ ...receipt, format: 2 }))).toMatch(/^invalid_receipt: .*format 2 is newer/);
     expect(await refused((receipt) => ({ ...receipt, seed: "x" }))).toContain("`seed`");
     expect(await refused(() => [])).toMatch(/^invalid_receipt/);
     const text = new Uint8Array(await sharp(circles.data, { raw: circles }).png().toBuffer());
@@ -140,8 +140,8 @@ describe("replay", () => {
       machine: { ...receipt.machine, threads: 64 },
     }));
     expect((await replay(kelix, elsewhere)).notes).toEqual([
-      `it was drawn by Kelix 0.0.9, this is ${version}`,
-      "it was drawn with threads 64, here it is 1",
+      `it was drawn by Kelix 0.0.9; this is ${version}`,
+      "it was drawn with threads 64; here it is 1",
     ]);
   });
 

@@ -87,8 +87,11 @@ test("what cannot be served is one sentence and status 2", async () => {
   await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
   const { port } = taken.address() as { port: number };
   for (const [args, sentence] of [
-    [["--host", "0.0.0.0"], /^kelix: Others may reach 0\.0\.0\.0: give --api-key KEY or KELIX_API_KEYS, or --no-auth/],
-    [["--no-auth", "--api-key", "a"], /^kelix: --no-auth and API keys contradict each other/],
+    [
+      ["--host", "0.0.0.0"],
+      /^kelix: Other machines can reach 0\.0\.0\.0: set --api-key KEY or KELIX_API_KEYS, or --no-auth/,
+    ],
+    [["--no-auth", "--api-key", "a"], /^kelix: --no-auth and API keys exclude each other/],
     [["--cors", "example.org"], /^kelix: --cors: Expected an origin such as https:\/\/example\.org/],
     [["--port", "99999"], /^kelix: --port: Expected an integer from 0 to 65535, got 99999/],
     [["--port", `${port}`], /^kelix: Port \d+ of 127\.0\.0\.1 is in use; choose another with --port/],

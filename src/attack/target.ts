@@ -129,10 +129,10 @@ export class Target {
     return this.send(CHAT, { ...call, body });
   }
 
+  /** Whether the server still answers, at the second attempt at the latest. */
   async isAlive(): Promise<boolean> {
-    return (
-      (await this.send("/v1/models", { method: "GET", timeoutMs: Math.min(ALIVE_MS, this.answerMs) })).status === 200
-    );
+    const ask = () => this.send("/v1/models", { method: "GET", timeoutMs: Math.min(ALIVE_MS, this.answerMs) });
+    return (await ask()).status === 200 || (await ask()).status === 200;
   }
 
   /** A new connection. */

@@ -25,14 +25,13 @@ export function define(command: Command): void {
     .addHelpText(
       "after",
       `\nAttacks:\n${list}\n\n` +
-        "Attack only your own servers. All attacks together take two to five minutes, most of it waiting for the server to give\n" +
+        "Attack only your own servers. All attacks together take one to five minutes, most of it waiting for the server to give\n" +
         "up on unfinished requests. They send some 300 requests, most of which are refused, and hold up to 50 connections open;\n" +
         "other clients may be told to try again (429). A server that withstands them is left as it was. One that does not may\n" +
         "run out of memory or hang until it is restarted.\n" +
-        "Exit status: 0 if no attack succeeded, else 1.\n\n" +
-        "Examples:\n  kelix attack http://127.0.0.1:8080\n" +
-        "  kelix attack https://example.org --api-key KEY --other-key KEY2\n" +
-        "  kelix attack http://127.0.0.1:8080 --only ssrf image-bombs --json",
+        "An attack that succeeds is repeated to rule out chance. Exit status: 0 if no attack succeeded, else 1.\n\n" +
+        "Examples:\n  kelix attack http://127.0.0.1:8080 --only ssrf image-bombs --json\n" +
+        "  kelix attack https://example.org --api-key KEY --other-key KEY2",
     )
     .action(async (url: string, _: object, command: Command) => {
       const { apiKey = process.env.KELIX_API_KEY, otherKey, only, json } = command.optsWithGlobals<Options>();

@@ -9,7 +9,6 @@ import { spread } from "../eval/suite.ts";
 import { loadImage } from "../index.ts";
 import { defaultCacheFolder } from "../train/data/icon-sets.ts";
 import { type GlobalOptions, withModel } from "./context.ts";
-import { watched } from "./drawing.ts";
 import { addFlags } from "./option-flags.ts";
 import { interrupted, printable, printJson, report, say, showProgress } from "./terminal.ts";
 
@@ -37,44 +36,32 @@ export function define(command: Command): void {
     )
     .action(async ({ output, n, seed, limit }: Options, command: Command) => {
       const globals = command.optsWithGlobals<GlobalOptions>();
+      const { model = "kelix-nano", threads, json } = globals;
+      const { signal } = interrupted;
       const log = (line: string) => report(printable(line));
       const cache = defaultCacheFolder();
       const drawings = await openTrainingDrawings(cache, "best-of");
       const all = trainingPrompts(drawings);
       const prompts = spread(all, limit ?? all.length);
-      const judge = await Judge.openTeacher(cache, drawings, log);
-      const record = await withModel(globals, (kelix) =>
-        bestOf(
-          prompts,
-          async (caption, first) =>
-            Promise.all(
-              (await kelix.imagine(caption, { n, seed: first, signal: watched.signal })).map((image) =>
-                loadImage(image),
-              ),
-            ),
-          judge,
-          output,
-          {
-            model: globals.model ?? "kelix-nano",
-            n,
-            seed,
-            signal: interrupted.signal,
-            onProgress: (done, total, kept) => {
-              const line = `prompts ${done}/${total}, kept ${kept}`;
-              if (done === total || done % LOG_EVERY > 0) showProgress(line);
-              else log(line);
-            },
-          },
-        ),
-      ).finally(() => judge.release());
+      const judge = await Judge.openTeacher(cache, drawings, log, threads === undefined ? {} : { threads });
+      const onProgress = (done: number, total: number, kept: number) => {
+        const show = done === total || done % LOG_EVERY > 0 ? showProgress : log;
+        show(`prompts ${done}/${total}, kept ${kept}`);
+      };
+      const { done } = await withModel(globals, (kelix) => {
+        const draw = async (caption: string, first: number) => {
+          const drawn = await kelix.imagine(caption, { n, seed: first, signal });
+          return Promise.all(drawn.map((image) => loadImage(image)));
+        };
+        return bestOf(prompts, draw, judge, output, { model, n, seed, signal, onProgress });
+      }).finally(() => judge.release());
       showProgress("");
-      const kept = record.done.filter(({ image }) => image !== undefined).length;
-      const right = record.done.reduce((sum, one) => sum + one.right, 0);
-      const drawn = record.done.length * n;
-      if (globals.json) printJson({ folder: output, prompts: record.done.length, drawn, right, kept });
+      const kept = done.filter(({ image }) => image !== undefined).length;
+      const right = done.reduce((sum, one) => sum + one.right, 0);
+      if (json) printJson({ folder: output, prompts: done.length, drawn: done.length * n, right, kept });
       else
         say(
-          `${printable(output)}: ${kept} images kept of ${record.done.length} prompts; ${right} of ${drawn} drawn were right`,
+          `${printable(output)}: ${kept} images of ${done.length} prompts; ${right} of ${done.length * n} were right`,
         );
     });
 }

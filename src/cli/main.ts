@@ -52,8 +52,8 @@ const commands: Readonly<Record<string, readonly [about: string, load: () => Pro
     "estimate what a model needs on this machine: disk, memory, and the time for an answer and for an image",
     () => import("./plan.ts"),
   ],
-  serve: ["answer over HTTP in OpenAI's forms: chat, images, embeddings, codes", () => import("./serve.ts")],
-  attack: ["try known attacks on a server of OpenAI's API, and say what held", () => import("./attack.ts")],
+  serve: ["serve OpenAI's API over HTTP: chat, images, embeddings, codes", () => import("./serve.ts")],
+  attack: ["run known attacks against a server with OpenAI's API", () => import("./attack.ts")],
   check: ["test each part of a model on bundled images and print a report for an issue", () => import("./check.ts")],
 };
 

@@ -1,4 +1,4 @@
-// kelix replay IMAGE: draws an image again by its receipt, and compares.
+// kelix replay IMAGE: draws an image again from its receipt, and compares.
 
 import type { Command } from "commander";
 import {
@@ -21,11 +21,11 @@ import { interrupted, printable, printJson } from "./terminal.ts";
 export function define(command: Command): void {
   command
     .argument("<image>", "a PNG that Kelix drew; - reads standard input")
-    .option("-o, --output <file>", "where to write the image that is drawn now")
+    .option("-o, --output <file>", "where to write the new image")
     .addHelpText(
       "after",
-      "\nEnds with status 0 if the image comes out as it should: the same bytes where it was drawn alone with this model,\n" +
-        "version, machine and number of threads, nearly the same elsewhere; with 1 if not.\n\n" +
+      "\nExit status: 0 if the new image is as expected, else 1. Expected are the same bytes if it was drawn alone with this\n" +
+        "model, version, machine and number of threads, and nearly the same image otherwise.\n\n" +
         "Example:\n  kelix replay circles.png --threads 1 -o again.png",
     )
     .action(async (image: string, { output }: { readonly output?: string }, command: Command) => {
@@ -53,7 +53,7 @@ function tell(file: string, { image: _, receipt, ...result }: Replay, { json }: 
   else {
     const far = largestDifference === undefined ? "" : `, by ${largestDifference} of 255 levels at most`;
     const found = {
-      identical: "drawn again, every byte of its pixels is the same",
+      identical: "drawn again, all its pixels are the same",
       close: `drawn again, it is nearly the same: ${differentPixels} pixels differ${far}`,
       different: `drawn again, it is different${differentPixels > 0 ? `: ${differentPixels} pixels differ${far}` : ""}`,
     };

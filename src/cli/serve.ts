@@ -1,4 +1,4 @@
-// kelix serve: a model over HTTP, in OpenAI's forms.
+// kelix serve: a model behind OpenAI's API over HTTP.
 
 import { type Command, Option } from "commander";
 import { type Logger, pino } from "pino";
@@ -17,7 +17,7 @@ import { excerpt } from "./quote.ts";
 import { interrupted, note, printJson } from "./terminal.ts";
 
 const DEFAULT_PORT = 8080;
-/** After the engine has ended, for answers that are still being sent. */
+/** For answers that are still being sent after the engine has ended. */
 const SENDING_MS = 2000;
 const MIB = 2 ** 20;
 const HOUR_MS = 3600 * 1000;
@@ -53,37 +53,45 @@ export function define(command: Command): void {
     new Option(flags, about).argParser((text) => parseInteger(flags.split(" ")[0]!, text, from, to)).default(absent);
   const { keepMs, keepBytes } = defaultAnswerLimits;
   command
-    .option("--host <address>", "address to listen at", "127.0.0.1")
-    .addOption(number("--port <n>", "port; 0 takes any free one", 0, 65_535, DEFAULT_PORT))
-    .option("--api-key <key>", "a key that clients must send; may be repeated (or KELIX_API_KEYS=a,b)", collect)
-    .option("--no-auth", "let everybody ask who reaches the address")
-    .option("--cors <origin>", "a page that may ask from a browser, or *; may be repeated", collect)
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .addOption(number("--port <n>", "port; 0 for any free one", 0, 65_535, DEFAULT_PORT))
+    .option("--api-key <key>", "a key that clients must send; repeatable (or KELIX_API_KEYS=a,b)", collect)
+    .option("--no-auth", "require no key")
+    .option("--cors <origin>", "an allowed origin of web pages, or * for all; repeatable", collect)
     .option("--allow-remote-images", "fetch images by http(s) URL, from public addresses only")
-    .option("--name <id>", "what clients call the model (default: the end of its name)")
-    .addOption(number("--replicas <n>", "workers, each with a model of its own", 1, 64, 1))
-    .addOption(number("--batch <n>", "requests that a worker has at a time", 1, 256, 8))
-    .addOption(number("--max-waiting <n>", "requests that may wait; more get 429", 0, 100_000, 64))
+    .option("--name <id>", "the model id for clients (default: the last part of its name)")
+    .addOption(number("--replicas <n>", "workers, each with its own copy of the model", 1, 64, 1))
+    .addOption(number("--batch <n>", "concurrent requests per worker", 1, 256, 8))
+    .addOption(number("--max-waiting <n>", "maximum number of waiting requests; more get a 429", 0, 100_000, 64))
     .addOption(
       new Option("--queue <url>", "share requests with other servers over this Redis or Valkey").env("KELIX_QUEUE"),
     )
-    .addOption(number("--take-over <seconds>", "with --queue, a silent server is taken for dead", 1, 3600, 10))
-    .addOption(number("--timeout <seconds>", "for a request, its wait included", 1, 86_400, 600))
-    .addOption(number("--grace <seconds>", "for what runs when the server is stopped", 0, 3600, 30))
-    .addOption(number("--max-body <MiB>", "of one request", 1, 1024, defaultLimits.bodyBytes / MIB))
-    .addOption(number("--max-images <n>", "in one request", 1, 256, defaultLimits.images))
-    .addOption(number("--max-connections <n>", "at once", 1, 1_000_000, 4096))
-    .addOption(number("--keep-answers <hours>", "for requests that are repeated", 0, 720, keepMs / HOUR_MS))
-    .addOption(number("--keep-answers-size <MiB>", "of all of them", 0, 1_000_000, keepBytes / MIB))
-    .addOption(new Option("--log-level <level>", "of the JSON log on stderr").choices(logLevels).default("info"))
-    .option("--no-receipt", "do not keep in its PNG what an image was drawn with, the prompt included")
-    .option("--log-prompts", "write what clients ask into the log")
+    .addOption(number("--take-over <seconds>", "with --queue, how long a silent server counts as alive", 1, 3600, 10))
+    .addOption(number("--timeout <seconds>", "time limit of a request, waiting included", 1, 86_400, 600))
+    .addOption(number("--grace <seconds>", "time for running requests to finish when the server stops", 0, 3600, 30))
+    .addOption(number("--max-body <MiB>", "maximum body of a request", 1, 1024, defaultLimits.bodyBytes / MIB))
+    .addOption(number("--max-images <n>", "maximum images per request", 1, 256, defaultLimits.images))
+    .addOption(number("--max-connections <n>", "maximum connections", 1, 1_000_000, 4096))
+    .addOption(
+      number(
+        "--keep-answers <hours>",
+        "how long to keep answers for retries with an Idempotency-Key",
+        0,
+        720,
+        keepMs / HOUR_MS,
+      ),
+    )
+    .addOption(number("--keep-answers-size <MiB>", "maximum size of all kept answers", 0, 1_000_000, keepBytes / MIB))
+    .addOption(new Option("--log-level <level>", "level of the JSON log on stderr").choices(logLevels).default("info"))
+    .option("--no-receipt", "leave receipts, which contain the prompt, out of images")
+    .option("--log-prompts", "log prompts")
     .addHelpText(
       "after",
-      "\nSIGTERM or Ctrl-C finishes what runs and refuses the rest; a second one ends at once." +
+      "\nSIGTERM or Ctrl-C finishes running requests and rejects others; a second one stops at once." +
         "\nExamples:\n  kelix serve" +
         "\n  kelix serve --model OpenOneRec/Kelix-SFT --port 0 --replicas 2" +
         "\n  KELIX_API_KEYS=secret kelix serve --host 0.0.0.0" +
-        "\n  kelix serve --queue redis://queue.internal:6379   # on each machine, behind any balancer" +
+        "\n  kelix serve --queue redis://queue.internal:6379   # on each machine, behind any load balancer" +
         `\n  curl http://127.0.0.1:${DEFAULT_PORT}/v1/models`,
     )
     .action(async (_: unknown, command: Command) => serve(command.optsWithGlobals<Options>()));
@@ -101,7 +109,7 @@ async function serve(options: Options): Promise<void> {
       else process.stdout.write(`${server.url}\n`);
       note(`Base URL for clients: ${server.url}/v1 (model ${engine.models[0]!.id}; Ctrl-C stops)`);
       await untilStopped(engine.ready);
-      log.info("stopping: what runs is finished");
+      log.info("stopping: finishing running requests");
       await engine.close({ graceMs: options.grace * 1000 });
     } finally {
       await server.close({ graceMs: SENDING_MS });
@@ -111,13 +119,13 @@ async function serve(options: Options): Promise<void> {
   }
 }
 
-/** The engine, alone or with others over a queue, and the answers that are kept. */
+/** The engine, alone or sharing a queue, and the store of answers. */
 async function open(options: Options, log: Logger): Promise<{ engine: Engine; answers: AnswerStore }> {
   const { model = "kelix-nano", device, threads, ignoreMemory, adapter, queue } = options;
   const deadlineMs = options.timeout * 1000;
   const limits = { keepMs: options.keepAnswers * HOUR_MS, keepBytes: options.keepAnswersSize * MIB };
   if (queue !== undefined && /^\d+$/.test(queue)) {
-    const message = `--queue: Expected an address such as redis://HOST:6379; how many requests may wait is --max-waiting ${queue}`;
+    const message = `--queue: Expected an address such as redis://HOST:6379; to limit waiting requests use --max-waiting ${queue}`;
     throw new InputError(message, { code: "invalid_option" });
   }
   const engine = openEngine({
@@ -155,7 +163,7 @@ async function open(options: Options, log: Logger): Promise<{ engine: Engine; an
   }
 }
 
-/** Rejects where the model cannot be loaded. */
+/** Rejects if the model cannot be loaded. */
 function untilStopped(ready: Promise<void>): Promise<void> {
   const { signal } = interrupted;
   return new Promise((resolve, reject) => {
@@ -170,11 +178,11 @@ function readSettings(options: Options): HttpSettings {
   const fromEnvironment = (process.env.KELIX_API_KEYS ?? "").split(",");
   const apiKeys = [...(options.apiKey ?? []), ...fromEnvironment].map((key) => key.trim()).filter((key) => key !== "");
   if (!auth && apiKeys.length > 0) {
-    throw new InputError("--no-auth and API keys contradict each other; give one of them", { code: "invalid_option" });
+    throw new InputError("--no-auth and API keys exclude each other; use one of them", { code: "invalid_option" });
   }
   if (auth && apiKeys.length === 0 && !isLoopback(host)) {
     throw new InputError(
-      `Others may reach ${excerpt(host)}: give --api-key KEY or KELIX_API_KEYS, or --no-auth to let everybody ask`,
+      `Other machines can reach ${excerpt(host)}: set --api-key KEY or KELIX_API_KEYS, or --no-auth to require no key`,
       { code: "invalid_option" },
     );
   }

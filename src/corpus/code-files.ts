@@ -1,6 +1,6 @@
-// Codes of images as files, in two forms. safetensors: u16 tensors [P, N] named `codes`, or `codes.0`, `codes.1`, .. for several;
-// the metadata tells under the like names (`grid` or `grid.0`) each grid and the image's size and name, as JSON. JSON: what
-// JSON.stringify makes of the library's codes, in a list with names.
+// Files of image codes, in two formats. safetensors: u16 tensors [P, N] named `codes`, or `codes.0`, `codes.1`, .. for several; metadata
+// entries of matching names (`grid` or `grid.0`) hold each grid and the image's size and name as JSON. JSON: a list of the library's codes
+// as JSON.stringify writes them, with names.
 
 import { basename } from "node:path";
 import * as z from "zod";
@@ -14,19 +14,19 @@ import { openSafetensorsAt, parseSafetensors, writeSafetensors } from "../quanti
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { CodeFields } from "../vision/image-codes.ts";
 
-/** Codes as a file of them has them; one from elsewhere may not say what its image is called. */
+/** Codes read from a file. The name of the image may be missing. */
 export interface StoredCodes extends CodeFields {
   readonly image?: string;
 }
 
 export interface NamedCodes extends CodeFields {
-  /** What its file calls it. */
+  /** The image's name in the file. */
   readonly image: string;
 }
 
 const suffix = (path: string) => /\.(safetensors|json)$/i.exec(path)?.[1]?.toLowerCase();
 
-/** Throws an InputError for an output whose suffix is of neither form; what has no suffix and is no file gets safetensors. */
+/** Throws an InputError for an output with another suffix. Outputs without a suffix that are not files get safetensors. */
 export function checkCodesOutput({ name, isFile }: Output): void {
   if (suffix(name) !== undefined || (!isFile && !/\.\w+$/.test(name))) return;
   throw new InputError(`${quote(name)}: the suffix decides the format: expected .safetensors or .json`, {
@@ -60,23 +60,23 @@ export async function writeCodes(
   await writeSafetensors(output, tensors, { format: "kelix-codes", model, ...Object.fromEntries(facts) });
 }
 
-/** What a file of codes calls an image: the last part of its path or address; a data URL has none. */
+/** The name of an image in a file of codes: the last part of its path or URL; none for a data: URL. */
 export function imageName(image: string): string {
   const name = publicUrl(image);
   return name.startsWith("data:") ? name : basename(name);
 }
 
-/** A million positions of eight codes as JSON; more than any model reads. */
+/** Enough for a million positions of eight codes as JSON, more than any model reads. */
 const MAX_TEXT_BYTES = 64_000_000;
-/** Of one file: with four names for each, the header stays within what readers of safetensors accept. */
+/** Per file. With four names each, the header stays within the limits of safetensors readers. */
 export const MAX_IMAGES = 50_000;
-/** No model has more: bounds what is read of a file from a stranger before the model says what it takes. */
+/** No model has more. Bounds what is read of an untrusted file before the model's own limits are known. */
 const MAX_POSITIONS = 65_536;
 const MAX_BOOKS = 64;
 const MAX_CODE = 65_535;
 const WRONG = { code: "invalid_codes" } as const satisfies { code: ErrorCode };
 
-/** Reads what writeCodes wrote, from a file or a pipe; throws for anything else. The model checks the ranges of its books. */
+/** Reads codes from a file or a pipe. Throws an InputError for anything else. The model checks the ranges of its codebooks. */
 export async function readCodes(path: string, signal?: AbortSignal): Promise<StoredCodes[]> {
   if ((await isStream(path)) || isJson(await readHead(path)))
     return parseCodes(await readInput(path, { maxBytes: MAX_TEXT_BYTES, ...WRONG, ...(signal && { signal }) }), path);
@@ -88,19 +88,19 @@ export async function readCodes(path: string, signal?: AbortSignal): Promise<Sto
   }
 }
 
-/** Codes of a file that has been read; its form is told by its first byte. */
+/** Parses a file of codes. The first byte tells its format. */
 export async function parseCodes(bytes: Uint8Array, name: string): Promise<StoredCodes[]> {
   return isJson(bytes) ? parseList(bytes, name) : readTensors(await parseSafetensors(bytes.slice(), name), name);
 }
 
-/** Whether a plain file is one of codes, by its name or how it begins. */
+/** Whether a plain file contains codes, by its name or its first bytes. */
 export async function holdsCodes(path: string): Promise<boolean> {
   return suffix(path) !== undefined || areCodes(await readHead(path));
 }
 
 const HEAD_BYTES = 64;
 
-/** The first bytes of a file; none where it cannot be read, of which its reader will say more. */
+/** The first bytes of a file; none if it cannot be read, which its reader reports. */
 async function readHead(path: string): Promise<Uint8Array> {
   const bytes = new Uint8Array(HEAD_BYTES);
   const file = await OpenFile.open(path).catch(() => undefined);
@@ -109,7 +109,7 @@ async function readHead(path: string): Promise<Uint8Array> {
   return bytes.subarray(0, read?.bytesRead ?? 0);
 }
 
-/** Whether bytes begin as a file of codes does, in either form: JSON, or a header's length and the header. */
+/** Whether bytes begin like a file of codes: with JSON, or with a header's length and the header. */
 export function areCodes(bytes: Uint8Array): boolean {
   return isJson(bytes) || (bytes[8] === OPENING[0] && bytes[7] === 0 && bytes[6] === 0);
 }
@@ -118,7 +118,7 @@ const OPENING = new TextEncoder().encode("{[");
 
 function isJson(bytes: Uint8Array): boolean {
   const first = bytes.find((byte) => byte > 32);
-  // A safetensors file whose header has 123 bytes begins with { too, and goes on with zeros.
+  // A safetensors file with a header of 123 bytes also begins with {, followed by zeros.
   return first !== undefined && OPENING.includes(first) && bytes[7] !== 0;
 }
 
@@ -144,7 +144,7 @@ async function readTensors(file: SafetensorsFile, path: string): Promise<StoredC
   return images;
 }
 
-/** Throws an InputError when there are more images than one file may hold. */
+/** Throws an InputError if there are more images than one file may hold. */
 export function checkCount(images: number, name: string): void {
   if (images <= MAX_IMAGES) return;
   throw new InputError(`${name}: ${images} images; a file of codes holds at most ${MAX_IMAGES}`, WRONG);
@@ -184,7 +184,7 @@ const fieldsSchema = z.object({
   width: side.optional().catch(undefined),
   height: side.optional().catch(undefined),
 });
-/** Also codes alone, or a list of them, as a program may have written them. */
+/** Accepts a single image's codes too, or a plain list of them, as a program may write them. */
 const listSchema = z.union([
   z.object({ images: z.array(fieldsSchema).min(1) }).transform(({ images }) => images),
   z.array(fieldsSchema).min(1),

@@ -1,4 +1,4 @@
-// A data folder: rows name images below it, and nothing outside it is ever opened.
+// A data folder. Rows refer to images below it; nothing outside it is ever opened.
 
 import { realpath, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, sep, win32 } from "node:path";
@@ -24,7 +24,7 @@ export class DataFolder {
   image(value: unknown): StoredImage {
     if (value instanceof Uint8Array) return imageOfBytes(value, "image");
     if (typeof value === "string") return this.#imageOfText(value);
-    // The form in which the datasets library stores images in Parquet.
+    // How the Python library `datasets` stores images in Parquet.
     const { bytes, path } = (value ?? {}) as { bytes?: unknown; path?: unknown };
     if (bytes instanceof Uint8Array) return imageOfBytes(bytes, typeof path === "string" ? basename(path) : "image");
     if (typeof path === "string") return this.#imageOfText(path);

@@ -5,7 +5,7 @@ import type { Role } from "../text/chat-template.ts";
 
 /** An image not yet read. */
 export interface StoredImage {
-  /** For messages: its file, or its place in a row. */
+  /** Its file or its place in a row, for messages. */
   readonly name: string;
   /** Throws an InputError if it cannot be decoded. */
   read(): Promise<RgbImage>;
@@ -33,16 +33,16 @@ export type Example = { readonly where: string } & (
 
 /** Examples that can be read in any order. */
 export interface DataSource {
-  /** What was found, for people: "3 shards of WebDataset". */
+  /** A description of the source, such as "3 shards of WebDataset". */
   readonly format: string;
   readonly count: number;
   /** Sizes of groups of examples that are cheap to read together, in order; absent if each can be read alone. */
   readonly groups?: readonly number[];
   /** Identifies the rows, wherever they are stored. Image files beside the rows are not part of it. */
   readonly fingerprint: string;
-  /** Throws an InputError that says where, for an unusable example. Its images are not decoded yet. */
+  /** Reads an example; its images are not decoded yet. Throws an InputError that says where it is if it cannot be used. */
   read(index: number): Promise<Example>;
-  /** What its file calls an example: a name, the key of a sample, or the number of a row from 1. A label only, which may be anything. */
+  /** A label for an example: a name, the key of a sample, or the number of a row from 1. */
   key(index: number): Promise<string>;
   close(): Promise<void>;
 }

@@ -12,14 +12,14 @@ export interface IndexedFile {
 
 export interface JoinedFiles<T extends IndexedFile> {
   readonly count: number;
-  /** Of what the files hold, or of what of it was hashed. */
+  /** Hash of the files' contents, or of a part of them. */
   readonly fingerprint: string;
-  /** The file that has an item, and the item's number there. */
+  /** The file of an item, and the item's number in it. */
   find(index: number): readonly [file: T, at: number];
   close(): Promise<void>;
 }
 
-/** Opens files; `index` hashes what tells them apart. Throws an InputError, which ends with `nothing`, where they hold no item. */
+/** Opens files; `index` hashes what identifies them. Throws an InputError that ends with `nothing` if they have no items. */
 export async function joinFiles<T extends IndexedFile>(
   paths: readonly string[],
   index: (path: string, hash: Hash) => Promise<T>,

@@ -20,7 +20,7 @@ const BLOCK_BYTES = 1 << 20;
 
 interface Lines extends IndexedFile {
   readonly name: string;
-  /** Below which its images are. */
+  /** The folder of its images. */
   readonly folder: DataFolder;
   /** For each non-blank line: its start, end and number from 1. */
   readonly starts: GrowingNumbers;
@@ -51,7 +51,7 @@ async function readLine(lines: Lines, row: number): Promise<Example> {
   return readRow(parseRow(bytes, where), { where, image: (value) => lines.folder.image(value) });
 }
 
-/** The number of a row in its file, whose name tells it from the like numbers of other files. */
+/** The file name and number of a row. */
 export function keyIn(file: string | undefined, number: number): string {
   return file === undefined ? `${number}` : `${file}:${number}`;
 }
@@ -65,7 +65,7 @@ export function parseRow(bytes: Uint8Array, where: string): unknown {
   }
 }
 
-/** What is read of an open file. */
+/** The methods used of an open file. */
 export interface Readable extends Pick<OpenFile, "read"> {
   stat(): Promise<{ readonly size: number }>;
 }

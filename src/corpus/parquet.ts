@@ -12,13 +12,13 @@ import { findLast } from "./growing-numbers.ts";
 import { keyIn, openPlainFile, readExactly } from "./jsonl.ts";
 import { readRow } from "./row.ts";
 
-/** The columns that are read if a file has them: see row.ts. */
+/** The columns to read, if present; see row.ts. */
 const columns = ["messages", "message", "segments", "images", "image", "caption", "text", "question", "answer"];
 /** Maximum bytes of a row group, unpacked. */
 const MAX_GROUP_BYTES = 1_000_000_000;
-/** Row groups kept are as large together. */
+/** Maximum bytes of all cached row groups together. */
 const KEPT_BYTES = 1_000_000_000;
-/** The footer says where everything lies. */
+/** Maximum bytes of the footer. */
 const MAX_FOOTER_BYTES = 100_000_000;
 
 interface ParquetFile {

@@ -8,7 +8,7 @@ export interface TarMember {
   readonly name: string;
   /** The start of its headers, including those that give it a long name or size. */
   readonly header: number;
-  /** Of its bytes in the tar. */
+  /** The offset of its bytes in the tar. */
   readonly start: number;
   readonly size: number;
 }
@@ -20,7 +20,7 @@ export interface TarOptions {
 }
 
 const BLOCK = 512;
-/** Of a header that only extends the next one. */
+/** Of an extension header. */
 const MAX_EXTENSION_BYTES = 1_000_000;
 
 /** The plain files of a tar, in order. Throws an InputError if it is not a tar or is truncated. */

@@ -4,9 +4,9 @@
 import { type WritableFile, writeAll } from "../output/atomic-file.ts";
 
 const BLOCK = 512;
-/** Of a name in the plain header. */
+/** Maximum length of a name in the plain header. */
 const SHORT_NAME = 100;
-/** Of a size in octal digits. */
+/** Maximum size that fits the octal digits. */
 const MAX_MEMBER_BYTES = 8 ** 11 - 1;
 
 export class TarWriter {

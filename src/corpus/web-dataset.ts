@@ -122,7 +122,7 @@ async function readSample(shard: Shard, sample: number): Promise<Example> {
     where,
     image(value) {
       if (image && (value === image || typeof value === "string")) return image;
-      throw new InputError("image: a sample's JSON may speak only of the image beside it", { code: "invalid_image" });
+      throw new InputError("image: a sample's JSON may only refer to the image beside it", { code: "invalid_image" });
     },
   });
 }

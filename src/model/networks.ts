@@ -12,8 +12,7 @@ import { LanguageModel } from "../llm/language-model.ts";
 import { PrefixCache, usualCacheBytes } from "../llm/prefix-cache.ts";
 import type { MemoryGuard } from "../platform.ts";
 import type { LoadSettings } from "../read-options.ts";
-import { DeviceLog } from "../receipt/device-log.ts";
-import type { Place } from "../runtime/backend.ts";
+import { DeviceLog, type NetworkPlace } from "../receipt/device-log.ts";
 import type { SessionOptions, WeightSource } from "../runtime/session.ts";
 import { SessionCache } from "../runtime/session-cache.ts";
 import { Turns } from "../runtime/turns.ts";
@@ -36,11 +35,6 @@ const MAX_REMEMBERED_IMAGES = 64;
 export interface Language {
   readonly model: LanguageModel;
   readonly prefixes: PrefixCache;
-}
-
-/** Where one network of the model runs: "vision encoder", "language model: trunk". */
-export interface NetworkPlace extends Place {
-  readonly network: string;
 }
 
 /** What is known of a model that is loaded. */
@@ -80,8 +74,7 @@ export class Networks {
     const { device, threads, promptCacheBytes, drawingBytes } = settings;
     this.#model = model;
     this.#memory = memory;
-    const placed = { widening: memory.widening, onPlaced: this.devices.place };
-    this.#options = { ...(device && { device }), ...(threads && { threads }), ...placed };
+    this.#options = { device, ...(threads && { threads }), widening: memory.widening, onPlaced: this.devices.place };
     this.#promptCacheBytes = promptCacheBytes ?? (model.ar ? usualCacheBytes(model.ar.qwen_config) : 0);
     this.#codes = new CodeCache(promptCacheBytes === 0 ? 0 : MAX_REMEMBERED_IMAGES);
     this.#drawing = new SessionCache(drawingBytes, this.#smallOptions);
@@ -89,11 +82,6 @@ export class Networks {
 
   get isDisposed(): boolean {
     return this.#isDisposed;
-  }
-
-  /** Where the networks run that were opened so far. */
-  get places(): NetworkPlace[] {
-    return Array.from(this.devices.places, ([network, place]) => ({ network, ...place }));
   }
 
   refuseDisposed(): void {

@@ -1,19 +1,29 @@
-// On which devices an image was drawn: in a browser, networks may change places while they are at work (runtime/placement.web.ts).
+// Where a model's networks run, and on which devices an image was drawn: in a browser, networks may change places while they are at
+// work (runtime/placement.web.ts).
 
 import type { Device, Place } from "../runtime/backend.ts";
 import type { ReceiptRequest } from "./receipt.ts";
 
+/** Where one network of the model runs: "vision encoder", "language model: trunk". */
+export interface NetworkPlace extends Place {
+  readonly network: string;
+}
+
 export class DeviceLog {
-  /** Where each network is. */
-  readonly places = new Map<string, Place>();
+  readonly #places = new Map<string, NetworkPlace>();
   /** What networks have left, in order. */
-  readonly #left: (readonly [network: string, device: Device])[] = [];
+  readonly #left: NetworkPlace[] = [];
 
   readonly place = (network: string, place: Place): void => {
-    const before = this.places.get(network)?.device;
-    if (before !== undefined && before !== place.device) this.#left.push([network, before]);
-    this.places.set(network, place);
+    const before = this.#places.get(network);
+    if (before && before.device !== place.device) this.#left.push(before);
+    this.#places.set(network, { network, ...place });
   };
+
+  /** Of the networks that were opened so far. */
+  get places(): NetworkPlace[] {
+    return [...this.#places.values()];
+  }
 
   /** A point in time, for `since`. */
   mark(): number {
@@ -23,8 +33,7 @@ export class DeviceLog {
   /** Where the networks of such a call have been since then: "wasm", or "wasm+webgpu" where some were here and some there. */
   since(mark: number, call: ReceiptRequest["call"]): string {
     const others = call === "reconstruct" ? /^(vision encoder|language model)/ : /^(vision encoder|code embeddings)/;
-    const now = Array.from(this.places, ([network, { device }]) => [network, device] as const);
-    const used = [...now, ...this.#left.slice(mark)].filter(([network]) => !others.test(network));
-    return [...new Set(used.map(([, device]) => device))].sort().join("+");
+    const used = [...this.places, ...this.#left.slice(mark)].filter(({ network }) => !others.test(network));
+    return [...new Set<Device>(used.map(({ device }) => device))].sort().join("+");
   }
 }

@@ -1,16 +1,16 @@
-// Names a model by its contents. Reading 16 GB for it would take longer than the first image, so it is a hash of a sample: of every config
-// and text file the whole, of every tensor its name, type and shape and some of its bytes. Two trainings, steps of a training,
-// precisions and merged adapters have different hashes. A model in which somebody changed a few numbers on purpose may have the same.
+// Identifies a model by its contents. Hashing 16 GB would take longer than drawing the first image, so only a sample is hashed: config and text
+// files completely, and of every tensor its name, type, shape and some of its bytes. Different trainings, training steps, precisions and
+// merged adapters have different hashes. A model with a few deliberately changed numbers may have the same hash.
 
 import { type ModelFiles, readWhole } from "../files/model-files.ts";
 import { sha256 } from "../files/sha256.ts";
 import type { OpenedModel } from "../model/open.ts";
 
-/** What the hash is called: another way of sampling would need another name. */
+/** The name of the method; another way of sampling needs another name. */
 const KIND = "sampled-sha256";
-/** Of the beginning, the middle and the end of each tensor. */
+/** Sampled from the beginning, the middle and the end of each tensor. */
 const SAMPLE_BYTES = 1024;
-/** Files beside the weights that decide what is drawn. Larger ones cannot have been loaded. */
+/** Files besides the weights that affect drawing. Larger ones could not have been loaded. */
 const textFiles = [
   "config.json",
   "generation_config.json",
@@ -22,7 +22,7 @@ const textFiles = [
 ] as const;
 const MAX_TEXT_BYTES = 200_000_000;
 
-/** The hash of all that draws: the model, its parts and its adapter. Undefined on a page without crypto. */
+/** The hash of a model with its parts and adapter. Undefined on a page without `crypto.subtle`. */
 export async function hashModel({ files, weights, detokenizer, adapter }: OpenedModel): Promise<string | undefined> {
   const { hidden, codes, autoencoder } = detokenizer;
   const parts = [
@@ -51,7 +51,7 @@ export async function hashModel({ files, weights, detokenizer, adapter }: Opened
   return hashOf([new TextEncoder().encode(`${lines.join("\n")}\n`), ...samples], KIND);
 }
 
-/** A hash that says what it is of: "sha256:5f..". */
+/** A hash with its method: "sha256:5f..". */
 export async function hashOf(parts: readonly Uint8Array[], kind = "sha256"): Promise<string | undefined> {
   const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

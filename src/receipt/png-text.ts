@@ -1,5 +1,5 @@
-// Text in a PNG file: chunks of the kind iTXt, which hold UTF-8 under a keyword (PNG, third edition, 11.3.3.4). Files come from
-// strangers: lengths are checked before they are used, and compressed text is inflated up to a limit.
+// Text in a PNG file: iTXt chunks, which hold UTF-8 under a keyword (PNG, third edition, 11.3.3.4). Files are untrusted: lengths are checked
+// before use, and compressed text is inflated only up to a limit.
 
 import { InputError } from "../errors.ts";
 import { type FileBytes, findFormat } from "../image/image-format.ts";
@@ -7,13 +7,13 @@ import { type FileBytes, findFormat } from "../image/image-format.ts";
 const SIGNATURE_BYTES = 8;
 /** Length, kind and CRC of a chunk. */
 const CHUNK_BYTES = 12;
-/** The header comes first and always has 13 bytes. */
+/** The header chunk comes first and always has 13 bytes. */
 const AFTER_HEADER = SIGNATURE_BYTES + CHUNK_BYTES + 13;
 
-/** A PNG with a text under a keyword, which has 1 to 79 characters of ASCII. Throws an InputError for bytes that are no PNG. */
+/** Adds a text to a PNG under a keyword of 1 to 79 ASCII characters. Throws an InputError if the bytes are not a PNG. */
 export function addPngText(png: Uint8Array, keyword: string, text: string): FileBytes {
   if (findFormat(png) !== "png" || png.length < AFTER_HEADER) throw refuse("this is no PNG file");
-  // Keyword, its end, no compression (two bytes), no language, no translation of the keyword, text.
+  // Keyword, terminator, no compression (two bytes), no language, no translated keyword, text.
   const chunk = makeChunk("iTXt", new TextEncoder().encode(`${keyword}\0\0\0\0\0${text}`));
   const whole = new Uint8Array(png.length + chunk.length);
   whole.set(png.subarray(0, AFTER_HEADER));
@@ -23,8 +23,8 @@ export function addPngText(png: Uint8Array, keyword: string, text: string): File
 }
 
 /**
- * The text under a keyword; undefined where the file is no PNG or has none. Throws an InputError where the chunk is damaged, has more
- * than `maxBytes`, packed or not, or where there are two.
+ * The text under a keyword; undefined if the file is not a PNG or has no such text. Throws an InputError if the chunk is damaged, exceeds
+ * `maxBytes`, compressed or not, or occurs twice.
  */
 export async function readPngText(png: Uint8Array, keyword: string, maxBytes: number): Promise<string | undefined> {
   if (findFormat(png) !== "png") return undefined;
@@ -33,7 +33,7 @@ export async function readPngText(png: Uint8Array, keyword: string, maxBytes: nu
   for (let at = SIGNATURE_BYTES; at + CHUNK_BYTES <= png.length; ) {
     const length = view.getUint32(at);
     const kind = latin1(png.subarray(at + 4, at + 8));
-    if (at + CHUNK_BYTES + length > png.length) break; // cut short: whoever decodes the image says so
+    if (at + CHUNK_BYTES + length > png.length) break; // truncated; decoding the image reports it
     const data = png.subarray(at + 8, at + 8 + length);
     if (kind === "iTXt" && latin1(data.subarray(0, keyword.length + 1)) === `${keyword}\0`) {
       if (found) throw refuse("the file has two of them");
@@ -47,7 +47,7 @@ export async function readPngText(png: Uint8Array, keyword: string, maxBytes: nu
   return found && textOf(found, maxBytes);
 }
 
-/** What comes after the keyword: how it is packed (two bytes), a language, a translation of the keyword, text. */
+/** The data after the keyword: compression (two bytes), language, translated keyword, text. */
 async function textOf(data: Uint8Array, maxBytes: number): Promise<string> {
   const languageEnd = data.indexOf(0, 2);
   const begin = languageEnd < 0 ? -1 : data.indexOf(0, languageEnd + 1);
@@ -61,7 +61,7 @@ async function textOf(data: Uint8Array, maxBytes: number): Promise<string> {
   }
 }
 
-/** zlib's format; no more than the limit is ever unpacked, and a few kilobytes that are under way. */
+/** Inflates zlib data. Never inflates more than a few kilobytes beyond the limit. */
 async function inflate(packed: Uint8Array, maxBytes: number): Promise<Uint8Array> {
   const reader = new Blob([new Uint8Array(packed)])
     .stream()

@@ -1,5 +1,5 @@
-// A receipt: what an image was drawn with, as JSON, so that it can be drawn again (replay.ts). docs/receipts.md describes the fields.
-// Receipts are read from files of strangers, so every field is checked.
+// A receipt records, as JSON, how an image was drawn, so that it can be drawn again (replay.ts). docs/receipts.md describes the fields.
+// Receipts come from untrusted files, so every field is checked.
 
 import * as z from "zod";
 import { InputError } from "../errors.ts";
@@ -12,7 +12,7 @@ import { addPngText, readPngText } from "./png-text.ts";
 /** The keyword of the text chunk. */
 const KEYWORD = "kelix";
 const FORMAT = 1;
-/** A receipt has a few hundred bytes; one with a long conversation is cut to fit (write.ts). */
+/** A receipt usually has a few hundred bytes. One with a long conversation is shortened to fit (write.ts). */
 export const MAX_RECEIPT_BYTES = 256 * 1024;
 
 const name = z.string().max(300);
@@ -20,7 +20,7 @@ const text = z.string().max(MAX_RECEIPT_BYTES);
 const hash = z.string().regex(/^[a-z0-9-]+:[0-9a-f]{64}$/);
 const count = z.int().min(0);
 
-/** Codes as base64 of what ImageCodes.toBytes gives; their hash alone where they are many. */
+/** Codes as base64 of ImageCodes.toBytes, or only their hash if there are many. */
 const codes = z.object({ hash: hash.optional(), bytes: z.base64().max(MAX_RECEIPT_BYTES).optional() });
 
 const drawn = { steps: count, guidance: z.number() };
@@ -32,10 +32,10 @@ const part = z.union([
   z.object({ type: z.literal("image"), image: codes }),
 ]);
 
-/** What was asked for, with all options in effect but the seed. */
+/** The request, with all options in effect except the seed. */
 export const requestSchema = z.discriminatedUnion("call", [
   z.object({ call: z.literal("imagine"), ...written }),
-  /** `mask` has a 1 for each position that was rewritten, and a 0 for the others. */
+  /** `mask` has a 1 for each rewritten position, and a 0 for the others. */
   z.object({
     call: z.literal("edit"),
     ...written,
@@ -46,7 +46,7 @@ export const requestSchema = z.discriminatedUnion("call", [
       .optional(),
   }),
   z.object({ call: z.literal("reconstruct"), ...drawn, image: codes, fusion: z.enum(fusions).optional() }),
-  /** `index` counts the images of the answer before this one. Sampling options are absent where the model's own hold. */
+  /** `index` is the number of earlier images in the answer. Sampling options are absent if they are the model's own. */
   z.object({
     call: z.literal("chat"),
     ...drawn,
@@ -71,17 +71,17 @@ export const receiptSchema = z.object({
     .string()
     .regex(/^\d+\.\d+\.\d+[-+.\w]*$/)
     .max(100),
-  /** `hash` is absent where the page had no crypto, as all hashes are. See model-hash.ts for what it covers. */
+  /** All hashes are absent if the page had no `crypto.subtle`. For what `hash` covers see model-hash.ts. */
   model: z.object({ name, adapter: name.optional(), hash: hash.optional(), precision: z.record(name, name) }),
   seed: count,
-  /** Absent where it was too long to be kept; `requestHash` is then that of its JSON. */
+  /** Absent if it was too long; `requestHash` is then the hash of its JSON. */
   request: requestSchema.optional(),
   requestHash: hash.optional(),
-  /** Of the codes that the image was decoded from. */
+  /** Hash of the codes that the image was decoded from. */
   codesHash: hash.optional(),
-  /** Of the pixels in RGB, rows from the top. */
+  /** Hash of the RGB pixels, rows from the top. */
   pixelsHash: hash.optional(),
-  /** Whether nothing shared the language model's runs, nor was taken over from an earlier call: see docs/receipts.md. */
+  /** Whether the language model shared no run with other work and reused nothing from earlier calls; see docs/receipts.md. */
   alone: z.boolean(),
   machine: z.object({ device: name, threads: count, system: name, processor: name.optional() }),
 });
@@ -90,14 +90,14 @@ export type Receipt = z.output<typeof receiptSchema>;
 export type ReceiptRequest = z.output<typeof requestSchema>;
 export type ReceiptCodes = z.output<typeof codes>;
 
-/** A file with the image's receipt, if it has one and the format has a place for it: PNG does. */
+/** Adds the image's receipt to a file, if it has one and the format is PNG. */
 export function withReceipt(file: FileBytes, format: ImageFormat, receipt: Receipt | undefined): FileBytes {
   return receipt && format === "png" ? addPngText(file, KEYWORD, JSON.stringify(receipt)) : file;
 }
 
 /**
- * The receipt of an image file; undefined where it has none. Throws an InputError for one that is damaged, or of a newer Kelix.
- * A receipt is only what the file says of itself: anybody can write one.
+ * The receipt of an image file; undefined if it has none. Throws an InputError if it is damaged or from a newer Kelix. A receipt proves
+ * nothing by itself: anyone can write one.
  */
 export async function readReceipt(file: Uint8Array | ArrayBuffer | Blob): Promise<Receipt | undefined> {
   const bytes = bytesOf(file instanceof Blob ? await file.arrayBuffer() : file);
@@ -115,13 +115,11 @@ function parseReceipt(text: string): Receipt {
   }
   const { format } = (json ?? {}) as { format?: unknown };
   if (typeof format === "number" && format > FORMAT)
-    throw refuse(`it is of a newer form (${format}) than Kelix ${version} reads (${FORMAT}): update Kelix`);
+    throw refuse(`its format ${format} is newer than Kelix ${version} reads (${FORMAT}); update Kelix`);
   const { data, error } = receiptSchema.safeParse(json);
   if (data) return data;
   const path = error.issues[0]!.path.map(String).join(".");
-  throw refuse(
-    `${path === "" ? "it is no object" : `its field \`${path.slice(0, 100)}\` is not of the form that is wanted`}`,
-  );
+  throw refuse(`${path === "" ? "it is not an object" : `its field \`${path.slice(0, 100)}\` is invalid`}`);
 }
 
 function refuse(why: string, cause?: unknown): InputError {

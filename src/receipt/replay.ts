@@ -1,4 +1,4 @@
-// Draws an image again by its receipt and compares the two.
+// Draws an image again from its receipt and compares the two.
 
 import { platform } from "#platform";
 import { InputError } from "../errors.ts";
@@ -13,39 +13,39 @@ import { ImageCodes } from "../vision/image-codes.ts";
 import { hashOf } from "./model-hash.ts";
 import { type Receipt, type ReceiptCodes, type ReceiptRequest, readReceipt } from "./receipt.ts";
 
-/** What a replay needs of a loaded model. */
+/** The parts of a loaded model that a replay uses. */
 export type Replayer = Pick<Kelix, "imagine" | "edit" | "reconstruct" | "chat" | "modelHash">;
 
 export interface Replay {
-  /** What was drawn now. */
+  /** The image drawn now. */
   readonly image: Image | DrawnImage;
   readonly receipt: Receipt;
   /**
-   * `identical`: every byte of the pixels is the same. `close`: the same codes, and no level further off than `CLOSE_LEVELS`.
-   * `different`: anything else.
+   * `identical`: all pixels are equal. `close`: the same codes, and no level differs by more than `CLOSE_LEVELS`. `different`: anything
+   * else.
    */
   readonly verdict: "identical" | "close" | "different";
   /**
-   * What was to be expected: `identical` where the image was drawn alone, on a machine of this kind, with this version; else `close`,
-   * or, with int4 and int8 weights, `anything`: nearly equal codes may change places.
+   * The expected verdict: `identical` if the image was drawn alone, with this version, on such a machine; otherwise `close` or, with int4
+   * and int8 weights, `anything`, since nearly equal codes may swap.
    */
   readonly expected: "identical" | "close" | "anything";
-  /** Whether the verdict is at least what was expected. */
+  /** Whether the verdict is at least as good as expected. */
   readonly holds: boolean;
-  /** Why no more was expected, and what else is odd, in sentences. */
+  /** Why `identical` was not expected, and other observations, as sentences. */
   readonly notes: readonly string[];
-  /** Between the file's pixels and those drawn now, in levels of 255; undefined where their sizes differ. */
+  /** Largest difference between the file's pixels and the new ones, in levels of 255; undefined if their sizes differ. */
   readonly largestDifference: number | undefined;
-  /** Pixels that differ. */
+  /** Number of pixels that differ. */
   readonly differentPixels: number;
 }
 
-/** Float32 sums in another order move a level where it was near the half. */
+/** Float32 sums in another order can move a value near .5 to the next level. */
 export const CLOSE_LEVELS = 1;
 
 /**
- * Draws the image of a PNG file again, by its receipt. Throws an InputError for one that has no receipt, of another model, of a newer
- * Kelix, or that does not say enough.
+ * Draws the image of a PNG file again from its receipt. Throws an InputError if the receipt is missing, incomplete, from another model or
+ * from a newer Kelix.
  */
 export async function replay(
   kelix: Replayer,
@@ -57,7 +57,7 @@ export async function replay(
   if (!receipt) {
     const kept =
       "Kelix writes one into a PNG, not into a JPEG or WebP, and most programs drop it when they save an image";
-    throw refuse(`The image has no receipt to draw it again by: ${kept}`);
+    throw refuse(`The image has no receipt: ${kept}`);
   }
   refuseNewer(receipt);
   await refuseOther(receipt, kelix);
@@ -91,7 +91,7 @@ async function drawAgain(
   let at = 0;
   for await (const event of kelix.chat(messages.map(messageOf), { ...rest, ...options }))
     if (event.type === "image" && at++ === index) return event.image;
-  throw refuse(`The answer now has ${at} images, and the receipt is that of number ${index + 1}`);
+  throw refuse(`The receipt is for image ${index + 1} of an answer that now has ${at}`);
 }
 
 function messageOf({ role, content }: Extract<ReceiptRequest, { call: "chat" }>["messages"][number]) {
@@ -124,7 +124,7 @@ async function compare(receipt: Receipt, before: RgbImage, drawn: Image | DrawnI
   const isSameCodes = receipt.codesHash === undefined || receipt.codesHash === drawn.receipt?.codesHash;
   if (!isSameCodes) notes.push("the language model chose other codes");
   if (!isSameSize)
-    notes.push(`the file has ${before.width} x ${before.height} pixels, drawn now were ${now.width} x ${now.height}`);
+    notes.push(`the file has ${before.width} x ${before.height} pixels, the new image ${now.width} x ${now.height}`);
   const { largest, count } = isSameSize ? differenceOf(before.data, now.data) : { largest: undefined, count: 0 };
   const isClose = isSameCodes && largest !== undefined && largest <= CLOSE_LEVELS;
   const verdict = largest === 0 ? "identical" : isClose ? "close" : "different";
@@ -132,7 +132,7 @@ async function compare(receipt: Receipt, before: RgbImage, drawn: Image | DrawnI
   return { verdict, expected, holds, notes, largestDifference: largest, differentPixels: count };
 }
 
-/** Why the image may come out a little differently here. */
+/** Reasons why the image may differ slightly here. */
 function differencesOf(
   { alone, version: drawnBy, machine: there }: Receipt,
   { alone: isAloneNow, machine: here }: Receipt,
@@ -140,11 +140,11 @@ function differencesOf(
   const notes: string[] = [];
   if (!alone || !isAloneNow) {
     const when = alone ? "now" : "then";
-    notes.push(`${when} it shared the language model's runs, or a part of its conversation had been read earlier`);
+    notes.push(`${when} it shared the language model's runs, or part of its conversation was already in the KV cache`);
   }
-  if (drawnBy !== version) notes.push(`it was drawn by Kelix ${drawnBy}, this is ${version}`);
+  if (drawnBy !== version) notes.push(`it was drawn by Kelix ${drawnBy}; this is ${version}`);
   const differs = (what: string, a: unknown, b: unknown) => {
-    if (a !== b) notes.push(`it was drawn with ${what} ${a ?? "unknown"}, here it is ${b ?? "unknown"}`);
+    if (a !== b) notes.push(`it was drawn with ${what} ${a ?? "unknown"}; here it is ${b ?? "unknown"}`);
   };
   differs("device", there.device, here.device);
   differs("threads", there.threads, here.threads);
@@ -169,7 +169,7 @@ function refuseNewer({ version: drawnBy }: Receipt): void {
   const at = there!.findIndex((number, i) => number !== here![i]);
   if (at >= 0 && there![at]! > here![at]!)
     throw refuse(
-      `The image was drawn by Kelix ${drawnBy}, which is newer than this one (${version}): update Kelix to draw it again`,
+      `The image was drawn by Kelix ${drawnBy}, which is newer than this one (${version}). Update Kelix to draw it again`,
     );
 }
 

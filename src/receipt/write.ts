@@ -12,18 +12,18 @@ import { ImageCodes } from "../vision/image-codes.ts";
 import { hashModel, hashOf } from "./model-hash.ts";
 import { MAX_RECEIPT_BYTES, type Receipt, type ReceiptCodes, type ReceiptRequest } from "./receipt.ts";
 
-/** Codes of an image that take more are named by their hash alone: 16 KiB are 1,000 positions of the released model. */
+/** Larger codes are replaced by their hash. 16 KiB are 1,000 positions of the released model. */
 const MAX_CODE_BYTES = 16 * 1024;
-/** What is beside the request takes less than the rest. */
+/** Leaves room for everything besides the request. */
 const MAX_REQUEST_BYTES = MAX_RECEIPT_BYTES - 16 * 1024;
 
-/** One image, and what it came of. */
+/** One image and how it was drawn. */
 export interface Drawing {
   readonly request: ReceiptRequest;
   readonly seed: number;
   readonly pixels: RgbImage;
   readonly codes: ImageCodes;
-  /** See `alone` of a receipt. */
+  /** See `alone` in Receipt. */
   readonly isAlone: boolean;
   /** When it was begun: see DeviceLog. */
   readonly began: number;
@@ -74,19 +74,19 @@ export class ReceiptWriter {
   }
 }
 
-/** Of codes as `toBytes` gives them, without the size of the image that they came from. */
+/** Hash of `toBytes` of the codes, without the source image's size. */
 export function hashOfCodes({ grid, codes }: ImageCodes): Promise<string | undefined> {
   return hashOf([new ImageCodes({ grid, codes }).toBytes()]);
 }
 
-/** Codes as a receipt holds them. */
+/** Codes for a receipt. */
 export async function receiptCodes({ grid, codes }: ImageCodes): Promise<ReceiptCodes> {
   const bytes = new ImageCodes({ grid, codes }).toBytes();
   if (bytes.length > MAX_CODE_BYTES) return named("hash", await hashOf([bytes]));
   return { bytes: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };
 }
 
-/** The messages of a chat with the codes of their images, in order. */
+/** The messages of a chat, with codes in place of their images. */
 export async function receiptMessages(messages: readonly ChatMessage[], images: readonly ImageCodes[]) {
   const codes = await Promise.all(images.map(receiptCodes));
   let next = 0;
@@ -103,7 +103,7 @@ export async function receiptMessages(messages: readonly ChatMessage[], images: 
   }));
 }
 
-/** What a model is called, without the folders of this machine: "kelix-nano", or "owner/name@commit" of the Hub's cache. */
+/** The name of a model without local paths: "kelix-nano", or "owner/name@commit" for one in the Hub's cache. */
 export function nameOf(path: string): string {
   const [, owner, repository, commit] = /models--(.+?)--(.+?)[/\\]snapshots[/\\]([0-9a-f]{40})/.exec(path) ?? [];
   const name = owner === undefined ? /([^/\\]*)[/\\]*$/.exec(path)![1]! : `${owner}/${repository}@${commit}`;

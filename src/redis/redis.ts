@@ -1,4 +1,4 @@
-// Connections to Redis or Valkey. An address may hold a password: messages show it without.
+// Connections to Redis or Valkey. An address may contain a password, which messages leave out.
 
 import type { Redis, RedisOptions } from "ioredis";
 import { FetchError, InputError, quote } from "../errors.ts";
@@ -13,7 +13,7 @@ export function loadBull(): Promise<typeof import("bullmq")> {
   return needPackage(() => import("bullmq"), "The queue", PACKAGES);
 }
 
-/** A connection that is open. Throws an InputError for what is no address, and a FetchError where nobody answers as Redis does. */
+/** Opens a connection. Throws an InputError for an invalid address, and a FetchError if there is no Redis. */
 export async function connectRedis(url: string, options: RedisOptions = {}): Promise<Redis> {
   if (!/^rediss?:\/\/[^/]/i.test(url) || !URL.canParse(url))
     throw new InputError(
@@ -29,7 +29,7 @@ export async function connectRedis(url: string, options: RedisOptions = {}): Pro
     connectTimeout: CONNECT_MS,
     maxRetriesPerRequest: 3,
     ...options,
-    // The first connection fails at once; a later one is tried again for ever. Copies of this one, as BullMQ makes, end with it.
+    // The first attempt fails at once; a lost connection is retried forever. Copies, as BullMQ makes them, end with this one.
     retryStrategy: (tries) => (isOpen && redis.status !== "end" ? Math.min(100 * 2 ** tries, LONGEST_PAUSE_MS) : null),
   });
   let cause: unknown;
@@ -47,7 +47,7 @@ export async function connectRedis(url: string, options: RedisOptions = {}): Pro
   return redis;
 }
 
-/** What Redis or the way there says, as one sentence. */
+/** The error of Redis or the network as one sentence. */
 export function explainRedis(url: string, cause: unknown): FetchError {
   const { message = "", code = "" } = (cause ?? {}) as NodeJS.ErrnoException;
   const why = /WRONGPASS|NOAUTH|invalid password/i.test(message)

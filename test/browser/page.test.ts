@@ -202,6 +202,7 @@ test.each([
 
 test("a browser without WebGPU is told so in the settings, and where it was chosen", async () => {
   const other = await openBare(browser);
+  await other.page.getByText(/does not give the model's files: try again, or check/).waitFor();
   await other.button("Settings").click();
   await other.page.getByText(/has no WebGPU here, so WebAssembly is used.*turn on hardware acceleration/).waitFor();
   expect(await other.page.getByLabel("Computes on").inputValue()).toBe("auto");

@@ -179,14 +179,16 @@ test(
         }),
       );
     const levels: number[] = [];
+    const residents: number[] = [];
     for (let end = WARM_UP; end <= REQUESTS; end += WARM_UP) {
       await until(end);
-      const resident = await residentBytes();
+      residents.push(await residentBytes());
       levels.push(await heldBytes());
-      const [held, all] = [levels.at(-1)!, resident].map((bytes) => Math.round(bytes / 2 ** 20));
+      const [held, all] = [levels.at(-1)!, residents.at(-1)!].map((bytes) => Math.round(bytes / 2 ** 20));
       console.log(`after ${end} requests: ${held} MiB held, ${all} MiB with garbage`);
     }
     for (const level of levels) expect(level).toBeLessThan(1.1 * levels[0]!);
+    for (const resident of residents) expect(resident).toBeLessThan(1.4 * levels[0]!); // garbage has its bounds too
     expect(await metric("worker_deaths_total")).toBe(0);
   },
   LONGEST_MS,

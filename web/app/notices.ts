@@ -25,6 +25,9 @@ export function explain(error: unknown): string {
     return unavailable.find(([words]) => words.test(message))?.[1] ?? message;
   if (error instanceof BackendError && error.code === "fetch_failed" && !navigator.onLine)
     return "You are offline and the model is not in this browser yet: connect once so that it can be fetched.";
+  const [, address] = /^(https?:\S+): no answer/.exec(message) ?? [];
+  if (address)
+    return `${new URL(address).host} does not give the model's files: try again, or check the model's address in the settings.`;
   return message || String(error);
 }
 
@@ -32,7 +35,7 @@ export function explain(error: unknown): string {
 const unavailable: readonly (readonly [words: RegExp, sentence: string])[] = [
   [/threads did not start/, "Threads did not start in this browser: set Threads to 1 in the settings."],
   [/could not be loaded/, "A part of the page could not be fetched: reload the page while you are online."],
-  [/webgpu/, "This browser has no WebGPU here: choose “What is faster” or “WebAssembly” in the settings."],
+  [/webgpu/, "This browser has no WebGPU here: choose “Automatic” or “WebAssembly” in the settings."],
 ];
 
 /** Sentences about what this page cannot do where it is. */

@@ -38,7 +38,7 @@ const fields: readonly Field[] = [
   ["temperature", "Temperature", 0, 100, "any"],
   ["topP", "Top p", 0.01, 1, "any"],
   ["topK", "Top k", 0, 4_194_304, 1],
-  ["maxNewTokens", "Longest answer, tokens", 1, 1_000_000, 1],
+  ["maxNewTokens", "Tokens at most", 1, 1_000_000, 1],
   ["seed", "Seed", 0, Number.MAX_SAFE_INTEGER, 1],
   ["steps", "Steps of drawing", 1, 200, 1],
   ["guidance", "Guidance of drawing", 0, 20, "any"],
@@ -96,7 +96,7 @@ function InBrowser() {
               device.value = event.currentTarget.value as typeof device.value;
             }}
           >
-            <option value="auto">What is faster</option>
+            <option value="auto">Automatic</option>
             <option value="wasm">WebAssembly</option>
             <option value="webgpu" disabled={!hasWebGpu}>
               WebGPU
@@ -119,7 +119,7 @@ function InBrowser() {
       </div>
       <p class="hint">
         {hasWebGpu
-          ? "What is faster is measured for each part of the model when it first works, for about a second."
+          ? "Automatic: each part of the model is measured for about a second when it first works, and runs where it is faster."
           : "This browser has no WebGPU here, so WebAssembly is used, which works everywhere. For WebGPU, turn on hardware acceleration in the browser's settings."}
       </p>
       {threads.value > 1 && !crossOriginIsolated && (

@@ -2,7 +2,7 @@
 
 import { f32 } from "../../runtime/host-tensor.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
-import { openSession, type Session } from "../../runtime/session.ts";
+import { openSession, type Session, type SessionOptions } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 
 export interface Ranking {
@@ -31,7 +31,12 @@ export class Neighbours {
   }
 
   /** rows [labels, width]. With `channel` (consecutive numbers per channel) each channel has equal weight. */
-  static async open(rows: Float32Array, labels: readonly string[], channel = 0): Promise<Neighbours> {
+  static async open(
+    rows: Float32Array,
+    labels: readonly string[],
+    channel = 0,
+    options: SessionOptions = {},
+  ): Promise<Neighbours> {
     const width = rows.length / labels.length;
     const mean = new Float64Array(width);
     rows.forEach((value, i) => {
@@ -43,7 +48,7 @@ export class Neighbours {
     graph.output("scores", graph.input("queries", [BATCH, width]).matmul(known, { transB: true }));
     const unit = unitRows(rows, mean, deviation);
     const weights = memoryWeights(new Map([["known", f32(unit, [labels.length, width])]]));
-    return new Neighbours(await openSession(graph, weights), labels, mean, deviation);
+    return new Neighbours(await openSession(graph, weights, options), labels, mean, deviation);
   }
 
   /** rows [n, width] -> one ranking each */

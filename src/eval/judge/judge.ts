@@ -6,7 +6,7 @@ import type { RgbImage } from "../../image/rgb.ts";
 import { openSafetensorsAt, writeSafetensors } from "../../quantize/safetensors-file.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
-import { openSession, type Session, type WeightSource } from "../../runtime/session.ts";
+import { openSession, type Session, type SessionOptions, type WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import type { Params } from "../../tensor/params.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
@@ -77,6 +77,7 @@ export class Judge {
     cacheFolder: string,
     drawings: TrainingDrawings,
     log: (line: string) => void,
+    options: SessionOptions = {},
   ): Promise<Judge> {
     const path = join(cacheFolder, TEACHER_FILE);
     const weights = await openCheckpointAt(path).catch((cause: unknown) => {
@@ -84,7 +85,7 @@ export class Judge {
       throw new InputError(`${path}: the teacher's weights cannot be read; ${made}`, { cause });
     });
     try {
-      return await Judge.#open(teacherEye, weights, cacheFolder, drawings, log);
+      return await Judge.#open(teacherEye, weights, cacheFolder, drawings, log, options);
     } finally {
       await weights.close();
     }
@@ -96,17 +97,18 @@ export class Judge {
     cacheFolder: string,
     drawings: TrainingDrawings,
     log: (line: string) => void,
+    options: SessionOptions = {},
   ): Promise<Judge> {
     const graph = new Graph();
     const pixels = graph.input("pixels", [BATCH, 3, DRAWING_SIDE, DRAWING_SIDE]);
     graph.output("features", trace(graph.params, pixels));
-    const network = await openSession(graph, weights);
+    const network = await openSession(graph, weights, options);
     const width = channels * POSITIONS;
     const features = await cachedRows(cacheFolder, cache, drawings, width, () => {
       log(`computing the judge's features of ${drawings.names.length} training drawings, once`);
       return featuresOf(network, width, drawings.names.length, (i) => drawings.image(i));
     });
-    return new Judge(network, await Neighbours.open(features, drawings.hexcodes, POSITIONS), width);
+    return new Judge(network, await Neighbours.open(features, drawings.hexcodes, POSITIONS, options), width);
   }
 
   /** Names images of any size: concepts by the nearest training drawings. */

@@ -1,4 +1,4 @@
-// The engine's numbers, named after vLLM's with `kelix:` in place of `vllm:`: its dashboards need one replacement.
+// The engine's metrics. The names are vLLM's with `kelix:` instead of `vllm:`, so its dashboards need one replacement.
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Usage } from "../../index.ts";
@@ -16,36 +16,42 @@ const WHOLE_SECONDS = [0.01, 0.03, 0.1, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15
 
 export class Metrics {
   readonly registry = new Registry();
-  readonly #promptTokens = this.#counter("prompt_tokens_total", "Positions of prompts that were answered.");
-  readonly #generatedTokens = this.#counter("generation_tokens_total", "Positions that were written.");
-  readonly #queries = this.#counter("prefix_cache_queries_total", "Positions of prompts looked up in the KV cache.");
-  readonly #hits = this.#counter("prefix_cache_hits_total", "Positions of prompts that the KV cache held.");
-  readonly #images = this.#counter("images_generated_total", "Images that were drawn.");
-  readonly #succeeded = this.#counter("request_success_total", "Requests that were answered.", ["finished_reason"]);
-  readonly #failed = this.#counter("request_failure_total", "Requests that were not answered.", ["code"]);
-  readonly #deaths = this.#counter("worker_deaths_total", "Worker threads that ended unasked.");
+  readonly #promptTokens = this.#counter("prompt_tokens_total", "Prompt tokens of answered requests.");
+  readonly #generatedTokens = this.#counter("generation_tokens_total", "Generated tokens.");
+  readonly #queries = this.#counter("prefix_cache_queries_total", "Prompt tokens looked up in the KV cache.");
+  readonly #hits = this.#counter("prefix_cache_hits_total", "Prompt tokens found in the KV cache.");
+  readonly #images = this.#counter("images_generated_total", "Images drawn.");
+  readonly #succeeded = this.#counter("request_success_total", "Answered requests.", ["finished_reason"]);
+  readonly #failed = this.#counter("request_failure_total", "Failed and aborted requests.", ["code"]);
+  readonly #deaths = this.#counter("worker_deaths_total", "Unexpected ends of worker threads.");
   readonly #firstToken = this.#histogram(
     "time_to_first_token_seconds",
-    "From a chat's arrival to its first text.",
+    "Time from a chat's arrival to its first text.",
     FIRST_TOKEN_SECONDS,
   );
-  readonly #betweenTokens = this.#histogram("inter_token_latency_seconds", "Between texts of a chat.", TOKEN_SECONDS);
-  readonly #queued = this.#histogram("request_queue_time_seconds", "Waiting for a worker.", WHOLE_SECONDS);
-  readonly #whole = this.#histogram("e2e_request_latency_seconds", "From arrival to end.", WHOLE_SECONDS, ["kind"]);
+  readonly #betweenTokens = this.#histogram(
+    "inter_token_latency_seconds",
+    "Time between texts of a chat.",
+    TOKEN_SECONDS,
+  );
+  readonly #queued = this.#histogram("request_queue_time_seconds", "Time waiting for a worker.", WHOLE_SECONDS);
+  readonly #whole = this.#histogram("e2e_request_latency_seconds", "Time from arrival to end.", WHOLE_SECONDS, [
+    "kind",
+  ]);
 
   constructor(model: string, gauges: Gauges) {
     this.registry.setDefaultLabels({ model_name: model });
-    this.#gauge("num_requests_running", "Requests that a worker has.", gauges.running);
-    this.#gauge("num_requests_waiting", "Requests that wait for a worker.", gauges.waiting);
-    this.#gauge("num_workers_ready", "Workers that are ready.", gauges.readyWorkers);
+    this.#gauge("num_requests_running", "Running requests.", gauges.running);
+    this.#gauge("num_requests_waiting", "Waiting requests.", gauges.waiting);
+    this.#gauge("num_workers_ready", "Ready workers.", gauges.readyWorkers);
   }
 
-  /** A request that has found a worker. */
+  /** A request was assigned to a worker. */
   begun(waitedMs: number): void {
     this.#queued.observe(waitedMs / 1000);
   }
 
-  /** A text of a chat, so long after its last one, or after its arrival. */
+  /** A text of a chat, `sinceMs` after its previous one or its arrival. */
   text(isFirst: boolean, sinceMs: number): void {
     (isFirst ? this.#firstToken : this.#betweenTokens).observe(sinceMs / 1000);
   }
@@ -54,10 +60,10 @@ export class Metrics {
     this.#succeeded.inc({ finished_reason: finishReason });
     this.#whole.observe({ kind }, tookMs / 1000);
     this.#count(usage);
-    if (kind === "chat") this.#queries.inc(usage.promptTokens); // no other request looks into the KV cache
+    if (kind === "chat") this.#queries.inc(usage.promptTokens); // only chats use the KV cache
   }
 
-  /** `code` is that of the error, or "abort". */
+  /** `code` is the error's, or "abort". */
   failed(code: string): void {
     this.#failed.inc({ code });
   }

@@ -20,14 +20,14 @@ export function toWire(error: unknown): WireError {
     const message =
       error.code === "missing_part"
         ? "The model has no network for this request"
-        : "The model's files cannot be used for this request; the server's log says why";
+        : "The model's files cannot be used for this request; the server's log has the details";
     return { name: "ModelError", code: error.code, message, detail };
   }
   if (error instanceof MemoryError) {
     const message = "This request needs more memory than the server has left";
     return { name: "MemoryError", code: error.code, message, detail };
   }
-  const message = "The server failed to answer this request; its log says why";
+  const message = "The server failed to answer this request; its log has the details";
   return { name: "KelixError", code: error instanceof KelixError ? error.code : "internal", message, detail };
 }
 

@@ -13,6 +13,9 @@ import { servePage } from "./page.ts";
 import { type Route, routes } from "./routes.ts";
 import type { HttpContext, HttpEnv, Service } from "./service.ts";
 
+/** nginx's status for a client that left before its answer, which is not the server's failure. For metrics and the log only. */
+const CLIENT_LEFT = 499;
+
 /** Creates the app. All errors are answered as JSON; it never throws. */
 export function createApp(service: Service): Hono<HttpEnv> {
   const { settings, engine } = service;
@@ -88,11 +91,12 @@ function watch({ settings: { log } }: Service, metrics: HttpMetrics): Middleware
     // An unknown path may contain anything, so it is not logged.
     const pattern = routePath(c, -1);
     const route = pattern.startsWith("/") && pattern !== "/*" ? pattern : "none";
-    const { status } = c.res;
+    const answered = c.res.status;
     const end = () => {
       const ms = Math.round(performance.now() - began);
-      metrics.count(route, status, ms / 1000);
       const hasLeft = outgoing !== undefined && !outgoing.writableFinished;
+      const status = hasLeft && answered >= 500 ? CLIENT_LEFT : answered;
+      metrics.count(route, status, ms / 1000);
       const facts = { requestId, method, route, status, ms, key: c.get("key"), ...c.get("logged") };
       log.info({ ...facts, ...(hasLeft && { left: true }) }, "request");
     };

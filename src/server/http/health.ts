@@ -24,7 +24,7 @@ export class HttpMetrics {
   });
   readonly #seconds = new Histogram({
     name: "kelix:http_request_duration_seconds",
-    help: "From a request's head to its answer's end.",
+    help: "Time from a request's headers to the end of its answer.",
     labelNames: ["route"],
     buckets: [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300],
     registers: [this.registry],

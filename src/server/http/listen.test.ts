@@ -74,6 +74,22 @@ test("a reader that does not read pauses the work, and is dropped", async () => 
   expect(await isAlive()).toBe(true);
 });
 
+test("a client that leaves before its answer is counted as 499, not as a failure of the server", async () => {
+  await start(async function* (_, { signal }) {
+    await new Promise((resolve) => signal!.addEventListener("abort", resolve));
+    throw signal!.reason;
+  });
+  const leaving = new AbortController();
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ messages: [{ role: "user", content: "Hi" }] });
+  const asked = fetch(`${server.url}/v1/chat/completions`, { method: "POST", headers, body, signal: leaving.signal });
+  await expect.poll(() => engine.requests.length).toBe(1);
+  leaving.abort();
+  await expect(asked).rejects.toThrow("aborted");
+  const metrics = async () => (await fetch(`${server.url}/metrics`)).text();
+  await expect.poll(metrics).toMatch(/http_requests_total\{route="\/v1\/chat\/completions",status="499"\} 1/);
+});
+
 test("a slow reader gets all of it", async () => {
   const texts = Array.from({ length: 50 }, (_, i) => `${i} `.padEnd(50_000, "x"));
   await start(says(...texts), {}, { limits: { unsentBytes: 100_000 } });

@@ -38,7 +38,7 @@ export class Runner {
     this.#options = options;
     this.#taken = new Counter({
       name: "kelix:queue_requests_taken_total",
-      help: "Requests that this replica took from the queue: its own clients' or others', the first attempt or after a death.",
+      help: "Requests taken from the queue by this replica: of its own clients or others, first attempts or after a death.",
       labelNames: ["from", "attempt"],
       registers: [options.engine.registry],
     });

@@ -5,7 +5,7 @@ import { InputError } from "../../errors.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import { blockVocabulary, type KeyeArConfig, languageModelConfig } from "../../llm/config.ts";
 import { type CounterRandom, counterRandom } from "../../random/counter.ts";
-import { f32 } from "../../runtime/host-tensor.ts";
+import { f32, joinIntegers } from "../../runtime/host-tensor.ts";
 import { expandRow } from "../../sequence/blocks.ts";
 import { idsFromCodes } from "../../sequence/ids.ts";
 import type { BlockVocabulary } from "../../sequence/layout.ts";
@@ -33,6 +33,8 @@ export const dataSchema = z.strictObject({
   edits: z.int().min(0).max(4096).default(0),
   /** Blocks of a row. */
   length: z.int().min(16).max(16_384),
+  /** So many rows of the graph hold the samples of a batch, several in one. By default each sample has a row of its own. */
+  packedRows: z.int().min(1).max(4096).optional(),
   /** Maximum scored blocks and labels of a batch. By default measured on the first batches: see measureRoom. */
   scoredBlocks: z.int().min(1).max(1_000_000).optional(),
   labels: z.int().min(1).max(10_000_000).optional(),
@@ -197,7 +199,7 @@ function reportNames({ requests, edits }: Data): string[] {
 }
 
 export function traceBlocks(graph: Graph, config: KeyeArConfig, data: Data): TracedLoss {
-  const { batch: B, length: T, scoredBlocks, labels: R } = data;
+  const { batch, packedRows: B = batch, length: T, scoredBlocks, labels: R } = data;
   const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
   const { loss, rowLosses } = traceLanguageModelLoss(graph, languageModelConfig(config), sizes);
   const names = reportNames(data);
@@ -219,7 +221,7 @@ export function packBatch(
 ): Batch {
   const vocabulary = blockVocabulary(config.qwen_config);
   const N = vocabulary.codesPerPatch;
-  const { batch: B, length: T, scoredBlocks, labels: R } = data;
+  const { batch, packedRows: B = batch, length: T, scoredBlocks, labels: R } = data;
   const perImage =
     codes.length /
     Math.max(
@@ -227,8 +229,7 @@ export function packBatch(
       rows.reduce((sum, { images }) => sum + images.length, 0),
     );
   let used = 0;
-  const packed = rows.map((row, b) => {
-    const ids = Int32Array.from({ length: T }, (_, t) => row.ids[t] ?? padId);
+  const samples = rows.map((row, b) => {
     const own = codes.slice(used, used + row.images.length * perImage);
     used += own.length;
     const read = own.slice();
@@ -236,11 +237,32 @@ export function packBatch(
       const last = own.subarray(own.length - perImage);
       read.set(spoil(last, N, data.wrongCodes, vocabulary, random.fork(b)), own.length - perImage);
     }
+    return { ...row, own, read };
+  });
+  const lengths = rows.map(({ ids }) => ids.length);
+  const filled = data.packedRows === undefined ? rows.map((_, i) => [i]) : fillRows(lengths, B, T);
+  const kinds = Array<Row["written"]>(B * T); // of each position
+  const packed = filled.map((places, b) => {
+    const held = places.map((i) => samples[i]!);
+    const ids = new Int32Array(T).fill(padId);
+    const lossMask = new Uint8Array(T);
+    const ends = [0];
+    for (const sample of held) {
+      const start = ends.at(-1)!;
+      const end = start + sample.ids.length;
+      ids.set(sample.ids, start);
+      lossMask.set(Array.from(sample.isAnswer, Number), start);
+      lossMask[start] = 0; // nothing comes before it
+      kinds.fill(sample.written, b * T + start, b * T + end);
+      ends.push(end);
+    }
+    const expand = (codes: readonly Int32Array[]) =>
+      expandRow(ids, idsFromCodes(joinIntegers(codes), vocabulary), vocabulary);
     return {
-      blocks: expandRow(ids, idsFromCodes(own, vocabulary), vocabulary),
-      read: expandRow(ids, idsFromCodes(read, vocabulary), vocabulary),
-      lossMask: Uint8Array.from({ length: T }, (_, t) => (row.isAnswer[t] ? 1 : 0)),
-      cuSegments: [0, T],
+      blocks: expand(held.map(({ own }) => own)),
+      read: expand(held.map(({ read }) => read)),
+      lossMask,
+      cuSegments: ends.at(-1)! < T ? [...ends, T] : ends,
     };
   });
   const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
@@ -253,13 +275,26 @@ export function packBatch(
       if (label === vocabulary.qEos) return false;
       if (label < vocabulary.vocabSize) return name === "textLoss";
       const position = scored.positions[Math.floor(scored.rows[r]! / (N + 1))]!;
-      return name === "imageLoss" || name === `imageLoss.${rows[Math.floor(position / T)]!.written}`;
+      return name === "imageLoss" || name === `imageLoss.${kinds[position]}`;
     });
     // NaN if the batch has none of a kind: the log skips it.
     for (const r of places.length === 0 ? [0] : places)
       shares[r * names.length + column] = 1 / (places.length || Number.NaN);
   });
-  return { loss: "blocks", tokens: B * T, feeds: { ...feeds, shares: f32(shares, [R, names.length]) } };
+  const tokens = filled.flat().reduce((sum, i) => sum + lengths[i]!, 0);
+  return { loss: "blocks", tokens, feeds: { ...feeds, shares: f32(shares, [R, names.length]) } };
+}
+
+/** The samples of each of B rows of T blocks: the longest first, each in the first row with room for it. One that finds none is left out. */
+export function fillRows(lengths: readonly number[], B: number, T: number): number[][] {
+  const rows = Array.from({ length: B }, () => ({ samples: [] as number[], room: T }));
+  for (const i of [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]!)) {
+    const row = rows.find(({ room }) => room >= lengths[i]!);
+    if (!row) continue;
+    row.samples.push(i);
+    row.room -= lengths[i]!;
+  }
+  return rows.map(({ samples }) => samples);
 }
 
 /** Codes [M, N] of an image, with one code replaced by another of its codebook at a share of the positions. */

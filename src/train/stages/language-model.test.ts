@@ -7,7 +7,7 @@ import { readRunConfig } from "../config.ts";
 import { RowWriter } from "../data/rows.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
 import { blankImage } from "../data/shapes.ts";
-import { dataSchema, packBatch, type Row, spoil } from "./language-batch.ts";
+import { dataSchema, fillRows, packBatch, type Row, spoil } from "./language-batch.ts";
 
 const [N, POSITIONS, BOOK] = [8, 36, 256];
 let config: KeyeArConfig;
@@ -78,4 +78,52 @@ test("an edit reads its first image as it is and is scored on its last one alone
   expect(columns).toBe(4); // text, image, emoji, edit
   expect(sumOf(2)).toEqual([...Array(288).fill(Math.fround(1 / 288)), ...Array(288).fill(0)]);
   expect(sumOf(3)).toEqual([...Array(288).fill(0), ...Array(288).fill(Math.fround(1 / 288))]);
+});
+
+test("samples fill rows, the longest first, and one without room is left out", () => {
+  expect(fillRows([30, 90, 50, 10, 100, 45], 3, 100)).toEqual([[4], [1, 3], [2, 5]]);
+  expect(fillRows([60, 60, 40], 1, 100)).toEqual([[0, 2]]);
+});
+
+test("packed samples are read and scored as in rows of their own", () => {
+  const both = {
+    ...dataSchema.parse({
+      ...{ tokenizer: "models/kelix-nano", batch: 3, imagine: 2, length: 124 },
+      ...{ questions: { scene: 1 }, requests: { emoji: 0.5, scene: 0.5 }, wrongCodes: 0.5 },
+    }),
+    ...{ scoredBlocks: 140, labels: 1100 },
+  };
+  const image = blankImage(96, [0, 0, 0]);
+  const said = writer.understanding([{ question: "What is this?", answer: "a cat" }], both.length);
+  const rows: Row[] = [
+    { ...writer.imagining("a dog"), images: [image], written: "emoji" },
+    { ...writer.imagining("two red circles"), images: [image], written: "scene" },
+    { ids: said.ids, isAnswer: said.ids.map(() => true), images: [image] }, // as rows of text alone are
+  ];
+  const codes = Int32Array.from({ length: 3 * POSITIONS * N }, (_, i) => i % BOOK);
+  const tables = [undefined, 2].map((packedRows) => {
+    const data = { ...both, ...(packedRows && { packedRows }) };
+    const { feeds, tokens } = packBatch(rows, codes, counterRandom(1, "wrong"), config, data, writer.padId);
+    expect(tokens).toBe(rows.reduce((sum, { ids }) => sum + ids.length, 0));
+    expect(feeds.index!.shape[0]).toBe(packedRows ?? 3);
+    const value = (name: string) => feeds[name]!.data as Float32Array;
+    // What each scored position reads, sees and is turned by, and how often its labels count for what is reported.
+    const [T, half, columns] = [data.length, config.qwen_config.head_dim / 2, feeds.shares!.shape[1]!];
+    const slots = N + 1;
+    return Array.from(value("rows"), (row, r) => {
+      const at = value("positions")[Math.floor(row / slots)]!;
+      const seen = value("mask")
+        .slice(at * T, (at + 1) * T)
+        .filter((score) => score === 0).length;
+      return JSON.stringify([
+        ...[row % slots, value("labels")[r], value("weights")[r]!.toPrecision(5), seen],
+        ...[...value("index").slice(at * N, (at + 1) * N), ...value("cos").slice(at * half, (at + 1) * half)],
+        ...value("shares").slice(r * columns, (r + 1) * columns),
+      ]);
+    })
+      .filter((_, r) => value("weights")[r] !== 0)
+      .sort();
+  });
+  expect(new Set(tables[0]).size).toBeGreaterThan(500);
+  expect(tables[1]).toEqual(tables[0]);
 });
