@@ -17,6 +17,7 @@ test.each([
   ["{a}", "expected a range"],
   ["{1..2", "not closed"],
   ["{1..{2..3}}", "nested"],
+  [`${"a".repeat(10_000)}{0..99999}`, "too long together"],
 ])("says what is wrong with %s", (pattern, why) => {
   expect(() => expandBraces(pattern)).toThrow(why);
 });
@@ -41,4 +42,16 @@ test("an address of a file is its path, and one without a path is refused", () =
   expect(parseLocation("file:///data/a%20b.tar")).toBe("/data/a b.tar");
   for (const name of ["file://elsewhere/a.tar", "file:///%ff.tar", "file:///a%2fb", "file:///a%00.tar", "file://[/a"])
     expect(() => parseLocation(name), name).toThrow(InputError);
+});
+
+test("a message holds no more than the beginning of a long pattern", () => {
+  const message = (() => {
+    try {
+      expandBraces(`{${"k".repeat(5000)}}`);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  })();
+  expect(message).toContain("expected a range");
+  expect(message?.length).toBeLessThan(600);
 });

@@ -4,6 +4,8 @@ import { InputError, quote } from "../errors.ts";
 
 /** Names per pattern. With ten thousand images each, that is ten billion images. */
 const MAX_NAMES = 1_000_000;
+/** Of all names of a pattern: a million of a hundred. */
+const MAX_CHARACTERS = 100_000_000;
 const RANGE = /^(\d{1,15})\.\.(\d{1,15})$/;
 
 /** All names of a pattern, in order. Throws an InputError for braces that are not closed or hold neither a range nor a list. */
@@ -12,8 +14,10 @@ export function expandBraces(pattern: string): string[] {
   if (parts.some((part, i) => i % 2 === 0 && /[{}]/.test(part)))
     throw refuse(pattern, "its braces are nested, or one is not closed");
   const choices = parts.map((part, i) => (i % 2 === 0 ? [part] : choicesOf(part.slice(1, -1), pattern)));
-  if (choices.reduce((product, { length }) => product * length, 1) > MAX_NAMES)
-    throw refuse(pattern, `it stands for more than ${MAX_NAMES / 1e6} million names`);
+  const count = choices.reduce((product, { length }) => product * length, 1);
+  if (count > MAX_NAMES) throw refuse(pattern, `it stands for more than ${MAX_NAMES / 1e6} million names`);
+  if (count > 1 && count * pattern.length > MAX_CHARACTERS)
+    throw refuse(pattern, `it stands for ${count} names that are too long together`);
   return choices.reduce((names, more) => names.flatMap((name) => more.map((part) => name + part)), [""]);
 }
 
@@ -21,7 +25,7 @@ function choicesOf(inner: string, pattern: string): string[] {
   const [, first, last] = RANGE.exec(inner) ?? [];
   if (first === undefined || last === undefined) {
     if (inner.includes(",")) return inner.split(",");
-    throw refuse(pattern, `expected a range such as {000..999} or a list such as {a,b}, got {${inner}}`);
+    throw refuse(pattern, `expected a range such as {000..999} or a list such as {a,b}, got {${inner.slice(0, 40)}}`);
   }
   const [from, to] = [Number(first), Number(last)];
   if (to < from) throw refuse(pattern, `the range {${inner}} counts backwards`);

@@ -6,7 +6,7 @@
 // `fault-N`. --keep writes a small set of inputs that reach what the seeds do not into the corpus.
 
 import { createHash } from "node:crypto";
-import { mkdirSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { ftruncateSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { counterRandom } from "../../src/random/counter.ts";
@@ -133,6 +133,7 @@ class Guided {
 
   async #probe(bytes: Uint8Array): Promise<void> {
     writeSync(this.#current, bytes, 0, bytes.length, 0);
+    ftruncateSync(this.#current, bytes.length);
     const begin = performance.now();
     Atomics.store(this.#started, 0, BigInt(Date.now()));
     try {
