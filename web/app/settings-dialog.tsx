@@ -24,7 +24,7 @@ export function SettingsDialog({ close }: { readonly close: () => void }) {
           Reset to the model's
         </button>
         <span class="space" />
-        <button type="button" class="primary" onClick={close}>
+        <button type="button" class="primary" onClick={() => dialog.current?.close()}>
           Done
         </button>
       </div>

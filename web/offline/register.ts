@@ -30,5 +30,8 @@ async function isolate(wanted: number): Promise<void> {
   if (wanted === 1 || crossOriginIsolated || sessionStorage.getItem("kelix.reloaded")) return;
   await navigator.serviceWorker.ready;
   sessionStorage.setItem("kelix.reloaded", "1");
+  // Whoever changes settings finishes first.
+  const dialog = document.querySelector<HTMLDialogElement>("dialog[open]");
+  if (dialog) await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
   location.reload();
 }
