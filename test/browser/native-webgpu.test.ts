@@ -48,13 +48,13 @@ describe.runIf(process.platform === "linux" && process.arch === "x64")("WebGPU i
       const model = join(folder, weights);
       if (weights === "int4") await convertModel("kelix-nano", model, { weights });
       const { stderr } = await run(swiftShader, "place", weights === "int4" ? model : "kelix-nano");
-      const networks = stderr.split("NETWORK\n").slice(1);
-      // A trial, the encoder, three graphs of the language model and its likelihood, what embeds codes, five that draw.
-      expect(networks.length).toBeGreaterThanOrEqual(11);
-      for (const log of networks) {
-        expect(log).toContain("All nodes placed on [WebGpuExecutionProvider]");
-        expect(log).not.toContain("placed on [CPUExecutionProvider]");
-      }
+      const places = Array.from(
+        stderr.matchAll(/(\w+) nodes? placed on \[(\w+)\]/gi),
+        ([, share, place]) => `${share} on ${place}`,
+      );
+      expect(new Set(places)).toEqual(new Set(["All on WebGpuExecutionProvider"]));
+      // A trial, the encoder, three graphs of the language model and its likelihood, five that draw. What embeds codes may be a table alone.
+      expect(places.length).toBeGreaterThanOrEqual(11);
     },
     20 * minutes,
   );

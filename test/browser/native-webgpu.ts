@@ -2,7 +2,6 @@
 //   node ... native-webgpu.ts run          prints what a job gives
 //   node ... native-webgpu.ts place MODEL  opens every network on WebGPU, and has ONNX Runtime say on standard error where its nodes are
 
-import { writeSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 import { Kelix } from "../../src/index.ts";
 import { runJob } from "./page/job.js";
@@ -23,7 +22,6 @@ if (mode === "run") {
   ) => Promise<ort.InferenceSession>;
   // Each network is opened as Kelix asks for it, only to see where its nodes go; what follows is computed on the processor.
   const opened: typeof create = async (model, options) => {
-    writeSync(2, "NETWORK\n");
     await (await create(model, { ...options, logSeverityLevel: 0 })).release();
     return create(model, { ...options, executionProviders: ["cpu"] });
   };
