@@ -149,9 +149,11 @@ function describeStatus(status: QueueStatus): string {
     `${isPaused ? "paused; " : ""}${waiting} shards wait, ${active} are being done, ${delayed} wait for another try, ${dead} are dead`,
     `done: ${done.shards} shards, ${done.images} images, of which ${done.bad} bad`,
     `${rate} by ${workers.length} ${workers.length === 1 ? "worker" : "workers"}${left}`,
-    ...workers.map(({ name, shard, shards, failed, imagesPerSecond: own }) => {
+    ...workers.map(({ name, shard, shards, failed, imagesPerSecond: own, trouble }) => {
       const now = shard ? `${shard.task} ${shard.name} ${shard.done}/${shard.total}` : "idle";
-      return printable(`  ${name}: ${now}; ${shards} done, ${failed} failed, ${own.toFixed(1)} images/s`);
+      return printable(
+        `  ${name}: ${now}${trouble ? `, waits: ${trouble}` : ""}; ${shards} done, ${failed} failed, ${own.toFixed(1)} images/s`,
+      );
     }),
   ].join("\n");
 }

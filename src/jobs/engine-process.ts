@@ -2,7 +2,7 @@
 
 import type { LoadOptions } from "../options.ts";
 import { localEngine, type ShardEngine } from "./engine.ts";
-import { parseShard, type Shard, ShardError, type ShardReport } from "./shard.ts";
+import { type FailureKind, parseShard, type Shard, ShardError, type ShardReport } from "./shard.ts";
 
 export interface EngineOptions {
   /** Of Kelix. */
@@ -19,7 +19,7 @@ export type Order =
 export type Answer =
   | { readonly type: "item"; readonly done: number; readonly total: number }
   | { readonly type: "done"; readonly report: ShardReport }
-  | { readonly type: "failed"; readonly reason: string; readonly isFinal: boolean };
+  | { readonly type: "failed"; readonly reason: string; readonly kind: FailureKind };
 
 /** The shortest time between two reports of progress. */
 const TELL_MS = 500;
@@ -41,8 +41,8 @@ function serve(): void {
       const report = await engine!.run(parseShard(shard), { signal: running.signal, onItem });
       answer({ type: "done", report });
     } catch (error) {
-      const { message, isFinal } = ShardError.of(error);
-      answer({ type: "failed", reason: message, isFinal });
+      const { message, kind } = ShardError.of(error);
+      answer({ type: "failed", reason: message, kind });
     }
   }
 

@@ -80,12 +80,12 @@ export function processEngine(options: EngineOptions): ShardEngine {
         const hear = (answer: Answer) => {
           if (answer.type === "item") onItem?.(answer.done, answer.total);
           else if (answer.type === "done") settle(() => resolve(answer.report));
-          else settle(() => reject(new ShardError(answer.reason, answer.isFinal)));
+          else settle(() => reject(new ShardError(answer.reason, answer.kind)));
         };
         const lose = (status: number | null, by: string | null) => {
           const how = by ?? `status ${status}`;
           const hint = by === "SIGKILL" ? "; the system kills what takes too much memory" : "";
-          settle(() => reject(new ShardError(`the process of the model ended: ${how}${hint}`, false)));
+          settle(() => reject(new ShardError(`the process of the model ended: ${how}${hint}`, "passing")));
         };
         signal.addEventListener("abort", stop, { once: true });
         engine.on("message", hear).on("exit", lose);

@@ -3,6 +3,7 @@
 
 import type { S3Client } from "@aws-sdk/client-s3";
 import { FetchError, InputError, quote } from "../errors.ts";
+import { explainConnection } from "../files/connection-error.ts";
 import { needPackage } from "../runtime/optional-package.ts";
 
 /** Establishing a connection may take this long. */
@@ -39,7 +40,13 @@ const REASONS: Readonly<Record<string, string>> = {
   TimeoutError: "the storage does not answer",
 };
 
-/** Throws what a request to `location` failed with, as one sentence. What is missing is an InputError; the rest may pass. */
+/** Names of errors that come without an HTTP status of 5xx and pass. */
+const PASSING = ["TimeoutError", "SlowDown"];
+
+/**
+ * Throws what a request to `location` failed with, as one sentence. What is missing is an InputError; anything else a FetchError, with
+ * `canRetry` while the storage cannot be reached or is overloaded.
+ */
 export function explainS3(location: string): (cause: unknown) => never {
   return (cause) => {
     if (cause instanceof InputError || cause instanceof FetchError) throw cause;
@@ -56,8 +63,10 @@ export function explainS3(location: string): (cause: unknown) => never {
       throw new InputError(`${where}: no region is set; set AWS_REGION (us-east-1 for a storage without regions)`, {
         cause,
       });
-    const why = REASONS[name] ?? (statusOf(cause) === 403 ? "the storage does not allow this" : undefined);
-    throw new FetchError(`${where}: ${why ?? `the storage failed: ${code ?? name}`}`, { cause, canRetry: true });
+    const status = statusOf(cause) ?? 0;
+    const why = REASONS[name] ?? (status === 403 ? "the storage does not allow this" : undefined);
+    const canRetry = PASSING.includes(name) || status >= 500 || status === 429 || explainConnection(cause).canRetry;
+    throw new FetchError(`${where}: ${why ?? `the storage failed: ${code ?? name}`}`, { cause, canRetry });
   };
 }
 

@@ -175,6 +175,11 @@ test("a request is tried again while the storage is overloaded, and after a cut"
     code: "fetch_failed",
     canRetry: true,
   });
+  s3.breakWith((_, response) => {
+    answerS3(response, 403, "AccessDenied");
+    return true;
+  });
+  await expect(storage.read("s3://corpus/slow", 9)).rejects.toMatchObject({ canRetry: false });
 });
 
 test("a download that is cut, and storage that falls silent, fail in the end", async () => {

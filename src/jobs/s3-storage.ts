@@ -128,7 +128,7 @@ async function download(
     explainS3(location),
   );
   if (ContentLength !== undefined && bytes !== ContentLength)
-    throw new FetchError(`${quote(location)}: ${bytes} bytes came of ${ContentLength}`, { canRetry: true });
+    throw new FetchError(`${quote(location)}: ${bytes} bytes came of ${ContentLength}`);
 }
 
 function tooLarge(location: string): InputError {

@@ -1,7 +1,7 @@
 // A job is one task on one shard. It is plain data that passes through a queue, so it is checked when it is read.
 
 import * as z from "zod";
-import { InputError, ModelError, quote } from "../errors.ts";
+import { FetchError, InputError, ModelError, quote } from "../errors.ts";
 import { withoutSecrets } from "../files/safe-url.ts";
 import { optionsOf } from "../options.ts";
 
@@ -58,19 +58,27 @@ export interface ShardReport {
   readonly bad: number;
 }
 
-/** Why a shard failed, in a sentence, and whether another try would fail the same way. */
+/**
+ * What another try would do: `final` fails the same way; `passing` may succeed; `outage` succeeds once what the shard needs can be
+ * reached again, a storage or the Hub, which is not the shard's fault.
+ */
+export type FailureKind = "final" | "passing" | "outage";
+
+/** Why a shard failed, in a sentence, and what another try would do. */
 export class ShardError extends Error {
   override readonly name = "ShardError";
-  readonly isFinal: boolean;
+  readonly kind: FailureKind;
 
-  constructor(reason: string, isFinal: boolean, options?: ErrorOptions) {
+  constructor(reason: string, kind: FailureKind, options?: ErrorOptions) {
     super(withoutSecrets(reason), options);
-    this.isFinal = isFinal;
+    this.kind = kind;
   }
 
   static of(error: unknown): ShardError {
     if (error instanceof ShardError) return error;
     const reason = error instanceof Error ? error.message : String(error);
-    return new ShardError(reason, error instanceof InputError || error instanceof ModelError, { cause: error });
+    const isFinal = error instanceof InputError || error instanceof ModelError;
+    const isOutage = error instanceof FetchError && error.canRetry;
+    return new ShardError(reason, isFinal ? "final" : isOutage ? "outage" : "passing", { cause: error });
   }
 }

@@ -14,6 +14,8 @@ const schema = z.object({
   failed: count,
   /** Over the last minute. */
   imagesPerSecond: count,
+  /** What it waits for, in a sentence: its shard needs something that cannot be reached. */
+  trouble: z.string().optional(),
   shard: z.object({ name: z.string(), task: z.string(), done: count, total: count }).optional(),
 });
 export type WorkerState = z.output<typeof schema>;

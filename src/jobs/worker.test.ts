@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { startRedis, type TestRedis } from "../../test/redis-server.ts";
 import { smallImage, tarOf, writeShards } from "../../test/shard-files.ts";
 import { writeTinyModel } from "../../test/tiny-model.ts";
+import { FetchError } from "../errors.ts";
 import { connectRedis } from "../redis/redis.ts";
 import { localEngine, type ShardEngine } from "./engine.ts";
 import { findShards } from "./find-shards.ts";
@@ -98,12 +99,39 @@ test("a failure that may pass is tried three times, and is dead then", async () 
   const tries: string[] = [];
   const failing = fakeEngine(async ({ name }) => {
     tries.push(name);
-    if (name === "000") throw new ShardError("the disk is full", false);
+    if (name === "000") throw new ShardError("the disk is full", "passing");
     return { isSkipped: false, items: 1, done: 1, bad: 0 };
   });
   await finish({ engine: failing });
   expect(tries.sort()).toEqual(["000", "000", "000", "001"]);
   expect(await queue.dead()).toMatchObject([{ name: "000", attempts: 3, reason: "the disk is full" }]);
+});
+
+test("while a storage cannot be reached a shard is tried again and again, and no attempt is counted", async () => {
+  const hasty = await JobQueue.open(redis.url, { backoffMs: 10 });
+  await hasty.submit((await shardsIn(shards)).slice(0, 1));
+  await hasty.close();
+  let left = 5;
+  const cutOff = fakeEngine(async () => {
+    if (left-- > 0) throw ShardError.of(new FetchError("the storage does not answer", { canRetry: true }));
+    return { isSkipped: false, items: 1, done: 1, bad: 0 };
+  });
+  const lines: string[] = [];
+  const attempts: boolean[] = [];
+  await finish({
+    engine: cutOff,
+    log: (line) => lines.push(line),
+    onShard: (_shard, _seconds, report) => attempts.push(report !== undefined),
+  });
+  expect(attempts).toEqual([true]);
+  expect(await queue.status()).toMatchObject({
+    waiting: 0,
+    delayed: 0,
+    dead: 0,
+    done: { shards: 1, images: 1, bad: 0 },
+  });
+  const outage = "000: the storage does not answer; no attempt is counted, and it goes back into the queue in";
+  expect(lines.slice(0, 5)).toEqual([0.01, 0.02, 0.04, 0.08, 0.16].map((seconds) => `${outage} ${seconds} s`));
 });
 
 /** A signal that is aborted soon after something is so. */
@@ -126,7 +154,7 @@ test("a worker that is stopped gives its shard back, which counts as no attempt"
     (_, { signal }) =>
       new Promise((_resolve, reject) => {
         isBegun = true;
-        signal.addEventListener("abort", () => reject(new ShardError("stopped", false)));
+        signal.addEventListener("abort", () => reject(new ShardError("stopped", "passing")));
       }),
   );
   const timer = setInterval(() => isBegun && stop.abort(), 20);

@@ -31,6 +31,8 @@ export interface WorkerOptions extends WorkerEvents {
 const LOCK_MS = 30_000;
 const BEAT_MS = 2000;
 const CLOSE_MS = 30_000;
+/** The longest pause while a storage cannot be reached. */
+const MAX_PAUSE_MS = 60_000;
 /**
  * How often a shard may lose its worker. That is not the shard's fault: when the model crashes, the engine's process ends, not the
  * worker, and that counts as an attempt.
@@ -46,6 +48,17 @@ export async function work(url: string, options: WorkerOptions): Promise<void> {
   const state = { name: `${hostname()}:${process.pid}`, shards: 0, images: 0, failed: 0 };
   const rate = new Rate();
   let current: { readonly name: string; readonly task: string; done: number; total: number } | undefined;
+  let outages = 0;
+  let trouble: string | undefined;
+
+  /** Waits, longer each time, and returns the shard to the queue without counting an attempt. */
+  async function sitOut(name: string, reason: string, baseMs: number): Promise<void> {
+    const pauseMs = Math.min(MAX_PAUSE_MS, baseMs * 2 ** outages++);
+    trouble = reason;
+    log(`${name}: ${reason}; no attempt is counted, and it goes back into the queue in ${pauseMs / 1000} s`);
+    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    trouble = undefined;
+  }
 
   async function doShard(job: Job, token: string | undefined): Promise<ShardReport> {
     const startedMs = performance.now();
@@ -61,16 +74,19 @@ export async function work(url: string, options: WorkerOptions): Promise<void> {
           current = { name, task, done, total };
         },
       });
+      outages = 0;
       onShard(shard, (performance.now() - startedMs) / 1000, report);
       return report;
     } catch (error) {
-      if (signal.aborted) {
+      const { message, kind } = ShardError.of(error);
+      const isOutage = kind === "outage" && !signal.aborted;
+      if (isOutage) await sitOut(shard?.name ?? "a shard", message, pauseOf(job));
+      if (isOutage || signal.aborted) {
         await job.moveToWait(token);
         throw new WaitingError();
       }
-      const { message, isFinal } = ShardError.of(error);
       if (shard) onShard(shard, (performance.now() - startedMs) / 1000, undefined);
-      throw isFinal ? new UnrecoverableError(message) : new Error(message);
+      throw kind === "final" ? new UnrecoverableError(message) : new Error(message);
     } finally {
       current = undefined;
     }
@@ -116,7 +132,7 @@ export async function work(url: string, options: WorkerOptions): Promise<void> {
 
   const beat = setInterval(() => {
     const shard = current && { ...current };
-    void tellState(redis, { ...state, imagesPerSecond: rate.perSecond(), ...(shard && { shard }) }).catch(
+    void tellState(redis, { ...state, imagesPerSecond: rate.perSecond(), trouble, ...(shard && { shard }) }).catch(
       () => undefined,
     );
   }, BEAT_MS);
@@ -146,6 +162,11 @@ async function count(redis: Redis, { done, bad }: ShardReport): Promise<void> {
     .hincrby(TOTALS, "bad", bad)
     .exec()
     .catch(() => undefined);
+}
+
+/** The pause before a second try, as the queue was opened with. */
+function pauseOf({ opts: { backoff } }: Job): number {
+  return (typeof backoff === "number" ? backoff : backoff?.delay) ?? MAX_PAUSE_MS;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
