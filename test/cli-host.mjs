@@ -6,6 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { run } from "../dist/cli/command-line.js";
 import { Kelix } from "../dist/index.js";
 
+/** The library sets it when it is loaded. No command may unset it again: the engine is loaded later. */
+const { ORT_DISABLE_TELEMETRY = "" } = process.env;
+
 /** How long what a command began may go on after it. A process of its own would not end before. */
 const END_MS = 5000;
 const POLL_MS = 5;
@@ -29,7 +32,7 @@ async function comesToRest() {
 process.on("message", async ({ args, env, cwd, input, mark }) => {
   process.chdir(cwd);
   for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
-  Object.assign(process.env, env);
+  Object.assign(process.env, env, { ORT_DISABLE_TELEMETRY });
   Object.defineProperty(process, "stdin", { value: Readable.from([input]), configurable: true });
   const status = await run(args);
   const goesOn = (await comesToRest()) ? "" : process.getActiveResourcesInfo().join();
