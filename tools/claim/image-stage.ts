@@ -112,7 +112,7 @@ function symbolLosses(graph: Graph, embeddings: Tensor): Record<string, Tensor> 
 function imageBatch(items: readonly Item[], model: Model, context: StageContext, step: number): Batch {
   return {
     loss: "image",
-    tokens: context.batch * ROW_LENGTH,
+    tokens: tokensOf(context.batch),
     feeds: {
       pixels: patchesOf(
         items.map(({ image }) => image),
@@ -122,6 +122,12 @@ function imageBatch(items: readonly Item[], model: Model, context: StageContext,
       ...questionFeeds(items, model, context, step),
     },
   };
+}
+
+/** Tokens that a step reads, padding included. */
+export function tokensOf(batch: number): number {
+  const { packedRows, length } = rowSizes(batch);
+  return packedRows * length;
 }
 
 /** The questions about a training batch: the same lines in every stage that uses it. */
