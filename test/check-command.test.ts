@@ -1,15 +1,12 @@
 // kelix check as a user meets it: the built program, whose report is pasted into issues.
 
-import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { CheckReport } from "../src/check/check.ts";
+import { runCli } from "./run-cli.ts";
 import { writeTinyModel } from "./tiny-model.ts";
-
-const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
 let root: string;
 beforeAll(async () => {
@@ -17,14 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-function check(...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  const env = { ...process.env, HOME: root, HF_HUB_OFFLINE: "1", HF_TOKEN: "hf_secretsecretsecret" };
-  return new Promise((resolve) => {
-    execFile(process.execPath, [program, "check", ...args], { env }, (error, out, err) => {
-      resolve({ status: error ? Number(error.code) : 0, out, err });
-    });
-  });
-}
+const check = (...args: string[]) =>
+  runCli(["check", ...args], { env: { HOME: root, HF_HUB_OFFLINE: "1", HF_TOKEN: "hf_secretsecretsecret" } });
 
 test("prints one report on stdout and nothing else, for the model that ships", async () => {
   const { status, out, err } = await check();

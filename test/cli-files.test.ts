@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findFormat } from "../src/image/image-format.ts";
-import { type RunOptions, runCli } from "./run-cli.ts";
+import { type OwnProcess, runCli, spawnCli } from "./run-cli.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const image = join(root, "data/heldout/demo/octopus.png");
@@ -17,10 +17,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const kelix = (args: readonly string[], options: RunOptions = {}) => runCli(args, { cwd: folder, ...options });
+const kelix = (args: readonly string[], options: OwnProcess = {}) =>
+  (options.shell === undefined ? runCli : spawnCli)(args, { cwd: folder, ...options });
 
 /** One line on stderr that matches, nothing on stdout. */
-async function expectRefusal(args: readonly string[], status: number, message: RegExp, options?: RunOptions) {
+async function expectRefusal(args: readonly string[], status: number, message: RegExp, options?: OwnProcess) {
   const result = await kelix(args, options);
   expect(result.err, args.join(" ")).toMatch(message);
   expect(result.err.trim().split("\n")).toHaveLength(1);

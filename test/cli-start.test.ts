@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runCli } from "./run-cli.ts";
+import { spawnCli } from "./run-cli.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const image = join(root, "data/heldout/demo/octopus.png");
@@ -18,7 +18,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** Paths of the modules that a run loads. */
 async function modulesOf(...args: string[]): Promise<string[]> {
   const coverage = await mkdtemp(join(folder, "coverage-"));
-  await runCli(args, { env: { NODE_V8_COVERAGE: coverage } });
+  await spawnCli(args, { env: { NODE_V8_COVERAGE: coverage } });
   const [report] = await readdir(coverage);
   const { result } = JSON.parse(await readFile(join(coverage, report!), "utf8")) as { result: { url: string }[] };
   return result.map(({ url }) => url).filter((url) => url.startsWith("file:"));
@@ -41,7 +41,7 @@ describe("kelix --version and --help", () => {
     const least = async (script: string) => {
       let best = Number.POSITIVE_INFINITY;
       for (let i = 0; i < 5; i++) {
-        const { err } = await runCli(["--version"], { shell: script });
+        const { err } = await spawnCli(["--version"], { shell: script });
         const [user, system] = err.trim().split(" ").map(Number);
         best = Math.min(best, user! + system!);
       }
@@ -54,7 +54,7 @@ describe("kelix --version and --help", () => {
 test("commands work with 64 file descriptors", async () => {
   const shell = 'ulimit -n 64; exec "$@"';
   for (const args of [["--version"], ["describe", "--help"], ["describe", image], ["info"]]) {
-    const { status, out, err } = await runCli(args, { shell });
+    const { status, out, err } = await spawnCli(args, { shell });
     expect([status, err], args.join(" ")).toEqual([0, ""]);
     expect(out).not.toBe("");
   }
@@ -73,7 +73,7 @@ test("without its optional libraries the program starts, and says in a sentence 
   }
   await cp(join(modules, "sharp"), join(installed, "node_modules/sharp"), { recursive: true });
   await symlink(join(modules, "@img/colour"), join(installed, "node_modules/@img/colour"));
-  const run = (...args: string[]) => runCli(args, { program: join(installed, "dist/cli/main.js") });
+  const run = (...args: string[]) => spawnCli(args, { program: join(installed, "dist/cli/main.js") });
   expect(await run("--version")).toMatchObject({ status: 0, err: "" });
   expect(await run("info")).toMatchObject({ status: 0, err: "" });
   const { status, out, err } = await run("describe", image);

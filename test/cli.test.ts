@@ -1,4 +1,4 @@
-// The command line as a user meets it: the built program in a process of its own, on the model that ships.
+// The command line as a user meets it: the built program on the model that ships.
 
 import { spawn } from "node:child_process";
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -164,13 +164,8 @@ describe("kelix", () => {
   }, 30_000);
 
   test("talks about an image line by line", async () => {
-    const child = spawn(process.execPath, [program, "chat", image]);
-    let out = "";
-    child.stdout.on("data", (text) => {
-      out += text;
-    });
-    child.stdin.end("What is this?\n/quit\n");
-    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
+    const { status, out } = await runCli(["chat", image], { input: "What is this?\n/quit\n" });
+    expect(status).toBe(0);
     expect(out.trim()).not.toBe("");
   });
 

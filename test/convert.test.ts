@@ -1,10 +1,9 @@
 // A model at lower precision: the folder loads by the same code, gives nearly the same results, and is never there in part.
 
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readPixels } from "../src/image/rgb.ts";
 import { type ImageCodes, Kelix, type RgbImage } from "../src/index.ts";
@@ -14,12 +13,11 @@ import type { ConvertOptions } from "../src/quantize/options.ts";
 import type { Device } from "../src/runtime/session.ts";
 import { isQuantized } from "../src/runtime/weight-source.ts";
 import { openCheckpointAt } from "../src/train/open-checkpoint.ts";
+import { program, runCli } from "./run-cli.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 const image = "data/heldout/demo/rocket.png";
 const formats = [{ weights: "int4", block: 32 }, { weights: "int8", block: 32 }, { weights: "bf16" }] as const;
-
-const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
 let root: string;
 let source: string;
@@ -183,12 +181,7 @@ describe("converting", () => {
 });
 
 describe("kelix convert", () => {
-  const convert = (...args: string[]) =>
-    new Promise<{ status: number; out: string; err: string }>((resolve) => {
-      execFile(process.execPath, [program, "convert", ...args], (error, out, err) => {
-        resolve({ status: error ? Number(error.code) : 0, out, err });
-      });
-    });
+  const convert = (...args: string[]) => runCli(["convert", ...args]);
 
   test("reports the error of each tensor, as a table and as JSON", async () => {
     const table = await convert(source, target("from-cli"), "--weights", "int4");

@@ -1,6 +1,5 @@
 // An address of an image may be signed: what it is signed with reaches no output and no file.
 
-import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -11,8 +10,8 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { KelixError } from "../src/errors.ts";
 import { loadImage } from "../src/image/image-source.node.ts";
+import { runCli } from "./run-cli.ts";
 
-const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const image = fileURLToPath(new URL("../data/heldout/demo/rocket.png", import.meta.url));
 
 let folder: string;
@@ -34,13 +33,8 @@ afterAll(async () => {
 });
 
 async function kelix(...args: string[]): Promise<{ status: number | null; text: string }> {
-  const child = spawn(process.execPath, [program, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
-  let text = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.on("data", (piece) => {
-      text += piece;
-    });
-  return new Promise((resolve) => child.on("close", (status) => resolve({ status, text })));
+  const { status, out, err } = await runCli(args, { cwd: folder });
+  return { status, text: out + err };
 }
 
 /** Whatever was said, and whatever lies in the folder. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { runCli } from "./run-cli.ts";
+import { spawnCli } from "./run-cli.ts";
 
 const image = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
 let folder: string;
@@ -39,7 +39,7 @@ test.each(Object.keys(commands))("%s", async (name) => {
     "a home that cannot be made": { HOME: join(place, "file/home"), XDG_CACHE_HOME: "", TMPDIR: join(place, "tmp") },
   };
   for (const [what, env] of Object.entries(homes)) {
-    const { status, err } = await runCli(args, { cwd: join(place, "work"), env: { ...bare, ...env } });
+    const { status, err } = await spawnCli(args, { cwd: join(place, "work"), env: { ...bare, ...env } });
     expect([status, err], what).toEqual([0, ""]);
     const found = (await readdir(place, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
     expect(found.map((entry) => entry.name).sort(), what).toEqual(["file", ...asked].sort());

@@ -8,7 +8,13 @@ export { printable };
 /** Aborts on Ctrl-C; main.ts then exits with status 130. */
 export const interrupted = new AbortController();
 
-const state = { isQuiet: false, isVerbose: false, hasFailed: false, outlivesReader: false };
+const atFirst = { isQuiet: false, isVerbose: false, hasFailed: false, outlivesReader: false };
+const state = { ...atFirst };
+
+/** Forgets what an earlier command of this process was told, and whether it failed. */
+export function beginCommand(): void {
+  Object.assign(state, atFirst);
+}
 
 /** --quiet and --verbose. */
 export function setVoice(voice: { readonly quiet?: boolean; readonly verbose?: boolean }): void {
