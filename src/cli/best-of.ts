@@ -1,7 +1,7 @@
 // kelix best-of -o FOLDER: draws training prompts several times and keeps what a judge recognises, as data to train on.
 
 import type { Command } from "commander";
-import { bestOf, trainingPrompts } from "../eval/best-of.ts";
+import { bestOf, readRecord, trainingPrompts } from "../eval/best-of.ts";
 import { openTrainingDrawings } from "../eval/floors/training-drawings.ts";
 import { Judge } from "../eval/judge/judge.ts";
 import { bestOfOptions } from "../eval/options.ts";
@@ -40,6 +40,7 @@ export function define(command: Command): void {
       const { signal } = interrupted;
       const log = (line: string) => report(printable(line));
       const cache = defaultCacheFolder();
+      await readRecord(output, { model, n, seed }); // before anything is opened
       const drawings = await openTrainingDrawings(cache, "best-of");
       const all = trainingPrompts(drawings);
       const prompts = spread(all, limit ?? all.length);

@@ -100,7 +100,8 @@ export async function bestOf(
 
 const RECORD = "best-of.json";
 
-async function readRecord(out: string, wanted: Omit<BestOfRecord, "done">): Promise<BestOfRecord | undefined> {
+/** What was kept in the folder `out`, if it exists. Throws an InputError if it cannot be continued with these options. */
+export async function readRecord(out: string, wanted: Omit<BestOfRecord, "done">): Promise<BestOfRecord | undefined> {
   const path = join(out, RECORD);
   if (!existsSync(path)) {
     if (existsSync(out)) throw new InputError(`${out} exists and has no ${RECORD}: name a new folder`);

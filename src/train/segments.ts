@@ -25,3 +25,22 @@ export function segmentMask(cuSegments: ArrayLike<number>): Float32Array {
   }
   return mask;
 }
+
+/** The samples of each of B rows of T blocks: the longest first, each in the first row with room for it. One that finds none is left out. */
+export function fillRows(lengths: readonly number[], B: number, T: number): number[][] {
+  const rows = Array.from({ length: B }, () => ({ samples: [] as number[], room: T }));
+  for (const i of [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]!)) {
+    const row = rows.find(({ room }) => room >= lengths[i]!);
+    if (!row) continue;
+    row.samples.push(i);
+    row.room -= lengths[i]!;
+  }
+  return rows.map(({ samples }) => samples);
+}
+
+/** cuSegments of a row of T blocks: 0, the end of each sample, and T, since the padding is a segment too. */
+export function segmentEnds(lengths: readonly number[], T: number): number[] {
+  const ends = [0];
+  for (const length of lengths) ends.push(ends.at(-1)! + length);
+  return ends.at(-1)! < T ? [...ends, T] : ends;
+}

@@ -1,4 +1,5 @@
-// Fuzzes one target, guided by coverage: inputs that reach new code are kept and edited further.
+// Fuzzes one target, guided by coverage: inputs that reach new code are kept and edited further. Measuring coverage makes a parser
+// three to four times slower, so of many inputs most are then edits of what was kept, in a thread that measures none.
 //
 //   node --import tsx --conditions=kelix-source test/fuzz/guided.ts TARGET INPUTS SEED FOLDER [--keep]
 //
@@ -6,37 +7,38 @@
 // `fault-N`. --keep writes a small set of inputs that reach what the seeds do not into the corpus.
 
 import { createHash } from "node:crypto";
-import { ftruncateSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { counterRandom } from "../../src/random/counter.ts";
 import { Coverage } from "./coverage.ts";
-import { type Edit, editKinds, mutate } from "./mutate.ts";
-import { probe, type Target, TooSlow } from "./target.ts";
+import { MAX_FAULTS, type ProbedInputs, Prober } from "./prober.ts";
+import type { Target } from "./target.ts";
 import { targets } from "./targets.ts";
+import type { UnguidedInputs } from "./unguided.ts";
 
-export interface GuidedResult {
+export interface GuidedResult extends ProbedInputs {
   readonly inputs: number;
-  readonly accepted: number;
-  /** Characters of code that ran for the seeds, and for all inputs. */
+  /** Of these, how many were guided. */
+  readonly guided: number;
+  /** Characters of code that ran for the seeds, and for all guided inputs. */
   readonly reachedBySeeds: number;
   readonly reached: number;
-  readonly slowestMs: number;
   readonly peakMegabytes: number;
   /** Of the processor. */
   readonly seconds: number;
-  /** What was wrong, each with the file of its input. */
-  readonly faults: readonly string[];
 }
+
+/** Up to so many inputs are all guided, and of more this share. */
+const ALL_GUIDED = 100_000;
+const GUIDED_SHARE = 1 / 8;
 
 /** Inputs between two looks at the coverage: the more, the longer nothing new was found. */
 const MIN_BATCH = 256;
 const MAX_BATCH = 8192;
 /** Of the inputs of one batch, which are held at once. */
 const MAX_BATCH_BYTES = 32e6;
-/** The rest would say the same. */
-const MAX_FAULTS = 5;
-const MAX_EDITS = 6;
 const MAX_MS = 10_000;
 const MAX_BYTES = 1e9;
 /** Of a target's corpus. */
@@ -47,16 +49,13 @@ class Guided {
   readonly #target: Target;
   readonly #folder: string;
   readonly #coverage = new Coverage();
-  readonly #current: number;
   readonly #started = new BigInt64Array(new SharedArrayBuffer(8));
-  readonly #faults: string[] = [];
-  #accepted = 0;
-  #slowestMs = 0;
+  readonly #prober: Prober;
 
   constructor(target: Target, folder: string) {
     this.#target = target;
     this.#folder = folder;
-    this.#current = openSync(join(folder, "current"), "w");
+    this.#prober = new Prober(target, folder, this.#started);
     const workerData = { started: this.#started, maxMs: MAX_MS, maxBytes: MAX_BYTES };
     Atomics.store(this.#started, 0, BigInt(Date.now()));
     new Worker(new URL("./watchdog.mjs", import.meta.url), { workerData, execArgv: [] }).unref();
@@ -66,50 +65,66 @@ class Guided {
     const begin = process.cpuUsage();
     const seeds = await this.#target.seeds();
     const name = this.#target.name;
-    for (const bytes of seeds) await this.#probe(bytes);
+    for (const bytes of seeds) await this.#prober.probe(bytes);
     this.#note();
     const reachedBySeeds = this.#coverage.size;
     const found = [...seeds, ...readCorpus(name)];
-    for (const bytes of found.slice(seeds.length)) await this.#probe(bytes);
+    for (const bytes of found.slice(seeds.length)) await this.#prober.probe(bytes);
     this.#note();
     const random = counterRandom(seed, name);
     let draws = 0;
     const draw = (below: number) => Math.floor(random.uniform(draws++) * below);
-    this.#accepted = 0;
+    this.#prober.accepted = 0;
+    const guided = inputs <= ALL_GUIDED ? inputs : Math.ceil(inputs * GUIDED_SHARE);
     let done = 0;
     let size = MIN_BATCH;
-    while (done < inputs && this.#faults.length < MAX_FAULTS) {
+    while (done < guided && this.#prober.faults.length < MAX_FAULTS) {
       const batch: Uint8Array[] = [];
-      for (let bytes = 0; batch.length < Math.min(size, inputs - done) && bytes < MAX_BATCH_BYTES; ) {
-        batch.push(this.#make(found, draw));
+      for (let bytes = 0; batch.length < Math.min(size, guided - done) && bytes < MAX_BATCH_BYTES; ) {
+        batch.push(this.#prober.make(found, draw));
         bytes += batch.at(-1)!.length;
       }
-      for (const bytes of batch) await this.#probe(bytes);
+      for (const bytes of batch) await this.#prober.probe(bytes);
       done += batch.length;
       const isNew = this.#coverage.hasNew(this.#coverage.take());
       size = isNew ? Math.max(MIN_BATCH, size >> 1) : Math.min(MAX_BATCH, size * 2);
       if (!isNew) continue;
-      const accepted = this.#accepted;
+      const accepted = this.#prober.accepted;
       found.push(...(await this.#search(batch)));
-      this.#accepted = accepted;
+      this.#prober.accepted = accepted;
     }
     const reached = this.#coverage.size;
+    const { accepted } = this.#prober;
+    const rest = await this.#unguided({ name, inputs: inputs - done, seed, folder: this.#folder, found });
     if (keeps) await this.#keep(seeds, found.slice(seeds.length));
     return {
-      inputs: done,
-      accepted: this.#accepted,
+      inputs: done + rest.inputs,
+      guided: done,
+      accepted: accepted + rest.accepted,
       reachedBySeeds,
       reached,
-      slowestMs: Math.round(this.#slowestMs),
+      slowestMs: Math.round(Math.max(this.#prober.slowestMs, rest.slowestMs)),
       peakMegabytes: Math.round(process.resourceUsage().maxRSS / 1000),
       seconds: secondsSince(begin),
-      faults: this.#faults,
+      faults: [...this.#prober.faults, ...rest.faults],
     };
+  }
+
+  async #unguided(given: Omit<UnguidedInputs, "started">): Promise<ProbedInputs & { readonly inputs: number }> {
+    if (given.inputs === 0 || this.#prober.faults.length >= MAX_FAULTS)
+      return { inputs: 0, accepted: 0, slowestMs: 0, faults: [] };
+    const workerData: UnguidedInputs = { ...given, started: this.#started };
+    // A thread does not inherit how its parent reads TypeScript.
+    const file = JSON.stringify(new URL("./unguided.ts", import.meta.url));
+    const program = `import("tsx/esm/api").then(({ register }) => (register(), import(${file})))`;
+    const worker = new Worker(program, { eval: true, workerData, execArgv: ["--conditions=kelix-source"] });
+    const [result] = await once(worker, "message");
+    return result;
   }
 
   /** Those of some inputs that reach something new: each half runs again alone, until one input is left. */
   async #search(batch: readonly Uint8Array[]): Promise<Uint8Array[]> {
-    for (const bytes of batch) await this.#probe(bytes);
+    for (const bytes of batch) await this.#prober.probe(bytes);
     const run = this.#coverage.take();
     if (!this.#coverage.hasNew(run)) return []; // it was reached in the other half
     if (batch.length === 1) {
@@ -120,47 +135,6 @@ class Guided {
     return [...(await this.#search(batch.slice(0, middle))), ...(await this.#search(batch.slice(middle)))];
   }
 
-  /** An input that was found, the later the likelier, with some edits. */
-  #make(found: readonly Uint8Array[], draw: (below: number) => number): Uint8Array {
-    const from = draw(2) === 0 ? draw(found.length) : found.length - 1 - draw(Math.min(found.length, 10));
-    const edits = Array.from({ length: 1 + draw(1 + draw(MAX_EDITS)) }, (): Edit => {
-      const length = draw(3) === 0 ? draw(600) : draw(16);
-      return { kind: editKinds[draw(editKinds.length)]!, at: draw(65_536) / 65_536, length, value: draw(65_536) };
-    });
-    const bytes = mutate(found[from]!, edits, found);
-    return this.#target.repair && draw(2) === 0 ? this.#target.repair(bytes) : bytes;
-  }
-
-  async #probe(bytes: Uint8Array): Promise<void> {
-    writeSync(this.#current, bytes, 0, bytes.length, 0);
-    ftruncateSync(this.#current, bytes.length);
-    const begin = performance.now();
-    Atomics.store(this.#started, 0, BigInt(Date.now()));
-    try {
-      if ((await probe(this.#target, bytes)) === "accepted") this.#accepted++;
-    } catch (error) {
-      await this.#report(bytes, error);
-    }
-    this.#slowestMs = Math.max(this.#slowestMs, performance.now() - begin);
-  }
-
-  /** Runs an input again, for the stack of what it throws. What was slow only once waited for other programs. */
-  async #report(bytes: Uint8Array, error: unknown): Promise<void> {
-    if (this.#faults.length >= MAX_FAULTS) return;
-    Error.stackTraceLimit = 10;
-    const again: unknown = await probe(this.#target, bytes).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    Error.stackTraceLimit = 0;
-    if (error instanceof TooSlow && again === undefined) return;
-    const file = join(this.#folder, `fault-${this.#faults.length}`);
-    writeFileSync(file, bytes);
-    const shown = again ?? error;
-    const stack = shown instanceof Error ? (shown.stack ?? shown.message) : String(shown);
-    this.#faults.push(`${file}: ${stack.split("\n").slice(0, 4).join(" ").slice(0, 1000)}`);
-  }
-
   /** Adds what ran since the last look; whether some of it is new. */
   #note(): boolean {
     return this.#coverage.add(this.#coverage.take());
@@ -169,13 +143,13 @@ class Guided {
   /** Writes the smallest of the inputs that together reach as much as fits. */
   async #keep(seeds: readonly Uint8Array[], found: readonly Uint8Array[]): Promise<void> {
     this.#coverage.forget();
-    for (const bytes of seeds) await this.#probe(bytes);
+    for (const bytes of seeds) await this.#prober.probe(bytes);
     this.#note();
     const folder = join(corpusRoot, this.#target.name);
     let size = 0;
     for (const bytes of [...found].sort((a, b) => a.length - b.length)) {
       if (size + bytes.length > KEPT_BYTES) break;
-      await this.#probe(bytes);
+      await this.#prober.probe(bytes);
       if (!this.#note()) continue;
       size += bytes.length;
       mkdirSync(folder, { recursive: true });
@@ -199,7 +173,6 @@ function readCorpus(name: string): Uint8Array[] {
   }
 }
 
-Error.stackTraceLimit = 0; // nearly every input ends in an error, and a stack takes as long as the parser
 const [name, inputs, seed, folder, flag] = process.argv.slice(2);
 const target = targets.find((one) => one.name === name);
 if (!target || folder === undefined) throw new Error("usage: guided.ts TARGET INPUTS SEED FOLDER [--keep]");

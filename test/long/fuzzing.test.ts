@@ -44,6 +44,7 @@ test.each(targets.map(({ name, kind }) => [name, kind] as const))(
 const header = [
   "target",
   "inputs",
+  "guided",
   "accepted",
   "code reached by the seeds",
   "by all",
@@ -57,6 +58,7 @@ function rowOf(name: string, result: GuidedResult): string[] {
   return [
     name,
     result.inputs.toLocaleString("en"),
+    result.guided.toLocaleString("en"),
     `${((100 * result.accepted) / result.inputs).toFixed(1)} %`,
     result.reachedBySeeds.toLocaleString("en"),
     result.reached.toLocaleString("en"),

@@ -112,7 +112,7 @@ function symbolLosses(graph: Graph, embeddings: Tensor): Record<string, Tensor> 
 function imageBatch(items: readonly Item[], model: Model, context: StageContext, step: number): Batch {
   return {
     loss: "image",
-    tokens: context.batch * ROW_LENGTH,
+    tokens: tokensOf(context.batch),
     feeds: {
       pixels: patchesOf(
         items.map(({ image }) => image),
@@ -122,6 +122,12 @@ function imageBatch(items: readonly Item[], model: Model, context: StageContext,
       ...questionFeeds(items, model, context, step),
     },
   };
+}
+
+/** Tokens that a step reads, padding included. */
+export function tokensOf(batch: number): number {
+  const { packedRows, length } = rowSizes(batch);
+  return packedRows * length;
 }
 
 /** The questions about a training batch: the same lines in every stage that uses it. */
@@ -254,10 +260,11 @@ async function startBooks(
     for (let row = 0; row < rows; row++) samples.set(z.subarray((row * N + i) * d, (row * N + i + 1) * d), row * d);
     const book = `visual_tokenizer.quantizer.${i}`;
     const view = (name: string) => store.view("values", `${book}.${name}`);
-    const centres = kMeans(samples, d, {
+    const centres = await kMeans(samples, d, {
       clusters: bookSize(config),
       random: counterRandom(context.seed, "k-means").fork(i),
       iterations: 10,
+      session: readingOptions(context),
     });
     // The codebook's norm gets the gains and shifts of the features' norm, and its linear map starts as the
     // identity, so table rows are the centres without those gains and shifts.

@@ -5,8 +5,9 @@ import { folderFiles } from "../../src/files/folder.node.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { TextTokenizer } from "../../src/text/tokenizer.ts";
 import { RowWriter } from "../../src/train/data/rows.ts";
+import { fillRows } from "../../src/train/segments.ts";
 import { itemOf, trainingItem, turnsOf } from "./items.ts";
-import { ANSWERS_PER_ROW, POSITIONS, ROW_LENGTH, SCORED_ANSWERS, SCORED_LENGTH } from "./models.ts";
+import { POSITIONS, ROW_LENGTH, rowSizes, SCORED_LENGTH, scoredSizes } from "./models.ts";
 import { suiteNames } from "./protocol.ts";
 import { source } from "./test-source.ts";
 
@@ -16,23 +17,31 @@ beforeAll(async () => {
 });
 
 describe("items", () => {
-  it("fit into a row, with three lines of a grid for each image, and into a batch's answers", () => {
-    for (let index = 0; index < 300; index++) {
-      const item = trainingItem(index, 1, source);
-      const turns = turnsOf(item, counterRandom(1).fork(index));
-      const { ids, isAnswer } = writer.understanding(turns, ROW_LENGTH);
-      expect(isAnswer.filter(Boolean).length).toBeLessThanOrEqual(ANSWERS_PER_ROW);
-      const said = turns.filter(({ answer }) => answer !== "").length;
-      const opened = ids.filter((id, t) => isAnswer[t] && !isAnswer[t - 1] && id !== undefined).length;
-      expect(opened).toBe(said); // no turn was left out
+  it("fit into a row, with three lines of a grid for each image, and nearly all into a batch", () => {
+    const [batch, batches] = [32, 20];
+    const { packedRows, answers } = rowSizes(batch);
+    let placed = 0;
+    for (let step = 0; step < batches; step++) {
+      const rows = Array.from({ length: batch }, (_, b) => {
+        const index = step * batch + b;
+        const turns = turnsOf(trainingItem(index, 1, source), counterRandom(1).fork(index));
+        const row = writer.understanding(turns, ROW_LENGTH);
+        const said = turns.filter(({ answer }) => answer !== "").length;
+        expect(row.isAnswer.filter((is, t) => is && !row.isAnswer[t - 1])).toHaveLength(said); // no turn was left out
+        return row;
+      });
+      expect(rows.flatMap(({ isAnswer }) => isAnswer.filter(Boolean)).length).toBeLessThanOrEqual(answers);
+      const lengths = rows.map(({ ids }) => ids.length);
+      placed += fillRows(lengths, packedRows, ROW_LENGTH).flat().length;
     }
+    expect(placed / (batch * batches)).toBeGreaterThan(0.99);
   });
 
   it("fit into a scored row, one question each", () => {
     for (const suite of suiteNames) {
       for (let index = 0; index < 40; index++) {
         const { isAnswer } = writer.understanding([itemOf(suite, "validation", index, source).turn], SCORED_LENGTH);
-        expect(isAnswer.filter(Boolean).length).toBeLessThanOrEqual(SCORED_ANSWERS);
+        expect(isAnswer.filter(Boolean).length).toBeLessThanOrEqual(scoredSizes(1).answers);
       }
     }
   });

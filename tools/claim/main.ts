@@ -24,7 +24,7 @@ const USAGE = `npm run claim -- [OPTIONS]
 Trains and scores every arm of docs/claim.md, then decides. Finished arms are kept in docs/claim/. To resume unfinished ones,
 run the same command again.
 
-  --quick          a smoke test of the whole path, about half an hour of one core, which proves nothing
+  --quick          a smoke test of the whole path, less than ten minutes of one core, which proves nothing
   --pilot          only the continuous arm of seed 100: does it read ${100 * PILOT_SHARE} % of every level on validation?
   --seeds 1,2      only these seeds, now; the others later
   --arms C,8       only these arms

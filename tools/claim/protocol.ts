@@ -93,10 +93,10 @@ export const full: Protocol = {
 /** A smoke test: everything runs, nothing is proved. */
 export const quick: Protocol = {
   name: "quick",
-  steps: { warmUp: 300, branch: 150, reader: 150 },
+  steps: { warmUp: 90, branch: 36, reader: 36 },
   batch: 32,
   kmeansImages: 256,
-  items: { test: 200, validation: 64 },
+  items: { test: 100, validation: 32 },
   seeds: { C: 1, "1": 1, "8": 1 },
 };
 

@@ -13,11 +13,11 @@ import type { EncodedRow } from "../../src/train/data/rows.ts";
 import { openCheckpointAt } from "../../src/train/open-checkpoint.ts";
 import type { Stage } from "../../src/train/stage.ts";
 import { answerFeeds } from "../../src/train/stages/tokenizer-batch.ts";
-import { embedImages, imageLayout, traceAnswers } from "../../src/train/stages/tokenizer-graph.ts";
+import { type AnswerSizes, embedImages, imageLayout, traceAnswers } from "../../src/train/stages/tokenizer-graph.ts";
 import type { TracedLoss } from "../../src/train/train-graph.ts";
-import { itemsOfStep, questionFeeds, readingOptions, type StageContext } from "./image-stage.ts";
+import { itemsOfStep, questionFeeds, readingOptions, type StageContext, tokensOf } from "./image-stage.ts";
 import { type Item, itemOf, type Stream } from "./items.ts";
-import { armModel, POSITIONS, ROW_LENGTH, type RowSizes, rowSizes, SCORED_LENGTH, scoredSizes } from "./models.ts";
+import { armModel, POSITIONS, rowSizes, SCORED_LENGTH, scoredSizes } from "./models.ts";
 import type { Arm, SuiteName } from "./protocol.ts";
 
 /** The frozen image side over batches of one size. */
@@ -95,7 +95,7 @@ function readPositions(graph: Graph, arm: Arm, positions: number): Tensor {
   return table.gather(graph.input("seen", [positions, arm.codes], "i32")).sum([1]); // [B*P, N, D] -> [B*P, D]
 }
 
-function traceReader(graph: Graph, arm: Arm, sizes: RowSizes): TracedLoss {
+function traceReader(graph: Graph, arm: Arm, sizes: AnswerSizes): TracedLoss {
   const positions = readPositions(graph, arm, sizes.batch * POSITIONS);
   return { loss: traceAnswers(graph, armModel(arm), sizes, positions) };
 }
@@ -107,7 +107,7 @@ export function readerStage(arm: Arm, eyes: FrozenEyes, context: StageContext, f
     async batch(step) {
       const items = itemsOfStep(firstStep + step, context);
       const feeds = questionFeeds(items, armModel(arm), context, firstStep + step);
-      return { loss: "answers", tokens: batch * ROW_LENGTH, feeds: { ...feeds, ...(await eyes.see(items)) } };
+      return { loss: "answers", tokens: tokensOf(batch), feeds: { ...feeds, ...(await eyes.see(items)) } };
     },
   };
 }

@@ -1,12 +1,11 @@
 // The language model's training loss over packed rows of blocks, and what such a graph is fed.
 
 import { blockVocabulary, type LanguageModelConfig } from "../../llm/config.ts";
-import { rotary1d } from "../../nn/rotary.ts";
 import { f32, type HostTensor, i32, joinFloats, joinIntegers } from "../../runtime/host-tensor.ts";
 import { blockInputs } from "../../sequence/blocks.ts";
 import type { BlockIds } from "../../sequence/layout.ts";
 import type { Graph } from "../../tensor/graph.ts";
-import { segmentMask, segmentPositions } from "../segments.ts";
+import { packedFeeds } from "../row-tables.ts";
 import { type BlockLoss, blockLoss, joinSupervised, type SupervisedRows, supervisedRows } from "./block-loss.ts";
 import { blockLabels } from "./labels.ts";
 import { type ScoredSizes, traceScored } from "./scored-blocks.ts";
@@ -56,16 +55,16 @@ export function trainingFeeds(
   const scored = joinSupervised(parts, T, vocabulary, room);
   const inputs = rows.map(({ blocks, read = blocks }) => blockInputs(read, vocabulary));
   const index = joinIntegers(inputs.map((input) => input.index));
-  const ropes = rows.map((row) => rotary1d(segmentPositions(row.cuSegments), qwen.head_dim, qwen.rope_base));
   const groups = [B, T, qwen.n_q_tokens];
-  const angles = [B, T, qwen.head_dim / 2];
   const feeds = {
     index: i32(index, groups),
     weight: f32(joinFloats(inputs.map((input) => input.weight)), groups),
     frozen: f32(frozenRows(index, qwen.pad_token_id), groups),
-    cos: f32(joinFloats(ropes.map(({ cos }) => cos)), angles),
-    sin: f32(joinFloats(ropes.map(({ sin }) => sin)), angles),
-    mask: f32(joinFloats(rows.map((row) => segmentMask(row.cuSegments))), [B, T, T]),
+    ...packedFeeds(
+      rows.map(({ cuSegments }) => cuSegments),
+      T,
+      qwen,
+    ),
     positions: i32(scored.positions, [scored.positions.length]),
     // Only blocks with a successor in their row are scored, so a row's last position never matters here.
     next: i32(

@@ -7,6 +7,7 @@ import { teacherForced, tokenHead } from "../../llm/token-head.ts";
 import type { Graph } from "../../tensor/graph.ts";
 import type { Params } from "../../tensor/params.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
+import { packedTables } from "../row-tables.ts";
 
 /**
  * The token head on Q positions, fed the block after each: positions and next i32 [Q] count in the flattened [B*T].
@@ -46,16 +47,13 @@ export function traceScored(
 ) {
   const { qwen } = config;
   const groups = [B, T, qwen.n_q_tokens];
-  const angles = [B, T, qwen.head_dim / 2];
   const read = readBlocks(
     graph.params,
     {
       index: graph.input("index", groups, "i32"),
       weight: graph.input("weight", groups),
       frozen: graph.input("frozen", groups),
-      cos: graph.input("cos", angles),
-      sin: graph.input("sin", angles),
-      mask: graph.input("mask", [B, T, T]),
+      ...packedTables(graph, B, T, qwen),
     },
     config,
   );

@@ -18,6 +18,7 @@ import { type EncodedRow, type RowWriter, turnsAbout } from "../data/rows.ts";
 import type { Samples } from "../data/samples.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
 import { traceLanguageModelLoss, trainingFeeds } from "../loss/language-model-loss.ts";
+import { fillRows, segmentEnds } from "../segments.ts";
 import { pathSchema } from "../settings.ts";
 import type { Batch } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
@@ -246,15 +247,14 @@ export function packBatch(
     const held = places.map((i) => samples[i]!);
     const ids = new Int32Array(T).fill(padId);
     const lossMask = new Uint8Array(T);
-    const ends = [0];
+    let start = 0;
     for (const sample of held) {
-      const start = ends.at(-1)!;
       const end = start + sample.ids.length;
       ids.set(sample.ids, start);
       lossMask.set(Array.from(sample.isAnswer, Number), start);
       lossMask[start] = 0; // nothing comes before it
       kinds.fill(sample.written, b * T + start, b * T + end);
-      ends.push(end);
+      start = end;
     }
     const expand = (codes: readonly Int32Array[]) =>
       expandRow(ids, idsFromCodes(joinIntegers(codes), vocabulary), vocabulary);
@@ -262,7 +262,10 @@ export function packBatch(
       blocks: expand(held.map(({ own }) => own)),
       read: expand(held.map(({ read }) => read)),
       lossMask,
-      cuSegments: ends.at(-1)! < T ? [...ends, T] : ends,
+      cuSegments: segmentEnds(
+        held.map(({ ids }) => ids.length),
+        T,
+      ),
     };
   });
   const sizes = { rows: B, blocks: T, scoredBlocks, labels: R };
@@ -283,18 +286,6 @@ export function packBatch(
   });
   const tokens = filled.flat().reduce((sum, i) => sum + lengths[i]!, 0);
   return { loss: "blocks", tokens, feeds: { ...feeds, shares: f32(shares, [R, names.length]) } };
-}
-
-/** The samples of each of B rows of T blocks: the longest first, each in the first row with room for it. One that finds none is left out. */
-export function fillRows(lengths: readonly number[], B: number, T: number): number[][] {
-  const rows = Array.from({ length: B }, () => ({ samples: [] as number[], room: T }));
-  for (const i of [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]!)) {
-    const row = rows.find(({ room }) => room >= lengths[i]!);
-    if (!row) continue;
-    row.samples.push(i);
-    row.room -= lengths[i]!;
-  }
-  return rows.map(({ samples }) => samples);
 }
 
 /** Codes [M, N] of an image, with one code replaced by another of its codebook at a share of the positions. */

@@ -7,7 +7,7 @@ import { readRunConfig } from "../config.ts";
 import { RowWriter } from "../data/rows.ts";
 import { sampleEdit } from "../data/scene-edits.ts";
 import { blankImage } from "../data/shapes.ts";
-import { dataSchema, fillRows, packBatch, type Row, spoil } from "./language-batch.ts";
+import { dataSchema, packBatch, type Row, spoil } from "./language-batch.ts";
 
 const [N, POSITIONS, BOOK] = [8, 36, 256];
 let config: KeyeArConfig;
@@ -78,11 +78,6 @@ test("an edit reads its first image as it is and is scored on its last one alone
   expect(columns).toBe(4); // text, image, emoji, edit
   expect(sumOf(2)).toEqual([...Array(288).fill(Math.fround(1 / 288)), ...Array(288).fill(0)]);
   expect(sumOf(3)).toEqual([...Array(288).fill(0), ...Array(288).fill(Math.fround(1 / 288))]);
-});
-
-test("samples fill rows, the longest first, and one without room is left out", () => {
-  expect(fillRows([30, 90, 50, 10, 100, 45], 3, 100)).toEqual([[4], [1, 3], [2, 5]]);
-  expect(fillRows([60, 60, 40], 1, 100)).toEqual([[0, 2]]);
 });
 
 test("packed samples are read and scored as in rows of their own", () => {

@@ -6,9 +6,11 @@ import type { Sample } from "../data/corpus.ts";
 import { patchesOf } from "../data/patch-images.ts";
 import { type EncodedRow, type RowWriter, turnsAbout } from "../data/rows.ts";
 import type { Samples } from "../data/samples.ts";
+import { packedFeeds } from "../row-tables.ts";
+import { fillRows, segmentEnds } from "../segments.ts";
 import type { Batch } from "../stage.ts";
 import { classificationFeeds } from "./auxiliary-heads.ts";
-import { type Data, hasText, type Model } from "./tokenizer-graph.ts";
+import { type AnswerSizes, type Data, hasText, type Model } from "./tokenizer-graph.ts";
 
 export interface BatchContext {
   readonly samples: Samples;
@@ -46,26 +48,38 @@ function conversationFeeds(
   return answerFeeds(rows, writer.padId, model, data);
 }
 
-/** The feeds of traceAnswers for a batch of rows, whose images are in order; answer tokens beyond `data.answers` are dropped. */
+/**
+ * The feeds of traceAnswers for a batch of conversations, whose images are in order. Answer tokens beyond `answers` are dropped, and
+ * conversations that find no room in packed rows.
+ */
 export function answerFeeds(
   conversations: readonly EncodedRow[],
   padId: number,
   model: Pick<Model, "config">,
-  data: Pick<Data, "batch" | "length" | "answers">,
+  { batch, length: T, packedRows, answers: R }: AnswerSizes,
 ): Record<string, HostTensor> {
-  const vocabulary = blockVocabulary(model.config.qwen_config);
-  const { batch: B, length: T, answers: R } = data;
+  const { qwen_config: qwen } = model.config;
+  const vocabulary = blockVocabulary(qwen);
+  const B = packedRows ?? batch;
   const ids = new Int32Array(B * T).fill(padId);
   const [rows, labels] = [[] as number[], [] as number[]];
-  let imageRow = vocabulary.vocabSize;
-  conversations.forEach((row, b) => {
-    row.ids.forEach((id, t) => {
-      ids[b * T + t] = id === vocabulary.imagePad ? imageRow++ : id;
-      if (t > 0 && row.isAnswer[t] && rows.length < R) {
-        rows.push(b * T + t - 1);
-        labels.push(id);
-      }
-    });
+  const lengths = conversations.map((row) => row.ids.length);
+  const filled = packedRows === undefined ? conversations.map((_, i) => [i]) : fillRows(lengths, B, T);
+  const firstImageRows = imageRowsOf(conversations, vocabulary.imagePad, vocabulary.vocabSize);
+  filled.forEach((held, b) => {
+    let at = b * T;
+    for (const i of held) {
+      let imageRow = firstImageRows[i]!;
+      const { ids: own, isAnswer } = conversations[i]!;
+      own.forEach((id, t) => {
+        ids[at + t] = id === vocabulary.imagePad ? imageRow++ : id;
+        if (t > 0 && isAnswer[t] && rows.length < R) {
+          rows.push(at + t - 1);
+          labels.push(id);
+        }
+      });
+      at += own.length;
+    }
   });
   const fill = (values: readonly number[]) => Int32Array.from({ length: R }, (_, i) => values[i] ?? 0);
   const weights = Float32Array.from({ length: R }, (_, i) => (i < rows.length ? 1 / rows.length : 0));
@@ -74,5 +88,26 @@ export function answerFeeds(
     rows: i32(fill(rows), [R]),
     labels: i32(fill(labels), [R]),
     weights: f32(weights, [R]),
+    ...(packedRows !== undefined &&
+      packedFeeds(
+        filled.map((held) =>
+          segmentEnds(
+            held.map((i) => lengths[i]!),
+            T,
+          ),
+        ),
+        T,
+        qwen,
+      )),
   };
+}
+
+/** For each conversation, where the embeddings of its image start in the table that `ids` point into. */
+function imageRowsOf(conversations: readonly EncodedRow[], imagePad: number, first: number): number[] {
+  let next = first;
+  return conversations.map(({ ids }) => {
+    const start = next;
+    next += ids.filter((id) => id === imagePad).length;
+    return start;
+  });
 }

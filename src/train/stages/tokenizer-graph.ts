@@ -21,7 +21,7 @@ import { sourceSchema } from "../data/own-data.ts";
 import { crossEntropy } from "../loss/cross-entropy.ts";
 import { meanOf, quantizerLosses } from "../loss/quantizer-loss.ts";
 import { poolCodes } from "../pool-codes.ts";
-import { rowTables } from "../row-tables.ts";
+import { packedTables, rowTables } from "../row-tables.ts";
 import { pathSchema } from "../settings.ts";
 import type { TracedLoss } from "../train-graph.ts";
 import { targetsSchema, targetWidths } from "../vision-targets.ts";
@@ -36,6 +36,8 @@ export const dataSchema = z.strictObject({
   batch: z.int().min(1).max(4096),
   /** Tokens of a row, including an image's positions; longer conversations lose their last turns. */
   length: z.int().min(16).max(16_384),
+  /** So many rows hold the conversations of a batch, several in one. By default each has a row of its own. */
+  packedRows: z.int().min(1).max(4096).optional(),
   /** Maximum answer tokens of a batch. */
   answers: z.int().min(1).max(1_000_000),
   /** Shares of the kinds of images. */
@@ -158,15 +160,18 @@ export function hasText({ weights }: Model): boolean {
   return weights.text > 0;
 }
 
+/** Sizes of a batch's conversations. */
+export type AnswerSizes = Pick<Data, "batch" | "length" | "packedRows" | "answers">;
+
 /** The language model's cross entropy of the answers, a mean over their tokens. embeddings [M, D] of all images. */
 export function traceAnswers(
   graph: Graph,
   model: Pick<Model, "config">,
-  data: Pick<Data, "batch" | "length" | "answers">,
+  { batch, length: T, packedRows, answers: R }: AnswerSizes,
   embeddings: Tensor,
 ): Tensor {
   const { qwen_config: qwen } = model.config;
-  const { batch: B, length: T, answers: R } = data;
+  const B = packedRows ?? batch;
   const trunk = graph.params.at("model", "model");
   const entries = qwen.vocab_size + qwen.codebook_size;
   const table = embeddingTable(trunk.at("tok_embeddings", "embed_tokens"), entries, qwen.embed_dim).slice(
@@ -178,7 +183,7 @@ export function traceAnswers(
   const x = concat([table, embeddings], 0).gather(graph.input("ids", [B, T], "i32"));
   const { hidden } = decoderStack(trunk, x, {
     config: qwen,
-    ...rowTables(graph, T, qwen),
+    ...(packedRows === undefined ? rowTables(graph, T, qwen) : packedTables(graph, B, T, qwen)),
   });
   const scored = hidden
     .at(-1)!

@@ -60,8 +60,10 @@ export async function measureClasses(weights: WeightSource, context: BatchContex
  * Share of held-out images (emoji in the held-out style; questions about new scenes) whose right answer is the most likely one at
  * every token, which is when greedy decoding gives it.
  */
-export async function measureAnswers(weights: WeightSource, context: BatchContext): Promise<Record<string, number>> {
-  const { model, data } = context;
+export async function measureAnswers(weights: WeightSource, given: BatchContext): Promise<Record<string, number>> {
+  const { model } = given;
+  const data = { ...given.data, packedRows: undefined }; // each item's answer is told by its row
+  const context = { ...given, data };
   const { corpus } = context.samples;
   const graph = new Graph();
   traceTokenizer(graph, model, data, corpus.concepts.length);
