@@ -111,12 +111,14 @@ describe("kelix", () => {
     expect((await kelix("tokenize", image, "-o", file("codes.safetensors"))).status).toBe(0);
     const codes = (await readSafetensors(file("codes.safetensors"))).get("codes")!;
     expect([codes.dtype, codes.shape]).toEqual(["u16", [36, 8]]);
+    const options = ["--seed", "4", "--steps", "2"];
     const draw = async (name: string) => {
-      expect((await kelix("reconstruct", file("codes.safetensors"), "-o", file(name), "--seed", "4")).status).toBe(0);
+      const { status } = await kelix("reconstruct", file("codes.safetensors"), "-o", file(name), ...options);
+      expect(status).toBe(0);
       return readFile(file(name));
     };
     expect(await draw("a.png")).toEqual(await draw("b.png"));
-    const straight = await kelix("reconstruct", image, "-o", file("c.png"), "--seed", "4", "--json");
+    const straight = await kelix("reconstruct", image, "-o", file("c.png"), ...options, "--json");
     expect(JSON.parse(straight.out)).toEqual([{ file: file("c.png"), width: 96, height: 96 }]);
     expect(await readFile(file("c.png"))).toEqual(await readFile(file("a.png")));
   });
@@ -144,7 +146,9 @@ describe("kelix", () => {
       "-o",
       file("never.png"),
       "--steps",
-      "50",
+      "10",
+      "--threads",
+      "1",
       "--n",
       "1000",
     ]);
@@ -265,15 +269,24 @@ describe("kelix", () => {
     await expectFailure(["describe", image, "--model", broken], /model\.safetensors: the file has 3 bytes/);
   });
 
-  test("spells out what would steer a terminal in a name from a file, and the faults of a model in its plan", async () => {
+  test("spells out what would steer a terminal in a name from a file, and plans such a model before it is loaded", async () => {
     const hostile = file("hostile-model");
     await cp(nano, hostile, { recursive: true });
     const name = "a\u001b[31mRED\u0007\n\nkelix: all is fine";
     await writeSafetensors(join(hostile, "second.safetensors"), [[name, hostTensor("u8", Uint8Array.of(1), [1])]]);
     const info = await kelix("info", hostile);
     expect(info.out).toContain("a\\u001b[31mRED\\u0007\\u000a\\u000akelix: all is fine");
-    const plan = await kelix("plan", hostile);
-    expect(plan.out).toMatch(/^does not load +.*1 unknown: a\\u001b/m);
+    const plan = await kelix("plan", hostile); // which measures the machine: that takes seconds
+    expect([plan.status, plan.err]).toEqual([0, ""]);
+    for (const line of [
+      /^does not load +.*1 unknown: a\\u001b/m,
+      /^machine +\d+ cores, \d+ GFLOP\/s, with 4-bit weights \d+ GFLOP\/s; reads \d[\d.]* [MG]B\/s, 4-bit weights \d[\d.]* [MG]B\/s$/m,
+      /^disk +\d[\d.]* MB of weights, 0 B of them missing; \d[\d.]* [MGT]B free$/m,
+      /^an answer about an image +about \d[\d.]* MB of memory; about \d/m,
+      /^ {2}decode +\d[\d.]* s$/m,
+      /^with int4 weights +\d[\d.]* MB of memory, \d[\d.]* MB to draw: kelix convert /m,
+    ])
+      expect(plan.out).toMatch(line);
     const { err } = await kelix("describe", image, "--model", hostile);
     expect([info.out, plan.out, err].join("").replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
   });
@@ -287,19 +300,6 @@ describe("kelix", () => {
     });
     const status = await new Promise((resolve) => child.on("close", resolve));
     expect([status, err]).toEqual([0, ""]);
-  });
-
-  test("plans disk, memory and time before anything is loaded", async () => {
-    const { status, out, err } = await kelix("plan", "--json");
-    expect([status, err]).toEqual([0, ""]);
-    const { machine, disk, answer, image, smaller } = JSON.parse(out);
-    for (const speed of Object.values(machine.speeds)) expect(speed).toBeGreaterThan(1e7);
-    expect(disk).toMatchObject({ missingBytes: 0 });
-    expect(disk.freeBytes).toBeGreaterThan(0);
-    expect([answer.fits, image.fits]).toEqual([true, true]);
-    expect(answer.seconds).toBeGreaterThan(0);
-    expect(image.parts.at(-1).what).toBe("decode");
-    expect(smaller.at(-1).weights).toBe("int4");
   });
 
   test("names the way out when there is no such model", async () => {

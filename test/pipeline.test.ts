@@ -344,7 +344,7 @@ describe("at the released grid of 18 x 18 positions, which is the default", () =
 
   test("a conversation draws, whatever the limit of tokens, and a prompt that leaves no room is rejected", () =>
     withoutGrid("models/kelix-nano", async (nano) => {
-      const chat = nano.chat([{ role: "user", content: "two red circles" }], { maxNewTokens: 2 });
+      const chat = nano.chat([{ role: "user", content: "two red circles" }], { maxNewTokens: 2, steps: 1 });
       const { images, usage } = await chat.result();
       expect(images).toMatchObject([{ width: 288, height: 288, codes: { grid: [18, 18] } }]);
       expect(usage.completionTokens).toBeLessThanOrEqual(1 + 324 + 1 + 2);
