@@ -12,6 +12,7 @@ import { encodePng } from "../src/image/codec.node.ts";
 import { readSafetensors, writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { program, runCli } from "./run-cli.ts";
+import { writeTinyModel } from "./tiny-model.ts";
 
 const nano = fileURLToPath(new URL("../models/kelix-nano", import.meta.url));
 const image = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
@@ -19,9 +20,12 @@ const image = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.m
 const kelix = (...args: string[]) => runCli(args, { env: { HF_HUB_OFFLINE: "1", HF_HOME: folder } });
 
 let folder: string;
+/** For drawing, where what is drawn does not matter. */
+let tiny: string;
 const file = (name: string) => join(folder, name);
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kelix-cli-"));
+  tiny = await writeTinyModel(file("tiny"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -108,10 +112,10 @@ describe("kelix", () => {
   });
 
   test("tokenizes to a file of codes and draws an image back, the same for the same seed", async () => {
-    expect((await kelix("tokenize", image, "-o", file("codes.safetensors"))).status).toBe(0);
+    expect((await kelix("tokenize", image, "-o", file("codes.safetensors"), "--model", tiny)).status).toBe(0);
     const codes = (await readSafetensors(file("codes.safetensors"))).get("codes")!;
     expect([codes.dtype, codes.shape]).toEqual(["u16", [36, 8]]);
-    const options = ["--seed", "4", "--steps", "2"];
+    const options = ["--seed", "4", "--steps", "2", "--model", tiny];
     const draw = async (name: string) => {
       const { status } = await kelix("reconstruct", file("codes.safetensors"), "-o", file(name), ...options);
       expect(status).toBe(0);
@@ -124,13 +128,16 @@ describe("kelix", () => {
   });
 
   test("keeps several images in one file of codes and draws each", async () => {
-    expect((await kelix("tokenize", image, image, "-o", file("two.safetensors"))).status).toBe(0);
+    const { status } = await kelix("tokenize", image, image, "-o", file("two.safetensors"), "--model", tiny);
+    expect(status).toBe(0);
     expect([...(await readSafetensors(file("two.safetensors"))).keys()]).toEqual(["codes.0", "codes.1"]);
     const { out } = await kelix(
       "reconstruct",
       file("two.safetensors"),
       "-o",
       file("two.png"),
+      "--model",
+      tiny,
       "--steps",
       "1",
       "--json",
@@ -192,7 +199,7 @@ describe("kelix", () => {
       '{"prompt": "a red circle", "tag": "colors"}\n{"prompt": "two blue stars"}\n',
     );
     const args = ["imagine", "--prompts", file("prompts.jsonl"), "-o", file("drawn"), "--steps", "1", "--json"];
-    const { status, out } = await kelix(...args);
+    const { status, out } = await kelix(...args, "--model", tiny);
     expect(status).toBe(0);
     expect(JSON.parse(out)).toHaveLength(2);
     expect((await readdir(join(file("drawn"), "00001", "samples"))).sort()).toEqual(["00000.png"]);
@@ -200,8 +207,10 @@ describe("kelix", () => {
   });
 
   test("imagines the same image for the same seed", async () => {
-    for (const name of ["x.png", "y.png"])
-      expect((await kelix("imagine", "a red circle", "-o", file(name), "--seed", "2", "--steps", "2")).status).toBe(0);
+    for (const name of ["x.png", "y.png"]) {
+      const options = ["--seed", "2", "--steps", "2", "--model", tiny];
+      expect((await kelix("imagine", "a red circle", "-o", file(name), ...options)).status).toBe(0);
+    }
     expect(await readFile(file("x.png"))).toEqual(await readFile(file("y.png")));
   });
 
