@@ -96,8 +96,8 @@ describe("input", () => {
     const [plain, piped, named, substituted] = await Promise.all([
       kelix(["describe", image]),
       kelix(["describe", "-"], { input: bytes }),
-      kelix(["describe", "/dev/stdin"], { shell: `cat "${image}" | "$@"` }),
-      kelix([], { shell: `"$@" describe <(cat "${image}")` }),
+      kelix(["describe", "/dev/stdin", "--threads", "1"], { shell: `cat "${image}" | "$@"` }),
+      kelix([], { shell: `"$@" describe --threads 1 <(cat "${image}")` }),
     ]);
     for (const result of [piped, named, substituted])
       expect(result).toMatchObject({ status: 0, err: "", out: plain.out });

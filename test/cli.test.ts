@@ -291,17 +291,6 @@ describe("kelix", () => {
     expect([info.out, plan.out, err].join("").replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
   });
 
-  test("ends quietly when nobody reads its results any more", async () => {
-    const child = spawn(process.execPath, [program, "info"], { stdio: ["ignore", "pipe", "pipe"] });
-    child.stdout.destroy();
-    let err = "";
-    child.stderr.on("data", (text) => {
-      err += text;
-    });
-    const status = await new Promise((resolve) => child.on("close", resolve));
-    expect([status, err]).toEqual([0, ""]);
-  });
-
   test("names the way out when there is no such model", async () => {
     await expectFailure(["info", "some/model"], /some\/model: there is no such folder here, .* kelix pull some\/model/);
     await expectFailure(["train", "tokenizer", "--config", file("none.json")], /none\.json: cannot be read/);

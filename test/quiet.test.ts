@@ -24,7 +24,7 @@ const commands: Readonly<Record<string, Case>> = {
   describe: { run: spawnCli, args: ["describe", image] },
   imagine: { run: runCli, args: ["imagine", "a circle", "-o", "drawn.png", "--steps", "1"] },
   "tokenize on WebAssembly": { run: runCli, args: ["tokenize", image, "-o", "codes.json", "--device", "wasm"] },
-  info: { run: spawnCli, args: ["info"] },
+  info: { run: runCli, args: ["info"] },
 };
 
 test.each(Object.entries(commands))("%s", async (_, { run, args }) => {

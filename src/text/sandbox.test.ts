@@ -18,10 +18,10 @@ describe("a chat template without a thread of its own", () => {
     expect(render("{{ 1 + 1 }}")).toEqual({ text: "2" });
   });
 
-  test("is stopped where macros call themselves, after its deadline", () => {
+  test("is stopped where macros call themselves, by its deadline or by the stack", () => {
     const source = "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}";
     const result = renderTemplate({ source, variables: { messages: [] } }, { deadlineMs: 100, maxRange: 10 });
-    expect(result).not.toHaveProperty("text");
+    expect(result === undefined || !("text" in result)).toBe(true);
   });
 });
 
