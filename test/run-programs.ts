@@ -5,6 +5,8 @@ import { execFile } from "node:child_process";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
+const oneThread = new URL("one-thread.mjs", import.meta.url).href;
+
 export interface Program {
   readonly file: string;
   readonly args?: readonly string[];
@@ -19,7 +21,7 @@ export async function runPrograms(programs: readonly Program[], cwd: string): Pr
       await import(${JSON.stringify(pathToFileURL(file))});
       process.stdout.write(${JSON.stringify(mark)});`,
   );
-  const args = ["--import", "tsx", "--input-type=module", "-e", steps.join("")];
+  const args = ["--import", "tsx", "--import", oneThread, "--input-type=module", "-e", steps.join("")];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd });
   const printed = stdout.split(mark);
   if (stderr !== "" || printed.length !== programs.length + 1) throw new Error(`${stdout}\n${stderr}`);
