@@ -35,3 +35,6 @@ process.on("message", async ({ args, env, cwd, input, mark }) => {
   for (const stream of streams) stream.write(mark);
   process.send({ status, goesOn });
 });
+
+// Whatever a command left behind.
+process.on("disconnect", () => process.exit());
