@@ -1,7 +1,7 @@
 // A checkpoint: the safetensors files of a folder as one set of named tensors, and its comparison with what a model declares.
 // Where there is an index of shards its files count; else, as in the reference, every *.safetensors in sorted order.
 
-import { ModelError } from "../errors.ts";
+import { ModelError, quote } from "../errors.ts";
 import { baseName, isSideFile, type ModelFile, type ModelFiles } from "../files/model-files.ts";
 import { f32, type HostDType, type HostTensor } from "../runtime/host-tensor.ts";
 import { hasShape, isQuantized, locateWeight, type QuantizedMatrix, scalesName } from "../runtime/weight-source.ts";
@@ -147,7 +147,7 @@ class OpenedCheckpoint implements Checkpoint {
 
   async read(name: string, rows?: RowRange): Promise<HostTensor> {
     const weight = this.#weights.get(name);
-    if (!weight) throw new ModelError(`${baseName(this.path)}: has no tensor ${JSON.stringify(name)}`);
+    if (!weight) throw new ModelError(`${baseName(this.path)}: has no tensor ${quote(name)}`);
     const file = this.#holders.get(name)!;
     const tensor = await file.read(name, rows);
     if (!isQuantized(weight)) return toF32(tensor, `${baseName(file.file.name)}: tensor ${JSON.stringify(name)}`);

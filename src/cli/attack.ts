@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { type AttackResult, attackServer, attacks } from "../attack/attack.ts";
 import { InputError, KelixError } from "../index.ts";
 import { complainOf } from "./failures.ts";
+import { quote } from "./quote.ts";
 import { interrupted, printable, printJson, showProgress } from "./terminal.ts";
 
 interface Options {
@@ -37,7 +38,7 @@ export function define(command: Command): void {
       const { apiKey = process.env.KELIX_API_KEY, otherKey, only, json } = command.optsWithGlobals<Options>();
       const unknown = only?.find((name) => !attacks.some((attack) => attack.name === name));
       if (unknown !== undefined)
-        throw new InputError(`There is no attack ${JSON.stringify(unknown)}; kelix attack --help lists them`, {
+        throw new InputError(`There is no attack ${quote(unknown)}; kelix attack --help lists them`, {
           code: "invalid_option",
         });
       const width = Math.max(...attacks.map(({ name }) => name.length));

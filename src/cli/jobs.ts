@@ -8,6 +8,7 @@ import { JobQueue, type QueueStatus } from "../jobs/queue.ts";
 import { type Shard, type TaskName, taskNames, tasks } from "../jobs/shard.ts";
 import type { GlobalOptions } from "./context.ts";
 import { addFlags } from "./option-flags.ts";
+import { quote } from "./quote.ts";
 import { runHere, shardsOf } from "./shards.ts";
 import { interrupted, printable, printJson, say } from "./terminal.ts";
 
@@ -119,7 +120,7 @@ function workOptions(command: Command): Command {
 function workOf(name: string, command: Command): Pick<Shard, "task" | "options"> {
   const task = taskNames.find((task) => task === name) as TaskName | undefined;
   if (!task)
-    throw new InputError(`Expected a task, ${taskNames.join(", ")}, got ${JSON.stringify(name)}`, {
+    throw new InputError(`Expected a task, ${taskNames.join(", ")}, got ${quote(name)}`, {
       code: "invalid_option",
     });
   const given: Record<string, unknown> = {};

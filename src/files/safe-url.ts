@@ -3,7 +3,8 @@
 
 /** An address without what may be secret, a data URL as its type alone; a path, or what is no address, as it is. */
 export function publicUrl(input: string | URL): string {
-  const text = String(input).trim();
+  // Parsers of addresses leave these characters out.
+  const text = String(input).replace(/[\t\n\r]|^[\0-\x20]+|[\0-\x20]+$/g, "");
   if (/^data:/i.test(text)) return text.slice(0, text.search(/[;,]|$/));
   const [, scheme] = /^([a-z][a-z0-9+.-]*):(?=[/\\]{2})/i.exec(text) ?? /^(https?|wss?|ftp):/i.exec(text) ?? [];
   if (scheme === undefined) return String(input);
@@ -16,14 +17,18 @@ export function publicUrl(input: string | URL): string {
 }
 
 const addressPattern =
-  /\b(?:[a-z][a-z0-9+.-]{1,30}:[/\\]{2}|(?:https?|wss?|ftp):[/\\])[^\s"<>]+|\bdata:(?:[\w.+-]+\/[\w.+-]+)?(?:;[\w=.+-]+)*,[^\s"<>]*/gi;
+  /\b(?:[a-z][a-z0-9+.-]{1,30}:[/\\]{2}|[a-z]:\/\/|(?:https?|wss?|ftp):[/\\])[^\s"<>]+|\bdata:(?:[\w.+-]+\/[\w.+-]+)?(?:;[\w=.+-]+)*,[^\s"<>]*/gi;
 
 /** As the Hub makes tokens, and as headers carry them. */
 const tokenPattern = /\bhf_[A-Za-z0-9]{12,}|\b([Bb]earer|[Bb]asic) +[\w.~+/=-]{8,}/g;
 
+/** What may name a user, up to where a path begins: parsers accept quotes and control characters there, and no slashes before it. */
+const authorityPattern = /\b((?:https?|wss?|ftp):[/\\]*)([^\s/\\?#]*)/gi;
+
 /** A text with the addresses in it cut as by `publicUrl`, and tokens taken out. */
 export function withoutSecrets(text: string): string {
   return text
+    .replace(authorityPattern, (_, start: string, named: string) => start + named.slice(named.lastIndexOf("@") + 1))
     .replace(addressPattern, (address) => {
       const shown = publicUrl(address);
       return shown.length < address.length ? shown + sentenceEnd(address) : address;

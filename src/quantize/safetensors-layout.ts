@@ -1,7 +1,7 @@
 // Lays out a safetensors file before any tensor is written.
 
 import { dtypeNames, MAX_HEADER_BYTES, PREFIX_BYTES, type TensorEntry } from "../checkpoint/safetensors-header.ts";
-import { ModelError } from "../errors.ts";
+import { ModelError, quote } from "../errors.ts";
 import { countElements, elementBytes, type HostDType } from "../runtime/host-tensor.ts";
 
 export interface TensorShape {
@@ -30,7 +30,7 @@ export function layOut(
   const begins = new Map<string, number>();
   let end = 0;
   for (const [name, tensor] of ordered) {
-    if (begins.has(name)) throw new ModelError(`${file}: tensor ${JSON.stringify(name)} is duplicated`);
+    if (begins.has(name)) throw new ModelError(`${file}: tensor ${quote(name)} is duplicated`);
     if (name === "__metadata__" || name === "__proto__")
       throw new ModelError(`${file}: no tensor may be called ${name}`);
     begins.set(name, end);

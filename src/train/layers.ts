@@ -3,7 +3,7 @@
 
 import * as z from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { ModelError } from "../errors.ts";
+import { ModelError, quote } from "../errors.ts";
 import { openCheckpointAt } from "./open-checkpoint.ts";
 import { pathSchema } from "./settings.ts";
 
@@ -31,7 +31,7 @@ export async function openLayers(paths: string | readonly string[]): Promise<Che
     find: (name) => holder(name)?.find(name),
     async read(name, rows) {
       const layer = holder(name);
-      if (!layer) throw new ModelError(`${path}: has no tensor ${JSON.stringify(name)}`);
+      if (!layer) throw new ModelError(`${path}: has no tensor ${quote(name)}`);
       return layer.read(name, rows);
     },
     close,

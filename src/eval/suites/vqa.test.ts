@@ -28,6 +28,10 @@ describe("vqa", () => {
     ['{"image":"a.png","question":"What?"}', "expected `answer` or `answers`"],
     ['{"question":"What?","answer":"x"}', "line 1: image:"],
     ['{"image":"a.png","question":"?","choices":["a","b"],"answer":"C"}', 'the answer "C" is not one of the 2 choices'],
+    [
+      `{"image":"a.png","question":"?","choices":["a","b"],"answer":"${"C".repeat(3000)}"}`,
+      /the answer "C{199}…" is not/,
+    ],
   ])("says what is wrong with %j", (content, message) => {
     expect(() => parseVqaRows(content, "q.jsonl")).toThrow(message);
   });

