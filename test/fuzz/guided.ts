@@ -40,6 +40,8 @@ const MAX_BATCH = 8192;
 /** Of the inputs of one batch, which are held at once. */
 const MAX_BATCH_BYTES = 32e6;
 const MAX_MS = 10_000;
+/** No input runs. */
+const NOT_YET = BigInt(Number.MAX_SAFE_INTEGER);
 const MAX_BYTES = 1e9;
 /** Of a target's corpus. */
 const KEPT_BYTES = 1500;
@@ -57,7 +59,7 @@ class Guided {
     this.#folder = folder;
     this.#prober = new Prober(target, folder, this.#started);
     const workerData = { started: this.#started, maxMs: MAX_MS, maxBytes: MAX_BYTES };
-    Atomics.store(this.#started, 0, BigInt(Date.now()));
+    Atomics.store(this.#started, 0, NOT_YET);
     new Worker(new URL("./watchdog.mjs", import.meta.url), { workerData, execArgv: [] }).unref();
   }
 
@@ -113,6 +115,7 @@ class Guided {
   async #unguided(given: Omit<UnguidedInputs, "started">): Promise<ProbedInputs & { readonly inputs: number }> {
     if (given.inputs === 0 || this.#prober.faults.length >= MAX_FAULTS)
       return { inputs: 0, accepted: 0, slowestMs: 0, faults: [] };
+    Atomics.store(this.#started, 0, NOT_YET); // the thread starts for seconds on a busy machine
     const workerData: UnguidedInputs = { ...given, started: this.#started };
     // A thread does not inherit how its parent reads TypeScript.
     const file = JSON.stringify(new URL("./unguided.ts", import.meta.url));
