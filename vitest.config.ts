@@ -17,8 +17,9 @@ export default defineConfig({
     testTimeout: 120_000,
     expect: { poll: { timeout: 20_000 } },
     hookTimeout: 120_000,
-    // Each worker's ONNX Runtime uses all cores: more workers only wait for each other.
-    maxWorkers: 2,
+    setupFiles: ["test/same-bytes.ts"],
+    // One more than CI has cores: some tests wait for deadlines and processes.
+    maxWorkers: 3,
     projects: [
       { extends: true, test: { name: "together", include: together, isolate: false } },
       { extends: true, test: { name: "apart", include: apart } },

@@ -7,13 +7,17 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findFormat } from "../src/image/image-format.ts";
 import { type OwnProcess, runCli, spawnCli } from "./run-cli.ts";
+import { writeTinyModel } from "./tiny-model.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const image = join(root, "data/heldout/demo/octopus.png");
 let folder: string;
+/** For drawing, where what is drawn does not matter. */
+let tiny: string;
 const file = (name: string) => join(folder, name);
 beforeAll(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), "kelix-files-")));
+  tiny = await writeTinyModel(join(folder, "tiny"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -64,7 +68,7 @@ describe("output", () => {
       ["x.jpg", "jpeg"],
       ["x.webp", "webp"],
     ] as const) {
-      await kelix(["imagine", "a circle", "-o", name, "--steps", "1"]);
+      await kelix(["imagine", "a circle", "-o", name, "--steps", "1", "--model", tiny]);
       expect(findFormat(await readFile(file(name)))).toBe(format);
     }
     await Promise.all([
@@ -96,8 +100,8 @@ describe("input", () => {
     const [plain, piped, named, substituted] = await Promise.all([
       kelix(["describe", image]),
       kelix(["describe", "-"], { input: bytes }),
-      kelix(["describe", "/dev/stdin"], { shell: `cat "${image}" | "$@"` }),
-      kelix([], { shell: `"$@" describe <(cat "${image}")` }),
+      kelix(["describe", "/dev/stdin", "--threads", "1"], { shell: `cat "${image}" | "$@"` }),
+      kelix([], { shell: `"$@" describe --threads 1 <(cat "${image}")` }),
     ]);
     for (const result of [piped, named, substituted])
       expect(result).toMatchObject({ status: 0, err: "", out: plain.out });
@@ -114,14 +118,14 @@ describe("input", () => {
   });
 
   test("may be codes as JSON, as the library's JSON too", async () => {
-    await kelix(["tokenize", image, image, "-o", "two.json"]);
+    await kelix(["tokenize", image, image, "-o", "two.json", "--model", tiny]);
     const { images } = JSON.parse(await readFile(file("two.json"), "utf8"));
     expect(images.map(({ image, grid, codes }: (typeof images)[0]) => [image, grid, codes.length])).toEqual(
       Array(2).fill(["octopus.png", [6, 6], 288]),
     );
     const { grid, codes } = images[0];
     await writeFile(file("one.json"), JSON.stringify({ grid, codes }));
-    const drawn = await kelix(["reconstruct", "one.json", "-o", "one.png", "--steps", "1", "--json"]);
+    const drawn = await kelix(["reconstruct", "one.json", "-o", "one.png", "--steps", "1", "--json", "--model", tiny]);
     expect(JSON.parse(drawn.out)).toEqual([{ file: "one.png", width: 96, height: 96 }]);
     await writeFile(file("bad.json"), JSON.stringify({ grid: [6, 7], codes }));
     await expectRefusal(["reconstruct", "bad.json", "-o", "bad.png"], 1, /288 codes, which do not fill 42 positions/);

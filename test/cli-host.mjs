@@ -4,15 +4,14 @@
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { run } from "../dist/cli/command-line.js";
-import { Kelix } from "../dist/index.js";
+import "./one-thread.mjs";
+
+/** The library sets it when it is loaded. No command may unset it again: the engine is loaded later. */
+const { ORT_DISABLE_TELEMETRY = "" } = process.env;
 
 /** How long what a command began may go on after it. A process of its own would not end before. */
 const END_MS = 5000;
 const POLL_MS = 5;
-
-// Models are small: more threads would spend their time on waiting for each other.
-const { load } = Kelix;
-Kelix.load = (name, options) => load.call(Kelix, name, { threads: 1, ...options });
 
 const streams = [process.stdout, process.stderr];
 /** What keeps this process alive between commands: its two streams and its connection to the tests. */
@@ -29,10 +28,13 @@ async function comesToRest() {
 process.on("message", async ({ args, env, cwd, input, mark }) => {
   process.chdir(cwd);
   for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
-  Object.assign(process.env, env);
+  Object.assign(process.env, env, { ORT_DISABLE_TELEMETRY });
   Object.defineProperty(process, "stdin", { value: Readable.from([input]), configurable: true });
   const status = await run(args);
   const goesOn = (await comesToRest()) ? "" : process.getActiveResourcesInfo().join();
   for (const stream of streams) stream.write(mark);
   process.send({ status, goesOn });
 });
+
+// Whatever a command left behind.
+process.on("disconnect", () => process.exit());

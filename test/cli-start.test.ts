@@ -40,7 +40,7 @@ describe("kelix --version and --help", () => {
     const shell = 'TIMEFORMAT="%U %S"; time "$@"';
     const least = async (script: string) => {
       let best = Number.POSITIVE_INFINITY;
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 3; i++) {
         const { err } = await spawnCli(["--version"], { shell: script });
         const [user, system] = err.trim().split(" ").map(Number);
         best = Math.min(best, user! + system!);
@@ -53,7 +53,10 @@ describe("kelix --version and --help", () => {
 
 test("commands work with 64 file descriptors", async () => {
   const shell = 'ulimit -n 64; exec "$@"';
-  for (const args of [["--version"], ["describe", "--help"], ["describe", image], ["info"]]) {
+  for (const args of [
+    ["describe", "--help"],
+    ["describe", image, "--threads", "1"],
+  ]) {
     const { status, out, err } = await spawnCli(args, { shell });
     expect([status, err], args.join(" ")).toEqual([0, ""]);
     expect(out).not.toBe("");

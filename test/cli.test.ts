@@ -12,6 +12,7 @@ import { encodePng } from "../src/image/codec.node.ts";
 import { readSafetensors, writeSafetensors } from "../src/quantize/safetensors-file.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { program, runCli } from "./run-cli.ts";
+import { writeTinyModel } from "./tiny-model.ts";
 
 const nano = fileURLToPath(new URL("../models/kelix-nano", import.meta.url));
 const image = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.meta.url));
@@ -19,9 +20,12 @@ const image = fileURLToPath(new URL("../data/heldout/demo/octopus.png", import.m
 const kelix = (...args: string[]) => runCli(args, { env: { HF_HUB_OFFLINE: "1", HF_HOME: folder } });
 
 let folder: string;
+/** For drawing, where what is drawn does not matter. */
+let tiny: string;
 const file = (name: string) => join(folder, name);
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kelix-cli-"));
+  tiny = await writeTinyModel(file("tiny"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -108,27 +112,32 @@ describe("kelix", () => {
   });
 
   test("tokenizes to a file of codes and draws an image back, the same for the same seed", async () => {
-    expect((await kelix("tokenize", image, "-o", file("codes.safetensors"))).status).toBe(0);
+    expect((await kelix("tokenize", image, "-o", file("codes.safetensors"), "--model", tiny)).status).toBe(0);
     const codes = (await readSafetensors(file("codes.safetensors"))).get("codes")!;
     expect([codes.dtype, codes.shape]).toEqual(["u16", [36, 8]]);
+    const options = ["--seed", "4", "--steps", "2", "--model", tiny];
     const draw = async (name: string) => {
-      expect((await kelix("reconstruct", file("codes.safetensors"), "-o", file(name), "--seed", "4")).status).toBe(0);
+      const { status } = await kelix("reconstruct", file("codes.safetensors"), "-o", file(name), ...options);
+      expect(status).toBe(0);
       return readFile(file(name));
     };
     expect(await draw("a.png")).toEqual(await draw("b.png"));
-    const straight = await kelix("reconstruct", image, "-o", file("c.png"), "--seed", "4", "--json");
+    const straight = await kelix("reconstruct", image, "-o", file("c.png"), ...options, "--json");
     expect(JSON.parse(straight.out)).toEqual([{ file: file("c.png"), width: 96, height: 96 }]);
     expect(await readFile(file("c.png"))).toEqual(await readFile(file("a.png")));
   });
 
   test("keeps several images in one file of codes and draws each", async () => {
-    expect((await kelix("tokenize", image, image, "-o", file("two.safetensors"))).status).toBe(0);
+    const { status } = await kelix("tokenize", image, image, "-o", file("two.safetensors"), "--model", tiny);
+    expect(status).toBe(0);
     expect([...(await readSafetensors(file("two.safetensors"))).keys()]).toEqual(["codes.0", "codes.1"]);
     const { out } = await kelix(
       "reconstruct",
       file("two.safetensors"),
       "-o",
       file("two.png"),
+      "--model",
+      tiny,
       "--steps",
       "1",
       "--json",
@@ -144,7 +153,9 @@ describe("kelix", () => {
       "-o",
       file("never.png"),
       "--steps",
-      "50",
+      "10",
+      "--threads",
+      "1",
       "--n",
       "1000",
     ]);
@@ -188,7 +199,7 @@ describe("kelix", () => {
       '{"prompt": "a red circle", "tag": "colors"}\n{"prompt": "two blue stars"}\n',
     );
     const args = ["imagine", "--prompts", file("prompts.jsonl"), "-o", file("drawn"), "--steps", "1", "--json"];
-    const { status, out } = await kelix(...args);
+    const { status, out } = await kelix(...args, "--model", tiny);
     expect(status).toBe(0);
     expect(JSON.parse(out)).toHaveLength(2);
     expect((await readdir(join(file("drawn"), "00001", "samples"))).sort()).toEqual(["00000.png"]);
@@ -196,8 +207,10 @@ describe("kelix", () => {
   });
 
   test("imagines the same image for the same seed", async () => {
-    for (const name of ["x.png", "y.png"])
-      expect((await kelix("imagine", "a red circle", "-o", file(name), "--seed", "2", "--steps", "2")).status).toBe(0);
+    for (const name of ["x.png", "y.png"]) {
+      const options = ["--seed", "2", "--steps", "2", "--model", tiny];
+      expect((await kelix("imagine", "a red circle", "-o", file(name), ...options)).status).toBe(0);
+    }
     expect(await readFile(file("x.png"))).toEqual(await readFile(file("y.png")));
   });
 
@@ -265,41 +278,26 @@ describe("kelix", () => {
     await expectFailure(["describe", image, "--model", broken], /model\.safetensors: the file has 3 bytes/);
   });
 
-  test("spells out what would steer a terminal in a name from a file, and the faults of a model in its plan", async () => {
+  test("spells out what would steer a terminal in a name from a file, and plans such a model before it is loaded", async () => {
     const hostile = file("hostile-model");
     await cp(nano, hostile, { recursive: true });
     const name = "a\u001b[31mRED\u0007\n\nkelix: all is fine";
     await writeSafetensors(join(hostile, "second.safetensors"), [[name, hostTensor("u8", Uint8Array.of(1), [1])]]);
     const info = await kelix("info", hostile);
     expect(info.out).toContain("a\\u001b[31mRED\\u0007\\u000a\\u000akelix: all is fine");
-    const plan = await kelix("plan", hostile);
-    expect(plan.out).toMatch(/^does not load +.*1 unknown: a\\u001b/m);
+    const plan = await kelix("plan", hostile); // which measures the machine: that takes seconds
+    expect([plan.status, plan.err]).toEqual([0, ""]);
+    for (const line of [
+      /^does not load +.*1 unknown: a\\u001b/m,
+      /^machine +\d+ cores, \d+ GFLOP\/s, with 4-bit weights \d+ GFLOP\/s; reads \d[\d.]* [MG]B\/s, 4-bit weights \d[\d.]* [MG]B\/s$/m,
+      /^disk +\d[\d.]* MB of weights, 0 B of them missing; \d[\d.]* [MGT]B free$/m,
+      /^an answer about an image +about \d[\d.]* MB of memory; about \d/m,
+      /^ {2}decode +\d[\d.]* s$/m,
+      /^with int4 weights +\d[\d.]* MB of memory, \d[\d.]* MB to draw: kelix convert /m,
+    ])
+      expect(plan.out).toMatch(line);
     const { err } = await kelix("describe", image, "--model", hostile);
     expect([info.out, plan.out, err].join("").replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
-  });
-
-  test("ends quietly when nobody reads its results any more", async () => {
-    const child = spawn(process.execPath, [program, "info"], { stdio: ["ignore", "pipe", "pipe"] });
-    child.stdout.destroy();
-    let err = "";
-    child.stderr.on("data", (text) => {
-      err += text;
-    });
-    const status = await new Promise((resolve) => child.on("close", resolve));
-    expect([status, err]).toEqual([0, ""]);
-  });
-
-  test("plans disk, memory and time before anything is loaded", async () => {
-    const { status, out, err } = await kelix("plan", "--json");
-    expect([status, err]).toEqual([0, ""]);
-    const { machine, disk, answer, image, smaller } = JSON.parse(out);
-    for (const speed of Object.values(machine.speeds)) expect(speed).toBeGreaterThan(1e7);
-    expect(disk).toMatchObject({ missingBytes: 0 });
-    expect(disk.freeBytes).toBeGreaterThan(0);
-    expect([answer.fits, image.fits]).toEqual([true, true]);
-    expect(answer.seconds).toBeGreaterThan(0);
-    expect(image.parts.at(-1).what).toBe("decode");
-    expect(smaller.at(-1).weights).toBe("int4");
   });
 
   test("names the way out when there is no such model", async () => {

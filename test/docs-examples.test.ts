@@ -1,13 +1,12 @@
 // The examples of the documentation run as they stand. On a page each ```ts block that imports the library begins a program, and
 // those after it go on with it. Browser code stands in blocks of other languages.
 
-import { execFile } from "node:child_process";
 import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { runPrograms } from "./run-programs.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const images = ["rocket", "octopus"];
@@ -39,19 +38,12 @@ function promisedOutput(program: string): string[] {
   return [...program.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, said]) => said!);
 }
 
-async function run(program: string): Promise<string> {
-  const file = join(folder, "program.ts");
-  await writeFile(file, program);
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--import", "tsx", file], { cwd: folder });
-  expect(stderr).toBe("");
-  return stdout;
-}
-
 test.each(["docs/api.md", "README.md"])("%s", async (page) => {
   const programs = await programsOf(page);
   expect(programs.length).toBeGreaterThan(0);
-  for (const program of programs) {
-    const printed = await run(program);
-    for (const said of promisedOutput(program)) expect(printed).toContain(said);
-  }
+  const files = programs.map((_, i) => ({ file: join(folder, `program-${i}.ts`) }));
+  await Promise.all(files.map(({ file }, i) => writeFile(file, programs[i]!)));
+  const printed = await runPrograms(files, folder);
+  for (const [i, program] of programs.entries())
+    for (const said of promisedOutput(program)) expect(printed[i]).toContain(said);
 });

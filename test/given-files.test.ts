@@ -11,7 +11,7 @@ const folder = "models/kelix-nano";
 const image = "data/heldout/demo/octopus.png";
 
 async function codesOf(source: ModelSource) {
-  await using kelix = await Kelix.load(source);
+  await using kelix = await Kelix.load(source, { threads: 1 });
   return (await kelix.tokenize(image)).toJSON();
 }
 

@@ -120,7 +120,7 @@ async function configure(
   const { data, ...rest } = stages[stage];
   return runSchema.parse({
     ...{ stage, description: "own data", folder: join(root, name), seed: 3, steps: 8, threads: 1 },
-    ...{ learningRate: { base: 1e-3 }, logEvery: 1, checkpointEvery: 2, sampleEvery: 1000, ...rest },
+    ...{ learningRate: { base: 1e-3 }, logEvery: 1, checkpointEvery: 3, sampleEvery: 1000, ...rest },
     data: { ...data, source },
   });
 }
@@ -140,13 +140,12 @@ test.each([
   ["tokenizer", "captions"],
   ["diffusion", "captions"],
 ] as const)("%s on %s: a run that was cut goes on with the same losses", async (stage, path) => {
-  const whole = await losses(await configure(stage, `${stage}-${path}-whole`, path), { stopAfter: 4 });
-  expect(whole.map(([step]) => step)).toEqual([1, 2, 3, 4]);
+  const config = await configure(stage, `${stage}-${path}`, path);
+  const whole = await losses(config, { stopAfter: 5 });
+  expect(whole.map(([step]) => step)).toEqual([1, 2, 3, 4, 5]);
   expect(whole.every(([, loss]) => Number.isFinite(loss) && loss > 0)).toBe(true);
-  const cut = await configure(stage, `${stage}-${path}-cut`, path);
-  const first = await losses(cut, { stopAfter: 2 });
-  const rest = await losses(cut, { stopAfter: 4, resume: true });
-  expect([...first, ...rest]).toEqual(whole);
+  // As after a kill: its last checkpoint is of step 3.
+  expect(await losses(config, { stopAfter: 5, resume: true })).toEqual(whole.slice(3));
 });
 
 test.each(["autoencoder", "tokenizer", "language-model", "diffusion"] as const)(
@@ -165,13 +164,13 @@ test.each(["autoencoder", "tokenizer", "language-model", "diffusion"] as const)(
 
 test("goes on with the same data in another place, and not with other data", async () => {
   const config = await configure("autoencoder", "moved", "captions");
-  await startRun(config, "config", { stopAfter: 2 });
+  await startRun(config, "config", { stopAfter: 3 });
   await mkdir(join(root, "elsewhere"));
   for (const name of ["captions.jsonl", ...Object.keys(colours).map((colour) => `${colour}.png`)])
     await copyFile(join(root, "captions", name), join(root, "elsewhere", name));
   const at = (path: string): RunConfig => ({ ...config, data: { ...config.data, source: { path: join(root, path) } } });
-  await expect(losses(at("elsewhere"), { stopAfter: 3, resume: true })).resolves.toEqual([[3, expect.any(Number)]]);
-  await expect(startRun(at("shards"), "config", { stopAfter: 4, resume: true })).rejects.toThrow(
+  await expect(losses(at("elsewhere"), { stopAfter: 4, resume: true })).resolves.toEqual([[4, expect.any(Number)]]);
+  await expect(startRun(at("shards"), "config", { stopAfter: 5, resume: true })).rejects.toThrow(
     /data\.source\.fingerprint/,
   );
 });

@@ -1,59 +1,48 @@
-// kelix pull as a user meets it: the built program in a process of its own, against a server on this machine.
+// kelix pull as a user meets it: the built program, against a server on this machine.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { expect, test, vi } from "vitest";
 import { listSnapshot } from "../src/hub/cache.ts";
 import { Kelix, type Progress } from "../src/index.ts";
 import { expectNothingHalfWritten, expectSnapshot, modelFiles, repo, repoFolder, useHub } from "./hub-repository.ts";
+import { program, type RunResult, runCli } from "./run-cli.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
-const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const hub = useHub();
 const modelBytes = Object.values(modelFiles).reduce((sum, { length }) => sum + length, 0);
 
-interface Ended {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
+const environment = () => ({
+  HF_TOKEN: "",
+  HF_ENDPOINT: hub.server.endpoint,
+  HF_HUB_CACHE: hub.cacheFolder,
+  HF_HOME: "/nowhere",
+});
+const kelixWith = (env: Readonly<Record<string, string>>, ...args: string[]) =>
+  runCli(args, { env: { ...environment(), ...env } });
+const kelix = (...args: string[]) => kelixWith({}, ...args);
 
-function start(args: string[], env: NodeJS.ProcessEnv = {}): { child: ChildProcess; ended: Promise<Ended> } {
-  const { HF_TOKEN: _, ...inherited } = process.env;
-  const child = spawn(process.execPath, [program, ...args], {
-    env: { ...inherited, HF_ENDPOINT: hub.server.endpoint, HF_HUB_CACHE: hub.cacheFolder, HF_HOME: "/nowhere", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let out = "";
+/** Starts a pull from a slow server and sends the signal when a good part of the model is there. */
+async function interruptedBy(signal: NodeJS.Signals): Promise<Pick<RunResult, "status" | "err">> {
+  hub.server.options = { ...hub.server.options, slowly: { pieceBytes: 20_000, pauseMs: 20 } };
+  const env = { ...process.env, ...environment() };
+  const child = spawn(process.execPath, [program, "pull", repo], { env, stdio: ["ignore", "ignore", "pipe"] });
   let err = "";
-  child.stdout.on("data", (text) => {
-    out += text;
-  });
   child.stderr.on("data", (text) => {
     err += text;
   });
-  const ended = new Promise<Ended>((resolve) => child.on("close", (status) => resolve({ status, out, err })));
-  return { child, ended };
-}
-
-const kelix = (...args: string[]) => start(args).ended;
-
-/** Starts a pull from a slow server and sends the signal when a good part of the model is there. */
-async function interruptedBy(signal: NodeJS.Signals): Promise<Ended> {
-  hub.server.options = { ...hub.server.options, slowly: { pieceBytes: 20_000, pauseMs: 20 } };
-  const { child, ended } = start(["pull", repo]);
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
   while (child.exitCode === null && !(await sizesComing()).some((sizeBytes) => sizeBytes >= 60_000)) await sleep(5);
   child.kill(signal);
-  const result = await ended;
+  const status = await ended;
   hub.server.options = { ...hub.server.options, slowly: { pieceBytes: 1 << 20, pauseMs: 0 } };
   const coming = await expectNothingHalfWritten(hub.cacheFolder);
   expect(Math.max(...coming)).toBeGreaterThanOrEqual(60_000);
   await expect(stat(join(repoFolder(hub.cacheFolder), "refs", "main"))).rejects.toThrow("ENOENT");
-  return result;
+  return { status, err };
 }
 
 async function sizesComing(): Promise<number[]> {
@@ -97,7 +86,7 @@ test("ends with status 130 at Ctrl-C and goes on later", async () => {
 
 test("ends with one line and status 1 when it fails", async () => {
   hub.server.options = { ...hub.server.options, token: "another" };
-  const { status, out, err } = await start(["pull", repo], { HF_TOKEN: "wrong" }).ended;
+  const { status, out, err } = await kelixWith({ HF_TOKEN: "wrong" }, "pull", repo);
   expect(err).toMatch(/^kelix: owner\/tiny: there is no such repository at .*HF_TOKEN may read it\n$/);
   expect(status).toBe(1);
   expect(out).toBe("");
@@ -116,14 +105,14 @@ test("says why it waits, without a terminal too", async () => {
 });
 
 test("shows no secret of its environment, with its stack too", async () => {
-  const runs = [
+  const runs: readonly Readonly<Record<string, string>>[] = [
     { HF_TOKEN: "hf_SECRET\nsecond line" },
     { HF_ENDPOINT: hub.server.endpoint.replace("//", "//user:SECRET@"), HF_TOKEN: "hf_SECRET" },
     { HF_ENDPOINT: "ftp://user:SECRET@h" },
   ];
   hub.server.options = { ...hub.server.options, fault: () => ({ status: 418 }) };
   for (const env of runs) {
-    const { status, out, err } = await start(["pull", repo, "--verbose"], env).ended;
+    const { status, out, err } = await kelixWith(env, "pull", repo, "--verbose");
     expect(out + err).not.toMatch(/SECRET|second line/);
     expect(err).not.toBe("");
     expect(status).toBeGreaterThan(0);

@@ -7,7 +7,10 @@ import { LanguageModel } from "../src/llm/language-model.ts";
 let kelix: Kelix;
 let alone: Kelix;
 beforeAll(async () => {
-  [kelix, alone] = await Promise.all([Kelix.load("kelix-nano"), Kelix.load("kelix-nano")]);
+  [kelix, alone] = await Promise.all([
+    Kelix.load("kelix-nano", { threads: 1 }),
+    Kelix.load("kelix-nano", { threads: 1 }),
+  ]);
 });
 afterAll(() => Promise.all([kelix?.dispose(), alone?.dispose()]));
 

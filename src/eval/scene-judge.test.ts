@@ -31,7 +31,7 @@ function roughen({ width, height, data }: RgbImage, sigma: number, noise: number
   };
 }
 
-const SCENES = 250;
+const SCENES = 100;
 
 describe("judgeScene", () => {
   test.each([
@@ -52,13 +52,13 @@ describe("judgeScene", () => {
   test("finds fault with another scene's prompt", () => {
     let accepted = 0;
     let compared = 0;
-    for (let index = 0; index < 200; index++) {
+    for (let index = 0; index < 100; index++) {
       const other = describeScene(sampleScene(77, index + 1));
       if (describeScene(sampleScene(77, index)) === other) continue;
       compared++;
       if (judgeScene(drawScene(sampleScene(77, index)), parseScenePrompt(other)!).isAllRight) accepted++;
     }
-    expect(compared).toBeGreaterThan(150);
+    expect(compared).toBeGreaterThan(75);
     expect(accepted / compared).toBeLessThan(0.02);
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { renderTemplate } from "./render-template.js";
 import { threadSandbox } from "./sandbox.node.ts";
 import { steppedSandbox } from "./sandbox.web.ts";
 
@@ -10,12 +11,17 @@ describe("a chat template without a thread of its own", () => {
   test.each([
     "{% for i in range(3000) %}{% for j in range(3000) %}{% for k in range(3000) %}{% endfor %}{% endfor %}{% endfor %}",
     "{% for i in range(1000000000) %}{% endfor %}",
-    "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
     "{% set ns = namespace(t='aa') %}{% for i in range(60) %}{% set ns.t = ns.t + ns.t %}{% endfor %}{{ ns.t }}",
   ])("is stopped: %s", (source) => {
     const result = render(source);
     expect(result === undefined || !("text" in result)).toBe(true);
     expect(render("{{ 1 + 1 }}")).toEqual({ text: "2" });
+  });
+
+  test("is stopped where macros call themselves, by its deadline or by the stack", () => {
+    const source = "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}";
+    const result = renderTemplate({ source, variables: { messages: [] } }, { deadlineMs: 100, maxRange: 10 });
+    expect(result === undefined || !("text" in result)).toBe(true);
   });
 });
 

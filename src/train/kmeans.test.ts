@@ -21,19 +21,19 @@ const distance = (centres: Float32Array, k: number, corner: readonly [number, nu
 ];
 
 describe("kMeans", () => {
-  test("finds the centres of separate clouds, in any order", () => {
-    const centres = kMeans(samples, 2, { clusters: 3, random });
+  test("finds the centres of separate clouds, in any order", async () => {
+    const centres = await kMeans(samples, 2, { clusters: 3, random });
     const found = corners.map((corner) => [0, 1, 2].filter((k) => Math.hypot(...distance(centres, k, corner)) < 0.3));
     expect(found.map((near) => near.length)).toEqual([1, 1, 1]);
   });
 
-  test("gives the same centres for the same numbers", () => {
-    const once = kMeans(samples, 2, { clusters: 5, random });
-    expect(kMeans(samples, 2, { clusters: 5, random })).toEqual(once);
+  test("gives the same centres for the same numbers", async () => {
+    const once = await kMeans(samples, 2, { clusters: 5, random });
+    expect(await kMeans(samples, 2, { clusters: 5, random })).toEqual(once);
   });
 
-  test("survives more centres than different samples", () => {
-    const centres = kMeans(new Float32Array([1, 1, 2, 2]), 2, { clusters: 4, random });
+  test("survives more centres than different samples", async () => {
+    const centres = await kMeans(new Float32Array([1, 1, 2, 2]), 2, { clusters: 4, random });
     expect(centres.every((value) => value === 1 || value === 2)).toBe(true);
   });
 });

@@ -1,28 +1,39 @@
 // K-means with k-means++ seeding (Arthur and Vassilvitskii, 2007): codebooks start at its centres.
-// Plain loops on the host: a codebook is a few hundred centres of some tens of numbers, computed once before training.
 
 import type { CounterRandom } from "../random/counter.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import { NearestCentres } from "./nearest-centres.ts";
 
 export interface KMeansOptions {
   readonly clusters: number;
   readonly random: CounterRandom;
   /** Maximum iterations after seeding; stops early on convergence. */
   readonly iterations?: number;
+  readonly session?: SessionOptions;
 }
 
 /** samples [n, width] flat -> centres [clusters, width] flat. An empty cluster restarts at the farthest sample. */
-export function kMeans(samples: Float32Array, width: number, options: KMeansOptions): Float32Array {
-  const { clusters, random, iterations = 15 } = options;
+export async function kMeans(samples: Float32Array, width: number, options: KMeansOptions): Promise<Float32Array> {
+  const { clusters, random, iterations = 15, session } = options;
   const n = samples.length / width;
   if (!Number.isInteger(n) || n < 1) throw new Error(`kMeans: ${samples.length} numbers are no rows of width ${width}`);
   const centres = seedCentres(samples, width, n, clusters, random);
-  const nearest = new Int32Array(n).fill(-1);
-  const distances = new Float64Array(n);
-  for (let round = 0; round < iterations; round++) {
-    if (!assign(samples, centres, width, nearest, distances)) break;
-    moveCentres(samples, centres, width, nearest, distances);
+  const search = await NearestCentres.open(width, session);
+  try {
+    let before: Int32Array = new Int32Array(n).fill(-1);
+    for (let round = 0; round < iterations; round++) {
+      const nearest = await search.find(samples, centres);
+      if (nearest.every((centre, i) => centre === before[i])) break;
+      const distances = Float64Array.from(nearest, (centre, i) =>
+        squaredDistance(samples, i * width, centres, centre * width, width, Number.POSITIVE_INFINITY),
+      );
+      moveCentres(samples, centres, width, nearest, distances);
+      before = nearest;
+    }
+    return centres;
+  } finally {
+    await search.release();
   }
-  return centres;
 }
 
 /** Each further centre is a sample drawn with probability proportional to its squared distance from the centres so far. */
@@ -49,34 +60,6 @@ function seedCentres(
     while (chosen < n - 1 && left >= distances[chosen]!) left -= distances[chosen++]!;
   }
   return centres;
-}
-
-/** Finds each sample's nearest centre; true if any changed. */
-function assign(
-  samples: Float32Array,
-  centres: Float32Array,
-  width: number,
-  nearest: Int32Array,
-  distances: Float64Array,
-): boolean {
-  const clusters = centres.length / width;
-  let hasMoved = false;
-  for (let i = 0; i < nearest.length; i++) {
-    // Most samples stay with their centre: measured first, it cuts the distances to the others short.
-    let best = Math.max(nearest[i]!, 0);
-    let least = squaredDistance(samples, i * width, centres, best * width, width, Number.POSITIVE_INFINITY);
-    for (let k = 0; k < clusters; k++) {
-      const distance = squaredDistance(samples, i * width, centres, k * width, width, least);
-      if (distance < least) {
-        least = distance;
-        best = k;
-      }
-    }
-    hasMoved ||= nearest[i] !== best;
-    nearest[i] = best;
-    distances[i] = least;
-  }
-  return hasMoved;
 }
 
 function moveCentres(

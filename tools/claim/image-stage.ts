@@ -260,10 +260,11 @@ async function startBooks(
     for (let row = 0; row < rows; row++) samples.set(z.subarray((row * N + i) * d, (row * N + i + 1) * d), row * d);
     const book = `visual_tokenizer.quantizer.${i}`;
     const view = (name: string) => store.view("values", `${book}.${name}`);
-    const centres = kMeans(samples, d, {
+    const centres = await kMeans(samples, d, {
       clusters: bookSize(config),
       random: counterRandom(context.seed, "k-means").fork(i),
       iterations: 10,
+      session: readingOptions(context),
     });
     // The codebook's norm gets the gains and shifts of the features' norm, and its linear map starts as the
     // identity, so table rows are the centres without those gains and shifts.

@@ -11,6 +11,7 @@ import { f32 } from "../../runtime/host-tensor.ts";
 import { memoryWeights } from "../../runtime/memory-weights.ts";
 import { openSession } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
+import { NearestCentres } from "../../train/nearest-centres.ts";
 import { evalFolder } from "./cached-rows.ts";
 import type { TrainingDrawings } from "./training-drawings.ts";
 
@@ -226,35 +227,14 @@ async function kMeans(rows: Float32Array, width: number, size: number, seed: num
   return centres;
 }
 
-/** Each row's nearest centre: the largest of 2 x.c - c.c */
+/** Each row's nearest centre. */
 async function nearest(rows: Float32Array, centres: Float32Array, width: number): Promise<Int32Array> {
-  const size = centres.length / width;
-  const graph = new Graph();
-  const scores = graph
-    .input("rows", ["n", width])
-    .matmul(graph.params.get("centres", [size, width]), { transB: true })
-    .sub(graph.params.get("halves", [size]));
-  graph.output("codes", scores.argmax());
-  const halves = Float32Array.from({ length: size }, (_, k) => {
-    let sum = 0;
-    for (let j = 0; j < width; j++) sum += centres[k * width + j]! ** 2 / 2;
-    return sum;
-  });
-  const weights = memoryWeights(
-    new Map([
-      ["centres", f32(Float32Array.from(centres), [size, width])],
-      ["halves", f32(halves, [size])],
-    ]),
-  );
-  const session = await openSession(graph, weights);
-  const codes = new Int32Array(rows.length / width);
-  for (let start = 0; start < rows.length; start += BATCH * width) {
-    const part = Float32Array.from(rows.subarray(start, start + BATCH * width));
-    const found = await session.run({ rows: f32(part, [part.length / width, width]) });
-    for (let i = 0; i < part.length / width; i++) codes[start / width + i] = Number(found.codes!.data[i]);
+  const search = await NearestCentres.open(width);
+  try {
+    return await search.find(rows, centres);
+  } finally {
+    await search.release();
   }
-  await session.release();
-  return codes;
 }
 
 function subtract(rows: Float32Array, centres: Float32Array, codes: Int32Array, width: number): void {

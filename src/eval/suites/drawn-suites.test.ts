@@ -88,14 +88,18 @@ async function writeLettering(): Promise<void> {
   await writeFile(join(folder, "data.json"), JSON.stringify(names));
 }
 
+/** Positions along a side: many, since the floor of reconstruction takes its time for large patches. */
+const SIDE = 12;
+
 /** Codes that tell images apart: the mean red of each position. */
 async function codesOf({ width, data }: RgbImage) {
-  const codes = new Array<number>(36).fill(0);
+  const codes = new Array<number>(SIDE * SIDE).fill(0);
+  const patch = width / SIDE;
   for (let i = 0; i < data.length / 3; i++) {
-    const at = Math.floor(i / width / 16) * 6 + Math.floor((i % width) / 16);
-    codes[at]! += data[3 * i]! / 256;
+    const at = Math.floor(i / width / patch) * SIDE + Math.floor((i % width) / patch);
+    codes[at]! += (4 * data[3 * i]!) / 256;
   }
-  return { grid: [6, 6] as const, codes: codes.map(Math.round) };
+  return { grid: [SIDE, SIDE] as const, codes: codes.map(Math.round) };
 }
 
 const model: EvalModel = {
@@ -132,7 +136,10 @@ describe("emoji-imagine", () => {
     expect(right.measures.judge!.floors.originals).toBeGreaterThanOrEqual(7 / 8);
     const shifted = await emojiImagine.run(
       run({
-        imagine: async (prompt) => ({ image: drawn(prompt), codes: { grid: [6, 6], codes: new Array(36).fill(-1) } }),
+        imagine: async (prompt) => ({
+          image: drawn(prompt),
+          codes: { grid: [SIDE, SIDE], codes: new Array(SIDE * SIDE).fill(-1) },
+        }),
       }),
     );
     expect(shifted.measures.copied!.value).toBe(0);

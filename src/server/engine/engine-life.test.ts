@@ -7,6 +7,7 @@ import type { Engine, EngineEvent } from "../protocol.ts";
 import { openEngine } from "./engine.ts";
 
 const MODEL = "kelix-nano";
+const load = { threads: 1 };
 const crashing = new URL("../../../test/server/crashing-worker.ts", import.meta.url);
 
 async function ask(engine: Engine, content: string, maxNewTokens = 8): Promise<EngineEvent[]> {
@@ -27,6 +28,7 @@ test("a worker that dies fails what it had, and what waits is answered by the ne
   const log: string[] = [];
   const engine = openEngine({
     model: MODEL,
+    load,
     maxRunning: 2,
     workerFile: crashing,
     log: ({ message, detail }) => log.push(`${message}: ${detail}`),
@@ -44,7 +46,7 @@ test("a worker that dies fails what it had, and what waits is answered by the ne
   expect(engine.state).toBe("ready");
 
   // It ends: what runs is finished, what waits and what comes is refused.
-  const running = [ask(engine, "one", 200), ask(engine, "two", 200)];
+  const running = [ask(engine, "one", 100), ask(engine, "two", 100)];
   const waiting = ask(engine, "three").catch((error: unknown) => error);
   await sleep(20);
   const closed = engine.close({ graceMs: 60_000 });
@@ -58,7 +60,7 @@ test("a worker that dies fails what it had, and what waits is answered by the ne
 });
 
 test("after its grace it ends what still runs", async () => {
-  const engine = openEngine({ model: MODEL, workerFile: crashing });
+  const engine = openEngine({ model: MODEL, load, workerFile: crashing });
   await engine.ready;
   const running = ask(engine, "one", 900).catch((error: unknown) => error);
   await sleep(50);

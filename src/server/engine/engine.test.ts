@@ -9,14 +9,19 @@ import { openEngine } from "./engine.ts";
 import { WINDOW } from "./messages.ts";
 
 const MODEL = "kelix-nano";
+const load = { threads: 1 };
 const [MAX_RUNNING, MAX_WAITING] = [4, 3];
 let engine: Engine;
 let kelix: Kelix;
 let rocket: Uint8Array;
 beforeAll(async () => {
-  engine = openEngine({ model: MODEL, maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING, stalledMs: 10_000 });
+  engine = openEngine({ model: MODEL, load, maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING, stalledMs: 10_000 });
   expect(engine.state).toBe("starting");
-  [kelix, rocket] = await Promise.all([Kelix.load(MODEL), readFile("data/heldout/demo/rocket.png"), engine.ready]);
+  [kelix, rocket] = await Promise.all([
+    Kelix.load(MODEL, load),
+    readFile("data/heldout/demo/rocket.png"),
+    engine.ready,
+  ]);
 });
 afterAll(() => Promise.all([engine?.close({ graceMs: 0 }), kelix?.dispose()]));
 

@@ -33,7 +33,7 @@ test("a stage measures its language model by the suites of `kelix eval` for the 
   expect(Object.keys(numbers)).toEqual(["scenes.accuracy", "scenes.open", "scenes.yesNo"]);
   // The table shows every second question; the answers are those of the whole model.
   const lines = (await readFile(join(folder, "answers.md"), "utf8")).split("\n").slice(2);
-  const kelix = await Kelix.load(nano);
+  const kelix = await Kelix.load(nano, { threads: 1 });
   for (const [i, index] of [0, 2, 4].entries()) {
     const { scene, question, answer } = sampleSceneQuestion(0, index);
     const said = await kelix.describe(drawScene(scene), { prompt: question, temperature: 0, maxNewTokens: 24 });

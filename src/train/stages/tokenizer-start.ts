@@ -60,7 +60,11 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
       samples.set(z.subarray(row * N * used + i * used, row * N * used + (i + 1) * used), row * used);
     }
     const clusters = bookSize(config);
-    const centres = kMeans(samples, used, { clusters, random: counterRandom(seed, "k-means").fork(i), iterations: 12 });
+    const centres = await kMeans(samples, used, {
+      clusters,
+      random: counterRandom(seed, "k-means").fork(i),
+      iterations: 12,
+    });
     setBook(centres, i, config, set);
   }
   log(

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { nanoPrecision } from "../nano-precision.ts";
 import { guessing } from "./guess.ts";
 import { secondQuestionAtSize } from "./second-question.ts";
 import { outputShare, visualBlock } from "./visual-block.ts";
@@ -53,11 +52,4 @@ test("a second question is timed beside its first", async () => {
     shareOfFirst: number;
   };
   expect(shareOfFirst).toBeCloseTo(medianS / first.medianS, 9);
-});
-
-test("kelix-nano is timed at each precision", async () => {
-  const result = await nanoPrecision.report({ ...settings, block: 128 }, () => {});
-  const positive = { medianS: expect.any(Number), runs: 1 };
-  const both = { answer: positive, imagined: positive };
-  expect(result).toMatchObject({ ...positive, imagined: positive, int8: both, int4: both });
 });
