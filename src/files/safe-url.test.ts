@@ -16,6 +16,8 @@ test.each([
   ["https:r\0:SECRET@h.example", "https:h.example"],
   ["htt\tps://u:PASS@h.example", "https://h.example"],
   ["\0https://u:SECRET@h.example", "https://h.example"],
+  ["\n\0https://u:PASS@h.example", "https://h.example"],
+  ['htts://a"\0:SECRET@h.example', "htts://h.example"],
   ["h://u:SECRET@h.example", "h://h.example"],
   ["http://[h.example/x?SECRET", "http://[h.example/x"],
   ["data:image/png;base64,SECRET", "data:image/png"],

@@ -4,7 +4,8 @@
 /** An address without what may be secret, a data URL as its type alone; a path, or what is no address, as it is. */
 export function publicUrl(input: string | URL): string {
   // Parsers of addresses leave these characters out.
-  const text = String(input).replace(/[\t\n\r]|^[\0-\x20]+|[\0-\x20]+$/g, "");
+  const joined = String(input).replace(/[\t\n\r]/g, "");
+  const text = joined.replace(/^[\0-\x20]+|[\0-\x20]+$/g, "");
   if (/^data:/i.test(text)) return text.slice(0, text.search(/[;,]|$/));
   const [, scheme] = /^([a-z][a-z0-9+.-]*):(?=[/\\]{2})/i.exec(text) ?? /^(https?|wss?|ftp):/i.exec(text) ?? [];
   if (scheme === undefined) return String(input);
@@ -23,7 +24,7 @@ const addressPattern =
 const tokenPattern = /\bhf_[A-Za-z0-9]{12,}|\b([Bb]earer|[Bb]asic) +[\w.~+/=-]{8,}/g;
 
 /** What may name a user, up to where a path begins: parsers accept quotes and control characters there, and no slashes before it. */
-const authorityPattern = /\b((?:https?|wss?|ftp):[/\\]*)([^\s/\\?#]*)/gi;
+const authorityPattern = /\b((?:https?|wss?|ftp):[/\\]*|[a-z][a-z0-9+.-]{0,30}:\/\/)([^\s/\\?#]*)/gi;
 
 /** A text with the addresses in it cut as by `publicUrl`, and tokens taken out. */
 export function withoutSecrets(text: string): string {
