@@ -50,7 +50,7 @@ test("takes no longer for a hostile text than for another", () => {
     "https:".repeat(50_000),
     `https://h/?${".".repeat(200_000)}x`,
   ])
-    withoutSecrets(text);
+    publicUrl(withoutSecrets(text));
   expect(performance.now() - start).toBeLessThan(1000);
 });
 

@@ -3,8 +3,7 @@
 
 /** An address without what may be secret, a data URL as its type alone; a path, or what is no address, as it is. */
 export function publicUrl(input: string | URL): string {
-  // Parsers of addresses leave these characters out.
-  const text = String(input).replace(/^[\0-\x20]+|[\0-\x20]+$|[\t\n\r]/g, "");
+  const text = String(input).replace(/^[\0-\x20]+|[\t\n\r]/g, ""); // as parsers of addresses do
   if (/^data:/i.test(text)) return text.slice(0, text.search(/[;,]|$/));
   const [, scheme] = /^([a-z][a-z0-9+.-]*):(?=[/\\]{2})/i.exec(text) ?? /^(https?|wss?|ftp):/i.exec(text) ?? [];
   if (scheme === undefined) return String(input);
