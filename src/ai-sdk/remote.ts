@@ -2,6 +2,7 @@
 
 import { APICallError, type JSONObject } from "@ai-sdk/provider";
 import * as z from "zod";
+import { toBase64 } from "../files/base64.ts";
 import { findFormat } from "../image/image-format.ts";
 import {
   type AnswerPiece,
@@ -247,15 +248,6 @@ function factsOf({ seed, codes, receipt }: Readonly<Record<string, unknown>>): J
 
 function base64Of(url: string): string {
   return url.slice(url.indexOf(",") + 1);
-}
-
-/** Bytes at a time that become characters: more would be too many arguments. */
-const PIECE = 32_768;
-
-function toBase64(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += PIECE) text += String.fromCharCode(...bytes.subarray(at, at + PIECE));
-  return btoa(text);
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {

@@ -19,6 +19,7 @@ test.each([
   ["\n\0https://u:PASS@h.example", "https://h.example"],
   ['htts://a"\0:SECRET@h.example', "htts://h.example"],
   ["h://u:SECRET@h.example", "h://h.example"],
+  ["htts://u\\v:SECRET@h.example/a", "htts://h.example/a"],
   ["http://[h.example/x?SECRET", "http://[h.example/x"],
   ["data:image/png;base64,SECRET", "data:image/png"],
   ["data:,SECRET", "data:"],
@@ -58,5 +59,8 @@ test("what fetch rejects in an address becomes a header", () => {
   const { url, headers } = splitCredentials("https://a%40b:p%3Aw@h.example/x?y#z");
   expect(url.href).toBe("https://h.example/x?y#z");
   expect(headers.Authorization).toBe(`Basic ${btoa("a@b:p:w")}`);
+  expect(splitCredentials("https://ü:50%@h.example").headers.Authorization).toBe("Basic w7w6NTAl");
+  const long = "p".repeat(200_000);
+  expect(splitCredentials(`https://u:${long}@h.example`).headers.Authorization).toBe(`Basic ${btoa(`u:${long}`)}`);
   expect(splitCredentials("https://h.example/x").headers).toEqual({});
 });

@@ -9,7 +9,9 @@ export function publicUrl(input: string | URL): string {
   if (scheme === undefined) return String(input);
   const rest = text.slice(scheme.length + 1).replace(/[?#][\s\S]*$/, "");
   if (/^file$/i.test(scheme)) return `${scheme}:${rest}`;
-  const [, slashes = "", authority = "", path = ""] = /^([/\\]*)([^/\\]*)([\s\S]*)$/.exec(rest) ?? [];
+  const isSlashed = /^(https?|wss?|ftp)$/i.test(scheme); // in these a backslash is a slash
+  const parts = isSlashed ? /^([/\\]*)([^/\\]*)([\s\S]*)$/ : /^([/\\]*)([^/]*)([\s\S]*)$/;
+  const [, slashes = "", authority = "", path = ""] = parts.exec(rest) ?? [];
   // Of what is not well formed nobody knows where the password ends.
   const named = URL.canParse(text) ? authority : authority + path;
   return `${scheme}:${slashes}${named.slice(named.lastIndexOf("@") + 1)}${URL.canParse(text) ? path : ""}`;
@@ -22,7 +24,7 @@ const addressPattern =
 const tokenPattern = /\bhf_[A-Za-z0-9]{12,}|\b([Bb]earer|[Bb]asic) +[\w.~+/=-]{8,}/g;
 
 /** What may name a user, up to where a path begins: parsers accept quotes and control characters there, and no slashes before it. */
-const authorityPattern = /\b((?:https?|wss?|ftp):[/\\]*|[a-z][a-z0-9+.-]{0,30}:\/\/)([^\s/\\?#]*)/gi;
+const authorityPattern = /\b((?:https?|wss?|ftp):[/\\]*|[a-z][a-z0-9+.-]{0,30}:\/\/)([^\s/?#]*)/gi;
 
 /** A text with the addresses in it cut as by `publicUrl`, and tokens taken out. */
 export function withoutSecrets(text: string): string {
@@ -49,14 +51,8 @@ export function splitCredentials(input: string | URL): { url: URL; headers: Read
   if (!username && !password) return { url, headers: {} };
   url.username = "";
   url.password = "";
-  const words = `${decode(username)}:${decode(password)}`;
-  return { url, headers: { Authorization: `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(words)))}` } };
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  const bytes = `${username}:${password}`.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return { url, headers: { Authorization: `Basic ${btoa(bytes)}` } };
 }

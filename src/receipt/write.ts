@@ -2,6 +2,7 @@
 
 import { platform } from "#platform";
 import type { ChatMessage } from "../chat/conversation.ts";
+import { toBase64 } from "../files/base64.ts";
 import type { RgbImage } from "../image/rgb.ts";
 import { describeModel } from "../model/info.ts";
 import type { Networks } from "../model/networks.ts";
@@ -83,7 +84,7 @@ export function hashOfCodes({ grid, codes }: ImageCodes): Promise<string | undef
 export async function receiptCodes({ grid, codes }: ImageCodes): Promise<ReceiptCodes> {
   const bytes = new ImageCodes({ grid, codes }).toBytes();
   if (bytes.length > MAX_CODE_BYTES) return named("hash", await hashOf([bytes]));
-  return { bytes: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };
+  return { bytes: toBase64(bytes) };
 }
 
 /** The messages of a chat, with codes in place of their images. */
