@@ -148,6 +148,11 @@ export function glyphKinds(level: GlyphLevel): number {
   return glyphSymbols.length * (isColoured(level) ? colours.length : 1);
 }
 
+/** Bits per position at this level. */
+export function glyphBits(level: GlyphLevel): number {
+  return Math.log2(glyphKinds(level)) * symbolsPerPosition(level);
+}
+
 export function symbolsPerPosition(level: GlyphLevel): number {
   return level <= 2 ? 1 : 4;
 }
