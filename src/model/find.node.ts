@@ -1,5 +1,6 @@
 // Finds models by their names: those that the package ships, folders, and repositories of the Hub, which are fetched.
 
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,10 +34,7 @@ export async function resolveModel(name: string, options: PullOptions = {}): Pro
   const local = await findLocalModel(name);
   if (local !== undefined) return local;
   if ((builtInModels as readonly string[]).includes(name)) throw strayed(name);
-  const isFile = await stat(name).then(
-    () => true,
-    () => false,
-  );
+  const isFile = existsSync(name);
   const hubName = isFile ? undefined : parseHubName(name);
   if (!hubName) {
     const choices = `a model's folder, a repository of the Hub (owner/name), or one of ${builtInModels.join(", ")}`;

@@ -155,7 +155,7 @@ class Emitter implements OnnxModel {
       this.initializer(
         "i32",
         [count],
-        Int32Array.from({ length: count }, (_, i) => i),
+        new Int32Array(count).map((_, i) => i),
       ),
     );
     return this.step("Gather", [all, name], { axis: int(0) });
@@ -222,12 +222,8 @@ class Emitter implements OnnxModel {
 
   initializer(dtype: DType, shape: readonly number[], data: Float32Array | Int32Array | BigInt64Array): string {
     const name = this.fresh();
-    this.initializers.push({
-      name,
-      dtype,
-      shape,
-      bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-    });
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.initializers.push({ name, dtype, shape, bytes });
     return name;
   }
 
@@ -287,6 +283,11 @@ function direct<K extends OpName>(op: string, attributes: OnnxNode["attributes"]
 
 const int = (value: number): OnnxAttribute => ({ int: value });
 const ints = (values: readonly number[]): OnnxAttribute => ({ ints: values });
+const evenly = (stride: number, padding: number) => ({
+  strides: ints([stride, stride]),
+  pads: ints([padding, padding, padding, padding]),
+});
+const ofRows = ({ eps }: { readonly eps: number }) => ({ axis: int(-1), epsilon: { float: eps } });
 const names = (node: GraphNode, e: Emitter) => node.inputs.map((input) => e.name(input));
 const results = (node: GraphNode, e: Emitter) => node.outputs.map((output) => e.name(output));
 
@@ -358,9 +359,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     if (source === "input") {
       e.inputs.push({ name: path, dtype: x!.dtype, shape: x!.shape });
       e.rename(x!, path);
-      return;
-    }
-    e.holdWeight(x!, source);
+    } else e.holdWeight(x!, source);
   },
   constant: ({ attributes: { data }, outputs: [x] }, e) =>
     e.rename(x!, e.initializer(x!.dtype, staticShape(x!.shape), data)),
@@ -428,22 +427,15 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
       e.holdWeight(node.outputs[0]!, rowsOf(weight, range!.start, range!.end));
       return;
     }
-    const column = (key: "start" | "end" | "axis" | "step") =>
-      e.integers(node.attributes.ranges.map((range) => range[key]));
-    e.node(
-      "Slice",
-      [...names(node, e), column("start"), column("end"), column("axis"), column("step")],
-      results(node, e),
-    );
+    const { ranges } = node.attributes;
+    const columns = (["start", "end", "axis", "step"] as const).map((key) => e.integers(ranges.map((one) => one[key])));
+    e.node("Slice", [...names(node, e), ...columns], results(node, e));
   },
   pad: (node, e) => {
     const { margins } = node.attributes;
     const sizes = [...margins.map(({ before }) => before), ...margins.map(({ after }) => after)];
-    e.node(
-      "Pad",
-      [...names(node, e), e.integers(sizes), "", e.integers(margins.map(({ axis }) => axis))],
-      results(node, e),
-    );
+    const axes = e.integers(margins.map(({ axis }) => axis));
+    e.node("Pad", [...names(node, e), e.integers(sizes), "", axes], results(node, e));
   },
   concat: (node, e) => e.node("Concat", names(node, e), results(node, e), { axis: int(node.attributes.axis) }),
   split: (node, e) => {
@@ -513,7 +505,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     const row = e.initializer(
       "i64",
       [rows, 1],
-      BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)),
+      new BigInt64Array(rows).map((_, i) => BigInt(i)),
     );
     const column = e.reshape(e.step("Cast", [e.name(indices!)], { to: int(7) }), [rows], [rows, 1]);
     const positions = e.step("Concat", [row, column], { axis: int(1) });
@@ -545,16 +537,10 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
   layerNorm: (node, e) => {
     const [x, ...weights] = names(node, e);
     const scale = weights.length > 0 ? weights : [e.ones(node.inputs[0]!.size(-1))];
-    e.node("LayerNormalization", [x!, ...scale], results(node, e), {
-      axis: int(-1),
-      epsilon: { float: node.attributes.eps },
-    });
+    e.node("LayerNormalization", [x!, ...scale], results(node, e), ofRows(node.attributes));
   },
   rmsNorm: (node, e) =>
-    e.node("SimplifiedLayerNormalization", names(node, e), results(node, e), {
-      axis: int(-1),
-      epsilon: { float: node.attributes.eps },
-    }),
+    e.node("SimplifiedLayerNormalization", names(node, e), results(node, e), ofRows(node.attributes)),
   rotary: ({ inputs: [x, cos, sin, rows], outputs: [y] }, e) => {
     if (rows || (x!.rank === 4 && cos!.rank === 2)) {
       // Without rows the tables' row t is for position t: the offset of positions is 0.
@@ -582,11 +568,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
       e.node("Transpose", [mapped], results(node, e), { perm: ints([0, 3, 1, 2]) });
       return;
     }
-    e.node("Conv", names(node, e), results(node, e), {
-      strides: ints([stride, stride]),
-      pads: ints([padding, padding, padding, padding]),
-      group: int(groups),
-    });
+    e.node("Conv", names(node, e), results(node, e), { ...evenly(stride, padding), group: int(groups) });
   },
   convInput: (node, e) => {
     const [dy, weight] = node.inputs;
@@ -597,8 +579,7 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
       const missing = (size: number, out: number, k: number) => size - ((out - 1) * stride - 2 * padding + k);
       e.node("ConvTranspose", names(node, e), results(node, e), {
         ...group,
-        strides: ints([stride, stride]),
-        pads: ints([padding, padding, padding, padding]),
+        ...evenly(stride, padding),
         output_padding: ints([missing(height, dy!.size(2), kh), missing(width, dy!.size(3), kw)]),
       });
       return;
@@ -609,13 +590,8 @@ const lowerings: { readonly [K in OpName]: Lowering<K> } = {
     let kernel = e.reshape(exchanged, [groups, I, O / groups, kh, kw], [groups * I, O / groups, kh, kw]);
     if (kh * kw > 1) {
       const far = -(2 ** 31);
-      kernel = e.step("Slice", [
-        kernel,
-        e.integers([-1, -1]),
-        e.integers([far, far]),
-        e.integers([2, 3]),
-        e.integers([-1, -1]),
-      ]);
+      const [starts, ends, axes] = [e.integers([-1, -1]), e.integers([far, far]), e.integers([2, 3])];
+      kernel = e.step("Slice", [kernel, starts, ends, axes, starts]);
     }
     const [py, px] = [kh - 1 - padding, kw - 1 - padding];
     e.node("Conv", [e.name(dy!), kernel], results(node, e), { ...group, pads: ints([py, px, py, px]) });

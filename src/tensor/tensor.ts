@@ -256,14 +256,12 @@ export class Tensor {
     if (this.rank < 2 || !fits || this.dim(-1) !== K) {
       this.fail(`softmaxMatmul: scores ${formatShape(this.shape)} for values ${formatShape(values.shape)}`, values);
     }
+    const shapes = [[...lead, N], this.shape];
     return this.graph.node(
       "softmaxMatmul",
       {},
       [this, values],
-      [
-        [[...lead, N], "f32"],
-        [this.shape, "f32"],
-      ],
+      shapes.map((shape) => [shape, "f32"] as const),
     );
   }
 
@@ -320,15 +318,8 @@ export class Tensor {
     if (count.dtype !== "i64" || formatShape(count.shape) !== "[1]")
       this.fail(`largest: the count must be i64 [1], got ${count.dtype} ${formatShape(count.shape)}`);
     const shape = this.shape.with(-1, k);
-    const values = this.graph.node(
-      "largest",
-      {},
-      [this, count],
-      [
-        [shape, this.dtype],
-        [shape, "i32"],
-      ],
-    );
+    const found = [shape, this.dtype] as const;
+    const values = this.graph.node("largest", {}, [this, count], [found, [shape, "i32"]]);
     return { values, order: values.node.outputs[1] as Tensor };
   }
 

@@ -14,6 +14,8 @@ import { Environment, Interpreter, Template } from "@huggingface/jinja";
 
 /** Characters of a rendered conversation: far above any context, and still encoded in seconds. */
 const MAX_RENDERED = 8_000_000;
+/** Items of a list: far above the messages of any conversation. */
+const MAX_ITEMS = 1_000_000;
 
 /** A template's own complaint. */
 class Refusal extends Error {}
@@ -24,12 +26,15 @@ let latest;
 /** Ends a template that has run too long. */
 class Stop extends Error {}
 
+/** A text or a list that no conversation needs. */
+class TooLarge extends Error {}
+
 /**
  * @param {TemplateJob} job
- * @param {{ readonly deadlineMs: number, readonly maxRange: number }} [limits] for where the caller cannot stop it from outside
- * @returns {TemplateResult | undefined} undefined when it went beyond the limits
+ * @param {number} [deadlineMs] for where the caller cannot stop it from outside
+ * @returns {TemplateResult | undefined} undefined when it went beyond the deadline
  */
-export function renderTemplate({ source, variables }, limits) {
+export function renderTemplate({ source, variables }, deadlineMs = Number.POSITIVE_INFINITY) {
   try {
     if (latest?.source !== source) latest = { source, template: new Template(source) };
   } catch (error) {
@@ -38,31 +43,44 @@ export function renderTemplate({ source, variables }, limits) {
   if (!variables) return { text: "" };
   try {
     const environment = new Environment();
-    const own = limits && { range: limitedRange(limits.maxRange) };
-    for (const [name, value] of Object.entries({ ...globals, ...own, ...variables })) environment.set(name, value);
+    for (const [name, value] of Object.entries({ ...globals, ...variables })) environment.set(name, value);
     const interpreter = new Interpreter(environment);
-    if (limits) stopAfter(interpreter, limits.deadlineMs);
-    const text = String(interpreter.run(latest.template.parsed).value);
-    return text.length > MAX_RENDERED ? { fault: "size", reason: `${text.length} characters` } : { text };
+    watch(interpreter, deadlineMs);
+    return { text: checkText(String(interpreter.run(latest.template.parsed).value)) };
   } catch (error) {
     if (error instanceof Stop) return undefined;
+    if (error instanceof TooLarge) return { fault: "size", reason: error.message };
     return { fault: error instanceof Refusal ? "refused" : "runtime", reason: reasonOf(error) };
   }
 }
 
 /**
- * Looks at the clock before each step: templates have no `while`, so what runs long is made of steps, or of one `range`.
+ * Looks at the clock before each step, and at the value after it: templates have no `while`, so what runs long is made of steps.
  * @param {Interpreter} interpreter
  * @param {number} deadlineMs
  */
-function stopAfter(interpreter, deadlineMs) {
+function watch(interpreter, deadlineMs) {
   const end = performance.now() + deadlineMs;
   const evaluate = interpreter.evaluate.bind(interpreter);
   /** @param {unknown[]} step */
   interpreter.evaluate = (...step) => {
     if (performance.now() > end) throw new Stop();
-    return evaluate(...step);
+    const result = evaluate(...step);
+    if (typeof result.value === "string") checkText(result.value);
+    else if (Array.isArray(result.value)) checkItems(result.value.length);
+    return result;
   };
+}
+
+/** @param {string} text */
+function checkText(text) {
+  if (text.length > MAX_RENDERED) throw new TooLarge(`${text.length} characters`);
+  return text;
+}
+
+/** @param {number} count */
+function checkItems(count) {
+  if (count > MAX_ITEMS) throw new TooLarge(`a list of ${count} items`);
 }
 
 /** What templates can name everywhere, as the library's own `render` and transformers have it. */
@@ -85,18 +103,10 @@ const globals = {
 function range(start, stop, step = 1) {
   const [first, end] = stop === undefined ? [0, start] : [start, stop];
   if (![first, end, step].every(Number.isInteger) || step === 0) throw new Error("range() takes whole numbers");
+  checkItems((end - first) / step);
   const numbers = [];
   for (let i = first; step > 0 ? i < end : i > end; i += step) numbers.push(i);
   return numbers;
-}
-
-/** @param {number} most */
-function limitedRange(most) {
-  /** @type {typeof range} */
-  return (start, stop, step = 1) => {
-    if (Math.abs((stop === undefined ? start : stop - start) / step) > most) throw new Stop();
-    return range(start, stop, step);
-  };
 }
 
 /**

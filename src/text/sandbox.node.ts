@@ -6,8 +6,9 @@ import type { TemplateSandbox } from "./chat-template.ts";
 import type { TemplateJob, TemplateResult } from "./render-template.js";
 
 const DEADLINE_MS = 2_000;
-/** Where the process got too little processor time to use up its deadline, it has several: a busy machine starves good templates too. */
-const MOST_WAITS = 3;
+/** Where the process got too little processor time to use up its deadline, it waits longer: a busy machine starves good templates too. */
+const MOST_WAITS = 12;
+const WAIT_MS = 500;
 /** Deadline for starting the thread, which takes some 40 ms on an idle machine. */
 const START_MS = 30_000;
 const MEMORY_MB = 256;
@@ -38,8 +39,16 @@ function render(job: TemplateJob): TemplateResult | undefined {
   if (isReady) {
     port.postMessage(job);
     const began = process.cpuUsage();
-    const isStarved = () => process.cpuUsage(began).user < 900 * DEADLINE_MS; // microseconds
-    for (let i = 0; i < MOST_WAITS && Atomics.wait(state, 1, before, DEADLINE_MS) === "timed-out" && isStarved(); ) i++;
+    let usedMs = 0;
+    let idleWaits = 0; // a thread that ran out of memory has ended, and will not say so while this one waits
+    for (let i = 1; i < MOST_WAITS && Atomics.wait(state, 1, before, WAIT_MS) === "timed-out"; i++) {
+      const { user, system } = process.cpuUsage(began);
+      const ms = (user + system) / 1000;
+      idleWaits = ms - usedMs < 1 ? idleWaits + 1 : 0;
+      usedMs = ms;
+      const isOver = i * WAIT_MS >= DEADLINE_MS && usedMs > 0.9 * DEADLINE_MS;
+      if (isOver || idleWaits > 1) break;
+    }
     const answer = receiveMessageOnPort(port) as { message: TemplateResult } | undefined;
     if (answer) return answer.message;
   }

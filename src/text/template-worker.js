@@ -6,6 +6,38 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { renderTemplate } from "./render-template.js";
 
+/** Characters that one call may make. Where a single allocation goes beyond a thread's limit, Node ends the whole process. */
+const MAX_MADE = 32_000_000;
+
+/** @param {number} length */
+function check(length) {
+  if (length > MAX_MADE) throw new RangeError(`a text of ${length} characters`);
+}
+
+// Nobody else uses the built-in functions of this thread.
+const { repeat, replaceAll } = String.prototype;
+const { join } = Array.prototype;
+String.prototype.repeat = function (count) {
+  check(this.length * count);
+  return repeat.call(this, count);
+};
+Array.prototype.join = function (separator = ",") {
+  check(this.reduce((sum, item) => sum + (typeof item === "string" ? item.length : 0) + separator.length, 0));
+  return join.call(this, separator);
+};
+/** @param {string | RegExp} pattern @param {any} by */
+String.prototype.replaceAll = function (pattern, by) {
+  let length = this.length;
+  /** @param {any[]} found */
+  const counted = (...found) => {
+    const text = by(...found);
+    length += text.length;
+    check(length);
+    return text;
+  };
+  return replaceAll.call(this, pattern, typeof by === "function" ? counted : by);
+};
+
 /** @type {{ port: import("node:worker_threads").MessagePort, state: Int32Array }} */
 const { port, state } = workerData;
 

@@ -45,28 +45,13 @@ export function packImages(grids: readonly Grid[], tableSide: number): Packing {
     for (let frame = 0; frame < frames; frame++) {
       for (let row = 0; row < rows; row++) {
         for (let column = 0; column < columns; column++, patch++) {
-          const y = down[row]!;
-          const x = across[column]!;
+          const { low: top, high: bottom, weight: y } = down[row]!;
+          const { low: left, high: right, weight: x } = across[column]!;
+          const [above, below] = [top * tableSide, bottom * tableSide];
           packing.rows[patch] = row;
           packing.columns[patch] = column;
-          packing.corners.set(
-            [
-              y.low * tableSide + x.low,
-              y.low * tableSide + x.high,
-              y.high * tableSide + x.low,
-              y.high * tableSide + x.high,
-            ],
-            4 * patch,
-          );
-          packing.weights.set(
-            [
-              (1 - y.weight) * (1 - x.weight),
-              (1 - y.weight) * x.weight,
-              y.weight * (1 - x.weight),
-              y.weight * x.weight,
-            ],
-            4 * patch,
-          );
+          packing.corners.set([above + left, above + right, below + left, below + right], 4 * patch);
+          packing.weights.set([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x], 4 * patch);
         }
       }
     }

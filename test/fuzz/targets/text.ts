@@ -40,7 +40,7 @@ const messages: readonly Message[] = [
 /** As in a browser, with a shorter deadline. */
 const stepped: TemplateSandbox = {
   warm: () => undefined,
-  render: (job) => renderTemplate(job, { deadlineMs: 50, maxRange: 1000 }),
+  render: (job) => renderTemplate(job, 50),
   limits: "0.05 s",
 };
 
