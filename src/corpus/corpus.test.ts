@@ -249,6 +249,9 @@ test("says of files what they are not", async () => {
     "footer.parquet",
     Buffer.concat([parquet.subarray(0, -8), Buffer.from([255, 255, 255, 0]), Buffer.from("PAR1")]),
   );
+  const renamed = Buffer.from(parquet); // in the last row group, which stands behind the schema
+  renamed.write("uuie", renamed.lastIndexOf("uuid"));
+  await write("renamed.parquet", renamed);
   await write("empty.jsonl", "\n \n");
   await write("other.csv", "a,b");
   for (const [name, message] of [
@@ -258,6 +261,7 @@ test("says of files what they are not", async () => {
     ["empty.tar", /no sample/],
     ["cut.parquet", /cut\.parquet: is not Parquet, or cut off/],
     ["footer.parquet", /footer claims/],
+    ["renamed.parquet", /row group 2 does not follow the file's schema/],
     ["empty.jsonl", /has no rows/],
     ["other.csv", /expected a folder, or a file that ends in/],
     ["none.jsonl", /there is no such file/],

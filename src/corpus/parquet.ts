@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
-import type { AsyncBuffer, FileMetaData } from "hyparquet";
+import type { AsyncBuffer, FileMetaData, RowGroup, SchemaTree } from "hyparquet";
 import { InputError, quote } from "../errors.ts";
 import type { OpenFile } from "../files/open-file.ts";
 import { DataFolder } from "./data-folder.ts";
@@ -99,15 +99,33 @@ async function openFile(path: string): Promise<ParquetFile> {
     const metadata = await parquetMetadataAsync(buffer).catch((cause: unknown) => {
       throw new InputError(`${name}: its footer cannot be read`, { cause });
     });
-    const own = parquetSchema(metadata).children.map(({ element }) => element.name);
+    const schema = parquetSchema(metadata);
+    const own = schema.children.map(({ element }) => element.name);
     const used = columns.filter((column) => own.includes(column));
     if (used.length === 0)
       throw new InputError(`${name}: has none of the columns ${columns.join(", ")}. It has ${quote(own)}`);
+    for (const [g, group] of metadata.row_groups.entries())
+      if (!followsSchema(group, schema))
+        throw new InputError(`${name}: row group ${g + 1} does not follow the file's schema; the file is damaged`);
     return { name, file, buffer, metadata, folder: await DataFolder.open(dirname(path)), columns: used };
   } catch (error) {
     await file.close();
     throw error;
   }
+}
+
+/**
+ * Whether each column chunk is one leaf of the schema. The library reads chunks side by side: after a fault in the layout of one,
+ * nobody would wait for the others, and an error in their bytes would end the process.
+ */
+function followsSchema({ columns }: RowGroup, schema: SchemaTree): boolean {
+  const paths = columns.map(({ meta_data: column }) => column?.path_in_schema ?? []);
+  const leads = (path: readonly string[]) => {
+    let node: SchemaTree | undefined = schema;
+    for (const part of path) node = node?.children.find(({ element }) => element.name === part);
+    return node?.children.length === 0;
+  };
+  return new Set(paths.map((path) => JSON.stringify(path))).size === paths.length && paths.every(leads);
 }
 
 function groupsOf(parquet: ParquetFile): Group[] {
