@@ -14,6 +14,7 @@ test.each([
   ["{3..1}", "counts backwards"],
   ["{0..9999999}", "more than 1 million"],
   ["{0..99999}{0..99999}", "more than 1 million"],
+  ["{0..999998}".repeat(200), "more than 1 million"],
   ["{a}", "expected a range"],
   ["{1..2", "not closed"],
   ["{1..{2..3}}", "nested"],

@@ -13,9 +13,13 @@ export function expandBraces(pattern: string): string[] {
   const parts = pattern.split(/(\{[^{}]*\})/);
   if (parts.some((part, i) => i % 2 === 0 && /[{}]/.test(part)))
     throw refuse(pattern, "its braces are nested, or one is not closed");
-  const choices = parts.map((part, i) => (i % 2 === 0 ? [part] : choicesOf(part.slice(1, -1), pattern)));
-  const count = choices.reduce((product, { length }) => product * length, 1);
-  if (count > MAX_NAMES) throw refuse(pattern, `it stands for more than ${MAX_NAMES / 1e6} million names`);
+  let count = 1;
+  const choices = parts.map((part, i) => {
+    const own = i % 2 === 0 ? [part] : choicesOf(part.slice(1, -1), pattern);
+    count *= own.length;
+    if (count > MAX_NAMES) throw refuse(pattern, `it stands for more than ${MAX_NAMES / 1e6} million names`);
+    return own;
+  });
   if (count > 1 && count * pattern.length > MAX_CHARACTERS)
     throw refuse(pattern, `it stands for ${count} names that are too long together`);
   return choices.reduce((names, more) => names.flatMap((name) => more.map((part) => name + part)), [""]);
