@@ -96,10 +96,13 @@ async function openFile(path: string): Promise<ParquetFile> {
     if (footer > Math.min(size - 8, MAX_FOOTER_BYTES))
       throw new InputError(`${name}: its footer claims ${footer} bytes`);
     const { parquetMetadataAsync, parquetSchema } = await import("hyparquet");
-    const metadata = await parquetMetadataAsync(buffer).catch((cause: unknown) => {
+    const readFooter = async () => {
+      const metadata = await parquetMetadataAsync(buffer);
+      return { metadata, schema: parquetSchema(metadata) };
+    };
+    const { metadata, schema } = await readFooter().catch((cause: unknown) => {
       throw new InputError(`${name}: its footer cannot be read`, { cause });
     });
-    const schema = parquetSchema(metadata);
     const own = schema.children.map(({ element }) => element.name);
     const used = columns.filter((column) => own.includes(column));
     if (used.length === 0)
