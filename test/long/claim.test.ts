@@ -26,7 +26,7 @@ let folder: string;
 let writer: RowWriter;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "claim-"));
-  writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
+  writer = new RowWriter(await TextTokenizer.load(folderFiles("data/claim/vocabulary")), POSITIONS);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

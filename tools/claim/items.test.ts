@@ -13,7 +13,7 @@ import { source } from "./test-source.ts";
 
 let writer: RowWriter;
 beforeAll(async () => {
-  writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
+  writer = new RowWriter(await TextTokenizer.load(folderFiles("data/claim/vocabulary")), POSITIONS);
 });
 
 describe("items", () => {

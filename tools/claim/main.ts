@@ -115,7 +115,7 @@ async function openSettings(protocol: Protocol, scratch: string | undefined): Pr
   const cache = defaultCacheFolder();
   const corpus = await openCorpus(cache, IMAGE_SIDE, ["emoji", "scene"]);
   const source = await openItems(corpus, await letteringWords(cache), cache);
-  const writer = new RowWriter(await TextTokenizer.load(folderFiles("models/kelix-nano")), POSITIONS);
+  const writer = new RowWriter(await TextTokenizer.load(folderFiles("data/claim/vocabulary")), POSITIONS);
   const threads = values.threads ? { threads: parseNumber("threads", values.threads) } : {};
   return {
     protocol,

@@ -37,7 +37,7 @@ export function scoredSizes(batch: number): AnswerSizes {
   return { batch, length: SCORED_LENGTH, answers: batch * SCORED_ANSWERS };
 }
 
-/** Special tokens of kelix-nano's text vocabulary, used by all arms. */
+/** Special tokens of the text vocabulary, which all arms share: `data/claim/vocabulary`, that of kelix-nano's first version. */
 const vocabulary = {
   vocab_size: 1536,
   pad_token_id: 1529,
