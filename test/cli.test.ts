@@ -256,7 +256,7 @@ describe("kelix", () => {
   test("describes a model without loading it, and says what is missing of one that is not whole", async () => {
     const whole = await kelix("info");
     expect(whole.status).toBe(0);
-    expect(whole.out).toMatch(/^language model +\d+\.\d+ M, width 256, 4 layers, \d+\.\d MB bf16$/m);
+    expect(whole.out).toMatch(/^language model +\d+\.\d+ M, width 256, 6 layers, \d+\.\d MB bf16$/m);
     expect(whole.out).toMatch(/^memory +about \d+\.\d MB to answer, \d+\.\d MB to draw$/m);
     expect(whole.out).not.toContain("does not load");
     const broken = file("broken-model");
