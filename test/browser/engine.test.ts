@@ -26,7 +26,8 @@ describe.each(["int8", "int4"] as const)("a model in %s", (weights) => {
   test("has the logits of Node within 3 % of the largest, and writes the same 20 tokens", async () => {
     const files = folderFiles(folder);
     const { tokenizer } = await loadText(files, platform.templates);
-    const ids = tokenizer.encode("<|im_start|>user\nDraw two red circles.<|im_end|>\n<|im_start|>assistant\n");
+    // Words of its captions: after an answer to a question about no image all tokens are about as likely, and rounding decides.
+    const ids = tokenizer.encode("a green square above a red heart");
     const own = await runLanguageModel(files, ids);
     const found = (await engine.page.evaluate(
       `runLanguageModel("/models/${weights}/", ${JSON.stringify(ids)})`,

@@ -120,7 +120,7 @@ export function tour(name: string, on: () => OpenPage): void {
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("Space");
     await own.button("Swap 2 positions").click();
-    await page.waitForFunction(() => !(document.querySelectorAll(".row button")[1] as HTMLButtonElement).disabled);
+    await expect.poll(() => page.locator(".row button").nth(1).isDisabled(), { timeout: 30_000 }).toBe(false);
     expect(Number(await count.innerText())).toBe(differing); // exchanged, so as many differ
     await own.button("Wipe").click();
     await own.shoot(`${name}-compare`);
