@@ -41,7 +41,7 @@ function render(job: TemplateJob): TemplateResult | undefined {
     const began = process.cpuUsage();
     let usedMs = 0;
     let idleWaits = 0; // a thread that ran out of memory has ended, and will not say so while this one waits
-    for (let i = 1; i < MOST_WAITS && Atomics.wait(state, 1, before, WAIT_MS) === "timed-out"; i++) {
+    for (let i = 1; i <= MOST_WAITS && Atomics.wait(state, 1, before, WAIT_MS) === "timed-out"; i++) {
       const { user, system } = process.cpuUsage(began);
       const ms = (user + system) / 1000;
       idleWaits = ms - usedMs < 1 ? idleWaits + 1 : 0;
