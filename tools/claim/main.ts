@@ -16,7 +16,7 @@ import { openItems } from "./items.ts";
 import { IMAGE_SIDE, POSITIONS } from "./models.ts";
 import { plotAccuracy } from "./plot.ts";
 import { type ArmName, arms, full, PILOT_SHARE, type Protocol, quick, suiteNames } from "./protocol.ts";
-import { describeOutcome, insertResults } from "./report.ts";
+import { describeOutcome, describeProgress, insertResults } from "./report.ts";
 import { decide, missingOf, openTest, readRecords } from "./results.ts";
 import { type RunSettings, recordFile, runArm } from "./run.ts";
 
@@ -32,7 +32,7 @@ run the same command again.
   --folder F       where the runs are kept (runs/claim)
   --threads N      threads per operation
   --hours H        stop after H hours, as Ctrl-C does; the same command resumes
-  --report         do not train: decide from existing records
+  --report         do not train: decide from existing records, or say how far they are
 
 Examples
   npm run claim -- --quick
@@ -160,6 +160,8 @@ async function report({ protocol, results }: RunSettings): Promise<void> {
   const missing = missingOf(protocol, records);
   if (missing.length > 0) {
     log(`The test stays sealed until all runs are complete. Missing: ${missing.join("; ")}`);
+    if (records.length > 0 && protocol.name === "full")
+      await writeResults(describeProgress(protocol, records, missing.length));
     return;
   }
   const opened = openTest(protocol, records);
@@ -168,6 +170,10 @@ async function report({ protocol, results }: RunSettings): Promise<void> {
   log(`\n${text}`);
   if (protocol.name === "quick") return;
   await writeText("docs/images/claim.svg", await plotAccuracy(outcome));
+  await writeResults(text);
+}
+
+async function writeResults(text: string): Promise<void> {
   await writeText("docs/claim.md", insertResults(await readFile("docs/claim.md", "utf8"), text));
 }
 

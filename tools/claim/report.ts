@@ -1,7 +1,20 @@
 // The outcome as text and tables, written between two markers in docs/claim.md.
 
-import { type ArmName, armNames, arms, controlNames, NON_INFERIOR, type Protocol, primarySuites } from "./protocol.ts";
+import {
+  type ArmName,
+  armNames,
+  arms,
+  bitsOf,
+  ceilingOf,
+  controlNames,
+  NON_INFERIOR,
+  type Protocol,
+  primarySuites,
+  type SuiteName,
+  suiteNames,
+} from "./protocol.ts";
 import type { OpenedRecord, Outcome, SuiteSummary } from "./results.ts";
+import type { ArmRecord } from "./run.ts";
 import { mean } from "./statistics.ts";
 
 const START = "<!-- results: written by `npm run claim` -->";
@@ -48,6 +61,32 @@ ${LIMITS}
 `;
 }
 
+/** What may be known while runs are missing: the finished arms' shares on the validation stream, which decides nothing. */
+export function describeProgress({ items, steps }: Protocol, records: readonly ArmRecord[], missing: number): string {
+  const named = ([...armNames, ...controlNames] as const).filter((name) => records.some(({ arm }) => arm === name));
+  const of = (name: ArmName) => records.filter(({ arm }) => arm === name);
+  const cell = (name: ArmName, suite: SuiteName) => {
+    const most = ceilingOf(suite, arms[name]);
+    const shares = of(name).map(({ validation }) => share(validation[suite]));
+    return shares.join(", ") + (most < 1 ? ` of ${share(most)}` : "");
+  };
+  return `${records.length} runs are finished, ${missing} are missing; the test stays sealed until then. Steps: ${Object.values(steps).join(" + ")}. Shares of the finished arms on the **validation** stream, seed by seed (${items.validation} questions per suite). They decide nothing.
+
+${table(
+  [
+    "suite",
+    ...named.map((name) => `${labelOf(name)}, ${of(name).length === 1 ? "seed" : "seeds"} ${seedList(of(name))}`),
+  ],
+  suiteNames.map((suite) => [suite, ...named.map((name) => cell(name, suite))]),
+)}
+
+${bookTable(records)}
+`;
+}
+
+const labelOf = (name: ArmName) => (name === "C" ? "continuous" : `N = ${name}`);
+const seedList = (records: readonly ArmRecord[]) => records.map(({ seed }) => seed).join(", ");
+
 function verdictOfH1({ h1, suites }: Outcome): string {
   if (h1.decidedOn.length === 0) return "undecided.";
   if (h1.holds) return "holds.";
@@ -71,7 +110,7 @@ const small = (p: number) => (p < 1e-4 ? p.toExponential(1) : p.toFixed(4));
 function accuracyTable({ suites }: Outcome): string {
   const named = armNames.filter((name) => suites.some(({ arms: of }) => of[name]));
   return table(
-    ["suite", "question alone", ...named.map((name) => (name === "C" ? "continuous" : `N = ${name}`))],
+    ["suite", "question alone", ...named.map(labelOf)],
     suites.map(({ suite, floor, arms: of }) => [
       suite,
       share(floor),
@@ -105,7 +144,7 @@ function h1Table({ suites }: Outcome): string {
       "McNemar by seed",
     ],
     suites.map(({ suite, h1 }) => [
-      suite,
+      h1.judged === "parts" ? suite : `${suite}, whole answers`,
       h1.ratio.toFixed(4),
       Number.isNaN(h1.bound) ? "one seed" : h1.bound.toFixed(4),
       h1.saysNothing ? `${h1.saysNothing}, inconclusive` : h1.holds ? "yes" : "no",
@@ -116,7 +155,7 @@ function h1Table({ suites }: Outcome): string {
   );
 }
 
-function bookTable(records: readonly OpenedRecord[]): string {
+function bookTable(records: readonly Pick<ArmRecord, "arm" | "books">[]): string {
   const named = [...new Set(records.filter(({ books }) => books).map(({ arm }) => arm))];
   return table(
     ["arm", "bits per position", "entries in use, worst book", "perplexity, worst book"],
@@ -125,7 +164,7 @@ function bookTable(records: readonly OpenedRecord[]): string {
       const { codes, entries } = arms[name];
       return [
         name,
-        (codes * Math.log2(entries / codes)).toFixed(0),
+        bitsOf(arms[name]).toFixed(0),
         share(mean(books.map(({ use }) => use))),
         `${mean(books.map(({ perplexity }) => perplexity)).toFixed(0)} of ${entries / codes}`,
       ];

@@ -3,16 +3,16 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { plotAccuracy } from "./plot.ts";
-import { type ArmName, arms, ceilingOf, type Protocol, quick, type SuiteName, suiteNames } from "./protocol.ts";
-import { describeOutcome, insertResults, LIMITS } from "./report.ts";
+import { type ArmName, arms, ceilingOf, full, type Protocol, quick, type SuiteName, suiteNames } from "./protocol.ts";
+import { describeOutcome, describeProgress, insertResults, LIMITS } from "./report.ts";
 import { decide, missingOf, openTest } from "./results.ts";
 import type { ArmRecord } from "./run.ts";
 
 const protocol: Protocol = { ...quick, seeds: { C: 5, "1": 5, "2": 3, "4": 3, "8": 5 } };
 const ITEMS = 2000;
 
-/** Records in which each arm reads a suite with the given chance. */
-function recordsOf(chance: (arm: ArmName, suite: SuiteName) => number): ArmRecord[] {
+/** Records in which each arm reads a suite with the given chance; the other items have this share of their parts right. */
+function recordsOf(chance: (arm: ArmName, suite: SuiteName) => number, rest = 0): ArmRecord[] {
   return Object.entries(protocol.seeds).flatMap(([name, seeds]) =>
     Array.from({ length: seeds }, (_, i) => {
       const arm = name as ArmName;
@@ -20,7 +20,7 @@ function recordsOf(chance: (arm: ArmName, suite: SuiteName) => number): ArmRecor
         suiteNames.map((suite) => {
           // Seeds differ by a few items.
           const right = Math.round(chance(arm, suite) * ITEMS) + ((i + arm.length) % 3) - 1;
-          const shares = Array.from({ length: ITEMS }, (_, item) => (item < right ? 1 : 0));
+          const shares = Array.from({ length: ITEMS }, (_, item) => (item < right ? 1 : rest));
           return [suite, { shares, floor: 0.03 }];
         }),
       );
@@ -72,6 +72,14 @@ describe("decide", () => {
     expect(outcome.h1.holds).toBe(false);
   });
 
+  it("judges whole answers where nearly all parts are right", () => {
+    const read = (arm: ArmName) => (arm === "8" ? 0.93 : 0.97);
+    const { suites, h1 } = decide(openTest(protocol, recordsOf(read, 5 / 6)));
+    expect(suites.map((suite) => suite.h1.judged)).toEqual(suiteNames.map(() => "whole answers"));
+    expect(suites[0]!.h1.ratio).toBeCloseTo(0.93 / 0.97, 3);
+    expect(h1).toMatchObject({ holds: false, decidedOn: suiteNames });
+  });
+
   it("does not find one code behind where all read alike, and calls what is above a ceiling a bug", () => {
     const outcome = decide(
       openTest(
@@ -99,6 +107,19 @@ describe("openTest", () => {
     const records = recordsOf(byCapacity).slice(1);
     expect(missingOf(protocol, records)).toHaveLength(1);
     expect(() => openTest(protocol, records)).toThrow(/stays sealed/);
+  });
+});
+
+describe("describeProgress", () => {
+  it("shows validation, seed by seed, and no test score", () => {
+    const records = recordsOf(byCapacity).filter(({ arm }) => arm === "1" || arm === "C");
+    const text = describeProgress(full, records, 11);
+    expect(text).toContain("10 runs are finished, 11 are missing");
+    expect(text).toContain("| suite | continuous, seeds 1, 2, 3, 4, 5 | N = 1, seeds 1, 2, 3, 4, 5 |");
+    expect(text).toContain(
+      "| glyph-grid 4 | 0.0 %, 0.0 %, 0.0 %, 0.0 %, 0.0 % | 0.0 %, 0.0 %, 0.0 %, 0.0 %, 0.0 % of ",
+    );
+    expect(text).not.toMatch(/96|97/);
   });
 });
 

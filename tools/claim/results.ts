@@ -71,6 +71,8 @@ export interface ArmSummary extends Interval {
 }
 
 export interface NonInferiority {
+  /** Where C reads too many of the parts for a difference to show, whole answers decide: all symbols of a line. */
+  readonly judged: "parts" | "whole answers";
   /** acc(8) / acc(C), and the one-sided 95 % lower bound of its mean over seeds. */
   readonly ratio: number;
   readonly bound: number;
@@ -106,7 +108,8 @@ export function decide(records: readonly OpenedRecord[]): Outcome {
   const of = (arm: ArmName, seed: number) => records.find((record) => record.arm === arm && record.seed === seed);
   const seedsOf = (...wanted: readonly ArmName[]) =>
     [...new Set(records.map(({ seed }) => seed))].sort().filter((seed) => wanted.every((arm) => of(arm, seed)));
-  const accuracy = (arm: ArmName, seed: number, suite: SuiteName) => mean(of(arm, seed)!.test[suite].shares);
+  const sharesOf = (arm: ArmName, seed: number, suite: SuiteName) => of(arm, seed)!.test[suite].shares;
+  const accuracy = (arm: ArmName, seed: number, suite: SuiteName) => mean(sharesOf(arm, seed, suite));
 
   const suites = suiteNames.map((suite): SuiteSummary => {
     const floor = mean(records.map(({ test }) => test[suite].floor));
@@ -119,24 +122,27 @@ export function decide(records: readonly OpenedRecord[]): Outcome {
         return [[arm.name, { ...tInterval(bySeed), bySeed, ceiling: ceilingOf(suite, arm), recovered }]];
       }),
     );
-    return { suite, floor, arms: summaries, h1: nonInferiority(suite, floor, continuous) };
+    const byParts = nonInferiority(suite, floor, "parts");
+    const h1 = byParts.saysNothing === "saturated" ? nonInferiority(suite, floor, "whole answers") : byParts;
+    return { suite, floor, arms: summaries, h1 };
   });
 
-  function nonInferiority(suite: SuiteName, floor: number, continuous: number): NonInferiority {
-    const seeds = seedsOf("C", "8");
-    const ratios = seeds.map((seed) => accuracy("8", seed, suite) / accuracy("C", seed, suite));
-    const pairs = seeds.map((seed) => ({ a: of("8", seed)!.test[suite].shares, b: of("C", seed)!.test[suite].shares }));
-    const whole = (shares: readonly number[]) => shares.map((share) => (share > 0.999 ? 1 : 0));
-    const saysNothing = continuous > 0.99 ? "saturated" : continuous < floor + 0.2 ? "too low" : undefined;
+  function nonInferiority(suite: SuiteName, floor: number, judged: NonInferiority["judged"]): NonInferiority {
+    const scores = (arm: ArmName, seed: number) =>
+      judged === "parts" ? sharesOf(arm, seed, suite) : wholeAnswers(sharesOf(arm, seed, suite));
+    const pairs = seedsOf("C", "8").map((seed) => ({ a: scores("8", seed), b: scores("C", seed) }));
+    const ratios = pairs.map(({ a, b }) => mean(a) / mean(b));
+    const continuous = mean(seedsOf("C").map((seed) => mean(scores("C", seed))));
     const bound = lowerBound(ratios);
     return {
+      judged,
       ratio: mean(ratios),
       bound,
       p: tTest(ratios.map((ratio) => ratio - NON_INFERIOR)),
-      saysNothing,
+      saysNothing: continuous > 0.99 ? "saturated" : continuous < floor + 0.2 ? "too low" : undefined,
       holds: bound >= NON_INFERIOR,
       difference: bootstrap(pairs, counterRandom(1, `bootstrap ${suite}`)),
-      mcNemar: pairs.map(({ a, b }) => mcNemar(whole(a), whole(b))),
+      mcNemar: pairs.map(({ a, b }) => mcNemar(wholeAnswers(a), wholeAnswers(b))),
     };
   }
 
@@ -168,4 +174,9 @@ export function decide(records: readonly OpenedRecord[]): Outcome {
         .map(([name]) => `${name} on ${suite}`),
     ),
   };
+}
+
+/** 1 for an item whose parts are all right, else 0. */
+function wholeAnswers(shares: readonly number[]): number[] {
+  return shares.map((share) => (share > 0.999 ? 1 : 0));
 }
