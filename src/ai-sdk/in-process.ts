@@ -1,7 +1,7 @@
 // A model in this process.
 
 import { APICallError, type JSONObject } from "@ai-sdk/provider";
-import { FetchError, InputError, KelixError } from "../errors.ts";
+import { FetchError, InputError, KelixError, quote } from "../errors.ts";
 import type { Kelix } from "../kelix.ts";
 import type { DrawnImage } from "../model/drawn-image.ts";
 import { ImageCodes } from "../vision/image-codes.ts";
@@ -121,12 +121,9 @@ async function drawnOf(images: readonly DrawnImage[]): Promise<Drawn> {
 function checkSize(size: string | undefined, kelix: Kelix): void {
   const own = kelix.info().imageSize?.join("x");
   if (size === undefined || own === undefined || size === own) return;
-  throw new InputError(
-    `Expected \`size\` to be "${own}", the size of this model's images, got ${JSON.stringify(size)}`,
-    {
-      code: "invalid_option",
-    },
-  );
+  throw new InputError(`Expected \`size\` to be "${own}", the size of this model's images, got ${quote(size)}`, {
+    code: "invalid_option",
+  });
 }
 
 /** The AI SDK's error: with a status, as if a server had answered, and whether another try may help. */

@@ -2,7 +2,7 @@
 
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { excerpt, InputError } from "../errors.ts";
+import { InputError, quote } from "../errors.ts";
 
 export interface TargetSettings {
   /** With or without "/v1". */
@@ -63,9 +63,7 @@ export class Target {
     hugeBytes = 2 ** 27,
   }: TargetSettings) {
     if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-      throw new InputError(
-        `Expected the URL of a server, such as http://127.0.0.1:8080, got ${JSON.stringify(excerpt(url))}`,
-      );
+      throw new InputError(`Expected the URL of a server, such as http://127.0.0.1:8080, got ${quote(url)}`);
     this.url = new URL(url);
     this.apiKey = apiKey;
     this.otherKey = otherKey;

@@ -150,7 +150,7 @@ class OpenedCheckpoint implements Checkpoint {
     if (!weight) throw new ModelError(`${baseName(this.path)}: has no tensor ${quote(name)}`);
     const file = this.#holders.get(name)!;
     const tensor = await file.read(name, rows);
-    if (!isQuantized(weight)) return toF32(tensor, `${baseName(file.file.name)}: tensor ${JSON.stringify(name)}`);
+    if (!isQuantized(weight)) return toF32(tensor, `${baseName(file.file.name)}: tensor ${quote(name)}`);
     const scales = await this.#holders.get(scalesName(name))!.read(scalesName(name), rows);
     // locateWeight has made sure of both dtypes.
     const blocks = { values: tensor.data as Uint8Array, scales: scales.data as Float32Array };

@@ -1,7 +1,7 @@
 // Draws an image again from its receipt and compares the two.
 
 import { platform } from "#platform";
-import { InputError } from "../errors.ts";
+import { InputError, quote } from "../errors.ts";
 import type { Image } from "../image/image.ts";
 import { type RgbImage, readPixels } from "../image/rgb.ts";
 import type { Kelix } from "../kelix.ts";
@@ -176,9 +176,9 @@ function refuseNewer({ version: drawnBy }: Receipt): void {
 async function refuseOther({ model }: Receipt, kelix: Replayer): Promise<void> {
   const here = await kelix.modelHash();
   if (model.hash === undefined || here === undefined || model.hash === here) return;
-  const adapted = model.adapter === undefined ? "" : ` with the adapter ${JSON.stringify(model.adapter)}`;
+  const adapted = model.adapter === undefined ? "" : ` with the adapter ${quote(model.adapter)}`;
   throw refuse(
-    `The image was drawn by another model: it was called ${JSON.stringify(model.name)}${adapted} and its hash is ${model.hash}, ` +
+    `The image was drawn by another model: it was called ${quote(model.name)}${adapted} and its hash is ${model.hash}, ` +
       `that of this one is ${here}: name it with --model`,
   );
 }

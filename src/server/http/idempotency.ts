@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
+import { quote } from "../../errors.ts";
 import { type AnswerPart, type AnswerStore, type AnswerWriter, MemoryAnswers } from "./answers.ts";
 import { ApiError } from "./api-error.ts";
 import { boundaryOf, mediaType, readBody } from "./body.ts";
@@ -124,7 +125,7 @@ function readKey(header: string): string {
 function reused(key: string): ApiError {
   return new ApiError(
     422,
-    `The Idempotency-Key ${JSON.stringify(key)} was used for a different request; repeat that one unchanged, or use a new key`,
+    `The Idempotency-Key ${quote(key)} was used for a different request; repeat that one unchanged, or use a new key`,
     { param: "Idempotency-Key", code: "idempotency_key_reused" },
   );
 }

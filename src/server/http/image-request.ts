@@ -1,6 +1,7 @@
 // The bodies of /v1/images/generations (JSON) and /v1/images/edits (a form, in which numbers are strings).
 
 import * as z from "zod";
+import { quote } from "../../errors.ts";
 import { maskOf } from "../../image/alpha-mask.ts";
 import type { CodesInput } from "../../vision/image-codes.ts";
 import type { EngineRequest, ModelCard } from "../protocol.ts";
@@ -95,7 +96,7 @@ export async function checkDrawing(service: Service, model: ModelCard, size: str
   if (size === "auto" || size === own) return { size: own, positions: grid[0] * grid[1] };
   throw badField(
     "size",
-    `Expected \`size\` to be "auto" or "${own}", the size of this model's images, got ${JSON.stringify(size.slice(0, 50))}`,
+    `Expected \`size\` to be "auto" or "${own}", the size of this model's images, got ${quote(size)}`,
     "unsupported_value",
   );
 }

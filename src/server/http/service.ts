@@ -1,6 +1,7 @@
 // The context of every route: the engine, the settings and the request's variables.
 
 import type { Context } from "hono";
+import { quote } from "../../errors.ts";
 import type { Engine, ModelCard } from "../protocol.ts";
 import type { AnswerStore } from "./answers.ts";
 import { ApiError } from "./api-error.ts";
@@ -39,7 +40,7 @@ export function findModel({ engine }: Service, id: string | undefined): ModelCar
   const model = id === undefined ? engine.models[0] : engine.models.find((card) => card.id === id);
   if (model) return model;
   const names = engine.models.map((card) => card.id).join(", ");
-  throw new ApiError(404, `There is no model ${JSON.stringify(id?.slice(0, 200))}; there is ${names}`, {
+  throw new ApiError(404, `There is no model ${quote(id)}; there is ${names}`, {
     param: "model",
     code: "model_not_found",
   });
