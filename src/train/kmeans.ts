@@ -24,10 +24,7 @@ export async function kMeans(samples: Float32Array, width: number, options: KMea
     for (let round = 0; round < iterations; round++) {
       const nearest = await search.find(samples, centres);
       if (nearest.every((centre, i) => centre === before[i])) break;
-      const distances = Float64Array.from(nearest, (centre, i) =>
-        squaredDistance(samples, i * width, centres, centre * width, width, Number.POSITIVE_INFINITY),
-      );
-      moveCentres(samples, centres, width, nearest, distances);
+      moveCentres(samples, centres, width, nearest);
       before = nearest;
     }
     return centres;
@@ -62,13 +59,11 @@ function seedCentres(
   return centres;
 }
 
-function moveCentres(
-  samples: Float32Array,
-  centres: Float32Array,
-  width: number,
-  nearest: Int32Array,
-  distances: Float64Array,
-): void {
+/** Moves each centre to the mean of its samples, and one without any to the sample that is farthest from its own. */
+export function moveCentres(samples: Float32Array, centres: Float32Array, width: number, nearest: Int32Array): void {
+  const distances = Float64Array.from(nearest, (centre, i) =>
+    squaredDistance(samples, i * width, centres, centre * width, width, Number.POSITIVE_INFINITY),
+  );
   const clusters = centres.length / width;
   const sums = new Float64Array(centres.length);
   const counts = new Int32Array(clusters);

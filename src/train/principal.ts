@@ -101,7 +101,9 @@ export function predictiveComponents(
   }
   const { values, vectors } = eigenSymmetric(b, n);
   const rows = new Float64Array(count * n);
-  for (let k = 0; k < count; k++) {
+  const variances = new Float64Array(count);
+  variances.set(values.subarray(0, count));
+  for (let k = 0; k < Math.min(count, n); k++) {
     // row = √λ L⁻ᵀ v
     const row = rows.subarray(k * n, (k + 1) * n);
     for (let i = n - 1; i >= 0; i--) {
@@ -112,7 +114,7 @@ export function predictiveComponents(
     const scale = Math.sqrt(Math.max(values[k]!, 0));
     for (let i = 0; i < n; i++) row[i]! *= scale;
   }
-  return { rows, variances: values.slice(0, count) };
+  return { rows, variances };
 }
 
 /**

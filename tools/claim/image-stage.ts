@@ -6,7 +6,6 @@ import { linear } from "../../src/nn/linear.ts";
 import { layerNorm } from "../../src/nn/norm.ts";
 import { counterRandom } from "../../src/random/counter.ts";
 import { f32, type HostTensor, i32 } from "../../src/runtime/host-tensor.ts";
-import { memoryWeights } from "../../src/runtime/memory-weights.ts";
 import { openSession, type SessionOptions } from "../../src/runtime/session.ts";
 import { Graph } from "../../src/tensor/graph.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
@@ -14,21 +13,21 @@ import { type GlyphGrid, glyphSymbols, isColoured } from "../../src/train/data/g
 import { patchesOf } from "../../src/train/data/patch-images.ts";
 import type { RowWriter } from "../../src/train/data/rows.ts";
 import { colours } from "../../src/train/data/scenes.ts";
-import { kMeans } from "../../src/train/kmeans.ts";
+import { RidgeProbe } from "../../src/train/linear-probe.ts";
 import { crossEntropy } from "../../src/train/loss/cross-entropy.ts";
 import { openCheckpointAt } from "../../src/train/open-checkpoint.ts";
-import { type ParameterStore, valuesOf } from "../../src/train/parameter-store.ts";
 import type { Batch, Stage } from "../../src/train/stage.ts";
 import { drawPixels } from "../../src/train/stages/auxiliary-heads.ts";
+import { type Sample, type SamplePart, sampleOf } from "../../src/train/stages/start-sample.ts";
 import { answerFeeds } from "../../src/train/stages/tokenizer-batch.ts";
 import { embedImages, imageLayout, type Model, traceAnswers } from "../../src/train/stages/tokenizer-graph.ts";
+import { startQuantizer, takeOver } from "../../src/train/stages/tokenizer-start.ts";
 import type { TracedLoss } from "../../src/train/train-graph.ts";
-import { bookSize, codeWidth } from "../../src/vision/config.ts";
 import { visionEncoder } from "../../src/vision/encoder.ts";
 import { projector } from "../../src/vision/projector.ts";
 import { type Item, type ItemSource, trainingItem, turnsOf } from "./items.ts";
-import { armModel, CONTINUOUS_PARTS, POSITIONS, ROW_LENGTH, rowSizes } from "./models.ts";
-import { type Arm, arms } from "./protocol.ts";
+import { armModel, continuous, POSITIONS, ROW_LENGTH, rowSizes } from "./models.ts";
+import type { Arm } from "./protocol.ts";
 
 export interface StageContext {
   readonly source: ItemSource;
@@ -86,7 +85,8 @@ function traceImageLoss(graph: Graph, model: Model, B: number): TracedLoss {
     symbol: SYMBOL_WEIGHT,
     symbolColour: SYMBOL_WEIGHT,
     codebook: 1,
-    commitment: 0.25,
+    // Squared errors of pixels weigh 20, so this is as much as the usual 0.25 to 1 where they weigh 1.
+    commitment: 12,
   };
   const parts = Object.entries(losses).map(([name, loss]) => loss.mul(weights[name]!));
   return {
@@ -180,8 +180,8 @@ function cellOf({ columns }: GlyphGrid, at: number, side: number): { position: n
 }
 
 /**
- * Initializes an arm's image side: all of the warm-up's parameters by name, its norms and up-projections regrouped to the arm's number of
- * codes (the same linear maps, split differently), and codebooks at k-means centres.
+ * Initializes an arm's image side with the warm-up's parameters, and its quantizer as kelix-nano's was: a change of basis gives each
+ * codebook an equal share of the continuous embeddings' principal components, and codebooks start at k-means centres.
  */
 export function startArm(
   arm: Arm,
@@ -192,127 +192,47 @@ export function startArm(
   return async (store, log) => {
     const checkpoint = await openCheckpointAt(warmUp);
     try {
-      const taken = await takeOver(checkpoint, store, arm);
+      const taken = await takeOver(checkpoint, store);
       log(`${warmUp}: ${taken} of ${store.parameters.size} parameters`);
       if (arm.codes === 0) return;
-      await startBooks(arm, store, images, context, log);
+      const sample = await embeddingsOf(checkpoint, images, context);
+      await startQuantizer(sample, {
+        store,
+        model: armModel(arm),
+        seed: context.seed,
+        log,
+        session: readingOptions(context),
+        rounds: ROTATION_ROUNDS,
+      });
     } finally {
       await checkpoint.close();
     }
   };
 }
 
-async function takeOver(checkpoint: Checkpoint, store: ParameterStore, arm: Arm): Promise<number> {
-  let taken = 0;
-  for (const { path, shape } of store.parameters.values()) {
-    const found = checkpoint.find(path);
-    if (!found || found.shape.join() !== shape.join()) continue;
-    store.set("values", path, await checkpoint.read(path));
-    taken++;
-  }
-  if (arm.codes === 0) return taken;
-  return taken + (arm.width === arms.C.width ? await regroup(checkpoint, store, arm) : 0);
-}
+const ROTATION_ROUNDS = 300;
 
-/** The warm-up norms and projects its features in eight parts; an arm of N codes does so in N. */
-async function regroup(checkpoint: Checkpoint, store: ParameterStore, { codes: N, width }: Arm): Promise<number> {
-  const p = "visual_tokenizer";
-  const d = width / N;
-  const D = armModel(arms.C).config.tokenizer_config.output_dim;
-  const gather = async (name: (part: number) => string) =>
-    Promise.all(
-      Array.from({ length: CONTINUOUS_PARTS }, async (_, i) => (await checkpoint.read(name(i))).data as Float32Array),
-    );
-  const all = (parts: readonly Float32Array[]) => Float32Array.from(parts.flatMap((part) => [...part]));
-  const gains = all(await gather((i) => `${p}.quantizer.${i}.z_norm.weight`));
-  const shifts = all(await gather((i) => `${p}.quantizer.${i}.z_norm.bias`));
-  const maps = await gather((i) => `${p}.up_projectors.${i}.weight`); // each [D, width / 8]
-  const part = width / CONTINUOUS_PARTS;
-  for (let n = 0; n < N; n++) {
-    store.view("values", `${p}.quantizer.${n}.z_norm.weight`).set(gains.subarray(n * d, (n + 1) * d));
-    store.view("values", `${p}.quantizer.${n}.z_norm.bias`).set(shifts.subarray(n * d, (n + 1) * d));
-    const map = store.view("values", `${p}.up_projectors.${n}.weight`); // [D, d]
-    for (let o = 0; o < D; o++) {
-      for (let j = 0; j < d; j++) {
-        const at = n * d + j;
-        // The mean is over N parts instead of eight.
-        map[o * d + j] = (maps[Math.floor(at / part)]![o * part + (at % part)]! * N) / CONTINUOUS_PARTS;
-      }
-    }
-  }
-  return 3 * N;
-}
-
-async function startBooks(
-  arm: Arm,
-  store: ParameterStore,
-  images: number,
-  context: StageContext,
-  log: (line: string) => void,
-): Promise<void> {
-  const config = armModel(arm).config.tokenizer_config;
-  const { n_q_tokens: N } = config;
-  const d = codeWidth(config);
-  const z = await normedFeatures(arm, store, images, context);
-  const rows = z.length / (N * d);
-  for (let i = 0; i < N; i++) {
-    const samples = new Float32Array(rows * d);
-    for (let row = 0; row < rows; row++) samples.set(z.subarray((row * N + i) * d, (row * N + i + 1) * d), row * d);
-    const book = `visual_tokenizer.quantizer.${i}`;
-    const view = (name: string) => store.view("values", `${book}.${name}`);
-    const centres = await kMeans(samples, d, {
-      clusters: bookSize(config),
-      random: counterRandom(context.seed, "k-means").fork(i),
-      iterations: 10,
-      session: readingOptions(context),
-    });
-    // The codebook's norm gets the gains and shifts of the features' norm, and its linear map starts as the
-    // identity, so table rows are the centres without those gains and shifts.
-    const [gains, shifts] = [view("z_norm.weight"), view("z_norm.bias")];
-    const rowsOfBook = centres.map((value, at) => (value - shifts[at % d]!) / gains[at % d]!);
-    view("embedding.weight").set(rowsOfBook, i * bookSize(config) * d);
-    view("embedding_proj.weight").set(Float32Array.from({ length: d * d }, (_, at) => (at % (d + 1) === 0 ? 1 : 0)));
-    view("embedding_proj.bias").fill(0);
-    view("q_norm.weight").set(gains);
-    view("q_norm.bias").set(shifts);
-    log(`book ${i + 1} of ${N}: ${bookSize(config)} centres of ${rows} positions`);
-  }
-}
-
-/** z [n, N*d]: the features that an arm rounds, over training images. */
-async function normedFeatures(
-  arm: Arm,
-  store: ParameterStore,
-  images: number,
-  context: StageContext,
-): Promise<Float32Array> {
-  const model = armModel(arm);
-  const config = model.config.tokenizer_config;
+/** The warm-up's features and embeddings of training images; the embeddings are what codes should say. */
+async function embeddingsOf(warmUp: Checkpoint, images: number, context: StageContext): Promise<Sample> {
+  const { llm_hidden_size: L, output_dim: D, vision_config: vision } = continuous.config.tokenizer_config;
   const graph = new Graph();
   const B = context.batch;
   const pixels = graph.input("pixels", [B * 4 * POSITIONS, 3 * 8 * 8]);
-  const layout = imageLayout(graph, model, B);
+  const layout = imageLayout(graph, continuous, B);
   const p = graph.params.at("visual_tokenizer");
-  const features = visionEncoder(p.at("visual"), pixels, layout, config.vision_config);
-  const projected = projector(p.at("mlp_AR"), features, layout.merge, config.llm_hidden_size);
-  const ze = linear(p.at("encoder"), projected, config.n_q_tokens * codeWidth(config));
-  ze.split(1, new Array<number>(config.n_q_tokens).fill(codeWidth(config))).forEach((part, i) => {
-    graph.output(`z${i}`, layerNorm(p.at("quantizer", i, "z_norm"), part, 1e-5));
-  });
-  const session = await openSession(graph, memoryWeights(valuesOf(store)), readingOptions(context));
-  const [N, d] = [config.n_q_tokens, codeWidth(config)];
-  const batches = Math.ceil(images / B);
-  const all = new Float32Array(batches * B * POSITIONS * N * d);
-  for (let batch = 0; batch < batches; batch++) {
+  const features = visionEncoder(p.at("visual"), pixels, layout, vision);
+  graph.output("projected", projector(p.at("mlp_AR"), features, layout.merge, L));
+  graph.output("embeddings", embedImages(graph, pixels, layout, continuous).embeddings);
+  const session = await openSession(graph, warmUp, readingOptions(context));
+  const probe = await RidgeProbe.open(L, D);
+  const parts: SamplePart[] = [];
+  for (let batch = 0; batch < Math.ceil(images / B); batch++) {
     const shown = itemsOfStep(batch, context).map(({ image }) => image);
-    const parts = await session.run({ pixels: patchesOf(shown, 8) });
-    for (let i = 0; i < N; i++) {
-      const part = parts[`z${i}`]!.data as Float32Array;
-      for (let row = 0; row < B * POSITIONS; row++) {
-        all.set(part.subarray(row * d, (row + 1) * d), ((batch * B * POSITIONS + row) * N + i) * d);
-      }
-    }
+    const said = await session.run({ pixels: patchesOf(shown, 8) });
+    const [projected, embeddings] = [said.projected!.data as Float32Array, said.embeddings!.data as Float32Array];
+    parts.push({ projected, embeddings });
+    await probe.add({ features: projected, pixels: embeddings });
   }
   await session.release();
-  return all;
+  return sampleOf(parts, probe, L, D);
 }

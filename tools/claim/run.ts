@@ -72,8 +72,8 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
   const context = settings.context(seed);
   const { steps } = protocol;
   const folder = (part: string) => join(settings.folder, protocol.name, `seed-${seed}`, part);
-  const stage = async (part: string, count: number, open: () => Stage | Promise<Stage>) => {
-    const config = configOf(folder(part), seed, count, settings, part);
+  const stage = async (part: string, count: number, open: () => Stage | Promise<Stage>, rateFactors = {}) => {
+    const config = configOf(folder(part), seed, count, settings, part, rateFactors);
     const trained = join(config.folder, "checkpoints", `step-${count}`, "model.safetensors");
     if (existsSync(trained)) return trained; // other arms of the seed may be reading it
     await train(config, async () => open(), {
@@ -85,8 +85,11 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
     return trained;
   };
   const warmUp = await stage("warm-up", steps.warmUp, () => imageStage(arms.C, context, 0));
-  const branch = await stage(`${name}-branch`, steps.branch, () =>
-    imageStage(arm, context, steps.warmUp, startArm(arm, warmUp, protocol.kmeansImages, context)),
+  const branch = await stage(
+    `${name}-branch`,
+    steps.branch,
+    () => imageStage(arm, context, steps.warmUp, startArm(arm, warmUp, protocol.kmeansImages, context)),
+    arm.codes > 0 ? roundingRates : {},
   );
   const eyes = await FrozenEyes.open(arm, branch, context);
   try {
@@ -104,7 +107,25 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
   }
 }
 
-function configOf(folder: string, seed: number, steps: number, settings: RunSettings, part: string): RunConfig {
+/**
+ * Rates of the image side once it rounds, as multiples of the others'. The numbers that are rounded start at another scale than the
+ * warm-up's (tokenizer-start.ts), where the full rate would move them off their codes within a few steps.
+ */
+const roundingRates = {
+  "visual_tokenizer.visual.": 0.3,
+  "visual_tokenizer.mlp_AR.": 0.3,
+  "visual_tokenizer.encoder.": 0.005,
+  "visual_tokenizer.quantizer.": 0.01,
+};
+
+function configOf(
+  folder: string,
+  seed: number,
+  steps: number,
+  settings: RunSettings,
+  part: string,
+  rateFactors: Readonly<Record<string, number>>,
+): RunConfig {
   const isWarmUp = part === "warm-up";
   return runSchema.parse({
     stage: "tokenizer",
@@ -119,7 +140,7 @@ function configOf(folder: string, seed: number, steps: number, settings: RunSett
       min: isWarmUp ? 0 : settings.rate / 20,
       warmup: Math.min(100, Math.ceil(steps / 10)),
     },
-    optimizer: { betas: [0.9, 0.95], weightDecay: 0.05, clipNorm: 5 },
+    optimizer: { betas: [0.9, 0.95], weightDecay: 0.05, clipNorm: 5, rateFactors },
     ...(settings.threads && { threads: settings.threads }),
     logEvery: 10,
     checkpointEvery: 250,

@@ -4,7 +4,7 @@
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import type { RgbImage } from "../../image/rgb.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { openSession } from "../../runtime/session.ts";
+import { openSession, type SessionOptions } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { visionEncoder } from "../../vision/encoder.ts";
 import { projector } from "../../vision/projector.ts";
@@ -15,18 +15,32 @@ import type { VisionTargets } from "../vision-targets.ts";
 import { classDirections } from "./class-directions.ts";
 import { embedImages, type Model, pixelInput } from "./tokenizer-graph.ts";
 
-export interface StartContext {
+export interface QuantizerContext {
   readonly store: ParameterStore;
+  readonly model: Pick<Model, "config">;
+  readonly seed: number;
+  readonly log: (line: string) => void;
+  /** How the networks that only read are opened. */
+  readonly session?: SessionOptions;
+  /** Rounds of the search for a rotation after which rounding loses less (product-rotation.ts); none by default. */
+  readonly rounds?: number;
+}
+
+export interface StartContext extends QuantizerContext {
   readonly model: Model;
   readonly targets: Pick<VisionTargets, "of">;
   /** A batch of training images. */
   readonly images: (batch: number) => Promise<readonly RgbImage[]>;
-  readonly seed: number;
-  readonly log: (line: string) => void;
+}
+
+/** A batch's positions: the projector's features [n, L] and the continuous embeddings [n, D]. */
+export interface SamplePart {
+  readonly projected: Float32Array;
+  readonly embeddings: Float32Array;
 }
 
 export interface Sample {
-  readonly parts: readonly { readonly projected: Float32Array; readonly embeddings: Float32Array }[];
+  readonly parts: readonly SamplePart[];
   /** Statistics of the projected features; and a linear map from them [L, outputs] to the targets, scaled by the losses' weights. */
   readonly mean: Float64Array;
   readonly covariance: Float64Array;
@@ -63,7 +77,7 @@ export async function collect(
   graph.output("embeddings", embedImages(graph, pixels, layout, earlier).embeddings);
   graph.output("wanted", pixels.gather(layout.merge).reshape([-1, 4 * pixels.size(1)]));
   const session = await openSession(graph, checkpoint);
-  const parts: { projected: Float32Array; embeddings: Float32Array }[] = [];
+  const parts: SamplePart[] = [];
   let probe: RidgeProbe | undefined;
   let outputs = 0;
   for (let done = 0; done < model.kmeansImages; done += batch) {
@@ -85,8 +99,18 @@ export async function collect(
     });
   }
   await session.release();
-  const { mean, covariance } = momentsOf(probe!.gram, L);
-  return { parts, mean, covariance, weights: (await probe!.weights()).subarray(0, L * outputs), outputs };
+  return sampleOf(parts, probe!, L, outputs);
+}
+
+/** A sample whose targets are regressed on the features [n, L] by `probe`, which has seen all of them. */
+export async function sampleOf(
+  parts: readonly SamplePart[],
+  probe: RidgeProbe,
+  L: number,
+  outputs: number,
+): Promise<Sample> {
+  const { mean, covariance } = momentsOf(probe.gram, L);
+  return { parts, mean, covariance, weights: (await probe.weights()).subarray(0, L * outputs), outputs };
 }
 
 /** All targets of a position, concatenated and scaled so that their squared error equals the weighted losses. */

@@ -71,6 +71,8 @@ export const modelSchema = z.strictObject({
       codeWidth: z.int().min(1).max(4096),
       /** How much the class heads' scores count in that fit, as a multiple of what looks and the teacher count together. */
       classes: z.number().min(0).max(1e6).default(0),
+      /** Rounds of the search for a rotation of those features after which codes lose less; 300 find most of it. */
+      rounds: z.int().min(0).max(10_000).default(0),
     })
     .optional(),
   /** Images used for that fit and for the codebooks' k-means. */

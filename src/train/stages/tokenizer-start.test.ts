@@ -63,64 +63,70 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test("books start at centres that their own norms leave as they are, close to what they round", async () => {
-  const vision = drawnStore(await tinyModel(EARLIER_WIDTH, false));
-  const weights = join(folder, "vision.safetensors");
-  await writeSafetensors(weights, valuesOf(vision));
-  const model = await tinyModel(8, true);
-  const store = drawnStore(model);
-  const seen: string[] = [];
-  const targets = { of: async () => ({}) };
-  const start = { weights, codeWidth: EARLIER_WIDTH, classes: 0 };
-  await startFromVision(start, {
-    store,
-    model,
-    targets,
-    images: async (batch) => imagesOf(batch),
-    seed: 1,
-    log: (line) => seen.push(line),
-  });
-  expect(seen.at(-1)).toContain("1024 positions");
+test.each([0, 60])(
+  "after %i rounds books start at centres that their own norms leave as they are, close to what they round",
+  async (rounds) => {
+    const vision = drawnStore(await tinyModel(EARLIER_WIDTH, false));
+    const weights = join(folder, "vision.safetensors");
+    await writeSafetensors(weights, valuesOf(vision));
+    const model = await tinyModel(8, true);
+    const store = drawnStore(model);
+    const seen: string[] = [];
+    const targets = { of: async () => ({}) };
+    const start = { weights, codeWidth: EARLIER_WIDTH, classes: 0, rounds };
+    await startFromVision(start, {
+      store,
+      model,
+      targets,
+      images: async (batch) => imagesOf(batch),
+      seed: 1,
+      log: (line) => seen.push(line),
+    });
+    expect(seen.at(-1)).toContain("1024 positions");
+    expect(seen.filter((line) => line.includes("rotated in 60 rounds"))).toHaveLength(rounds / 60);
 
-  const graph = new Graph();
-  const config = model.config.tokenizer_config;
-  graph.output("book", codebook(graph.params.at("visual_tokenizer"), 3, config));
-  const { pixels, layout } = pixelInput(graph, model, BATCH);
-  const rounded = embedImages(graph, pixels, layout, model);
-  graph.output("rounded", rounded.embeddings);
-  graph.output("loss", rounded.quantizerLosses!.codebook);
-  graph.output("smooth", embedImages(graph, pixels, layout, { ...model, quantize: false }).embeddings);
-  const earlier = new Graph();
-  const other = pixelInput(earlier, await tinyModel(EARLIER_WIDTH, false), BATCH);
-  earlier.output(
-    "wanted",
-    embedImages(earlier, other.pixels, other.layout, await tinyModel(EARLIER_WIDTH, false)).embeddings,
-  );
-  const feeds = { pixels: patchesOf(imagesOf(20), config.vision_config.patch_size) };
-  const run = async (of: Graph, from: ParameterStore) => {
-    const session = await openSession(of, memoryWeights(valuesOf(from)));
-    const result = await session.run(feeds);
-    await session.release();
-    return Object.fromEntries(Object.entries(result).map(([name, { data: values }]) => [name, values as Float32Array]));
-  };
-  const { book, rounded: codes, smooth, loss } = await run(graph, store);
-  const { wanted } = await run(earlier, vision);
+    const graph = new Graph();
+    const config = model.config.tokenizer_config;
+    graph.output("book", codebook(graph.params.at("visual_tokenizer"), 3, config));
+    const { pixels, layout } = pixelInput(graph, model, BATCH);
+    const rounded = embedImages(graph, pixels, layout, model);
+    graph.output("rounded", rounded.embeddings);
+    graph.output("loss", rounded.quantizerLosses!.codebook);
+    graph.output("smooth", embedImages(graph, pixels, layout, { ...model, quantize: false }).embeddings);
+    const earlier = new Graph();
+    const other = pixelInput(earlier, await tinyModel(EARLIER_WIDTH, false), BATCH);
+    earlier.output(
+      "wanted",
+      embedImages(earlier, other.pixels, other.layout, await tinyModel(EARLIER_WIDTH, false)).embeddings,
+    );
+    const feeds = { pixels: patchesOf(imagesOf(20), config.vision_config.patch_size) };
+    const run = async (of: Graph, from: ParameterStore) => {
+      const session = await openSession(of, memoryWeights(valuesOf(from)));
+      const result = await session.run(feeds);
+      await session.release();
+      return Object.fromEntries(
+        Object.entries(result).map(([name, { data: values }]) => [name, values as Float32Array]),
+      );
+    };
+    const { book, rounded: codes, smooth, loss } = await run(graph, store);
+    const { wanted } = await run(earlier, vision);
 
-  // Entries: six numbers of a root mean square near 1, then the carriers.
-  for (let k = 0; k < 16; k++) {
-    expect(book![k * 8 + 6]).toBeCloseTo(1, 5);
-    expect(book![k * 8 + 7]).toBeCloseTo(0, 5);
-  }
-  // The numbers vary by 1 each, six of eight: rounding must leave less than half of that.
-  expect(loss![0]).toBeLessThan(0.375);
-  const difference = (a: Float32Array, b: Float32Array) => Math.hypot(...a.map((value, i) => value - b[i]!));
-  const spread = difference(
-    wanted!,
-    new Float32Array(wanted!.length).map((_, i) => mean(wanted!, WIDTH, i % WIDTH)),
-  );
-  expect(difference(smooth!, wanted!)).toBeLessThan(0.5 * spread);
-  expect(difference(codes!, wanted!)).toBeLessThan(0.8 * spread);
-});
+    // Entries: six numbers of a root mean square near 1, then the carriers.
+    for (let k = 0; k < 16; k++) {
+      expect(book![k * 8 + 6]).toBeCloseTo(1, 5);
+      expect(book![k * 8 + 7]).toBeCloseTo(0, 5);
+    }
+    // The numbers vary by 1 each, six of eight: rounding must leave less than half of that.
+    expect(loss![0]).toBeLessThan(0.375);
+    const difference = (a: Float32Array, b: Float32Array) => Math.hypot(...a.map((value, i) => value - b[i]!));
+    const spread = difference(
+      wanted!,
+      new Float32Array(wanted!.length).map((_, i) => mean(wanted!, WIDTH, i % WIDTH)),
+    );
+    expect(difference(smooth!, wanted!)).toBeLessThan(0.5 * spread);
+    expect(difference(codes!, wanted!)).toBeLessThan(0.8 * spread);
+  },
+);
 
 function mean(rows: Float32Array, width: number, column: number): number {
   let sum = 0;

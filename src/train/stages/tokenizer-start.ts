@@ -14,7 +14,8 @@ import { applyLinear, RidgeProbe } from "../linear-probe.ts";
 import { openCheckpointAt } from "../open-checkpoint.ts";
 import type { ParameterStore } from "../parameter-store.ts";
 import { balanceGroups, predictiveComponents } from "../principal.ts";
-import { collect, type Sample, type StartContext } from "./start-sample.ts";
+import { productRotation } from "../product-rotation.ts";
+import { collect, type QuantizerContext, type Sample, type StartContext } from "./start-sample.ts";
 import type { Model } from "./tokenizer-graph.ts";
 
 /** Numbers of a codebook that carry the constant. */
@@ -24,12 +25,10 @@ const CONSTANT = 4;
 
 /** Copies the vision stage's weights and initializes `encoder`, norms, codebooks and `up_projectors` as described above. */
 export async function startFromVision(start: NonNullable<Model["start"]>, context: StartContext): Promise<void> {
-  const { store, model, seed, log } = context;
+  const { store, model, log } = context;
   const config = model.config.tokenizer_config;
-  const { n_q_tokens: N, output_dim: D } = config;
   const d = codeWidth(config);
-  const used = d - CARRIERS;
-  if (config.init_embedding_dim !== d || used < 1) {
+  if (config.init_embedding_dim !== d || d <= CARRIERS) {
     throw new InputError(
       `codebooks start at centres of ${d} numbers of which ${CARRIERS} are constant; init_embedding_dim must be ${d}`,
     );
@@ -39,8 +38,17 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
   log(`${start.weights}: ${taken} of ${store.parameters.size} parameters`);
   const sample = await collect(checkpoint, start, context);
   await checkpoint.close();
+  await startQuantizer(sample, { ...context, rounds: start.rounds });
+}
 
-  const encoder = fitEncoder(sample, config);
+/** Initializes `encoder`, norms, codebooks and `up_projectors`, so that codes say of a sample's embeddings what its targets need. */
+export async function startQuantizer(sample: Sample, context: QuantizerContext): Promise<void> {
+  const { store, model, seed, log, session } = context;
+  const config = model.config.tokenizer_config;
+  const { n_q_tokens: N, output_dim: D } = config;
+  const d = codeWidth(config);
+  const used = d - CARRIERS;
+  const encoder = fitEncoder(await divide(sample, context), sample.mean, config);
   const apply = await applyLinear(transposed(encoder.weight, encoder.bias, N * d), config.llm_hidden_size, N * d);
   const up = await RidgeProbe.open(N * used, D);
   const parts: Float32Array[] = [];
@@ -64,6 +72,7 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
       clusters,
       random: counterRandom(seed, "k-means").fork(i),
       iterations: 12,
+      ...(session && { session }),
     });
     setBook(centres, i, config, set);
   }
@@ -72,7 +81,8 @@ export async function startFromVision(start: NonNullable<Model["start"]>, contex
   );
 }
 
-async function takeOver(
+/** Copies the parameters that the checkpoint has in the store's shapes; returns how many. */
+export async function takeOver(
   checkpoint: Awaited<ReturnType<typeof openCheckpointAt>>,
   store: ParameterStore,
 ): Promise<number> {
@@ -86,30 +96,102 @@ async function takeOver(
   return taken;
 }
 
+interface Components {
+  /** [N*used, L]: component = row · (features - mean), codebook by codebook. */
+  readonly rows: Float64Array;
+  /** The root mean square length of each codebook's components. */
+  readonly lengths: readonly number[];
+}
+
+/** What the features predict of the targets, divided among the codebooks; rotated for rounding if the context asks for rounds. */
+async function divide(
+  sample: Sample,
+  { model, seed, log, session, rounds = 0 }: QuantizerContext,
+): Promise<Components> {
+  const config = model.config.tokenizer_config;
+  const { n_q_tokens: N, llm_hidden_size: L } = config;
+  const used = codeWidth(config) - CARRIERS;
+  const count = N * used;
+  const found = predictiveComponents(sample.covariance, sample.weights, L, sample.outputs, count);
+  const order = balanceGroups(found.variances, N).flat();
+  const rows = new Float64Array(count * L);
+  order.forEach((k, at) => {
+    rows.set(found.rows.subarray(k * L, (k + 1) * L), at * L);
+  });
+  const variances = order.map((k) => found.variances[k]!);
+  const lengths = (of: ArrayLike<number>) =>
+    Array.from({ length: N }, (_, book) => {
+      let sum = 0;
+      for (let j = 0; j < used; j++) sum += of[book * used + j]!;
+      return Math.sqrt(sum);
+    });
+  if (rounds === 0 || N === 1) return { rows, lengths: lengths(variances) };
+  const apply = await applyLinear(transposed(Float32Array.from(rows), offsets(rows, sample.mean), count), L, count);
+  const vectors: Float32Array<ArrayBuffer>[] = [];
+  for (let n = 0; n < ROTATION_ROWS && vectors.length < sample.parts.length; n += vectors.at(-1)!.length / count)
+    vectors.push(await apply(sample.parts[vectors.length]!.projected));
+  const { matrix, lost } = await productRotation(joinFloats(vectors), count, {
+    parts: N,
+    clusters: bookSize(config),
+    rounds,
+    random: counterRandom(seed, "rotation"),
+    session,
+  });
+  const share = (value: number) => `${(100 * value).toFixed(1)} %`;
+  log(
+    `rotated in ${rounds} rounds: rounding loses ${share(lost[1])} of the components' variance instead of ${share(lost[0])}`,
+  );
+  const turned = new Float64Array(count * L);
+  const spread = new Float64Array(count);
+  for (let to = 0; to < count; to++) {
+    for (let from = 0; from < count; from++) {
+      const weight = matrix[from * count + to]!;
+      spread[to]! += weight ** 2 * variances[from]!;
+      for (let i = 0; i < L; i++) turned[to * L + i]! += weight * rows[from * L + i]!;
+    }
+  }
+  return { rows: turned, lengths: lengths(spread) };
+}
+
+/** Positions that a rotation is fitted on. */
+const ROTATION_ROWS = 18_000;
+
+/** What makes the mean of each component 0. rows [count, L] -> [count] */
+function offsets(rows: Float64Array, mean: Float64Array): Float32Array {
+  return Float32Array.from({ length: rows.length / mean.length }, (_, k) => {
+    let sum = 0;
+    for (let i = 0; i < mean.length; i++) sum -= rows[k * mean.length + i]! * mean[i]!;
+    return sum;
+  });
+}
+
 /** `encoder`: each codebook's components at unit length, then the carriers of the constant. weight [N*d, L], bias [N*d]. */
-function fitEncoder(sample: Sample, config: TokenizerConfig): { weight: Float32Array; bias: Float32Array } {
+function fitEncoder(
+  { rows, lengths }: Components,
+  mean: Float64Array,
+  config: TokenizerConfig,
+): { weight: Float32Array; bias: Float32Array } {
   const { n_q_tokens: N, llm_hidden_size: L } = config;
   const d = codeWidth(config);
   const used = d - CARRIERS;
-  const { rows, variances } = predictiveComponents(sample.covariance, sample.weights, L, sample.outputs, N * used);
+  const shifts = offsets(rows, mean);
   const weight = new Float32Array(N * d * L);
   const bias = new Float32Array(N * d);
-  balanceGroups(variances, N).forEach((members, book) => {
-    const length = Math.sqrt(members.reduce((sum, k) => sum + variances[k]!, 0));
+  for (let book = 0; book < N; book++) {
     const last = book * d + d - 1;
-    members.forEach((k, j) => {
-      const row = book * d + j;
+    for (let j = 0; j < used; j++) {
+      const [row, k] = [book * d + j, book * used + j];
       for (let i = 0; i < L; i++) {
-        const value = rows[k * L + i]! / length;
+        const value = rows[k * L + i]! / lengths[book]!;
         weight[row * L + i] = value;
-        bias[row]! -= value * sample.mean[i]!;
         weight[last * L + i]! -= value; // the sum of all is zero, so that the norm subtracts no mean
       }
+      bias[row] = shifts[k]! / lengths[book]!;
       bias[last]! -= bias[row]!;
-    });
+    }
     bias[last - 1] = CONSTANT;
     bias[last]! -= CONSTANT;
-  });
+  }
   return { weight, bias };
 }
 
