@@ -25,7 +25,7 @@ Trains and scores every arm of docs/claim.md, then decides. Finished arms are ke
 run the same command again.
 
   --quick          a smoke test of the whole path, less than ten minutes of one core, which proves nothing
-  --pilot          only the continuous arm of seed 100: does it read ${100 * PILOT_SHARE} % of every level on validation?
+  --pilot          only seed 100, and of it the continuous arm or --arms: do they read ${100 * PILOT_SHARE} % of every level on validation?
   --seeds 1,2      only these seeds, now; the others later
   --arms C,8       only these arms
   --rate 1e-3      learning rate of all stages
@@ -36,7 +36,7 @@ run the same command again.
 
 Examples
   npm run claim -- --quick
-  npm run claim -- --pilot
+  npm run claim -- --pilot --arms C,8
   npm run claim -- --seeds 1        # one seed, some hours
   npm run claim -- --hours 2.5      # the next piece of what is missing
   npm run claim                     # everything that is missing`;
@@ -132,11 +132,7 @@ async function openSettings(protocol: Protocol, scratch: string | undefined): Pr
 /** Seed by seed, so that paired arms finish together. */
 function plannedRuns({ seeds }: Protocol): [ArmName, number][] {
   const onlySeeds = values.seeds?.split(",").map((seed) => parseNumber("seeds", seed));
-  const onlyArms = values.arms?.split(",").map((arm) => {
-    if (!(arm in arms))
-      throw new UsageError(`--arms: there is no arm "${arm}"; there are ${Object.keys(arms).join(", ")}`);
-    return arm as ArmName;
-  });
+  const onlyArms = namedArms();
   const all = Object.entries(seeds).flatMap(([arm, count]) =>
     Array.from({ length: count }, (_, i): [ArmName, number] => [arm as ArmName, i + 1]),
   );
@@ -145,14 +141,25 @@ function plannedRuns({ seeds }: Protocol): [ArmName, number][] {
     .sort(([, a], [, b]) => a - b);
 }
 
+/** The arms that --arms names. */
+function namedArms(): ArmName[] | undefined {
+  return values.arms?.split(",").map((arm) => {
+    if (!(arm in arms))
+      throw new UsageError(`--arms: there is no arm "${arm}"; there are ${Object.keys(arms).join(", ")}`);
+    return arm as ArmName;
+  });
+}
+
 async function pilot(settings: RunSettings): Promise<void> {
-  const { validation } = await runArm("C", PILOT_SEED, { ...settings, results: join(settings.folder, "pilot") });
-  const short = suiteNames.filter((suite) => suite.startsWith("glyph-grid") && validation[suite] < PILOT_SHARE);
-  log(
-    short.length === 0
-      ? `The pilot reads ${100 * PILOT_SHARE} % of every level: the seeds can be run.`
-      : `The pilot falls short on ${short.join(", ")}: lengthen the stages of all arms (protocol.ts) before any seed is run.`,
-  );
+  for (const arm of namedArms() ?? ["C" as const]) {
+    const { validation } = await runArm(arm, PILOT_SEED, { ...settings, results: join(settings.folder, "pilot") });
+    const short = suiteNames.filter((suite) => suite.startsWith("glyph-grid") && validation[suite] < PILOT_SHARE);
+    log(
+      short.length === 0
+        ? `In the pilot, arm ${arm} reads ${100 * PILOT_SHARE} % of every level: the seeds can be run.`
+        : `In the pilot, arm ${arm} falls short on ${short.join(", ")}: lengthen the stages of all arms (protocol.ts) before any seed is run.`,
+    );
+  }
 }
 
 async function report({ protocol, results }: RunSettings): Promise<void> {

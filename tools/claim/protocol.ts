@@ -83,7 +83,7 @@ export interface Protocol {
 
 export const full: Protocol = {
   name: "full",
-  steps: { warmUp: 2500, branch: 1500, reader: 3700 },
+  steps: { warmUp: 2500, branch: 1500, reader: 5000 },
   batch: 32,
   kmeansImages: 8000,
   items: { test: 4000, validation: 512 },
