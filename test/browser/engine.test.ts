@@ -23,17 +23,20 @@ describe.each(["int8", "int4"] as const)("a model in %s", (weights) => {
     await convertModel("kelix-nano", folder, { weights });
   });
 
-  test("has the logits of Node within 3 % of the largest, and writes the same 20 tokens", async () => {
+  test("has the logits of Node within 3 % of the largest, and writes the same tokens up to the end of the caption", async () => {
     const files = folderFiles(folder);
     const { tokenizer } = await loadText(files, platform.templates);
-    // Words of its captions: after an answer to a question about no image all tokens are about as likely, and rounding decides.
+    // Words of its captions: elsewhere, as after the end, many tokens are about as likely, and rounding decides.
     const ids = tokenizer.encode("a green square above a red heart");
     const own = await runLanguageModel(files, ids);
     const found = (await engine.page.evaluate(
       `runLanguageModel("/models/${weights}/", ${JSON.stringify(ids)})`,
     )) as typeof own;
     expect(found.written).toHaveLength(20);
-    expect(found.written).toEqual(own.written);
+    const end = tokenizer.special("<|im_end|>");
+    const caption = own.written.slice(0, own.written.indexOf(end) + 1);
+    expect(caption.length).toBeGreaterThan(1);
+    expect(found.written.slice(0, caption.length)).toEqual(caption);
     const largest = Math.max(...own.scores.flat().map(Math.abs));
     const worst = Math.max(...own.scores.flatMap((row, t) => row.map((x, i) => Math.abs(x - found.scores[t]![i]!))));
     expect(own.scores).toHaveLength(8);
