@@ -34,7 +34,7 @@ export function insertResults(page: string, results: string): string {
 export function describeOutcome(protocol: Protocol, records: readonly OpenedRecord[], outcome: Outcome): string {
   const stamp =
     protocol.name === "quick"
-      ? "**Smoke test, proves nothing**: a few hundred steps, one seed, 200 questions per suite.\n\n"
+      ? `**Smoke test, proves nothing**: a few dozen steps, one seed, ${protocol.items.test} questions per suite.\n\n`
       : "";
   const { h1, h2, trend, aboveCeiling } = outcome;
   const runs = Object.entries(protocol.seeds)
