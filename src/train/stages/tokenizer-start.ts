@@ -130,6 +130,7 @@ async function divide(
   const vectors: Float32Array<ArrayBuffer>[] = [];
   for (let n = 0; n < ROTATION_ROWS && vectors.length < sample.parts.length; n += vectors.at(-1)!.length / count)
     vectors.push(await apply(sample.parts[vectors.length]!.projected));
+  log(`rotating ${count} components in ${rounds} rounds`);
   const { matrix, lost } = await productRotation(joinFloats(vectors), count, {
     parts: N,
     clusters: bookSize(config),
