@@ -61,9 +61,6 @@ function seedCentres(
 
 /** Moves each centre to the mean of its samples, and one without any to the sample that is farthest from its own. */
 export function moveCentres(samples: Float32Array, centres: Float32Array, width: number, nearest: Int32Array): void {
-  const distances = Float64Array.from(nearest, (centre, i) =>
-    squaredDistance(samples, i * width, centres, centre * width, width, Number.POSITIVE_INFINITY),
-  );
   const clusters = centres.length / width;
   const sums = new Float64Array(centres.length);
   const counts = new Int32Array(clusters);
@@ -72,6 +69,9 @@ export function moveCentres(samples: Float32Array, centres: Float32Array, width:
     counts[k]!++;
     for (let j = 0; j < width; j++) sums[k * width + j]! += samples[i * width + j]!;
   }
+  const distanceOf = (i: number) =>
+    squaredDistance(samples, i * width, centres, nearest[i]! * width, width, Number.POSITIVE_INFINITY);
+  const distances = Float64Array.from({ length: counts.includes(0) ? nearest.length : 0 }, (_, i) => distanceOf(i));
   for (let k = 0; k < clusters; k++) {
     if (counts[k] === 0) {
       const farthest = indexOfLargest(distances);

@@ -15,7 +15,7 @@ const INTERMEDIATE = 512;
 const HEADS = 6;
 
 /** Parts in which the continuous features are normed: as in the arm with eight codes. */
-export const CONTINUOUS_PARTS = 8;
+const CONTINUOUS_PARTS = 8;
 
 /**
  * Training: a conversation has three questions about a grid and at most 119 tokens, 70 on average, so several share a row. In 200 batches
