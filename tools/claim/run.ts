@@ -74,15 +74,13 @@ export async function runArm(name: ArmName, seed: number, settings: RunSettings)
   const folder = (part: string) => join(settings.folder, protocol.name, `seed-${seed}`, part);
   const stage = async (part: string, count: number, open: () => Stage | Promise<Stage>, rateFactors = {}) => {
     const config = configOf(folder(part), seed, count, settings, part, rateFactors);
-    const trained = join(config.folder, "checkpoints", `step-${count}`, "model.safetensors");
-    if (existsSync(trained)) return trained; // other arms of the seed may be reading it
     await train(config, async () => open(), {
       resume: true,
       log: (line) => log(`${part}: ${line}`),
       signal: settings.signal,
     });
     settings.signal.throwIfAborted();
-    return trained;
+    return join(config.folder, "checkpoints", `step-${count}`, "model.safetensors");
   };
   const warmUp = await stage("warm-up", steps.warmUp, () => imageStage(arms.C, context, 0));
   const branch = await stage(
