@@ -51,6 +51,8 @@ Order N = 1, 2, 4, 8 on the primary suites: ${Number.isNaN(trend) ? "not all arm
 
 ${accuracyTable(outcome)}
 
+In brackets, half of the 95 % interval. G is the gain over the question alone, as a share of the continuous twin's.
+
 ${h1Table(outcome)}
 
 ${bookTable(records)}
@@ -114,7 +116,7 @@ function accuracyTable({ suites }: Outcome): string {
     suites.map(({ suite, floor, arms: of }) => [
       suite,
       share(floor),
-      ...named.map((name) => withInterval(of[name]) + ceilingNote(of[name])),
+      ...named.map((name) => withInterval(of[name]) + ceilingNote(of[name]) + gainNote(suite, of[name])),
     ]),
   );
 }
@@ -123,14 +125,14 @@ type ArmCell = SuiteSummary["arms"][ArmName];
 
 function withInterval(cell: ArmCell): string {
   if (!cell) return "";
-  return Number.isNaN(cell.low)
-    ? share(cell.mean)
-    : `${share(cell.mean)} (${(50 * (cell.high - cell.low)).toFixed(1)})`;
+  const half = (50 * (cell.high - cell.low)).toFixed(1);
+  return share(cell.mean) + (Number.isNaN(cell.low) ? "" : ` (${half})`);
 }
 
-function ceilingNote(cell: ArmCell): string {
-  return cell && cell.ceiling < 1 ? ` of ${share(cell.ceiling)}` : "";
-}
+const ceilingNote = (cell: ArmCell) => (cell && cell.ceiling < 1 ? ` of ${share(cell.ceiling)}` : "");
+
+const gainNote = (suite: SuiteName, cell: ArmCell) =>
+  cell && primarySuites.includes(suite) ? `, G ${cell.recovered.toFixed(3)}` : "";
 
 function h1Table({ suites }: Outcome): string {
   return table(

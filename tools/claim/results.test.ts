@@ -131,6 +131,8 @@ describe("describeOutcome", () => {
     const text = describeOutcome(protocol, records, outcome);
     expect(text).toContain("Smoke test, proves nothing");
     expect(text).toContain(LIMITS);
+    // (69 - 3) / (97 - 3)
+    expect(text).toContain("| 69.0 % (0.1) of 70.0 %, G 0.702 |");
     expect(text).toContain("H1, eight codes understand as well as continuous features: holds.");
     const full = describeOutcome({ ...protocol, name: "full" }, records, outcome);
     expect(full).not.toContain("Smoke test");
