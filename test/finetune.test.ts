@@ -64,6 +64,37 @@ describe("finetuneModel", () => {
     expect(await answer(join(root, "whole"))).not.toBe(await answer());
   });
 
+  test("describes the codes that come with a model, and keeps its answers with their alternatives", async () => {
+    const folder = join(root, "with codes");
+    await cp(model, folder, { recursive: true });
+    const kelix = await Kelix.load(folder, { threads: 1 });
+    const images = await Promise.all([0, 1, 2].map((i) => kelix.tokenize(join(data, `${i}.png`))));
+    await kelix.dispose();
+    const write = (list: unknown) => writeFile(join(folder, "replay.codes"), JSON.stringify({ images: list }));
+    await write(images);
+    const run = join(root, "with codes.run");
+    const given = { data, ...settings, steps: 1, replayImages: undefined };
+    await finetuneModel(folder, join(root, "from codes"), { ...given, run });
+    const { answers } = JSON.parse(await readFile(join(run, "prepared.json"), "utf8"));
+    expect(answers).toHaveLength(3);
+    for (const [i, { ids, mask, codes, likely }] of answers.entries()) {
+      expect(codes).toEqual([...images[i]!.codes]);
+      const said = ids.filter((_: number, t: number) => mask[t] === 1);
+      expect(likely).toHaveLength(said.length);
+      for (const [k, choices] of likely.entries()) {
+        expect(choices[0][0]).toBe(said[k]);
+        expect(choices.reduce((sum: number, [, share]: [number, number]) => sum + share, 0)).toBeCloseTo(1, 2);
+      }
+      expect(likely.some((choices: unknown[]) => choices.length > 1)).toBe(true);
+    }
+
+    const [first, ...rest] = images;
+    await write([first, { ...rest[0]!.toJSON(), codes: [...rest[0]!.codes.slice(1), 999] }]);
+    await expect(finetuneModel(folder, join(root, "broken"), given)).rejects.toThrow(
+      /replay\.codes: image 1: Expected codes from 0 to 15, got 999/,
+    );
+  });
+
   test("says which linear maps there are, and that the adapter's folder exists", async () => {
     const targets = ["q_prj"];
     const run = join(root, "no-target");

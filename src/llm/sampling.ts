@@ -76,7 +76,8 @@ function insert(best: number[], id: number, logits: Float32Array, k: number): vo
   if (best.length > k) best.pop();
 }
 
-function softmax(ids: readonly number[], logits: Float32Array, temperature: number): Float64Array {
+/** Probabilities of the named ids among themselves. */
+export function softmax(ids: readonly number[], logits: Float32Array, temperature: number): Float64Array {
   let largest = -Infinity;
   for (const id of ids) largest = Math.max(largest, logits[id]!);
   const out = new Float64Array(ids.length);

@@ -40,13 +40,18 @@ const finetune = {
     .default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
     .describe("linear maps to adapt, such as q_proj v_proj, or all"),
   rate: above(0, 1).default(1.5e-3).describe("learning rate"),
-  steps: integer(1, 1_000_000).default(60).describe("updates"),
-  batch: integer(1, 4096).default(16).describe("conversations of an update"),
+  steps: integer(1, 1_000_000).default(200).describe("updates"),
+  batch: integer(1, 4096).default(24).describe("conversations of an update"),
   /** Of a batch's conversations, how many are the model's own: they hold what it knows in place. */
-  replay: integer(0, 4096).default(12).describe("how many of them are the model's own, which keep what it knows"),
-  replayImages: integer(0, 1_000_000).default(96).describe("images that it describes for those before training begins"),
-  /** Images to describe, without words; the model imagines some if absent. */
-  replayData: text.optional().describe("where those images lie; the model imagines some if absent"),
+  replay: integer(0, 4096).default(22).describe("how many of them are the model's own, which keep what it knows"),
+  /** Images that it describes for those before training begins; by default all codes that come with the model, else 96. */
+  replayImages: integer(0, 1_000_000)
+    .optional()
+    .describe("images that it describes for those before training begins; all that come with the model, else 96"),
+  /** Images to describe, without words, or a file of codes; by default what comes with the model, else it imagines some. */
+  replayData: text
+    .optional()
+    .describe("where those images or their codes lie; those that come with the model, else it imagines some"),
   /** Views of each image: moved, scaled, turned and recoloured a little. */
   variants: integer(1, 10_000)
     .default(16)

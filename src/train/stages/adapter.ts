@@ -16,7 +16,7 @@ import { languageConfig } from "../../model/open.ts";
 import { lowRankAdapters } from "../../nn/adapter.ts";
 import { replaceFile, writeAll } from "../../output/atomic-file.ts";
 import { counterRandom } from "../../random/counter.ts";
-import { f32 } from "../../runtime/host-tensor.ts";
+import { f32, i32 } from "../../runtime/host-tensor.ts";
 import type { WeightSource } from "../../runtime/session.ts";
 import { Graph } from "../../tensor/graph.ts";
 import { loadText } from "../../text/load-text.ts";
@@ -24,11 +24,12 @@ import { threadSandbox } from "../../text/sandbox.node.ts";
 import { ImageTokenizer } from "../../vision/image-tokenizer.ts";
 import { parseSection, type RunConfig } from "../config.ts";
 import { type ConversationRow, ConversationRows, type RowSize } from "../conversation-rows.ts";
-import { OwnData, sourceSchema } from "../data/own-data.ts";
+import { sourceSchema } from "../data/own-data.ts";
 import { describeQuestions } from "../data/phrasing.ts";
 import { ExampleRows } from "../example-rows.ts";
 import { type TrainingSizes, traceLanguageModelLoss } from "../loss/language-model-loss.ts";
-import { Replay, type ReplayRows } from "../replay.ts";
+import { Replay, type ReplayRow, type ReplayRows } from "../replay.ts";
+import { DEFAULT_IMAGES, openReplayImages } from "../replay-images.ts";
 import { pathSchema } from "../settings.ts";
 import type { Batch, Stage, StageContext } from "../stage.ts";
 import type { TracedLoss } from "../train-graph.ts";
@@ -40,8 +41,8 @@ const dataSchema = z.strictObject({
   batch: z.int().min(1).max(4096),
   /** How many of them the model wrote itself, from a store of rows about this many images. */
   replay: z.int().min(0).max(4096),
-  replayImages: z.int().min(0).max(1_000_000),
-  /** Images for replay questions; by default the model imagines them. */
+  replayImages: z.int().min(0).max(1_000_000).optional(),
+  /** Images for replay questions, or a file of their codes: see replay-images.ts. */
   replayPath: pathSchema.optional(),
   /** Augmented views of each image; the first is the image itself. */
   variants: z.int().min(1).max(10_000),
@@ -62,15 +63,17 @@ const modelSchema = z.strictObject({
 const sizeSchema = z.strictObject({ blocks: z.int(), scored: z.int(), labels: z.int() }).readonly();
 
 const numbers = z.array(z.int()).readonly();
-const rowsSchema = z.array(z.strictObject({ ids: numbers, mask: numbers, codes: numbers })).readonly();
+const likely = z.array(z.tuple([z.int(), z.number().min(0).max(1)]).readonly()).readonly();
+const rowSchema = z.strictObject({ ids: numbers, mask: numbers, codes: numbers });
+const answerSchema = rowSchema.extend({ likely: z.array(likely).readonly().optional() });
 
 /** Prepared once before the first step, and read again when a run is resumed. */
 const preparedSchema = z.strictObject({
   key: z.string(),
   /** Sizes of the largest row of the data, of the model's answers, and of its drawings. */
   sizes: z.tuple([sizeSchema, sizeSchema, sizeSchema]),
-  answers: rowsSchema,
-  drawings: rowsSchema,
+  answers: z.array(answerSchema).readonly(),
+  drawings: z.array(rowSchema).readonly(),
 });
 type Prepared = z.infer<typeof preparedSchema>;
 
@@ -125,7 +128,7 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
       const own = await writeReplay();
       const fresh: RowSize[] = [];
       for (let i = 0; i < MEASURED; i++) fresh.push(rows.sizeOf(await rowAt(i)));
-      const sizesOf = (list: readonly ConversationRow[]) => largest(list.map((row) => rows.sizeOf(row)));
+      const sizesOf = (list: readonly ReplayRow[]) => largest(list.map((row) => sizeWithLikely(row, rows)));
       return { sizes: [largest(fresh), sizesOf(own.answers), sizesOf(own.drawings)], ...own };
     };
     const writeReplay = async (): Promise<ReplayRows> => {
@@ -133,23 +136,19 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
       const language = await LanguageModel.open(config, weights, { threads: 1, ...options });
       try {
         const { imagine } = folder.generation;
-        const { replayPath: path } = data;
-        const others =
-          path === undefined
-            ? undefined
-            : await OwnData.open({ path, skipBad: false }, { seed: run.seed, log, signal });
-        if (others) opened.push(() => others.close());
-        const given = others && ((i: number) => others.draw(i, (example) => examples.image(example)));
+        const source = { seed: run.seed, log, signal };
+        const given = await openReplayImages(data.replayPath, folder, examples, source);
+        if (given?.close) opened.push(given.close);
         return await new Replay(language, text, rows).write({
-          images: data.replayImages,
+          images: data.replayImages ?? given?.count ?? DEFAULT_IMAGES,
           questions: [...describeQuestions, ...otherQuestions],
           seed: run.seed,
           grid: imagine.grid,
           sampling: { temperature: imagine.temperature, topK: imagine.top_k, topP: imagine.top_p },
-          given,
+          given: given?.image,
           signal,
           onProgress: (done, total) => {
-            if (done % 16 === 0) log(`replay: the model describes image ${done} of ${total}`);
+            if (done % Math.ceil(total / 8) === 0) log(`replay: the model describes image ${done} of ${total}`);
           },
         });
       } finally {
@@ -239,32 +238,41 @@ function traceAdapted(
 }
 
 /** Every row has equal weight, however much of it is scored. The first `fresh` rows are data. */
-function packBatch(
-  rows: ConversationRows,
-  batch: readonly ConversationRow[],
-  fresh: number,
-  sizes: TrainingSizes,
-): Batch {
+function packBatch(rows: ConversationRows, batch: readonly ReplayRow[], fresh: number, sizes: TrainingSizes): Batch {
   const { feeds, scored } = rows.feeds(batch, sizes);
   const R = sizes.labels;
   const counts = batch.map((row) => rows.sizeOf(row).labels);
   const first = counts.slice(0, fresh).reduce((a, b) => a + b, 0);
-  const shares = new Float32Array(2 * R);
-  const weights = scored.weights.slice();
-  let [row, end] = [0, counts[0]!];
-  for (let r = 0; r < scored.count; r++) {
-    while (r >= end) end += counts[++row]!;
-    weights[r]! *= scored.count / (batch.length * counts[row]!); // instead of 1 / count of the whole batch
-    if (r < first) shares[2 * r] = 1 / first;
-    else shares[2 * r + 1] = 1 / (scored.count - first);
-  }
+  const [places, labels] = [new Int32Array(R), new Int32Array(R)];
+  const [weights, shares] = [new Float32Array(R), new Float32Array(2 * R)];
+  let [r, n] = [0, 0];
+  batch.forEach(({ likely }, b) => {
+    const isReplay = b < fresh ? 0 : 1;
+    for (let k = 0; k < counts[b]!; k++, r++) {
+      // A block of text has two labels: its token, and the mark that ends the block.
+      const choices = (k % 2 === 0 && likely?.[k / 2]) || [[scored.labels[r]!, 1] as const];
+      for (const [label, share] of choices) {
+        [places[n], labels[n]] = [scored.rows[r]!, label];
+        // Instead of 1 / count of the whole batch.
+        weights[n] = (share * scored.weights[r]! * scored.count) / (batch.length * counts[b]!);
+        shares[2 * n + isReplay] = share / (isReplay ? scored.count - first : first);
+        n++;
+      }
+    }
+  });
   // NaN if the batch has none of a kind: the log skips it.
   if (first === 0) shares[0] = Number.NaN;
   if (first === scored.count) shares[1] = Number.NaN;
   return {
     loss: "rows",
     tokens: sizes.blocks * batch.length,
-    feeds: { ...feeds, weights: f32(weights, [R]), shares: f32(shares, [R, 2]) },
+    feeds: {
+      ...feeds,
+      rows: i32(places, [R]),
+      labels: i32(labels, [R]),
+      weights: f32(weights, [R]),
+      shares: f32(shares, [R, 2]),
+    },
   };
 }
 
@@ -283,6 +291,13 @@ function refuseLarger(size: RowSize, room: RowSize): void {
       throw new InputError(
         `takes ${size[name]} ${name}, more than the ${room[name]} of the longest example checked first`,
       );
+}
+
+/** A token takes a label for each of its likeliest alternatives. */
+function sizeWithLikely(row: ReplayRow, rows: ConversationRows): RowSize {
+  const size = rows.sizeOf(row);
+  const more = row.likely?.reduce((sum, { length }) => sum + length - 1, 0) ?? 0;
+  return { ...size, labels: size.labels + more };
 }
 
 function largest(sizes: readonly RowSize[]): RowSize {
