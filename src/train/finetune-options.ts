@@ -33,7 +33,7 @@ const finetune = {
    * before and after fine-tuning does (WiSE-FT, arXiv:2109.01903).
    */
   strength: above(0, 1)
-    .default(0.75)
+    .default(0.95)
     .describe("share of the trained change that the adapter has; less keeps more of what was known"),
   /** Names of linear maps, as PEFT's target_modules: the ends of their paths; `all` for every one. */
   targets: texts
