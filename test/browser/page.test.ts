@@ -183,11 +183,13 @@ test("on an insecure origin it says what is missing, and answers all the same", 
   await other.page.context().close();
 });
 
-/** The page without its model, where what it says does not depend on one. */
+/** The page without its model, where what it says does not depend on one. It has said so, and says nothing more by itself. */
 async function openBare(browser: Browser): Promise<OpenPage> {
   const context = await browser.newContext();
   await context.route("**/kelix-nano/**", (route) => route.abort());
-  return OpenPage.at(address(), context);
+  const bare = await OpenPage.at(address(), context);
+  await bare.page.getByText(/does not give the model's files: try again, or check/).waitFor();
+  return bare;
 }
 
 test.each([
@@ -204,7 +206,6 @@ test.each([
 
 test("a browser without WebGPU is told so in the settings, and where it was chosen", async () => {
   const other = await openBare(browser);
-  await other.page.getByText(/does not give the model's files: try again, or check/).waitFor();
   await other.button("Settings").click();
   await other.page.getByText(/has no WebGPU here, so WebAssembly is used.*turn on hardware acceleration/).waitFor();
   expect(await other.page.getByLabel("Computes on").inputValue()).toBe("auto");
