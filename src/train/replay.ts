@@ -28,6 +28,8 @@ export interface ReplayOptions {
   readonly images: number;
   readonly questions: readonly string[];
   readonly seed: number;
+  /** Positions that the model reads: an answer ends there. */
+  readonly room: number;
   /** The grid of imagined images, and how their codes are sampled. */
   readonly grid: readonly [rows: number, columns: number];
   readonly sampling: SamplingOptions;
@@ -83,7 +85,7 @@ export class Replay {
           { type: "text", text: question },
         ],
       };
-      const { answer, row } = await this.#answer(asked, signal);
+      const { answer, row } = await this.#answer(asked, options);
       if (answer === "") continue;
       said.push(answer);
       answers.push(row);
@@ -98,12 +100,12 @@ export class Replay {
   /** The model's answer as text, and as a row of exactly the tokens that it wrote. */
   async #answer(
     message: Message<ImageCodes>,
-    signal: AbortSignal | undefined,
+    { room, signal }: ReplayOptions,
   ): Promise<{ answer: string; row: ReplayRow }> {
     const asked = this.#rows.opened([message]);
     const ids: number[] = [];
     const likely: Likely[] = [];
-    const limits = { maxNewBlocks: MAX_ANSWER, temperature: 0, mayDraw: false, isScored: true };
+    const limits = { maxNewBlocks: MAX_ANSWER, temperature: 0, mayDraw: false, isScored: true, room };
     const options = { ...limits, ...(signal && { signal }) };
     const blocks = generate(this.#model, this.#model.start(), this.#blocks(asked), options);
     for await (const { ids: block, scores } of blocks) {
