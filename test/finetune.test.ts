@@ -88,6 +88,8 @@ describe("finetuneModel", () => {
       expect(likely.some((choices: unknown[]) => choices.length > 1)).toBe(true);
     }
 
+    await write([]);
+    await expect(finetuneModel(folder, join(root, "none"), given)).rejects.toThrow(/replay\.codes: holds no codes/);
     const [first, ...rest] = images;
     await write([first, { ...rest[0]!.toJSON(), codes: [...rest[0]!.codes.slice(1), 999] }]);
     await expect(finetuneModel(folder, join(root, "broken"), given)).rejects.toThrow(

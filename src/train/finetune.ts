@@ -36,7 +36,7 @@ export async function finetuneModel(model: string, out: string, given: FinetuneO
       source: { path: options.data, skipBad: options.skipBad },
       batch,
       replay: Math.min(replay, batch - 1),
-      ...(options.replayImages !== undefined && { replayImages: options.replayImages }),
+      replayImages: options.replayImages,
       replayPath: options.replayData,
       variants: options.variants,
     },

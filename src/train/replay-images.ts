@@ -37,6 +37,7 @@ export async function openReplayImages(
   if (file === undefined) return undefined;
   if (/\.(codes|safetensors)$/i.test(file)) {
     const images = await codesOf(file, model, options.signal);
+    if (images.length === 0) throw new InputError(`${file}: holds no codes`, { code: "invalid_codes" });
     return { count: images.length, image: async (i) => images[i % images.length]! };
   }
   const data = await OwnData.open({ path: file, skipBad: false }, options);

@@ -136,8 +136,7 @@ export async function openAdapterStage(run: RunConfig, { log = () => {}, signal,
       const language = await LanguageModel.open(config, weights, { threads: 1, ...options });
       try {
         const { imagine } = folder.generation;
-        const source = { seed: run.seed, log, signal };
-        const given = await openReplayImages(data.replayPath, folder, examples, source);
+        const given = await openReplayImages(data.replayPath, folder, examples, { seed: run.seed, log, signal });
         if (given?.close) opened.push(given.close);
         return await new Replay(language, text, rows).write({
           images: data.replayImages ?? given?.count ?? DEFAULT_IMAGES,
